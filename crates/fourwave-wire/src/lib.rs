@@ -1,0 +1,23 @@
+//! Bytes and numbers of TCP: sequence arithmetic, headers, options, checksums.
+//!
+//! Every parser here takes bytes from the network: it answers with a value or a
+//! [`WireError`], never a panic, and looks at each byte a bounded number of times.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod checksum;
+mod error;
+pub mod icmp;
+pub mod ip;
+mod offload;
+pub mod options;
+mod seq;
+pub mod tcp;
+mod window;
+
+pub use error::WireError;
+pub use offload::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxMeta, TxPacket};
+pub use seq::SeqNum;
+pub use window::{RawWindow, WindowScale};

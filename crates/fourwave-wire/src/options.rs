@@ -1,0 +1,218 @@
+//! TCP options (RFC 9293 §3.2, RFC 7323, RFC 2018).
+
+use alloc::vec::Vec;
+
+use crate::{SeqNum, WindowScale, WireError};
+
+/// Option kinds (IANA) that the project knows.
+pub mod kind {
+    /// End of option list.
+    pub const EOL: u8 = 0;
+    /// No operation.
+    pub const NOP: u8 = 1;
+    /// Maximum segment size.
+    pub const MSS: u8 = 2;
+    /// Window scale.
+    pub const WINDOW_SCALE: u8 = 3;
+    /// SACK permitted.
+    pub const SACK_PERMITTED: u8 = 4;
+    /// SACK blocks.
+    pub const SACK: u8 = 5;
+    /// Timestamps.
+    pub const TIMESTAMPS: u8 = 8;
+}
+
+/// The most SACK blocks that fit into a header's 40 bytes of options.
+pub const MAX_SACK_BLOCKS: usize = 4;
+
+/// The timestamps option (RFC 7323 §3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Timestamps {
+    /// TSval: the sender's clock.
+    pub value: u32,
+    /// TSecr: the receiver's clock as the sender last saw it.
+    pub echo: u32,
+}
+
+/// SACK blocks in the order of the header (RFC 2018 §3), at most four.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SackBlocks {
+    blocks: [(SeqNum, SeqNum); MAX_SACK_BLOCKS],
+    len: u8,
+}
+
+impl SackBlocks {
+    /// Adds a block `[start, end)`; a fifth one is left out and `false` returned.
+    pub fn push(&mut self, start: SeqNum, end: SeqNum) -> bool {
+        match self.blocks.get_mut(usize::from(self.len)) {
+            Some(slot) => {
+                *slot = (start, end);
+                self.len += 1;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The blocks.
+    pub fn as_slice(&self) -> &[(SeqNum, SeqNum)] {
+        &self.blocks[..usize::from(self.len)]
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+/// The options of one segment that mean something here; unknown ones are passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct TcpOptions {
+    /// Maximum segment size in bytes, SYN only.
+    pub mss: Option<u16>,
+    /// Window scale, SYN only; shifts above 14 have been cut to 14.
+    pub window_scale: Option<WindowScale>,
+    /// SACK permitted, SYN only.
+    pub sack_permitted: bool,
+    /// Timestamps.
+    pub timestamps: Option<Timestamps>,
+    /// SACK blocks.
+    pub sack: SackBlocks,
+}
+
+impl TcpOptions {
+    /// Reads the bytes between the fixed header and the payload. Of an option that comes twice
+    /// the last one counts. Known kinds of a wrong length are passed over, as Linux does.
+    ///
+    /// # Errors
+    /// [`WireError::BadOption`] where a length is 0 or 1 or runs past the end: nothing behind it
+    /// can be read.
+    pub fn parse(mut bytes: &[u8]) -> Result<Self, WireError> {
+        // The usual layout of an established connection, read at once: two NOPs, timestamps.
+        if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h] = *bytes {
+            let timestamps = Timestamps {
+                value: u32::from_be_bytes([a, b, c, d]),
+                echo: u32::from_be_bytes([e, f, g, h]),
+            };
+            return Ok(Self { timestamps: Some(timestamps), ..Self::default() });
+        }
+        let mut options = Self::default();
+        while let Some((&kind, rest)) = bytes.split_first() {
+            match kind {
+                kind::EOL => break,
+                kind::NOP => bytes = rest,
+                _ => {
+                    let len = usize::from(*rest.first().ok_or(WireError::BadOption)?);
+                    if len < 2 || len > bytes.len() {
+                        return Err(WireError::BadOption);
+                    }
+                    options.take(kind, &bytes[2..len]);
+                    bytes = &bytes[len..];
+                }
+            }
+        }
+        Ok(options)
+    }
+
+    fn take(&mut self, kind: u8, body: &[u8]) {
+        let word = |from: usize| {
+            u32::from_be_bytes([body[from], body[from + 1], body[from + 2], body[from + 3]])
+        };
+        match (kind, body.len()) {
+            (kind::MSS, 2) => self.mss = Some(u16::from_be_bytes([body[0], body[1]])),
+            (kind::WINDOW_SCALE, 1) => self.window_scale = Some(WindowScale::new(body[0])),
+            (kind::SACK_PERMITTED, 0) => self.sack_permitted = true,
+            (kind::TIMESTAMPS, 8) => {
+                self.timestamps = Some(Timestamps { value: word(0), echo: word(4) });
+            }
+            (kind::SACK, len) if len % 8 == 0 => {
+                for at in (0..len).step_by(8) {
+                    self.sack.push(SeqNum::new(word(at)), SeqNum::new(word(at + 4)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Appends the options in Linux's order (MSS, SACK permitted, timestamps, window scale, SACK),
+    /// padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are left out.
+    pub fn emit(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        if let Some(mss) = self.mss {
+            let [a, b] = mss.to_be_bytes();
+            out.extend_from_slice(&[kind::MSS, 4, a, b]);
+        }
+        match (self.sack_permitted, self.timestamps.is_some()) {
+            (true, true) => out.extend_from_slice(&[kind::SACK_PERMITTED, 2]),
+            (true, false) => {
+                out.extend_from_slice(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]);
+            }
+            (false, true) => out.extend_from_slice(&[kind::NOP, kind::NOP]),
+            (false, false) => {}
+        }
+        if let Some(ts) = self.timestamps {
+            out.extend_from_slice(&[kind::TIMESTAMPS, 10]);
+            out.extend_from_slice(&ts.value.to_be_bytes());
+            out.extend_from_slice(&ts.echo.to_be_bytes());
+        }
+        if let Some(scale) = self.window_scale {
+            out.extend_from_slice(&[kind::NOP, kind::WINDOW_SCALE, 3, scale.shift()]);
+        }
+        let room = 40usize.saturating_sub(out.len() - start + 4) / 8;
+        let blocks = &self.sack.as_slice()[..self.sack.as_slice().len().min(room)];
+        if !blocks.is_empty() {
+            let len = 2 + 8 * blocks.len() as u8;
+            out.extend_from_slice(&[kind::NOP, kind::NOP, kind::SACK, len]);
+            for (from, to) in blocks {
+                out.extend_from_slice(&from.value().to_be_bytes());
+                out.extend_from_slice(&to.value().to_be_bytes());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let mut sack = SackBlocks::default();
+        assert!(sack.push(SeqNum::new(5), SeqNum::new(9)));
+        assert!(sack.push(SeqNum::new(u32::MAX), SeqNum::new(3)));
+        let timestamps = Some(Timestamps { value: 1, echo: 0xdead_beef });
+        let cases = [
+            TcpOptions::default(),
+            TcpOptions { timestamps, ..Default::default() },
+            TcpOptions { timestamps, sack, ..Default::default() },
+            TcpOptions {
+                mss: Some(1460),
+                window_scale: Some(WindowScale::new(7)),
+                sack_permitted: true,
+                timestamps,
+                ..Default::default()
+            },
+            TcpOptions { sack_permitted: true, mss: Some(536), ..Default::default() },
+        ];
+        for options in cases {
+            let mut bytes = Vec::new();
+            options.emit(&mut bytes);
+            assert_eq!(bytes.len() % 4, 0);
+            assert!(bytes.len() <= 40);
+            assert_eq!(TcpOptions::parse(&bytes), Ok(options));
+        }
+    }
+
+    #[test]
+    fn rfc9293_3_1_impossible_lengths_are_refused() {
+        assert_eq!(TcpOptions::parse(&[kind::MSS]), Err(WireError::BadOption));
+        assert_eq!(TcpOptions::parse(&[kind::MSS, 0, 1, 1]), Err(WireError::BadOption));
+        assert_eq!(TcpOptions::parse(&[kind::MSS, 1, 1, 1]), Err(WireError::BadOption));
+        assert_eq!(TcpOptions::parse(&[kind::MSS, 5, 1, 1]), Err(WireError::BadOption));
+        // Behind the end of the list nothing is read.
+        assert_eq!(TcpOptions::parse(&[kind::EOL, kind::MSS, 0]), Ok(TcpOptions::default()));
+        // Unknown kinds and known ones of a wrong length are passed over.
+        let odd = [99, 4, 1, 2, kind::WINDOW_SCALE, 4, 1, 2, kind::MSS, 4, 2, 24];
+        assert_eq!(TcpOptions::parse(&odd).unwrap().mss, Some(536));
+    }
+}

@@ -1,0 +1,2 @@
+//! fourwave
+fn main() {}
