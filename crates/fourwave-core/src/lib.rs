@@ -1,2 +1,29 @@
-//! Placeholder.
+//! A sans-I/O TCP engine: packets, calls and time in; packets, events and deadlines out.
+//!
+//! It never reads a clock, never blocks, owns no thread and no socket: `now` is an argument of
+//! every entry point and randomness a seed given at construction, so any run can be replayed.
+//! [`Stack`] is the boundary.
 #![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod config;
+mod conn;
+pub mod counters;
+pub mod end;
+pub mod error;
+pub mod event;
+pub mod info;
+mod stack;
+pub mod time;
+
+pub use config::Config;
+pub use conn::state;
+pub use end::{EndReason, EndReport, Side, UserCall};
+pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
+pub use info::{SocketOption, TcpInfo};
+pub use stack::{Accepted, Listen, Population, Stack};
+pub use time::Instant;

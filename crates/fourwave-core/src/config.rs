@@ -1,0 +1,258 @@
+//! The knobs: one typed struct, one table that names, bounds and explains each.
+
+use core::fmt;
+
+use crate::time::Duration;
+
+/// What a knob's number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 0 is off, other values as the knob's text says.
+    Switch,
+    /// A plain count.
+    Count,
+    /// Bytes.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+    /// A port number.
+    Port,
+}
+
+impl Unit {
+    /// What stands behind a number in a message; empty for plain counts.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Bytes => " bytes",
+            Self::Seconds => " s",
+            Self::Milliseconds => " ms",
+            Self::Switch | Self::Count | Self::Port => "",
+        }
+    }
+}
+
+/// One knob, as [`Config::knobs`] lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knob {
+    /// Linux's sysctl name where it has one (without the path before the last dot).
+    pub name: &'static str,
+    /// What the number counts.
+    pub unit: Unit,
+    /// The smallest value.
+    pub min: u64,
+    /// The largest value.
+    pub max: u64,
+    /// The value without any setting.
+    pub default: u64,
+    /// One sentence.
+    pub about: &'static str,
+}
+
+/// Why a setting was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KnobError {
+    /// No knob has this name.
+    Unknown,
+    /// The value is not a whole number.
+    NotANumber(&'static Knob),
+    /// The value lies outside the knob's range.
+    OutOfRange(&'static Knob),
+    /// The lower end of a range of ports would lie above its upper end.
+    EmptyPortRange,
+}
+
+impl fmt::Display for KnobError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("there is no such knob"),
+            Self::NotANumber(k) | Self::OutOfRange(k) => {
+                let suffix = k.unit.suffix();
+                write!(f, "{} takes a whole number from {} to {}{suffix}", k.name, k.min, k.max)
+            }
+            Self::EmptyPortRange => f.write_str(
+                "ip_local_port_first must not be greater than ip_local_port_last: set them in an \
+                 order that keeps it so",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for KnobError {}
+
+macro_rules! knobs {
+    ($($name:ident: $unit:ident, $min:literal..=$max:literal, $default:literal, $about:literal;)*) => {
+        /// The engine's settings. Fields are named and counted as [`Config::knobs`] says.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Config {
+            $(#[doc = $about] pub $name: u64,)*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        /// All knobs in alphabetical order.
+        static KNOBS: &[Knob] = &[
+            $(Knob {
+                name: stringify!($name),
+                unit: Unit::$unit,
+                min: $min,
+                max: $max,
+                default: $default,
+                about: $about,
+            },)*
+        ];
+
+        impl Config {
+            fn field(&mut self, name: &str) -> Option<&mut u64> {
+                match name {
+                    $(stringify!($name) => Some(&mut self.$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+knobs! {
+    ip_local_port_first: Port, 1..=65535, 32768,
+        "First port of the range for outgoing connections (ip_local_port_range).";
+    ip_local_port_last: Port, 1..=65535, 60999,
+        "Last port of the range for outgoing connections (ip_local_port_range).";
+    somaxconn: Count, 1..=65535, 4096,
+        "Longest queue of connections that wait for accept.";
+    tcp_abort_on_overflow: Switch, 0..=1, 0,
+        "1: answer with RST when the accept queue is full; 0: drop and let the peer try again.";
+    tcp_challenge_ack_limit: Count, 1..=1000000, 1000,
+        "Challenge ACKs for each second, over all connections (RFC 5961 §7).";
+    tcp_delack_ms: Milliseconds, 1..=500, 40,
+        "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
+    tcp_fin_timeout: Seconds, 0..=3600, 60,
+        "Life of a FIN_WAIT_2 whose application is gone; it is not TIME_WAIT's.";
+    tcp_init_cwnd: Count, 1..=100, 10,
+        "Initial congestion window in segments (RFC 6928).";
+    tcp_invalid_ratelimit: Milliseconds, 0..=60000, 500,
+        "Least time between two ACKs of one connection that answer unacceptable segments.";
+    tcp_keepalive_intvl: Seconds, 1..=32767, 75,
+        "Time between keepalive probes.";
+    tcp_keepalive_probes: Count, 1..=127, 9,
+        "Unanswered keepalive probes that end a connection.";
+    tcp_keepalive_time: Seconds, 1..=32767, 7200,
+        "Idle time before the first keepalive probe.";
+    tcp_max_orphans: Count, 0..=1048576, 65536,
+        "Most connections that their application has closed and that are not finished.";
+    tcp_max_syn_backlog: Count, 1..=1048576, 4096,
+        "Most half-open connections of a listener.";
+    tcp_max_tw_buckets: Count, 0..=16777216, 262144,
+        "Most connections in TIME_WAIT; beyond, the oldest is dropped and protects no more.";
+    tcp_orphan_retries: Count, 0..=15, 8,
+        "Retransmissions on a connection whose application is gone.";
+    tcp_retries2: Count, 1..=15, 15,
+        "Retransmissions of data before a connection is given up.";
+    tcp_rfc1337: Switch, 0..=1, 0,
+        "1: an RST does not end TIME_WAIT (RFC 1337).";
+    tcp_rmem_default: Bytes, 4096..=1073741824, 131072,
+        "First size of a receive buffer.";
+    tcp_rmem_max: Bytes, 4096..=1073741824, 6291456,
+        "Size up to which a receive buffer grows by itself.";
+    tcp_rto_max_ms: Milliseconds, 1000..=120000, 120000,
+        "Longest retransmission timeout.";
+    tcp_rto_min_ms: Milliseconds, 1..=120000, 200,
+        "Shortest retransmission timeout.";
+    tcp_syn_retries: Count, 1..=127, 6,
+        "Retransmissions of a SYN.";
+    tcp_synack_retries: Count, 0..=127, 5,
+        "Retransmissions of a SYN ACK.";
+    tcp_timestamps: Switch, 0..=1, 1,
+        "Timestamps (RFC 7323): PAWS, and round-trip times of retransmitted data.";
+    tcp_timewait_len: Seconds, 0..=3600, 60,
+        "Length of TIME_WAIT, 2MSL; 0 gives both its protections up.";
+    tcp_window_scaling: Switch, 0..=1, 1,
+        "Window scaling (RFC 7323); without it no window is larger than 65535 bytes.";
+    tcp_wmem_max: Bytes, 4096..=1073741824, 4194304,
+        "Most bytes of a connection that wait to be sent or acknowledged.";
+}
+
+impl Config {
+    /// Every knob, in alphabetical order.
+    pub fn knobs() -> &'static [Knob] {
+        KNOBS
+    }
+
+    /// Sets the knob `name` to `value`, a whole number in the knob's unit.
+    ///
+    /// # Errors
+    /// An unknown name, a value that is no whole number or outside the range; nothing is changed
+    /// then.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
+        let knob = KNOBS.iter().find(|k| k.name == name).ok_or(KnobError::Unknown)?;
+        let number: u64 = value.trim().parse().map_err(|_| KnobError::NotANumber(knob))?;
+        if number < knob.min || number > knob.max {
+            return Err(KnobError::OutOfRange(knob));
+        }
+        let mut changed = self.clone();
+        *changed.field(name).ok_or(KnobError::Unknown)? = number;
+        if changed.ip_local_port_first > changed.ip_local_port_last {
+            return Err(KnobError::EmptyPortRange);
+        }
+        *self = changed;
+        Ok(())
+    }
+
+    /// A sentence about each setting that is allowed and takes a protection away.
+    pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
+        [(
+            self.tcp_timewait_len == 0,
+            "tcp_timewait_len=0: no TIME_WAIT, so a lost last ACK ends in RST and an old duplicate \
+             may reach a new connection",
+        )]
+        .into_iter()
+        .filter_map(|(dangerous, sentence)| dangerous.then_some(sentence))
+    }
+
+    pub(crate) const fn time_wait_len(&self) -> Duration {
+        Duration::from_secs(self.tcp_timewait_len)
+    }
+
+    pub(crate) const fn rto_min(&self) -> Duration {
+        Duration::from_millis(self.tcp_rto_min_ms)
+    }
+
+    pub(crate) const fn rto_max(&self) -> Duration {
+        Duration::from_millis(self.tcp_rto_max_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn the_table_is_sorted_and_its_defaults_are_in_range() {
+        assert!(KNOBS.windows(2).all(|pair| pair[0].name < pair[1].name));
+        for knob in KNOBS {
+            assert!((knob.min..=knob.max).contains(&knob.default), "{}", knob.name);
+            let mut config = Config::default();
+            config.set(knob.name, &knob.default.to_string()).unwrap();
+            assert_eq!(config, Config::default());
+        }
+    }
+
+    #[test]
+    fn a_bad_setting_is_refused_by_name_and_changes_nothing() {
+        let mut config = Config::default();
+        assert_eq!(config.set("tcp_fin_timeot", "1"), Err(KnobError::Unknown));
+        let error = config.set("tcp_fin_timeout", "3601").unwrap_err();
+        assert_eq!(error.to_string(), "tcp_fin_timeout takes a whole number from 0 to 3600 s");
+        assert!(config.set("tcp_fin_timeout", "1m").is_err());
+        assert_eq!(config.set("ip_local_port_first", "61000"), Err(KnobError::EmptyPortRange));
+        assert_eq!(config, Config::default());
+        config.set("tcp_timewait_len", "0").unwrap();
+        assert_eq!(config.warnings().count(), 1);
+    }
+}

@@ -1,0 +1,2 @@
+//! A connection.
+pub mod state;

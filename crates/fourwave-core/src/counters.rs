@@ -1,0 +1,56 @@
+//! What the engine counts, under Linux's names (`nstat`) where Linux has one.
+
+macro_rules! counters {
+    ($($field:ident = $name:literal, $about:literal;)*) => {
+        /// Counters since the stack was made. They only grow, and wrap at 2⁶⁴.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+        pub struct Counters {
+            $(#[doc = $about] pub $field: u64,)*
+        }
+
+        impl Counters {
+            /// Every counter with its name, in a fixed order.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(($name, self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
+    active_opens = "TcpActiveOpens", "Connections opened by us.";
+    passive_opens = "TcpPassiveOpens", "Connections opened by a peer.";
+    attempt_fails = "TcpAttemptFails", "Opens that failed.";
+    estab_resets = "TcpEstabResets", "Open connections that ended by RST.";
+    in_segs = "TcpInSegs", "Segments received, super-segments counted once.";
+    out_segs = "TcpOutSegs", "Segments sent, super-segments counted once.";
+    retrans_segs = "TcpRetransSegs", "Segments retransmitted.";
+    in_errs = "TcpInErrs", "Packets dropped as malformed.";
+    in_csum_errors = "TcpInCsumErrors", "Packets dropped for a wrong checksum.";
+    out_rsts = "TcpOutRsts", "RSTs sent.";
+    listen_overflows = "TcpExtListenOverflows", "Handshakes held up by a full accept queue.";
+    listen_drops = "TcpExtListenDrops", "SYNs dropped at a listener's limits.";
+    paws_active = "TcpExtPAWSActive", "SYN ACKs dropped for an old timestamp.";
+    paws_estab = "TcpExtPAWSEstab", "Segments dropped for an old timestamp.";
+    tw = "TcpExtTW", "TIME_WAITs that ran their time.";
+    tw_recycled = "TcpExtTWRecycled", "TIME_WAITs taken over by a new connection.";
+    tw_killed = "TcpExtTWKilled", "TIME_WAITs ended by an RST.";
+    time_wait_overflow = "TcpExtTCPTimeWaitOverflow", "TIME_WAITs dropped at tcp_max_tw_buckets.";
+    challenge_ack = "TcpExtTCPChallengeACK", "Challenge ACKs sent (RFC 5961).";
+    syn_challenge = "TcpExtTCPSYNChallenge", "Challenge ACKs that answered a SYN.";
+    delayed_acks = "TcpExtDelayedACKs", "ACKs that waited their time.";
+    timeouts = "TcpExtTCPTimeouts", "Retransmission timeouts.";
+    fast_retrans = "TcpExtTCPFastRetrans", "Fast retransmissions.";
+    ofo_queue = "TcpExtTCPOFOQueue", "Segments queued out of order.";
+    rcv_pruned = "TcpExtOfoPruned", "Out-of-order segments dropped for want of room.";
+    keepalive = "TcpExtTCPKeepAlive", "Keepalive probes sent.";
+    window_probes = "TcpExtTCPWinProbe", "Zero-window probes sent.";
+    abort_on_close = "TcpExtTCPAbortOnClose", "Connections closed with unread data.";
+    abort_on_data = "TcpExtTCPAbortOnData", "Connections that got data after close.";
+    abort_on_linger = "TcpExtTCPAbortOnLinger", "Connections closed with SO_LINGER 0.";
+    abort_on_memory = "TcpExtTCPAbortOnMemory", "Connections given up at tcp_max_orphans.";
+    abort_on_timeout = "TcpExtTCPAbortOnTimeout", "Connections given up after a timeout.";
+    abort_failed = "TcpExtTCPAbortFailed", "RSTs that could not be queued.";
+    icmp_hard = "TcpExtIcmpHardErrors", "Opens ended by an ICMP error.";
+    icmp_ignored = "TcpExtIcmpIgnored", "ICMP errors that matched no connection or no open data.";
+}

@@ -1,0 +1,102 @@
+//! What the engine tells its caller.
+
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+
+use crate::end::EndReport;
+
+/// Names a connection of one [`Stack`](crate::Stack); never used again for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// Names a listener of one [`Stack`](crate::Stack).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// Names a SYN that waits for the caller's [`Decision`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PendingId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+/// The answer to a SYN that a deferring listener reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Answer with SYN ACK.
+    Accept,
+    /// Answer with RST: the program sees "connection refused".
+    Reset,
+    /// Answer with an ICMP error.
+    Unreachable(fourwave_wire::icmp::IcmpError),
+    /// Do not answer; a later SYN of the same connection is reported anew.
+    Ignore,
+}
+
+/// Something that the caller may want to act on. Readiness is level-triggered in the calls and
+/// edge-triggered here: after `Readable`, read until [`Stack::receive`](crate::Stack::receive)
+/// has nothing more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A deferring listener got a SYN; [`Stack::decide`](crate::Stack::decide) answers it.
+    Incoming {
+        /// The listener.
+        listener: ListenerId,
+        /// Names the SYN in the answer.
+        pending: PendingId,
+        /// The address that was called.
+        local: SocketAddr,
+        /// Who calls.
+        remote: SocketAddr,
+    },
+    /// A SYN that was reported or accepted died before its connection was open.
+    PendingGone {
+        /// The name it had.
+        pending: PendingId,
+    },
+    /// A connection waits in [`Stack::accept`](crate::Stack::accept).
+    Acceptable {
+        /// The listener.
+        listener: ListenerId,
+    },
+    /// An active open is through.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// There is data, or the end of it, or an error to read.
+    Readable {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The send queue has room again, or an error to report.
+    Writable {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The peer's FIN arrived behind all its data (which may be unread yet).
+    PeerClosed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// All that was queued, the FIN included, is acknowledged.
+    Drained {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The connection left the table; the last event of its life. What was received can be read
+    /// until the caller closes its handle.
+    Closed {
+        /// The connection.
+        conn: ConnId,
+        /// How it ended.
+        report: Box<EndReport>,
+    },
+}

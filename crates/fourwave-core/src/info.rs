@@ -1,0 +1,78 @@
+//! What a caller can ask of and set on one connection: TCP_INFO and the socket options.
+
+use core::net::SocketAddr;
+
+use crate::conn::state::State;
+use crate::time::Duration;
+
+/// A connection's figures, named as in Linux's `struct tcp_info`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpInfo {
+    /// State.
+    pub state: State,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The peer's address.
+    pub remote: SocketAddr,
+    /// Smoothed round-trip time; zero before the first sample.
+    pub rtt: Duration,
+    /// Mean deviation of the round-trip time.
+    pub rttvar: Duration,
+    /// Smallest round-trip time seen; zero before the first sample.
+    pub min_rtt: Duration,
+    /// Retransmission timeout, back-off included.
+    pub rto: Duration,
+    /// Consecutive retransmission timeouts.
+    pub backoff: u32,
+    /// Congestion window in bytes.
+    pub snd_cwnd: u64,
+    /// Slow-start threshold in bytes; `u64::MAX` before the first loss.
+    pub snd_ssthresh: u64,
+    /// The peer's window in bytes.
+    pub snd_wnd: u32,
+    /// Our window as last advertised, in bytes.
+    pub rcv_wnd: u32,
+    /// Payload bytes of a full segment.
+    pub snd_mss: u32,
+    /// Bytes sent and not acknowledged.
+    pub unacked: u32,
+    /// Bytes queued and not sent yet.
+    pub notsent_bytes: u64,
+    /// Received bytes that the application has not read.
+    pub rcv_unread: u64,
+    /// Bytes acknowledged by the peer.
+    pub bytes_acked: u64,
+    /// Bytes received in order.
+    pub bytes_received: u64,
+    /// Segments retransmitted in all.
+    pub total_retrans: u32,
+    /// Whether timestamps are in use.
+    pub timestamps: bool,
+    /// Our window-scale shift, when scaling is in use.
+    pub rcv_wscale: Option<u8>,
+    /// The peer's window-scale shift, when scaling is in use.
+    pub snd_wscale: Option<u8>,
+}
+
+/// A socket option of one connection, named as in Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SocketOption {
+    /// `TCP_NODELAY`: small segments are sent at once.
+    NoDelay(bool),
+    /// `SO_KEEPALIVE`, with the knobs' times unless set otherwise.
+    KeepAlive(bool),
+    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT` together.
+    KeepAliveTimes {
+        /// Idle time before the first probe.
+        idle: Duration,
+        /// Time between probes.
+        interval: Duration,
+        /// Unanswered probes that end the connection.
+        probes: u8,
+    },
+    /// `SO_LINGER` with 0 seconds: close sends RST. `false` takes it back.
+    LingerZero(bool),
+    /// `TCP_USER_TIMEOUT`: how long data may stay unacknowledged; zero for the default.
+    UserTimeout(Duration),
+}
