@@ -4,6 +4,9 @@
 //! `fourwave-wire`'s [`Link`]. Devices compose: a wrapper is a device too, and costs nothing
 //! when it is absent.
 
+pub mod offload;
+pub mod tun;
+
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
