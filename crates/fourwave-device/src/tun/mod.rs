@@ -13,11 +13,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use fourwave_wire::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
+use fourwave_wire::{GsoKind, Link, RxPacket, TxPacket};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
-use tokio::io::unix::AsyncFd;
 use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 pub use open::{PATH, TunError, TunOptions, open};
 
@@ -63,8 +63,9 @@ impl Tun {
         let attached = open::negotiate(fd.as_fd())?;
         set_nonblocking(fd.as_fd())
             .map_err(|errno| TunError::Other { action: "fcntl", source: errno.into() })?;
-        let fd = AsyncFd::new(fd)
-            .map_err(|source| TunError::Other { action: "registering with epoll", source })?;
+        // SAFETY: the OwnedFd stays inside, is never exchanged, and always names the same file.
+        let fd = unsafe { AsyncFd::register(fd) }
+            .map_err(|error| TunError::Other { action: "epoll_ctl", source: error.into() })?;
         let link = if attached.vnet_header { Link::offloading(mtu) } else { Link::plain(mtu) };
         Ok(Self {
             fd,

@@ -150,12 +150,9 @@ impl From<TunError> for io::Error {
 pub fn open(name: Option<&str>, options: TunOptions) -> Result<(OwnedFd, String), TunError> {
     let wanted = name.unwrap_or("tun%d");
     let request = IfReq { name: encode_name(wanted)?, flags: flags(options), rest: [0; 22] };
-    let fd = rustix::fs::open(
-        PATH,
-        OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(open_error)?;
+    let fd =
+        rustix::fs::open(PATH, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
+            .map_err(open_error)?;
     let name = attach(fd.as_fd(), request).map_err(|errno| attach_error(errno, wanted))?;
     Ok((fd, name))
 }

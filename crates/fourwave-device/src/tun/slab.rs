@@ -90,9 +90,8 @@ mod tests {
     #[test]
     fn packets_lose_their_header_and_keep_their_bytes() {
         let mut slabs = Slabs::new();
-        let kept: Vec<_> = (0..200u8)
-            .map(|i| (i, packet(&mut slabs, 11 + usize::from(i) * 300, i)))
-            .collect();
+        let kept: Vec<_> =
+            (0..200u8).map(|i| (i, packet(&mut slabs, 11 + usize::from(i) * 300, i))).collect();
         for (i, bytes) in kept {
             assert_eq!(bytes.len(), 1 + usize::from(i) * 300);
             assert!(bytes.iter().all(|b| *b == i), "packet {i} was overwritten");
@@ -123,7 +122,11 @@ mod tests {
             }
             starts.insert(slabs.current.as_ptr() as usize / SLAB);
         }
-        assert!(starts.len() <= 2 * (RETIRED + 1), "{} places for a window of 600 kB", starts.len());
+        assert!(
+            starts.len() <= 2 * (RETIRED + 1),
+            "{} places for a window of 600 kB",
+            starts.len()
+        );
     }
 
     #[test]
