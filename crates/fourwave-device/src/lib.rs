@@ -4,7 +4,9 @@
 //! `fourwave-wire`'s [`Link`]. Devices compose: a wrapper is a device too, and costs nothing
 //! when it is absent.
 
+pub mod memory;
 pub mod offload;
+pub mod segment;
 pub mod tun;
 
 use std::io;

@@ -36,6 +36,26 @@ pub fn complete_checksum(packet: &mut [u8]) -> bool {
     true
 }
 
+/// Whether the TCP or UDP checksum of an IP packet is right. A packet of another protocol, and
+/// IPv4 UDP without a checksum, are right; a malformed one is not. O(bytes).
+pub fn checksum_is_right(packet: &[u8]) -> bool {
+    let Ok(header) = IpHeader::parse(packet) else { return false };
+    let Some(transport) = packet.get(header.payload.clone()) else { return false };
+    match header.protocol {
+        protocol::TCP => tcp::verify_checksum(header.src, header.dst, transport),
+        protocol::UDP => {
+            let Some(field) = transport.get(UDP_CHECKSUM_OFFSET..UDP_CHECKSUM_OFFSET + 2) else {
+                return false;
+            };
+            let sum = Sum::default()
+                .with_pseudo_header(header.src, header.dst, protocol::UDP, transport.len())
+                .with(transport);
+            sum.finish() == [0, 0] || (field == [0, 0] && !header.is_ipv6())
+        }
+        _ => true,
+    }
+}
+
 fn write_checksum(transport: &mut [u8], offset: usize, udp: bool, sum: [u8; 2]) {
     // RFC 768: a computed 0 is sent as all ones; 0 means "none".
     let sum = if udp && sum == [0, 0] { [0xff, 0xff] } else { sum };
