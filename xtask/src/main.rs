@@ -1,2 +1,57 @@
-//! fourwave
-fn main() {}
+//! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`.
+
+mod deny;
+mod fuzz;
+mod report;
+mod setup;
+mod shell;
+mod steps;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install the programs that the end-to-end tests talk to (Debian, root or sudo), or name them
+    Setup,
+    /// Check the style that no other tool checks: rooms, banned calls, sizes, unsafe
+    Tidy,
+    /// Everything CI checks, in order; stops at the first failure
+    Test {
+        /// Run only these steps (in the usual order)
+        #[arg(long, value_name = "STEP", value_enum, value_delimiter = ',')]
+        only: Vec<steps::Step>,
+    },
+}
+
+fn main() -> ExitCode {
+    let root = shell::workspace_root();
+    let done = match Arguments::parse().chore {
+        Chore::Setup => {
+            let (report::Outcome::Passed(note) | report::Outcome::Skipped(note)) = setup::run();
+            println!("setup: {note}");
+            true
+        }
+        Chore::Tidy => match tidy::run(&root) {
+            Ok(summary) => {
+                println!("tidy: {summary}");
+                true
+            }
+            Err(problem) => {
+                eprintln!("{problem}");
+                false
+            }
+        },
+        Chore::Test { only } => steps::run(&root, &only),
+    };
+    if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

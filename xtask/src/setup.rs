@@ -1,0 +1,197 @@
+//! `cargo xtask setup`: the programs that the end-to-end tests talk to, by Debian package name.
+//!
+//! It never fails: what cannot be installed is named in one line, with the command that installs
+//! it, and the tests that need it say so themselves.
+
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::report::Outcome;
+use crate::shell;
+
+/// Debian package → a program of it.
+const NEEDED: [(&str, &str); 18] = [
+    ("iperf3", "iperf3"),
+    ("wrk", "wrk"),
+    ("nginx-light", "nginx"),
+    ("curl", "curl"),
+    ("tshark", "tshark"),
+    ("tcpdump", "tcpdump"),
+    ("iproute2", "ip"),
+    ("netcat-openbsd", "nc.openbsd"),
+    ("redis-tools", "redis-benchmark"),
+    ("redis-server", "redis-server"),
+    ("git", "git"),
+    ("python3", "python3"),
+    ("iputils-ping", "ping"),
+    ("passt", "pasta"),
+    ("slirp4netns", "slirp4netns"),
+    ("microsocks", "microsocks"),
+    ("hyperfine", "hyperfine"),
+    ("gcc", "cc"),
+];
+
+/// How apt-get may be started here, if at all.
+#[derive(Debug, PartialEq)]
+enum Apt {
+    AsRoot,
+    WithSudo,
+    No,
+}
+
+/// Installs what is missing where that is possible; says in one line how it ended.
+pub(crate) fn run() -> Outcome {
+    components();
+    let lacking = missing(|program| shell::find(program).is_some());
+    if lacking.is_empty() {
+        return Outcome::Passed("every program the tests talk to is installed".to_owned());
+    }
+    let apt = apt();
+    if apt == Apt::No {
+        return Outcome::Skipped(advice(&lacking));
+    }
+    println!(
+        "setup: installing {} (Debian starts nginx and redis when it installs them)",
+        lacking.join(" ")
+    );
+    if let Err(problem) = install(&apt, &lacking) {
+        println!("setup: {problem}");
+    }
+    let left = missing(|program| shell::find(program).is_some());
+    if left.is_empty() {
+        Outcome::Passed(format!("installed {}", lacking.join(" ")))
+    } else {
+        Outcome::Skipped(advice(&left))
+    }
+}
+
+fn missing(there: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    NEEDED.iter().filter(|(_, program)| !there(program)).map(|(package, _)| *package).collect()
+}
+
+fn advice(lacking: &[&str]) -> String {
+    let names = lacking.join(" ");
+    format!("missing {names}; as root: apt-get install {names} (tests that need one say so)")
+}
+
+/// rustfmt and clippy, which rustup's minimal profile leaves out.
+fn components() {
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        let there = shell::succeeds(Command::new("cargo").args([subcommand, "--version"]));
+        if !there && !shell::succeeds(Command::new("rustup").args(["component", "add", component]))
+        {
+            println!(
+                "setup: no `cargo {subcommand}`; install it: rustup component add {component}"
+            );
+        }
+    }
+}
+
+fn apt() -> Apt {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if !is_debian(&release) || shell::find("apt-get").is_none() {
+        return Apt::No;
+    }
+    let id = Command::new("id").arg("-u").output();
+    if id.is_ok_and(|id| id.stdout.trim_ascii() == b"0") {
+        Apt::AsRoot
+    } else if shell::succeeds(Command::new("sudo").args(["-n", "true"])) {
+        Apt::WithSudo
+    } else {
+        Apt::No
+    }
+}
+
+/// Whether an os-release file is Debian's or a descendant's.
+fn is_debian(release: &str) -> bool {
+    release
+        .lines()
+        .filter_map(|line| line.strip_prefix("ID=").or_else(|| line.strip_prefix("ID_LIKE=")))
+        .any(|ids| ids.trim_matches('"').split_whitespace().any(|id| id == "debian"))
+}
+
+/// All at once; one by one where that fails, so that one unknown name does not cost the others.
+fn install(apt: &Apt, packages: &[&str]) -> Result<(), String> {
+    apt_get(apt, &["update"])?;
+    let all: Vec<&str> =
+        ["install", "-y", "--no-install-recommends"].iter().chain(packages).copied().collect();
+    if apt_get(apt, &all).is_ok() {
+        return Ok(());
+    }
+    let each =
+        packages.iter().map(|one| apt_get(apt, &["install", "-y", "--no-install-recommends", one]));
+    let failed: Vec<String> = each.filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("; ")) }
+}
+
+fn apt_get(apt: &Apt, arguments: &[&str]) -> Result<(), String> {
+    let start: &[&str] = match apt {
+        Apt::WithSudo => &["sudo", "-n"],
+        Apt::AsRoot | Apt::No => &[],
+    };
+    let fixed =
+        ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"];
+    let words: Vec<&str> = start.iter().chain(&fixed).copied().collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    let shown = format!("apt-get {}", arguments.join(" "));
+    if io::stdout().is_terminal() {
+        return shell::run(command.args(arguments)).map_err(|_| format!("`{shown}` failed"));
+    }
+    let output = command.arg("-qq").args(arguments).output();
+    match output {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("`{shown}` failed: {}", last_line(&output))),
+        Err(e) => Err(format!("cannot start `{shown}`: {e}")),
+    }
+}
+
+fn last_line(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr);
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no message").to_owned()
+}
+
+/// Whether a tool is in `dir`'s own tools or anywhere in PATH.
+pub(crate) fn tool(root: &Path, name: &str) -> bool {
+    tools(root).join(name).is_file() || shell::find(name).is_some()
+}
+
+/// Where the project keeps cargo tools that it installed itself.
+pub(crate) fn tools(root: &Path) -> std::path::PathBuf {
+    root.join("target/tools/bin")
+}
+
+/// A cargo tool: there, or in CI installed (it takes minutes: nobody else is made to wait for it).
+pub(crate) fn cargo_tool(root: &Path, name: &str, version: &str) -> Result<(), String> {
+    let mut install = shell::cargo(root);
+    install.args(["install", name, "--locked", "--version", version]);
+    if tool(root, name) {
+        return Ok(());
+    }
+    let how = shell::show(&install);
+    if std::env::var_os("CI").is_none() {
+        return Err(format!("{name} is not installed: {how}"));
+    }
+    shell::run(install.args(["--root", "target/tools"]))
+        .map_err(|_| format!("{name} cannot be installed: {how}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_and_its_descendants_are_told_from_others() {
+        assert!(is_debian("PRETTY_NAME=\"x\"\nID=debian\n"));
+        assert!(is_debian("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"));
+        assert!(!is_debian("ID=fedora\nHOME_URL=\"debian\"\n"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_by_package() {
+        assert_eq!(missing(|program| program != "nc.openbsd"), ["netcat-openbsd"]);
+        assert!(advice(&["wrk", "passt"]).contains("apt-get install wrk passt"));
+    }
+}

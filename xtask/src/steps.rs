@@ -1,0 +1,170 @@
+//! `cargo xtask test`: the steps, in order, up to the first failure.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::report::{Line, Outcome};
+use crate::{deny, fuzz, setup, shell, tidy};
+
+/// One thing that the test command checks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Step {
+    /// Install what the tests talk to, where possible
+    Setup,
+    /// cargo fmt --check
+    Fmt,
+    /// The project's own style rules
+    Tidy,
+    /// cargo clippy, warnings denied
+    Clippy,
+    /// cargo doc, warnings denied
+    Doc,
+    /// cargo test, the end-to-end tests with real programs included
+    Test,
+    /// A short run of the fuzz targets, if nightly and cargo-fuzz are there
+    Fuzz,
+    /// cargo deny, if it is there
+    Deny,
+}
+
+impl Step {
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn run(self, root: &Path) -> Result<Outcome, String> {
+        match self {
+            Self::Setup => Ok(setup::run()),
+            Self::Fmt => cargo(root, &["fmt", "--all", "--check"]),
+            Self::Tidy => tidy::run(root).map(Outcome::Passed),
+            Self::Clippy => {
+                cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+            }
+            Self::Doc => {
+                let mut command = shell::cargo(root);
+                command.args(["doc", "--workspace", "--no-deps"]);
+                shell::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+                Ok(Outcome::Passed(String::new()))
+            }
+            Self::Test => tests(root),
+            Self::Fuzz => fuzz::run(root),
+            Self::Deny => deny::run(root),
+        }
+    }
+}
+
+/// Runs the steps of `only`, or all; prints the summary; whether all of them passed.
+pub(crate) fn run(root: &Path, only: &[Step]) -> bool {
+    let mut lines: Vec<Line> = Vec::new();
+    for step in Step::value_variants().iter().filter(|step| only.is_empty() || only.contains(step))
+    {
+        println!("\n== {}", step.name());
+        let start = Instant::now();
+        let end = step.run(root);
+        if let Err(problem) = &end {
+            println!("{problem}");
+        }
+        // What is long has been printed above: the summary has one line for each step.
+        let end = end.map_err(|_| format!("again: cargo xtask test --only {}", step.name()));
+        let failed = end.is_err();
+        lines.push(Line { step: step.name(), took: start.elapsed(), end });
+        if failed {
+            break;
+        }
+    }
+    println!();
+    lines.iter().for_each(|line| println!("{line}"));
+    lines.iter().all(|line| line.end.is_ok())
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<Outcome, String> {
+    shell::run(shell::cargo(root).args(arguments))?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// `cargo test`, its output passed on and its results counted: a run of no test has not passed.
+fn tests(root: &Path) -> Result<Outcome, String> {
+    let mut command = shell::cargo(root);
+    command.args(["test", "--workspace", "--no-fail-fast"]).stdout(Stdio::piped());
+    let shown = shell::show(&command);
+    println!("$ {shown}");
+    let mut child = command.spawn().map_err(|e| format!("cannot start `{shown}`: {e}"))?;
+    let mut sum = Count::default();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.map_err(|e| format!("cannot read what `{shown}` says: {e}"))?;
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            sum.add(&line);
+        }
+    }
+    let status = child.wait().map_err(|e| format!("cannot wait for `{shown}`: {e}"))?;
+    if !status.success() {
+        return Err(format!("`{shown}` failed ({status}): {sum}"));
+    }
+    if sum.passed == 0 {
+        return Err(format!("`{shown}` ran no test"));
+    }
+    Ok(Outcome::Passed(sum.to_string()))
+}
+
+/// The results of all test binaries together.
+#[derive(Default, Debug, PartialEq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+}
+
+impl Count {
+    /// Adds a line such as `test result: ok. 3 passed; 0 failed; 1 ignored; …`; ignores any other.
+    fn add(&mut self, line: &str) {
+        let Some(counts) = line.strip_prefix("test result: ") else { return };
+        let words: Vec<&str> = counts.split([' ', ';']).filter(|word| !word.is_empty()).collect();
+        for pair in words.windows(2) {
+            let Ok(number) = pair[0].parse::<u64>() else { continue };
+            match pair[1] {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Count {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.ignored)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_of_all_test_binaries_are_summed() {
+        let mut sum = Count::default();
+        for line in [
+            "running 4 tests",
+            "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out",
+            "test result: FAILED. 4 passed; 2 failed; 0 ignored; 0 measured; 9 filtered out",
+        ] {
+            sum.add(line);
+        }
+        assert_eq!(sum, Count { passed: 7, failed: 2, ignored: 1 });
+        assert_eq!(sum.to_string(), "7 passed, 2 failed, 1 skipped");
+    }
+
+    #[test]
+    fn every_step_can_be_named_on_the_command_line() {
+        for step in Step::value_variants() {
+            assert_eq!(Step::from_str(&step.name(), false), Ok(*step));
+        }
+    }
+}
