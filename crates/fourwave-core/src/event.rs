@@ -12,6 +12,14 @@ pub struct ConnId {
     pub(crate) generation: u32,
 }
 
+impl ConnId {
+    /// Small number that no two living connections of a stack share: an index for a caller's own
+    /// table. A later connection may get it again.
+    pub const fn slot(self) -> usize {
+        self.index as usize
+    }
+}
+
 /// Names a listener of one [`Stack`](crate::Stack).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId {

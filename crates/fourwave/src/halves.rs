@@ -1,0 +1,157 @@
+//! A stream's two directions, borrowed and owned.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fourwave_core::{EndReason, SocketOption, TcpInfo};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::Socket;
+use crate::stream::{TcpStream, asks, reads, writes};
+
+/// The receiving half of [`TcpStream::split`].
+#[derive(Debug)]
+pub struct ReadHalf<'a> {
+    pub(crate) socket: &'a Socket,
+}
+
+/// The sending half of [`TcpStream::split`].
+#[derive(Debug)]
+pub struct WriteHalf<'a> {
+    pub(crate) socket: &'a Socket,
+}
+
+/// The receiving half of [`TcpStream::into_split`]. The connection closes when both halves are
+/// dropped.
+#[derive(Debug)]
+pub struct OwnedReadHalf {
+    socket: Arc<Socket>,
+}
+
+/// The sending half of [`TcpStream::into_split`]. Dropping it is a shutdown of its direction,
+/// unless it was [forgotten](Self::forget) or [reunited](Self::reunite).
+#[derive(Debug)]
+pub struct OwnedWriteHalf {
+    socket: Arc<Socket>,
+    shutdown_on_drop: bool,
+}
+
+reads!(['a] ReadHalf<'a>);
+writes!(['a] WriteHalf<'a>);
+asks!(['a] ReadHalf<'a>);
+asks!(['a] WriteHalf<'a>);
+reads!([] OwnedReadHalf);
+writes!([] OwnedWriteHalf);
+asks!([] OwnedReadHalf);
+asks!([] OwnedWriteHalf);
+
+impl ReadHalf<'_> {
+    const fn socket(&self) -> &Socket {
+        self.socket
+    }
+}
+
+impl WriteHalf<'_> {
+    const fn socket(&self) -> &Socket {
+        self.socket
+    }
+}
+
+impl OwnedReadHalf {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The stream again.
+    ///
+    /// # Errors
+    /// The halves are of different streams; they come back in the error.
+    pub fn reunite(self, other: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+        reunite(self, other)
+    }
+
+    /// Resets the connection: the peer gets an RST, and what is queued is lost. The other half
+    /// reports [`EndReason::Aborted`].
+    pub fn abort(self) {
+        self.socket.abort();
+    }
+}
+
+impl OwnedWriteHalf {
+    fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The stream again.
+    ///
+    /// # Errors
+    /// The halves are of different streams; they come back in the error.
+    pub fn reunite(self, other: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+        reunite(other, self)
+    }
+
+    /// Drops the half without shutting its direction down.
+    pub fn forget(mut self) {
+        self.shutdown_on_drop = false;
+    }
+
+    /// Resets the connection: the peer gets an RST, and what is queued is lost. The other half
+    /// reports [`EndReason::Aborted`].
+    pub fn abort(mut self) {
+        self.shutdown_on_drop = false;
+        self.socket.abort();
+    }
+}
+
+impl Drop for OwnedWriteHalf {
+    fn drop(&mut self) {
+        if self.shutdown_on_drop {
+            // It fails only when the connection has ended: nothing is left to shut down.
+            let _ = self.socket.shutdown();
+        }
+    }
+}
+
+pub(crate) fn owned(socket: Socket) -> (OwnedReadHalf, OwnedWriteHalf) {
+    let socket = Arc::new(socket);
+    let read = OwnedReadHalf { socket: Arc::clone(&socket) };
+    (read, OwnedWriteHalf { socket, shutdown_on_drop: true })
+}
+
+fn reunite(
+    OwnedReadHalf { socket }: OwnedReadHalf,
+    mut write: OwnedWriteHalf,
+) -> Result<TcpStream, ReuniteError> {
+    if !Arc::ptr_eq(&socket, &write.socket) {
+        return Err(ReuniteError(OwnedReadHalf { socket }, write));
+    }
+    write.shutdown_on_drop = false;
+    drop(write);
+    match Arc::try_unwrap(socket) {
+        Ok(socket) => Ok(TcpStream::new(socket)),
+        Err(_) => unreachable!("the two halves are all there are"),
+    }
+}
+
+/// Halves that are not of one stream, as [`OwnedReadHalf::reunite`] gives them back.
+#[derive(Debug)]
+pub struct ReuniteError(
+    /// The receiving half.
+    pub OwnedReadHalf,
+    /// The sending half.
+    pub OwnedWriteHalf,
+);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the halves belong to different streams and cannot be joined")
+    }
+}
+
+impl std::error::Error for ReuniteError {}

@@ -1,0 +1,437 @@
+//! What the lock guards: the engine, who waits for what, and the packet that the device refused.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use fourwave_core::{
+    ConnId, Decision, EndReason, EndReport, Event, Instant, ListenerId, PendingId, Stack as Engine,
+};
+use fourwave_device::Device;
+use fourwave_wire::{RxPacket, TxPacket};
+use tokio::sync::mpsc;
+
+/// Packets that one flush sends before other tasks get their turn.
+const FLUSH_PACKETS: usize = 64;
+
+/// What the driver counts beside the engine's [`Counters`](crate::Counters).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct IoCounters {
+    /// Packets read from the device, super-packets counted once.
+    pub received: u64,
+    /// Packets that the device took, super-packets counted once.
+    pub sent: u64,
+    /// Packets that the device refused for good.
+    pub send_errors: u64,
+    /// Times the device had no room; the packet waited and was sent later.
+    pub blocked: u64,
+    /// Packets that are not TCP and found no taker, or no room in its channel.
+    pub others_dropped: u64,
+}
+
+/// Who waits on one connection, and what its events said so far.
+#[derive(Default)]
+pub(crate) struct Slot {
+    id: Option<ConnId>,
+    pub(crate) reader: Option<Waker>,
+    pub(crate) writer: Option<Waker>,
+    pub(crate) drainer: Option<Waker>,
+    pub(crate) closer: Option<Waker>,
+    pub(crate) connected: bool,
+    pub(crate) ended: Option<EndReason>,
+}
+
+impl Slot {
+    fn take_wakers(&mut self, into: &mut Vec<Waker>) {
+        into.extend(self.reader.take());
+        into.extend(self.writer.take());
+        into.extend(self.drainer.take());
+        into.extend(self.closer.take());
+    }
+}
+
+/// Keeps the newest waker of a place where one task waits.
+pub(crate) fn wait(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *place = Some(cx.waker().clone()),
+    }
+}
+
+/// Adds a waker to a place where several tasks wait.
+pub(crate) fn wait_with_others(place: &mut Vec<Waker>, cx: &Context<'_>) {
+    if !place.iter().any(|w| w.will_wake(cx.waker())) {
+        place.push(cx.waker().clone());
+    }
+}
+
+/// One SYN that a deferring listener reported.
+#[derive(Clone, Copy)]
+pub(crate) struct IncomingRecord {
+    pub(crate) pending: PendingId,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
+#[derive(Default)]
+pub(crate) struct ListenerState {
+    pub(crate) deferred: bool,
+    pub(crate) wakers: Vec<Waker>,
+    pub(crate) incoming: VecDeque<IncomingRecord>,
+}
+
+/// How far a reported SYN is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nobody decided yet.
+    Undecided,
+    /// SYN ACK sent, its ACK awaited.
+    Accepted,
+    /// Accepted, but nobody waits for it any more.
+    Abandoned,
+    /// The handshake is over.
+    Open(ConnId),
+}
+
+pub(crate) struct Pending {
+    pub(crate) listener: ListenerId,
+    pub(crate) progress: Progress,
+    pub(crate) waker: Option<Waker>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    /// `None` once the stack has stopped.
+    pub(crate) device: Option<Arc<dyn Device>>,
+    slots: Vec<Slot>,
+    pub(crate) listeners: HashMap<ListenerId, ListenerState>,
+    pub(crate) pending: HashMap<PendingId, Pending>,
+    /// The packet in work; kept when the device refused it.
+    tx: TxPacket,
+    /// `tx` waits for room and goes first.
+    pub(crate) tx_blocked: bool,
+    /// The last flush ended before the engine was idle.
+    pub(crate) unsent: bool,
+    /// Shutdown was asked for: the driver ends when all is sent.
+    pub(crate) stopping: bool,
+    /// What ended the driver, when it was the device's failure.
+    pub(crate) failure: Option<(io::ErrorKind, String)>,
+    pub(crate) driver: Option<Waker>,
+    /// When the driver wakes by itself.
+    pub(crate) armed: Option<Instant>,
+    /// To be woken once the lock is free.
+    pub(crate) to_wake: Vec<Waker>,
+    pub(crate) drain_waiters: Vec<Waker>,
+    pub(crate) stop_waiters: Vec<Waker>,
+    pub(crate) others: Option<mpsc::Sender<RxPacket>>,
+    pub(crate) ends: Option<mpsc::UnboundedSender<EndReport>>,
+    pub(crate) io: IoCounters,
+}
+
+impl Inner {
+    pub(crate) fn new(engine: Engine, device: Arc<dyn Device>) -> Self {
+        Self {
+            engine,
+            device: Some(device),
+            slots: Vec::new(),
+            listeners: HashMap::new(),
+            pending: HashMap::new(),
+            tx: TxPacket::default(),
+            tx_blocked: false,
+            unsent: false,
+            stopping: false,
+            failure: None,
+            driver: None,
+            armed: None,
+            to_wake: Vec::new(),
+            drain_waiters: Vec::new(),
+            stop_waiters: Vec::new(),
+            others: None,
+            ends: None,
+            io: IoCounters::default(),
+        }
+    }
+
+    /// The place of a connection whose handle is about to be given out.
+    pub(crate) fn register(&mut self, conn: ConnId) {
+        let index = conn.slot();
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, Slot::default);
+        }
+        self.slots[index] = Slot { id: Some(conn), ..Slot::default() };
+    }
+
+    /// Forgets a connection whose handle was given back. The caller drops what it gets without
+    /// the lock: a waker's drop may be that of a task with other sockets.
+    pub(crate) fn unregister(&mut self, conn: ConnId) -> Slot {
+        self.slot(conn).map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The place of a connection whose handle is held.
+    pub(crate) fn slot(&mut self, conn: ConnId) -> Option<&mut Slot> {
+        self.slots.get_mut(conn.slot()).filter(|slot| slot.id == Some(conn))
+    }
+
+    fn wake_with(&mut self, conn: ConnId, take: impl FnOnce(&mut Slot) -> Option<Waker>) {
+        let waker = self.slot(conn).and_then(take);
+        self.to_wake.extend(waker);
+    }
+
+    /// Hands a received packet to the engine, or to the taker of other packets.
+    pub(crate) fn handle_packet(&mut self, now: Instant, packet: RxPacket) {
+        self.io.received += 1;
+        if self.engine.handle_packet(now, &packet) {
+            return;
+        }
+        let taken = self.others.as_ref().is_some_and(|others| others.try_send(packet).is_ok());
+        self.io.others_dropped += u64::from(!taken);
+    }
+
+    /// What follows every call into the engine: events, packets, the driver's next wake-up.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        self.drain_events(now);
+        let knows_of_unsent = self.unsent;
+        if !self.tx_blocked {
+            self.flush(now);
+        }
+        let sooner = match (self.engine.poll_timeout(), self.armed) {
+            (Some(due), Some(armed)) => due < armed,
+            (due, None) => due.is_some(),
+            (None, Some(_)) => false,
+        };
+        if (sooner || (self.unsent && !knows_of_unsent))
+            && let Some(driver) = &self.driver
+        {
+            driver.wake_by_ref();
+        }
+    }
+
+    /// Sends what the engine has until it is idle, the device is full or the turn is over.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        let Some(device) = &self.device else { return };
+        for _ in 0..FLUSH_PACKETS {
+            if !self.tx_blocked && !self.engine.poll_transmit(now, &mut self.tx) {
+                self.unsent = false;
+                self.tx.clear();
+                return;
+            }
+            match device.try_send(&self.tx) {
+                Ok(()) => {
+                    self.tx_blocked = false;
+                    self.io.sent += 1;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.tx_blocked = true;
+                    self.unsent = true;
+                    self.io.blocked += 1;
+                    return;
+                }
+                // To TCP it is a lost packet.
+                Err(_) => {
+                    self.tx_blocked = false;
+                    self.io.send_errors += 1;
+                }
+            }
+        }
+        self.unsent = true;
+    }
+
+    /// Sends a finished packet unless TCP waits for room already; false when there is none.
+    pub(crate) fn send_packet(&mut self, packet: &TxPacket) -> io::Result<bool> {
+        let Some(device) = &self.device else { return Err(self.stopped()) };
+        if self.tx_blocked {
+            return Ok(false);
+        }
+        match device.try_send(packet) {
+            Ok(()) => {
+                self.io.sent += 1;
+                Ok(true)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) => {
+                self.io.send_errors += 1;
+                Err(error)
+            }
+        }
+    }
+
+    /// Turns the engine's events into wake-ups.
+    pub(crate) fn drain_events(&mut self, now: Instant) {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                Event::Readable { conn } | Event::PeerClosed { conn } => {
+                    self.wake_with(conn, |slot| slot.reader.take());
+                }
+                Event::Writable { conn } => {
+                    self.wake_with(conn, |slot| slot.writer.take());
+                    self.wake_with(conn, |slot| slot.drainer.take());
+                }
+                Event::Drained { conn } => self.wake_with(conn, |slot| slot.drainer.take()),
+                Event::Connected { conn } => self.wake_with(conn, |slot| {
+                    slot.connected = true;
+                    slot.writer.take()
+                }),
+                Event::Closed { conn, report } => self.on_closed(conn, *report),
+                Event::Incoming { listener, pending, local, remote } => {
+                    self.on_incoming(listener, IncomingRecord { pending, local, remote });
+                }
+                Event::PendingGone { pending } => {
+                    let gone = self.pending.remove(&pending);
+                    self.to_wake.extend(gone.and_then(|p| p.waker));
+                }
+                Event::Acceptable { listener } => self.on_acceptable(now, listener),
+                _ => {}
+            }
+        }
+        if !self.drain_waiters.is_empty() && self.is_drained() {
+            self.to_wake.append(&mut self.drain_waiters);
+        }
+    }
+
+    fn on_closed(&mut self, conn: ConnId, report: EndReport) {
+        let Self { slots, to_wake, .. } = self;
+        if let Some(slot) = slots.get_mut(conn.slot()).filter(|slot| slot.id == Some(conn)) {
+            slot.ended = Some(report.reason);
+            slot.take_wakers(to_wake);
+        }
+        if self.ends.as_ref().is_some_and(|ends| ends.send(report).is_err()) {
+            self.ends = None;
+        }
+    }
+
+    fn on_incoming(&mut self, listener: ListenerId, record: IncomingRecord) {
+        let Some(state) = self.listeners.get_mut(&listener) else { return };
+        // SYNs that died before anybody asked for them.
+        if state.incoming.len() > 2 * self.pending.len() + 64 {
+            state.incoming.retain(|r| self.pending.contains_key(&r.pending));
+        }
+        state.incoming.push_back(record);
+        self.to_wake.append(&mut state.wakers);
+        let pending = Pending { listener, progress: Progress::Undecided, waker: None };
+        self.pending.insert(record.pending, pending);
+    }
+
+    fn on_acceptable(&mut self, now: Instant, listener: ListenerId) {
+        let Some(state) = self.listeners.get_mut(&listener) else { return };
+        if !state.deferred {
+            self.to_wake.append(&mut state.wakers);
+            return;
+        }
+        while let Some(accepted) = self.engine.accept(now, listener) {
+            let pending = accepted.pending.and_then(|id| self.pending.get_mut(&id));
+            match pending {
+                Some(pending) if pending.progress == Progress::Accepted => {
+                    pending.progress = Progress::Open(accepted.conn);
+                    self.to_wake.extend(pending.waker.take());
+                    self.register(accepted.conn);
+                }
+                _ => {
+                    // Whoever accepted it is gone. It is ours, so it cannot be dead already.
+                    let _ = self.engine.abort(now, accepted.conn);
+                    if let Some(id) = accepted.pending {
+                        self.pending.remove(&id);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends a listener and what it had not handed out.
+    pub(crate) fn unlisten(&mut self, now: Instant, listener: ListenerId) {
+        self.engine.unlisten(now, listener);
+        let Some(mut state) = self.listeners.remove(&listener) else { return };
+        self.to_wake.append(&mut state.wakers);
+        let Self { pending, to_wake, .. } = self;
+        pending.retain(|_, p| {
+            let keep = p.listener != listener || matches!(p.progress, Progress::Open(_));
+            if !keep {
+                to_wake.extend(p.waker.take());
+            }
+            keep
+        });
+    }
+
+    /// Answers a reported SYN. False when it is gone.
+    pub(crate) fn decide(&mut self, now: Instant, id: PendingId, decision: Decision) -> bool {
+        let Some(pending) = self.pending.get_mut(&id) else { return false };
+        pending.progress = Progress::Accepted;
+        let alive = self.engine.decide(now, id, decision);
+        if !alive || decision != Decision::Accept {
+            self.pending.remove(&id);
+        }
+        alive
+    }
+
+    /// Nobody waits any more for the connection that a SYN was accepted for.
+    pub(crate) fn abandon(&mut self, now: Instant, id: PendingId) {
+        let Some(pending) = self.pending.get_mut(&id) else { return };
+        let Progress::Open(conn) = pending.progress else {
+            pending.progress = Progress::Abandoned;
+            return;
+        };
+        self.pending.remove(&id);
+        // Dead already when the stack has stopped.
+        let _ = self.engine.abort(now, conn);
+        self.unregister(conn);
+    }
+
+    /// Whether no connection is left but those in TIME_WAIT, and nothing waits for the device.
+    pub(crate) fn is_drained(&self) -> bool {
+        let population = self.engine.population();
+        population.connections == 0 && population.half_open == 0 && !self.tx_blocked
+    }
+
+    /// The error of a call that came after the stack's end.
+    pub(crate) fn stopped(&self) -> io::Error {
+        match &self.failure {
+            Some((kind, text)) => {
+                io::Error::new(*kind, format!("the stack's device failed: {text}"))
+            }
+            None => crate::error::stopped(),
+        }
+    }
+
+    /// The error of a socket whose handle the engine does not know (any more): its half was
+    /// aborted, or the stack has stopped.
+    pub(crate) fn dead(&mut self, conn: ConnId) -> io::Error {
+        match self.slot(conn).and_then(|slot| slot.ended) {
+            Some(reason) if reason != EndReason::Shutdown => crate::error::ended(reason),
+            _ if self.failure.is_some() => self.stopped(),
+            _ => crate::error::ended(EndReason::Shutdown),
+        }
+    }
+
+    /// Resets every connection whose handle is held and wakes all who wait.
+    pub(crate) fn abort_all(&mut self, now: Instant) {
+        for index in 0..self.slots.len() {
+            if let Some(conn) = self.slots[index].id {
+                // It may have ended already; then there is nothing to reset.
+                let _ = self.engine.abort(now, conn);
+                self.slots[index].ended.get_or_insert(EndReason::Shutdown);
+                self.slots[index].take_wakers(&mut self.to_wake);
+            }
+        }
+        let listeners: Vec<ListenerId> = self.listeners.keys().copied().collect();
+        for listener in listeners {
+            self.unlisten(now, listener);
+        }
+        self.drain_events(now);
+    }
+
+    /// The driver has ended: nothing moves any more.
+    pub(crate) fn stop(&mut self, now: Instant) {
+        self.stopping = true;
+        self.abort_all(now);
+        if !self.tx_blocked {
+            self.flush(now);
+        }
+        self.device = None;
+        self.others = None;
+        self.ends = None;
+        self.to_wake.append(&mut self.drain_waiters);
+        self.to_wake.append(&mut self.stop_waiters);
+    }
+}

@@ -1,0 +1,262 @@
+//! What every kind of stream does with its connection, once.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use fourwave_core::error::{NoSuchConnection, ReceiveError, SendError};
+use fourwave_core::state::State;
+use fourwave_core::{ConnId, EndReason, Instant, SocketOption, TcpInfo};
+use tokio::io::ReadBuf;
+use tokio::task::coop::poll_proceed;
+
+use crate::error;
+use crate::inner::{Inner, Slot, wait};
+use crate::shared::Ref;
+
+/// The most bytes that one write copies into a chunk.
+const WRITE_CHUNK: usize = 64 << 10;
+
+/// A connection whose handle is ours. Dropping it closes the connection.
+pub(crate) struct Socket {
+    pub(crate) shared: Ref,
+    pub(crate) conn: ConnId,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+}
+
+impl Socket {
+    pub(crate) const fn new(
+        shared: Ref,
+        conn: ConnId,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Self {
+        Self { shared, conn, local, remote }
+    }
+
+    pub(crate) fn poll_read_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        max: usize,
+    ) -> Poll<io::Result<Bytes>> {
+        let coop = ready!(poll_proceed(cx));
+        let read = self.shared.call(|inner, now| self.receive(cx, inner, now, max));
+        if read.is_ready() {
+            coop.made_progress();
+        }
+        read
+    }
+
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let coop = ready!(poll_proceed(cx));
+        let before = buf.filled().len();
+        let read = self.shared.call(|inner, now| {
+            while buf.remaining() > 0 {
+                let chunk = ready!(self.receive(cx, inner, now, buf.remaining()))?;
+                if chunk.is_empty() {
+                    break;
+                }
+                buf.put_slice(&chunk);
+            }
+            Poll::Ready(Ok(()))
+        });
+        if buf.filled().len() > before {
+            // Whatever came behind the data is still there for the next call.
+            coop.made_progress();
+            return Poll::Ready(Ok(()));
+        }
+        if read.is_ready() {
+            coop.made_progress();
+        }
+        read
+    }
+
+    fn receive(
+        &self,
+        cx: &Context<'_>,
+        inner: &mut Inner,
+        now: Instant,
+        max: usize,
+    ) -> Poll<io::Result<Bytes>> {
+        match inner.engine.receive(now, self.conn, max) {
+            Ok(chunk) => Poll::Ready(Ok(chunk)),
+            Err(ReceiveError::WouldBlock) => self.wait_in(cx, inner, |slot| &mut slot.reader),
+            Err(ReceiveError::Ended(reason)) => Poll::Ready(Err(error::ended(reason))),
+            Err(ReceiveError::NoSuchConnection) => Poll::Ready(Err(inner.dead(self.conn))),
+        }
+    }
+
+    pub(crate) fn poll_write_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        if data.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
+        let coop = ready!(poll_proceed(cx));
+        let written = self.shared.call(|inner, now| self.send(cx, inner, now, data));
+        if written.is_ready() {
+            coop.made_progress();
+        }
+        written
+    }
+
+    /// Copies what there is room for into one chunk.
+    pub(crate) fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let offered = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(WRITE_CHUNK);
+        if offered == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let coop = ready!(poll_proceed(cx));
+        let written = self.shared.call(|inner, now| {
+            let room = match inner.engine.send_room(self.conn) {
+                Ok(room) => room,
+                Err(why) => return Poll::Ready(Err(self.send_error(inner, why))),
+            };
+            // Without any room one byte is offered, so that the engine knows who waits.
+            let mut chunk = gather(bufs, room.clamp(1, offered));
+            self.send(cx, inner, now, &mut chunk)
+        });
+        if written.is_ready() {
+            coop.made_progress();
+        }
+        written
+    }
+
+    fn send(
+        &self,
+        cx: &Context<'_>,
+        inner: &mut Inner,
+        now: Instant,
+        data: &mut Bytes,
+    ) -> Poll<io::Result<usize>> {
+        match inner.engine.send(now, self.conn, data) {
+            Ok(0) => self.wait_in(cx, inner, |slot| &mut slot.writer),
+            Ok(sent) => Poll::Ready(Ok(sent)),
+            Err(why) => Poll::Ready(Err(self.send_error(inner, why))),
+        }
+    }
+
+    /// Half-close: the FIN goes out behind what is queued. Never pending.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        self.shared.call(|inner, now| match inner.engine.shutdown(now, self.conn) {
+            Ok(()) | Err(SendError::Shutdown | SendError::Ended(EndReason::Orderly)) => Ok(()),
+            Err(why) => Err(self.send_error(inner, why)),
+        })
+    }
+
+    pub(crate) fn poll_drained(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.shared.lock();
+        let inner = &mut *inner;
+        match inner.slot(self.conn).and_then(|slot| slot.ended) {
+            Some(EndReason::Orderly) => return Poll::Ready(Ok(())),
+            Some(reason) => return Poll::Ready(Err(error::ended(reason))),
+            None => {}
+        }
+        let info =
+            inner.engine.info(self.conn).map_err(|NoSuchConnection| inner.dead(self.conn))?;
+        let fin_unacked = matches!(info.state, State::FinWait1 | State::Closing | State::LastAck);
+        if info.unacked == 0 && info.notsent_bytes == 0 && !fin_unacked {
+            return Poll::Ready(Ok(()));
+        }
+        self.wait_in(cx, inner, |slot| &mut slot.drainer)
+    }
+
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<EndReason> {
+        let mut inner = self.shared.lock();
+        match inner.slot(self.conn) {
+            Some(Slot { ended: Some(reason), .. }) => Poll::Ready(*reason),
+            Some(slot) => {
+                wait(&mut slot.closer, cx);
+                Poll::Pending
+            }
+            None => Poll::Ready(EndReason::Shutdown),
+        }
+    }
+
+    fn wait_in<T>(
+        &self,
+        cx: &Context<'_>,
+        inner: &mut Inner,
+        place: impl FnOnce(&mut Slot) -> &mut Option<std::task::Waker>,
+    ) -> Poll<io::Result<T>> {
+        match inner.slot(self.conn) {
+            Some(slot) => {
+                wait(place(slot), cx);
+                Poll::Pending
+            }
+            None => Poll::Ready(Err(inner.dead(self.conn))),
+        }
+    }
+
+    pub(crate) fn set_option(&self, option: SocketOption) -> io::Result<()> {
+        self.shared.call(|inner, now| {
+            let set = inner.engine.set_option(now, self.conn, option);
+            set.map_err(|NoSuchConnection| inner.dead(self.conn))
+        })
+    }
+
+    pub(crate) fn info(&self) -> io::Result<TcpInfo> {
+        let mut inner = self.shared.lock();
+        inner.engine.info(self.conn).map_err(|NoSuchConnection| inner.dead(self.conn))
+    }
+
+    /// Resets the connection. Whoever waits on it is told.
+    pub(crate) fn abort(&self) {
+        self.shared.call(|inner, now| {
+            // Dead already when it was aborted before or the stack has stopped.
+            let _ = inner.engine.abort(now, self.conn);
+        });
+    }
+
+    fn send_error(&self, inner: &mut Inner, why: SendError) -> io::Error {
+        match why {
+            SendError::NoSuchConnection => inner.dead(self.conn),
+            SendError::Shutdown => io::Error::new(io::ErrorKind::BrokenPipe, why),
+            SendError::Ended(reason) => error::ended(reason),
+        }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let slot = self.shared.call(|inner, now| {
+            // Dead already after abort, or when the stack has stopped.
+            let _ = inner.engine.close(now, self.conn);
+            inner.unregister(self.conn)
+        });
+        drop(slot);
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket")
+            .field("local", &self.local)
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
+    }
+}
+
+fn gather(bufs: &[IoSlice<'_>], len: usize) -> Bytes {
+    if let Some(first) = bufs.first().and_then(|buf| buf.get(..len)) {
+        return Bytes::copy_from_slice(first);
+    }
+    let mut chunk = BytesMut::with_capacity(len);
+    for buf in bufs {
+        let wanted = buf.len().min(len - chunk.len());
+        chunk.extend_from_slice(&buf[..wanted]);
+    }
+    chunk.freeze()
+}

@@ -1,0 +1,314 @@
+//! A stack on a device: what sockets are opened from.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime};
+
+use fourwave_core::counters::Counters;
+use fourwave_core::error::ConnectError;
+use fourwave_core::{Config, EndReport, Instant, Listen, Population, Stack as Engine};
+use fourwave_device::Device;
+use fourwave_wire::{Link, RxPacket, TxPacket};
+use tokio::sync::mpsc;
+
+use crate::driver::Driver;
+use crate::incoming::IncomingListener;
+use crate::inner::{Inner, IoCounters, ListenerState, wait, wait_with_others};
+use crate::listener::TcpListener;
+use crate::shared::{Ref, Shared};
+use crate::socket::Socket;
+use crate::stream::TcpStream;
+
+/// Packets that are not TCP and wait for their taker; beyond, they are dropped and counted.
+const OTHER_PACKETS: usize = 1024;
+
+/// How a stack is set up.
+#[derive(Clone, Debug, Default)]
+pub struct StackOptions {
+    /// The engine's knobs.
+    pub config: Config,
+    /// Where sequence numbers, ports and hashes are drawn from. `None`: from the operating
+    /// system, which is what a stack needs that strangers can reach.
+    pub seed: Option<[u8; 32]>,
+    /// Our own addresses: [`Stack::connect`] calls from the first one of the right family.
+    /// Listeners and [`Stack::connect_from`] may use any other address too.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// A TCP of your own on a packet device. A cheap handle: clones are the same stack.
+///
+/// The stack runs for as long as a handle, a listener or a socket of it is held, and then until
+/// the sockets that were dropped have closed their connections in order. After that, or after
+/// [`shutdown`](Self::shutdown), the device is dropped.
+#[derive(Clone)]
+pub struct Stack {
+    shared: Ref,
+    addresses: Arc<[IpAddr]>,
+}
+
+impl Stack {
+    /// Puts a stack on `device` and spawns its driver task on the current tokio runtime, whose
+    /// timer must be enabled.
+    ///
+    /// # Errors
+    /// No runtime is current, or the operating system has no randomness to give.
+    pub fn spawn(device: impl Device + 'static, options: StackOptions) -> io::Result<Self> {
+        let runtime = tokio::runtime::Handle::try_current()
+            .map_err(|e| io::Error::other(format!("a stack needs a tokio runtime: {e}")))?;
+        let seed = match options.seed {
+            Some(seed) => seed,
+            None => {
+                let mut seed = [0; 32];
+                getrandom::fill(&mut seed)
+                    .map_err(|e| io::Error::other(format!("no random seed for the stack: {e}")))?;
+                seed
+            }
+        };
+        let device: Arc<dyn Device> = Arc::new(device);
+        let link = device.link();
+        let engine = Engine::new(options.config, link, seed);
+        let shared = Shared::new(Inner::new(engine, Arc::clone(&device)), link);
+        let stack =
+            Self { shared: Ref::new(Arc::clone(&shared)), addresses: options.addresses.into() };
+        runtime.spawn(Driver::new(shared, device).run());
+        Ok(stack)
+    }
+
+    /// Listens for connections to `addr`. An unspecified address (`0.0.0.0` or `::`) stands for
+    /// all addresses of both families, port 0 for one that is free. At most `backlog`
+    /// connections, and not more than `somaxconn`, wait for [`TcpListener::accept`].
+    ///
+    /// # Errors
+    /// `AddrInUse` when another listener has the same address and port.
+    pub fn listen(&self, addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
+        let address = Some(addr.ip()).filter(|ip| !ip.is_unspecified());
+        let id = self.shared.call(|inner, _| {
+            if inner.stopping {
+                return Err(inner.stopped());
+            }
+            let ports = match addr.port() {
+                0 => {
+                    let config = inner.engine.config();
+                    config.ip_local_port_first as u16..=config.ip_local_port_last as u16
+                }
+                port => port..=port,
+            };
+            for port in ports {
+                let port_of_any = Some(port);
+                let listen = Listen { address, port: port_of_any, deferred: false, backlog };
+                if let Ok(id) = inner.engine.listen(listen) {
+                    inner.listeners.insert(id, ListenerState::default());
+                    return Ok((id, SocketAddr::new(addr.ip(), port)));
+                }
+            }
+            let text = format!("cannot listen on {addr}: another listener of this stack does");
+            Err(io::Error::new(io::ErrorKind::AddrInUse, text))
+        })?;
+        Ok(TcpListener::new(self.shared.clone(), id.0, id.1))
+    }
+
+    /// Listens on every address and port that no other listener has, as a gateway does. No SYN
+    /// is answered until the caller has decided what its sender shall see.
+    ///
+    /// # Errors
+    /// `AddrInUse` when there is such a listener already.
+    pub fn listen_any(&self) -> io::Result<IncomingListener> {
+        let id = self.shared.call(|inner, _| {
+            if inner.stopping {
+                return Err(inner.stopped());
+            }
+            let backlog = usize::try_from(inner.engine.config().somaxconn).unwrap_or(usize::MAX);
+            let listen = Listen { address: None, port: None, deferred: true, backlog };
+            let id = inner
+                .engine
+                .listen(listen)
+                .map_err(|e| io::Error::new(io::ErrorKind::AddrInUse, e))?;
+            let state = ListenerState { deferred: true, ..ListenerState::default() };
+            inner.listeners.insert(id, state);
+            Ok(id)
+        })?;
+        Ok(IncomingListener::new(self.shared.clone(), id))
+    }
+
+    /// Opens a connection from the first of our addresses that is of `remote`'s family.
+    ///
+    /// # Errors
+    /// As for [`connect_from`](Self::connect_from), and `AddrNotAvailable` when
+    /// [`StackOptions::addresses`] has no such address.
+    pub async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        let local = self.addresses.iter().find(|ip| ip.is_ipv6() == remote.is_ipv6());
+        let Some(local) = local else {
+            let family = if remote.is_ipv6() { "IPv6" } else { "IPv4" };
+            let text = format!(
+                "cannot connect to {remote}: the stack has no {family} address; add one to \
+                 StackOptions::addresses or use connect_from"
+            );
+            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
+        };
+        self.connect_from(SocketAddr::new(*local, 0), remote).await
+    }
+
+    /// Opens a connection from `local`, which may be any address at all; its port 0 stands for
+    /// one that is free. Dropping the future gives the attempt up.
+    ///
+    /// # Errors
+    /// What the engine refuses (addresses of two families, no free port), or how the attempt
+    /// ended, with its [`CloseError`](crate::CloseError).
+    pub async fn connect_from(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        let socket = self.shared.call(|inner, now| {
+            if inner.stopping {
+                return Err(inner.stopped());
+            }
+            let conn = inner.engine.connect(now, local, remote).map_err(connect_error)?;
+            inner.register(conn);
+            let local = inner.engine.info(conn).map_or(local, |info| info.local);
+            Ok((conn, local))
+        });
+        let (conn, local) = socket?;
+        let socket = Socket::new(self.shared.clone(), conn, local, remote);
+        poll_fn(|cx| socket.poll_connected(cx)).await?;
+        Ok(TcpStream::new(socket))
+    }
+
+    /// The packets from now on that are not TCP's: UDP, ICMP and so on. There is one taker at a
+    /// time: `None` while another receiver is alive. A channel of 1024 packets; those that find
+    /// no room are dropped and counted.
+    pub fn take_other_packets(&self) -> Option<mpsc::Receiver<RxPacket>> {
+        let mut inner = self.shared.lock();
+        if inner.others.as_ref().is_some_and(|others| !others.is_closed()) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(OTHER_PACKETS);
+        inner.others = (!inner.stopping).then_some(sender);
+        Some(receiver)
+    }
+
+    /// Sends a finished IP packet as it is. `Ok(false)`: the device has no room and the packet
+    /// was dropped, as a router drops it.
+    ///
+    /// # Errors
+    /// The device's, or the stack was shut down.
+    #[expect(clippy::needless_pass_by_value, reason = "a device may keep the chunks later")]
+    pub fn send_packet(&self, packet: TxPacket) -> io::Result<bool> {
+        self.shared.lock().send_packet(&packet)
+    }
+
+    /// The report of every connection's end from now on. There is one taker at a time: `None`
+    /// while another receiver is alive. The channel has no bound: read it, or drop it.
+    pub fn take_ends(&self) -> Option<mpsc::UnboundedReceiver<EndReport>> {
+        let mut inner = self.shared.lock();
+        if inner.ends.as_ref().is_some_and(|ends| !ends.is_closed()) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        inner.ends = (!inner.stopping).then_some(sender);
+        Some(receiver)
+    }
+
+    /// The engine's counters.
+    pub fn counters(&self) -> Counters {
+        *self.shared.lock().engine.counters()
+    }
+
+    /// The driver's counters.
+    pub fn io_counters(&self) -> IoCounters {
+        self.shared.lock().io
+    }
+
+    /// What is alive now.
+    pub fn population(&self) -> Population {
+        self.shared.lock().engine.population()
+    }
+
+    /// What the device can carry.
+    pub fn link(&self) -> Link {
+        self.shared.link
+    }
+
+    /// Waits until no connection is left but those in TIME_WAIT, or the stack has stopped.
+    pub async fn drained(&self) {
+        poll_fn(|cx| {
+            let mut inner = self.shared.lock();
+            if inner.device.is_none() || inner.is_drained() {
+                return Poll::Ready(());
+            }
+            wait_with_others(&mut inner.drain_waiters, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Now in this stack's time, in which the times of reports are given.
+    pub fn now(&self) -> Instant {
+        self.shared.now()
+    }
+
+    /// A time of this stack as the wall clock showed it (by the wall clock of when the stack was
+    /// spawned: later adjustments of that clock are not seen).
+    pub fn system_time(&self, at: Instant) -> SystemTime {
+        self.shared.started + Duration::from_micros(at.as_micros())
+    }
+
+    /// Resets every connection whose socket is held, sends what can be sent, and drops the
+    /// device. Sockets and listeners report [`EndReason::Shutdown`](crate::EndReason) or an
+    /// error from then on.
+    pub async fn shutdown(&self) {
+        self.shared.call(|inner, now| {
+            if !inner.stopping {
+                inner.stopping = true;
+                inner.abort_all(now);
+            }
+            if let Some(driver) = &inner.driver {
+                driver.wake_by_ref();
+            }
+        });
+        poll_fn(|cx: &mut Context<'_>| {
+            let mut inner = self.shared.lock();
+            if inner.device.is_none() {
+                return Poll::Ready(());
+            }
+            wait_with_others(&mut inner.stop_waiters, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+}
+
+impl std::fmt::Debug for Stack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stack").field("population", &self.population()).finish_non_exhaustive()
+    }
+}
+
+fn connect_error(error: ConnectError) -> io::Error {
+    let kind = match error {
+        ConnectError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
+        ConnectError::PortsExhausted { .. } => io::ErrorKind::AddrNotAvailable,
+        ConnectError::BadAddress => io::ErrorKind::InvalidInput,
+    };
+    io::Error::new(kind, error)
+}
+
+impl Socket {
+    fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut inner = self.shared.lock();
+        let Some(slot) = inner.slot(self.conn) else {
+            return Poll::Ready(Err(inner.stopped()));
+        };
+        if let Some(reason) = slot.ended {
+            return Poll::Ready(Err(crate::error::ended(reason)));
+        }
+        if slot.connected {
+            return Poll::Ready(Ok(()));
+        }
+        wait(&mut slot.writer, cx);
+        Poll::Pending
+    }
+}
