@@ -4,6 +4,7 @@
 //! `fourwave-wire`'s [`Link`]. Devices compose: a wrapper is a device too, and costs nothing
 //! when it is absent.
 
+pub mod fault;
 pub mod memory;
 pub mod offload;
 pub mod segment;
