@@ -12,7 +12,7 @@ use crate::report::Outcome;
 use crate::shell;
 
 /// Debian package → a program of it.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 17] = [
     ("iperf3", "iperf3"),
     ("wrk", "wrk"),
     ("nginx-light", "nginx"),
@@ -30,7 +30,6 @@ const NEEDED: [(&str, &str); 18] = [
     ("slirp4netns", "slirp4netns"),
     ("microsocks", "microsocks"),
     ("hyperfine", "hyperfine"),
-    ("gcc", "cc"),
 ];
 
 /// How apt-get may be started here, if at all.
@@ -52,10 +51,12 @@ pub(crate) fn run() -> Outcome {
     if apt == Apt::No {
         return Outcome::Skipped(advice(&lacking));
     }
-    println!(
-        "setup: installing {} (Debian starts nginx and redis when it installs them)",
-        lacking.join(" ")
-    );
+    println!("setup: installing {}", lacking.join(" "));
+    if lacking.iter().any(|package| ["nginx-light", "redis-server"].contains(package)) {
+        println!(
+            "setup: Debian starts nginx and redis-server as services; the tests use their own"
+        );
+    }
     if let Err(problem) = install(&apt, &lacking) {
         println!("setup: {problem}");
     }

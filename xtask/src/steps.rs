@@ -39,10 +39,11 @@ impl Step {
     fn run(self, root: &Path) -> Result<Outcome, String> {
         match self {
             Self::Setup => Ok(setup::run()),
-            Self::Fmt => cargo(root, &["fmt", "--all", "--check"]),
+            Self::Fmt => component(root, "rustfmt", &["fmt", "--all", "--check"]),
             Self::Tidy => tidy::run(root).map(Outcome::Passed),
             Self::Clippy => {
-                cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+                let all = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+                component(root, "clippy", &all)
             }
             Self::Doc => {
                 let mut command = shell::cargo(root);
@@ -81,7 +82,11 @@ pub(crate) fn run(root: &Path, only: &[Step]) -> bool {
     lines.iter().all(|line| line.end.is_ok())
 }
 
-fn cargo(root: &Path, arguments: &[&str]) -> Result<Outcome, String> {
+/// A subcommand that comes with a component of the toolchain, if that is there.
+fn component(root: &Path, name: &str, arguments: &[&str]) -> Result<Outcome, String> {
+    if !shell::succeeds(shell::cargo(root).args([arguments[0], "--version"])) {
+        return Ok(Outcome::Skipped(format!("not installed: rustup component add {name}")));
+    }
     shell::run(shell::cargo(root).args(arguments))?;
     Ok(Outcome::Passed(String::new()))
 }

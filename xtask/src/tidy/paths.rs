@@ -1,6 +1,6 @@
 //! Which modules a file names: every path in it, made absolute.
 //!
-//! `super::recv::Window` comes out as `crate conn recv Window`, `fourwave_wire::SeqNum` as it is;
+//! `super::recv::Window` comes out as `fourwave_core conn recv Window`, another crate's as it is;
 //! nested `use` lists, renames and imported module names are resolved. Paths of other crates than
 //! ours are left out.
 
@@ -21,13 +21,12 @@ pub(super) struct Path {
     exported_by: Option<Vec<String>>,
 }
 
-/// The module that a file is, as `crate`, `conn`, `send`; `inside` is its path below `src/`.
-pub(super) fn module_of(inside: &str) -> Vec<String> {
-    let parts = inside
-        .trim_end_matches(".rs")
-        .split('/')
-        .filter(|part| !["mod", "lib", "main"].contains(part));
-    std::iter::once("crate").chain(parts).map(str::to_owned).collect()
+/// The module that a file below `crates/` is: `fourwave_core`, `conn`, `send`.
+pub(super) fn module_of(path: &str) -> Option<Vec<String>> {
+    let (package, inside) = path.strip_prefix("crates/")?.split_once("/src/")?;
+    let parts = inside.trim_end_matches(".rs").split('/');
+    let parts = parts.filter(|part| !["mod", "lib", "main"].contains(part)).map(str::to_owned);
+    Some(std::iter::once(package.replace('-', "_")).chain(parts).collect())
 }
 
 /// Every path in `source` that leads into one of our crates.
@@ -179,7 +178,7 @@ impl Walk<'_> {
                     }
                     return end + 1;
                 }
-                "crate" => path = vec!["crate".to_owned()],
+                "crate" => path = module[..1].to_vec(),
                 "self" if path.is_empty() => path = module.to_vec(),
                 "self" => {}
                 "super" => {
@@ -212,23 +211,36 @@ impl Walk<'_> {
 }
 
 fn is_ours(path: &[String]) -> bool {
-    path.first().is_some_and(|head| head == "crate" || head.starts_with("fourwave"))
+    path.first().is_some_and(|head| head.starts_with("fourwave"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const CORE: &str = "crates/fourwave-core/src/";
+
+    fn read(file: &str, text: &str) -> Vec<Path> {
+        let source = Source::parse(&format!("{CORE}{file}"), text).expect("it lexes");
+        paths(&source, &module_of(&source.path).expect("a crate's file"))
+    }
+
+    /// What `text` names, our own crate written `crate`.
     fn named(file: &str, text: &str) -> Vec<String> {
-        let source = Source::parse("crates/a/src/x.rs", text).expect("it lexes");
-        paths(&source, &module_of(file)).into_iter().map(|path| path.to.join("::")).collect()
+        let join = |path: Path| path.to.join("::").replace("fourwave_core", "crate");
+        read(file, text).into_iter().map(join).collect()
     }
 
     #[test]
     fn a_file_is_its_module() {
-        assert_eq!(module_of("lib.rs"), ["crate"]);
-        assert_eq!(module_of("conn/mod.rs"), ["crate", "conn"]);
-        assert_eq!(module_of("conn/send/queue.rs"), ["crate", "conn", "send", "queue"]);
+        let module = |file: &str| module_of(&format!("{CORE}{file}")).map(|m| m.join("::"));
+        assert_eq!(module("lib.rs").as_deref(), Some("fourwave_core"));
+        assert_eq!(module("conn/mod.rs").as_deref(), Some("fourwave_core::conn"));
+        assert_eq!(
+            module("conn/send/queue.rs").as_deref(),
+            Some("fourwave_core::conn::send::queue")
+        );
+        assert_eq!(module_of("crates/fourwave-core/tests/a.rs"), None);
     }
 
     #[test]
@@ -270,11 +282,11 @@ mod tests {
     fn reexports_are_followed_home() {
         let text =
             "mod conn; pub use conn::State; pub(crate) use conn::recv::Window as W; use conn::Own;";
-        let source = Source::parse("crates/a/src/lib.rs", text).expect("it lexes");
-        let exports = exports(&paths(&source, &module_of("lib.rs")));
+        let exports = exports(&read("lib.rs", text));
         let home = |path: &str| {
+            let path = path.replace("crate", "fourwave_core");
             let parts: Vec<String> = path.split("::").map(str::to_owned).collect();
-            resolve(&parts, &exports).join("::")
+            resolve(&parts, &exports).join("::").replace("fourwave_core", "crate")
         };
         assert_eq!(home("crate::State::Closed"), "crate::conn::State::Closed");
         assert_eq!(home("crate::W"), "crate::conn::recv::Window");
