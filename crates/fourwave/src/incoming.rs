@@ -92,6 +92,19 @@ impl Incoming {
         self.record.remote
     }
 
+    /// Waits until the SYN is gone: the caller gave up before it was answered. Cancel-safe.
+    pub async fn gone(&mut self) {
+        poll_fn(|cx| {
+            let mut inner = self.shared.lock();
+            let Some(pending) = inner.pending.get_mut(&self.record.pending) else {
+                return Poll::Ready(());
+            };
+            wait(&mut pending.waker, cx);
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Answers with SYN ACK and waits until the handshake is over. Dropping the future before
     /// that resets the connection as soon as it is open.
     ///
@@ -99,7 +112,7 @@ impl Incoming {
     /// `ConnectionAborted` when the caller went away before the connection was open.
     pub async fn accept(mut self) -> io::Result<TcpStream> {
         if !self.decide(Decision::Accept) {
-            return Err(self.gone());
+            return Err(self.gone_error());
         }
         self.stage = Stage::Accepting;
         poll_fn(|cx| self.poll_open(cx)).await
@@ -130,7 +143,7 @@ impl Incoming {
         let Some(pending) = inner.pending.get_mut(&self.record.pending) else {
             drop(inner);
             self.stage = Stage::Over;
-            return Poll::Ready(Err(self.gone()));
+            return Poll::Ready(Err(self.gone_error()));
         };
         let Progress::Open(conn) = pending.progress else {
             wait(&mut pending.waker, cx);
@@ -143,7 +156,7 @@ impl Incoming {
         Poll::Ready(Ok(TcpStream::new(Socket::new(self.shared.clone(), conn, local, remote))))
     }
 
-    fn gone(&self) -> io::Error {
+    fn gone_error(&self) -> io::Error {
         let inner = self.shared.lock();
         if inner.stopping {
             return inner.stopped();
