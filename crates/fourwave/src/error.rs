@@ -66,3 +66,36 @@ pub(crate) fn ended(reason: EndReason) -> io::Error {
 pub(crate) fn stopped() -> io::Error {
     io::Error::new(io::ErrorKind::NotConnected, "the stack was shut down: spawn another one")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_keeps_its_reason_and_speaks_its_sentence() {
+        for reason in [EndReason::Refused, EndReason::KeepaliveTimeout, EndReason::Orderly] {
+            let error = ended(reason);
+            assert_eq!(end_reason(&error), Some(reason));
+            assert_eq!(error.to_string(), reason.sentence());
+            assert_eq!(error.kind(), CloseError { reason }.kind());
+        }
+        assert_eq!(end_reason(&stopped()), None);
+        assert_eq!(end_reason(&io::ErrorKind::TimedOut.into()), None);
+    }
+
+    #[test]
+    fn kinds_are_those_of_the_kernels_sockets() {
+        let expected = [
+            (EndReason::Refused, io::ErrorKind::ConnectionRefused),
+            (EndReason::ResetByPeer, io::ErrorKind::ConnectionReset),
+            (EndReason::RetransmissionTimeout, io::ErrorKind::TimedOut),
+            (EndReason::Aborted, io::ErrorKind::ConnectionAborted),
+            (EndReason::Unreachable(IcmpError::NetUnreachable), io::ErrorKind::NetworkUnreachable),
+            (EndReason::Unreachable(IcmpError::PortUnreachable), io::ErrorKind::ConnectionRefused),
+            (EndReason::Unreachable(IcmpError::AdminProhibited), io::ErrorKind::HostUnreachable),
+        ];
+        for (reason, kind) in expected {
+            assert_eq!(CloseError { reason }.kind(), kind, "{reason:?}");
+        }
+    }
+}
