@@ -43,7 +43,7 @@ pub(crate) fn run(root: &Path) -> Result<Outcome, String> {
     for target in &targets {
         one(root, target)?;
     }
-    Ok(Outcome::Passed(format!("{} targets, {SECONDS} s each", targets.len())))
+    Ok(Outcome::Passed(format!("targets: {}, for {SECONDS} s each", targets.len())))
 }
 
 /// New inputs go below target/; the corpus of the repository is only read.
