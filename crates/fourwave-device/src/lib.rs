@@ -7,7 +7,9 @@
 pub mod fault;
 pub mod memory;
 pub mod offload;
+pub mod pcapng;
 pub mod segment;
+pub mod tap;
 pub mod tun;
 
 use std::io;
