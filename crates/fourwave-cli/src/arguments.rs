@@ -1,0 +1,175 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use fourwave_gateway::namespace::Program;
+use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
+
+use crate::knobs;
+use crate::publish::parse_publish;
+
+/// What `--ladder` without a file stands for.
+const STDERR: &str = "-";
+
+/// A userspace TCP that shows each connection's life, from SYN to TIME_WAIT
+#[derive(Debug, Parser)]
+#[command(name = "fourwave", version, disable_help_subcommand = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program in a network namespace of its own, every connection through our TCP
+    #[command(after_help = RUN_NOTES)]
+    Run(Box<RunArguments>),
+    /// List the engine's knobs: name, default, range, meaning
+    Knobs,
+}
+
+const RUN_NOTES: &str = "\
+Inside, the program is 10.4.0.100 and fd04::100, the gateway 10.4.0.1 and fd04::1.
+The exit status is the program's own; 128+N when signal N killed it; 127 when there is no such \
+command, 126 when it cannot be executed, 125 when fourwave itself fails, 2 for wrong usage.
+Needs /dev/net/tun, and user namespaces or root. It separates networks; it is no sandbox for \
+hostile programs: files and processes are shared with the host.
+Examples:
+  fourwave run --ladder -- curl http://example.org/
+  fourwave run -p 8080:80 -- nginx -g 'daemon off;'
+  fourwave run -o tcp_timewait_len=1 --pcap out.pcapng -- ./client";
+
+/// `fourwave run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// Publish a port of the program on the host (IPv6 addresses in brackets); repeatable
+    #[arg(short, long, value_name = "[ADDR:]HOST:PORT", value_parser = parse_publish)]
+    publish: Vec<Publish>,
+
+    /// Let the program reach the host's loopback at 10.4.0.1 and fd04::1
+    #[arg(long)]
+    host_loopback: bool,
+
+    /// MTU of the program's link, 1280 to 65520 bytes
+    #[arg(long, value_name = "BYTES", default_value_t = 65520,
+          value_parser = clap::value_parser!(u16).range(1280..=65520))]
+    mtu: u16,
+
+    /// Set a knob of the engine (see `fourwave knobs`); repeatable
+    #[arg(short, long = "option", value_name = "KNOB=VALUE")]
+    options: Vec<String>,
+
+    /// Read knobs from a TOML file (`tcp_fin_timeout = 5`); -o goes over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Draw each connection when it ends, on standard error or into FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true,
+          default_missing_value = STDERR)]
+    ladder: Option<PathBuf>,
+
+    /// Draw connections live
+    #[arg(long)]
+    follow: bool,
+
+    /// Write events as JSON lines
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
+    /// Write the packets as pcapng
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+
+    /// No summary line at the end
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Run a small client against a small web server inside, and draw the ladder
+    #[arg(long, conflicts_with_all = ["command", "publish"])]
+    demo: bool,
+
+    /// The command and its arguments; without any, your shell
+    #[arg(trailing_var_arg = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+impl RunArguments {
+    /// The options of the run, or a line about what is wrong with them.
+    pub(crate) fn into_options(self) -> Result<RunOptions, String> {
+        let mut config = fourwave_core::Config::default();
+        if let Some(path) = &self.config {
+            knobs::read_file(&mut config, path)?;
+        }
+        for setting in &self.options {
+            knobs::set(&mut config, setting)?;
+        }
+        let ladder = match self.ladder {
+            Some(path) if path.as_os_str() == STDERR => Some(LadderTo::Stderr),
+            Some(path) => Some(LadderTo::File(path)),
+            None if self.follow => Some(LadderTo::Stderr),
+            None => None,
+        };
+        Ok(RunOptions {
+            program: Program { command: self.command, mtu: self.mtu },
+            config,
+            publish: self.publish,
+            host_loopback: self.host_loopback,
+            ladder,
+            follow: self.follow,
+            events: self.events,
+            pcap: self.pcap,
+            quiet: self.quiet,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn run(line: &[&str]) -> Result<RunOptions, String> {
+        let line = ["fourwave", "run"].iter().chain(line);
+        match Arguments::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Run(run) => run.into_options(),
+            Command::Knobs => Err("knobs".into()),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_command_is_its_own() {
+        let options = run(&["-q", "--", "curl", "-p", "1", "--mtu", "x"]).unwrap();
+        assert_eq!(options.program.command, ["curl", "-p", "1", "--mtu", "x"]);
+        assert!(options.quiet && options.publish.is_empty());
+        let options = run(&["curl", "-v", "--", "x"]).unwrap();
+        assert_eq!(options.program.command, ["curl", "-v", "--", "x"]);
+        assert!(run(&[]).unwrap().program.command.is_empty());
+    }
+
+    #[test]
+    fn a_ladder_goes_to_stderr_or_into_a_file_and_never_eats_the_command() {
+        assert_eq!(run(&["true"]).unwrap().ladder, None);
+        let options = run(&["--ladder", "true"]).unwrap();
+        assert_eq!(options.ladder, Some(LadderTo::Stderr));
+        assert_eq!(options.program.command, ["true"]);
+        let file = run(&["--ladder=l.txt", "true"]).unwrap().ladder;
+        assert_eq!(file, Some(LadderTo::File("l.txt".into())));
+        assert_eq!(run(&["--follow", "true"]).unwrap().ladder, Some(LadderTo::Stderr));
+    }
+
+    #[test]
+    fn the_mtu_has_a_range() {
+        assert_eq!(run(&["true"]).unwrap().program.mtu, 65520);
+        assert_eq!(run(&["--mtu", "1280", "true"]).unwrap().program.mtu, 1280);
+        for bad in ["1279", "65521", "-1", "x"] {
+            assert!(run(&["--mtu", bad, "true"]).is_err(), "{bad}");
+        }
+    }
+}

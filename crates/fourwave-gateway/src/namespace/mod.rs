@@ -1,0 +1,127 @@
+//! The program's namespaces, and the process that makes them.
+//!
+//! The parent starts its own executable again as the *child stage* ([`stage`]), which makes the
+//! namespaces, sets them up, sends the TUN descriptor back and becomes the program. Until then
+//! the two talk over a socket pair ([`handoff`]); every failure crosses it as a value
+//! ([`Failure`]).
+
+mod enter;
+mod failure;
+mod forbidden;
+mod handoff;
+mod netlink;
+mod network;
+mod resolv;
+mod stage;
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::process::Pid;
+
+pub use failure::Failure;
+pub use forbidden::Forbidden;
+use handoff::{Channel, Message, Request};
+pub use stage::stage;
+
+/// First argument of the re-executed binary: what follows is for [`stage`].
+pub const STAGE_ARGUMENT: &str = "__stage";
+
+/// What to run, and on what link.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// The command and its arguments; empty for the user's shell.
+    pub command: Vec<OsString>,
+    /// MTU of the link, 1280 to 65520 bytes.
+    pub mtu: u16,
+}
+
+/// The program's process, its namespace ready, waiting for [`Prepared::go`].
+///
+/// Dropped before that, it ends without having run the program.
+#[derive(Debug)]
+pub struct Prepared {
+    child: Option<Child>,
+    channel: Option<Channel>,
+    /// What works less well than it should, a line each.
+    pub warnings: Vec<String>,
+}
+
+/// Starts the child stage and waits until the namespace is ready.
+///
+/// Call it while this process has one thread: the descriptors that must not leak to other
+/// children are open for a moment. Returns the TUN's descriptor and the process.
+///
+/// # Errors
+/// The step that failed; nothing is left behind then.
+pub fn prepare(program: &Program) -> Result<(OwnedFd, Prepared), Failure> {
+    let (ours, theirs) = Channel::pair()?;
+    let interactive = program.command.is_empty();
+    let child = spawn(program, &theirs)?;
+    drop(theirs);
+    let mut prepared = Prepared { child: Some(child), channel: Some(ours), warnings: Vec::new() };
+    let request = Request { mtu: program.mtu, interactive };
+    let channel = prepared.channel.as_ref().ok_or(Failure::Vanished)?;
+    // A child that is dead already shows in the answer.
+    let _sent = channel.send(&Message::Request(request), None);
+    match channel.receive()? {
+        Some((Message::Ready { warnings }, Some(tun))) => {
+            prepared.warnings = warnings;
+            Ok((tun, prepared))
+        }
+        Some((Message::Failed(failure), _)) => Err(failure),
+        Some(_) | None => Err(Failure::Vanished),
+    }
+}
+
+impl Prepared {
+    /// Lets the program start. Returns its process id when it runs.
+    ///
+    /// # Errors
+    /// The command could not be executed.
+    pub fn go(mut self) -> Result<Pid, Failure> {
+        let channel = self.channel.take().ok_or(Failure::Vanished)?;
+        channel.send(&Message::Go, None)?;
+        // The other end closes on exec: nothing more to read means that the program runs.
+        match channel.receive()? {
+            None => {}
+            Some((Message::Failed(failure), _)) => return Err(failure),
+            Some(_) => return Err(Failure::Vanished),
+        }
+        let child = self.child.take().ok_or(Failure::Vanished)?;
+        Pid::from_raw(child.id().cast_signed()).ok_or(Failure::Vanished)
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        // Without a "go", the closed channel ends the child.
+        self.channel = None;
+        if let Some(mut child) = self.child.take() {
+            let _status = child.wait();
+        }
+    }
+}
+
+fn spawn(program: &Program, channel: &Channel) -> Result<Child, Failure> {
+    let fd = channel.as_raw_fd();
+    fcntl_setfd(channel, FdFlags::empty()).map_err(|e| Failure::step("passing a descriptor", e))?;
+    let shell = [user_shell()];
+    let command = if program.command.is_empty() { &shell } else { &program.command[..] };
+    Command::new("/proc/self/exe")
+        .arg0("fourwave")
+        .arg(STAGE_ARGUMENT)
+        .arg(fd.to_string())
+        .args(command)
+        .spawn()
+        .map_err(|error| Failure::io("starting /proc/self/exe", &error))
+}
+
+fn user_shell() -> OsString {
+    std::env::var_os("SHELL")
+        .filter(|shell| !shell.is_empty())
+        .unwrap_or_else(|| OsStr::new("/bin/sh").to_owned())
+}

@@ -1,0 +1,94 @@
+//! The files that a run writes: opened before the program starts, taken back when it does not.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Files opened for writing. Until [`keep`](Self::keep), dropping this removes those that did
+/// not exist before, and the others are as they were.
+#[derive(Debug, Default)]
+pub(crate) struct Outputs {
+    opened: Vec<Opened>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    file: File,
+    created: bool,
+}
+
+impl Outputs {
+    /// Opens `path`. Its content stays until [`keep`](Self::keep).
+    ///
+    /// # Errors
+    /// The file cannot be made or written.
+    pub(crate) fn open(&mut self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true);
+        let (file, created) = match options.clone().create_new(true).open(path) {
+            Ok(file) => (file, true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                (options.open(path)?, false)
+            }
+            Err(error) => return Err(error),
+        };
+        let handle = file.try_clone()?;
+        self.opened.push(Opened { path: path.to_owned(), file, created });
+        Ok(handle)
+    }
+
+    /// The program starts: the files are its record from now on, and begin empty.
+    ///
+    /// # Errors
+    /// A file cannot be emptied.
+    pub(crate) fn keep(mut self) -> io::Result<()> {
+        for Opened { file, .. } in std::mem::take(&mut self.opened) {
+            // Pipes and terminals have no length.
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Outputs {
+    fn drop(&mut self) {
+        for Opened { path, created, .. } in &self.opened {
+            if *created {
+                // Nothing was promised about a file of a program that never ran.
+                let _left = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn files_of_a_run_that_never_started_are_as_before() {
+        let directory =
+            std::env::temp_dir().join(format!("fourwave-outputs-{}", std::process::id()));
+        fs::create_dir(&directory).unwrap();
+        let (old, new) = (directory.join("old"), directory.join("new"));
+        fs::write(&old, "before").unwrap();
+        let mut outputs = Outputs::default();
+        outputs.open(&old).unwrap();
+        outputs.open(&new).unwrap();
+        assert!(outputs.open(&directory.join("none/file")).is_err());
+        drop(outputs);
+        assert_eq!(fs::read_to_string(&old).unwrap(), "before");
+        assert!(!new.exists());
+
+        let mut outputs = Outputs::default();
+        let mut file = outputs.open(&old).unwrap();
+        outputs.keep().unwrap();
+        file.write_all(b"now").unwrap();
+        assert_eq!(fs::read_to_string(&old).unwrap(), "now");
+        fs::remove_dir_all(&directory).unwrap();
+    }
+}

@@ -1,0 +1,204 @@
+//! `fourwave run` from its options to the program's exit status.
+
+use std::fs::File;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use fourwave_core::Config;
+use fourwave_device::tun::Tun;
+
+use crate::namespace::{self, Failure, Prepared, Program};
+use crate::outputs::Outputs;
+use crate::privileges::drop_privileges;
+use crate::supervise::{Ended, Signals, block_signals, supervise};
+
+/// What to run and how.
+#[derive(Debug)]
+pub struct RunOptions {
+    /// The program and its link.
+    pub program: Program,
+    /// The engine's knobs.
+    pub config: Config,
+    /// Ports of the namespace that the host can call.
+    pub publish: Vec<Publish>,
+    /// Whether the program reaches the host's loopback at the gateway's address.
+    pub host_loopback: bool,
+    /// Where the ladder goes.
+    pub ladder: Option<LadderTo>,
+    /// Whether the ladder is drawn while connections live.
+    pub follow: bool,
+    /// File for JSON lines.
+    pub events: Option<PathBuf>,
+    /// File for packets.
+    pub pcap: Option<PathBuf>,
+    /// No summary at the end.
+    pub quiet: bool,
+}
+
+/// Where a ladder is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LadderTo {
+    /// Standard error: standard output is the program's.
+    Stderr,
+    /// A file.
+    File(PathBuf),
+}
+
+/// One `-p`: a port of the host that leads to one of the namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publish {
+    /// Address of the host to listen on; none for all, IPv4 and IPv6.
+    pub address: Option<IpAddr>,
+    /// Port on the host.
+    pub host_port: u16,
+    /// Port in the namespace.
+    pub port: u16,
+}
+
+/// Why nothing was run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The namespace or the program.
+    #[error("{0}")]
+    Program(#[from] Failure),
+    /// A port of the host could not be had.
+    #[error("cannot publish on {address}: {}", bind_reason(.address, .source))]
+    Publish {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be opened for writing.
+    #[error("cannot write {}: {source}", .path.display())]
+    Output {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something of our own.
+    #[error("{what}: {source}")]
+    Internal {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// The process's exit status: 127 and 126 for commands, 125 for what is ours.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Program(failure) => failure.exit_code(),
+            _ => 125,
+        }
+    }
+
+    fn internal(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Internal { what, source }
+    }
+}
+
+fn bind_reason(address: &SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use: choose another".into(),
+        io::ErrorKind::AddrNotAvailable => "no interface of this host has the address".into(),
+        io::ErrorKind::PermissionDenied if address.port() < 1024 => {
+            "ports below 1024 are for root: choose a higher one".into()
+        }
+        _ => error.to_string(),
+    }
+}
+
+impl Publish {
+    fn bind(&self) -> Result<TcpListener, RunError> {
+        let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let mut address = SocketAddr::new(self.address.unwrap_or(v6), self.host_port);
+        let mut bound = TcpListener::bind(address);
+        let no_ipv6 = bound.as_ref().is_err_and(|error| {
+            let errno = rustix::io::Errno::from_io_error(error);
+            matches!(errno, Some(rustix::io::Errno::AFNOSUPPORT | rustix::io::Errno::ADDRNOTAVAIL))
+        });
+        if self.address.is_none() && no_ipv6 {
+            address.set_ip(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            bound = TcpListener::bind(address);
+        }
+        let listener = bound.map_err(|source| RunError::Publish { address, source })?;
+        // Calling listen again only sets the backlog, and std's is short for a load generator.
+        rustix::net::listen(&listener, 4096)
+            .map_err(|errno| RunError::Publish { address, source: errno.into() })?;
+        Ok(listener)
+    }
+}
+
+/// Runs the program; returns the exit status to leave with. `warn` gets a line for each thing
+/// that works less well than it should.
+///
+/// Call it while the process has one thread.
+///
+/// # Errors
+/// Nothing was run, and nothing is left behind.
+pub fn run(options: RunOptions, warn: &mut dyn FnMut(&str)) -> Result<u8, RunError> {
+    let _listeners: Vec<_> = options.publish.iter().map(Publish::bind).collect::<Result<_, _>>()?;
+    let mut outputs = Outputs::default();
+    let _lens = open_outputs(&options, &mut outputs)?;
+    let (tun, mut prepared) = namespace::prepare(&options.program)?;
+    for warning in prepared.warnings.drain(..) {
+        warn(&warning);
+    }
+    block_signals().map_err(RunError::internal("blocking signals"))?;
+    drop_privileges().map_err(RunError::internal("dropping privileges"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(RunError::internal("starting the runtime"))?;
+    let ended = runtime.block_on(relay(tun, prepared, outputs, &options))?;
+    Ok(ended.exit_code())
+}
+
+async fn relay(
+    tun: OwnedFd,
+    prepared: Prepared,
+    outputs: Outputs,
+    options: &RunOptions,
+) -> Result<Ended, RunError> {
+    let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
+    let _device = Tun::from_fd(tun, options.program.mtu)
+        .map_err(|error| RunError::internal("opening the TUN")(error.into()))?;
+    let program = prepared.go()?;
+    outputs.keep().map_err(RunError::internal("emptying an output file"))?;
+    release_standard_streams().map_err(RunError::internal("opening /dev/null"))?;
+    supervise(program, &signals).await.map_err(RunError::internal("waiting for the program"))
+}
+
+/// The program has its own copies. Ours would keep a pipe open that it closes.
+fn release_standard_streams() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(())
+}
+
+fn open_outputs(
+    options: &RunOptions,
+    outputs: &mut Outputs,
+) -> Result<[Option<File>; 3], RunError> {
+    let ladder = match &options.ladder {
+        Some(LadderTo::File(path)) => Some(path),
+        Some(LadderTo::Stderr) | None => None,
+    };
+    let mut open = |path: Option<&PathBuf>| match path {
+        None => Ok(None),
+        Some(path) => outputs
+            .open(path)
+            .map(Some)
+            .map_err(|source| RunError::Output { path: path.clone(), source }),
+    };
+    Ok([open(ladder)?, open(options.events.as_ref())?, open(options.pcap.as_ref())?])
+}
