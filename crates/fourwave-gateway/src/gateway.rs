@@ -1,0 +1,170 @@
+//! The gateway: a stack on the namespace's device, and everything that answers there.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fourwave::{Config, Device, Stack, StackOptions};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::addresses::{GATEWAY_V4, GATEWAY_V6};
+use crate::dns::Resolvers;
+use crate::notice::Notices;
+use crate::observe::{LensOptions, Observer};
+use crate::publish::{self, Published};
+use crate::relay::dial;
+use crate::summary::Summary;
+use crate::traffic::Traffic;
+use crate::{demo, other};
+
+/// What a gateway needs to know.
+pub struct GatewayOptions {
+    /// The engine's knobs.
+    pub config: Config,
+    /// Ports of the namespace that the host can call.
+    pub published: Vec<Published>,
+    /// Whether the host's loopback is reached at the gateway's address.
+    pub host_loopback: bool,
+    /// Where names are resolved: [`dns::host_resolvers`](crate::dns::host_resolvers).
+    pub resolvers: Vec<SocketAddr>,
+    /// Serve a small web page at the gateway's port 80.
+    pub demo: bool,
+    /// What is drawn and written of the connections.
+    pub lens: LensOptions,
+}
+
+/// What every task of a gateway shares.
+pub(crate) struct Shared {
+    pub(crate) stack: Stack,
+    pub(crate) host_loopback: bool,
+    pub(crate) resolvers: Resolvers,
+    pub(crate) notices: Notices,
+    pub(crate) traffic: Traffic,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Shared {
+    /// Runs a task until it ends or the gateway does.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            cancel.run_until_cancelled_owned(task).await;
+        });
+    }
+}
+
+/// A running gateway. Dropped without [`finish`](Self::finish), its tasks run on until the
+/// runtime ends.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    observer: Observer,
+}
+
+/// How long nothing must have moved before what is left is given up.
+const QUIET: Duration = Duration::from_secs(1);
+/// The longest wait for connections after the program's end.
+const FINISH_MAX: Duration = Duration::from_secs(30);
+
+impl Gateway {
+    /// Puts a gateway on `device` and spawns its tasks on the current tokio runtime. Raises this
+    /// process's soft limit of open files to the hard one.
+    ///
+    /// # Errors
+    /// The device's or a published listener's, or an output's that cannot be written.
+    pub fn start(device: impl Device + 'static, options: GatewayOptions) -> io::Result<Self> {
+        raise_descriptor_limit();
+        let addresses = vec![GATEWAY_V4.into(), GATEWAY_V6.into()];
+        let stack_options = StackOptions { config: options.config, seed: None, addresses };
+        let (stack, observer) = Observer::start(device, stack_options, options.lens)?;
+        let others = stack.take_other_packets();
+        let calls = stack.listen_any()?;
+        let shared = Arc::new(Shared {
+            stack,
+            host_loopback: options.host_loopback,
+            resolvers: Resolvers::new(options.resolvers),
+            notices: Notices::default(),
+            traffic: Traffic::default(),
+            tasks: TaskTracker::new(),
+            cancel: CancellationToken::new(),
+        });
+        if options.demo {
+            demo::serve(&shared)?;
+        }
+        shared.spawn(dial::serve(Arc::clone(&shared), calls));
+        if let Some(others) = others {
+            shared.spawn(other::serve(Arc::clone(&shared), others));
+        }
+        for published in options.published {
+            let (listener, port) = published.listen()?;
+            shared.spawn(publish::serve(Arc::clone(&shared), listener, port));
+        }
+        Ok(Self { shared, observer })
+    }
+
+    /// The program is gone: waits for what is still on its way, ends everything, completes the
+    /// outputs. Connections on which nothing has moved for a second are cut by RST; so are all
+    /// that are left after 30 s or as soon as `cut_short` resolves.
+    pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Summary {
+        tokio::select! {
+            () = self.settle() => {}
+            () = cut_short => {}
+        }
+        let cut = self.shared.stack.population().connections as u64;
+        // Whatever is dropped now resets both its ends.
+        self.shared.cancel.cancel();
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+        self.shared.stack.shutdown().await;
+        self.observer.finish(cut).await
+    }
+
+    /// Until all connections have ended, or nothing moves any more.
+    async fn settle(&self) {
+        let start = Instant::now();
+        let mut last = self.movement();
+        let mut quiet_since = start;
+        let mut pause = Duration::from_millis(1);
+        while !self.is_idle() && quiet_since.elapsed() < QUIET && start.elapsed() < FINISH_MAX {
+            tokio::select! {
+                () = self.shared.stack.drained() => sleep(pause).await,
+                () = sleep(pause) => {}
+            }
+            pause = (pause * 2).min(Duration::from_millis(50));
+            let now = self.movement();
+            if now != last {
+                (last, quiet_since) = (now, Instant::now());
+            }
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        let population = self.shared.stack.population();
+        self.shared.traffic.relays() == 0 && population.connections == 0
+    }
+
+    /// A number that changes with everything that brings a connection further. Probes of closed
+    /// windows and of idle connections bring none further.
+    fn movement(&self) -> (u64, u64, usize) {
+        let counters = self.shared.stack.counters();
+        let idle = counters.window_probes + counters.keepalive + counters.retrans_segs;
+        let population = self.shared.stack.population();
+        (
+            self.shared.traffic.moved(),
+            counters.out_segs.wrapping_sub(idle),
+            population.connections + population.time_wait,
+        )
+    }
+}
+
+/// Each connection of the program needs a descriptor here; the program's own limit is its own.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // It fails only where the hard limit was lowered meanwhile; then the soft one stays.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}

@@ -1,0 +1,34 @@
+//! What the user must know while the program runs: one line on stderr for each thing, once.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Remembers what was said.
+#[derive(Debug, Default)]
+pub(crate) struct Notices {
+    said: Mutex<HashSet<&'static str>>,
+}
+
+impl Notices {
+    /// Prints `line` unless something was said about `about` before.
+    pub(crate) fn once(&self, about: &'static str, line: impl FnOnce() -> String) {
+        if self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(about) {
+            eprintln!("fourwave: {}", line());
+        }
+    }
+
+    /// Says it when `error` means that no file descriptors are left.
+    pub(crate) fn descriptors(&self, error: &std::io::Error) {
+        use rustix::io::Errno;
+        if let Some(Errno::MFILE | Errno::NFILE) = Errno::from_io_error(error) {
+            self.once("descriptors", || {
+                let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+                let limit = limit.map_or_else(|| "no limit".to_owned(), |l| l.to_string());
+                format!(
+                    "out of file descriptors ({limit}): connections are refused until some end; \
+                     raise the hard limit with ulimit -Hn"
+                )
+            });
+        }
+    }
+}

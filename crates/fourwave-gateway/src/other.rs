@@ -1,0 +1,75 @@
+//! The program's packets that are not TCP, and who answers them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use fourwave::{IcmpError, RxPacket, TxPacket};
+use fourwave_wire::WireError;
+use fourwave_wire::ip::{IpHeader, protocol};
+use tokio::sync::mpsc::Receiver;
+
+use crate::gateway::Shared;
+use crate::icmp::Pings;
+use crate::packet::{Datagram, Echo, icmp_error};
+use crate::target::gateway_like;
+use crate::udp::Flows;
+
+/// Protocols that hosts send by themselves and that need no answer.
+const IGMP: u8 = 2;
+
+/// Handles packets until the stack ends.
+pub(crate) async fn serve(shared: Arc<Shared>, mut packets: Receiver<RxPacket>) {
+    let flows = Flows::new(Arc::clone(&shared));
+    let pings = Pings::new(Arc::clone(&shared));
+    while let Some(packet) = packets.recv().await {
+        let ip = match IpHeader::parse(&packet.bytes) {
+            Ok(ip) => ip,
+            Err(WireError::Fragment) => {
+                shared.notices.once("fragments", || {
+                    "the program sends fragmented datagrams, which are dropped: keep them below \
+                     the MTU, or raise it with --mtu"
+                        .to_owned()
+                });
+                continue;
+            }
+            Err(_) => continue,
+        };
+        match ip.protocol {
+            protocol::UDP => {
+                if let Ok(datagram) = Datagram::parse(&ip, &packet) {
+                    flows.send(datagram, &packet);
+                }
+            }
+            protocol::ICMP | protocol::ICMPV6 => {
+                if let Some(echo) = Echo::parse(&ip, &packet).filter(|echo| !echo.reply) {
+                    pings.send(echo, &packet);
+                }
+            }
+            IGMP => {}
+            // RFC 1122 §3.2.2: no error about a packet to many.
+            _ if ip.dst.is_multicast() => {}
+            _ => shared.refuse(IcmpError::ProtocolUnreachable, &ip, &packet),
+        }
+    }
+}
+
+impl Shared {
+    /// Tells the program, in the gateway's name, why a packet of its went nowhere.
+    pub(crate) fn refuse(&self, error: IcmpError, ip: &IpHeader, packet: &RxPacket) {
+        if !ip.dst.is_multicast() {
+            self.send(&icmp_error(gateway_like(ip.src), error, &packet.bytes));
+        }
+    }
+
+    /// Sends a packet to the program. One that finds no room is lost, as on any link.
+    pub(crate) fn send(&self, packet: &TxPacket) {
+        // An error is the device's; TCP, which needs it more, notices too.
+        let _ = self.stack.send_packet(packet.clone());
+    }
+
+    /// A new identification for a datagram that is cut into fragments.
+    pub(crate) fn fragment_id() -> u32 {
+        static NEXT: AtomicU32 = AtomicU32::new(1);
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    }
+}

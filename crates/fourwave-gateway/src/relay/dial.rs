@@ -1,0 +1,103 @@
+//! A SYN of the program: the destination is dialled first, so that the answer is the truth.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fourwave::{Decision, IcmpError, Incoming, IncomingListener};
+use rustix::io::Errno;
+use tokio::net::{TcpSocket, TcpStream};
+
+use super::{HostStream, relay};
+use crate::gateway::Shared;
+use crate::target::{Target, target};
+
+/// Answers every SYN of the program until the stack ends.
+pub(crate) async fn serve(shared: Arc<Shared>, listener: IncomingListener) {
+    // The only error is the stack's end.
+    while let Ok(call) = listener.next().await {
+        shared.spawn(answer(Arc::clone(&shared), call));
+    }
+}
+
+async fn answer(shared: Arc<Shared>, mut call: Incoming) {
+    let dialled = tokio::select! {
+        dialled = dial(&shared, call.local()) => dialled,
+        // The program gave up: the dial is dropped with it.
+        () = call.gone() => return,
+    };
+    match dialled {
+        Ok(host) => {
+            let host = HostStream::new(host);
+            // An error: the program is gone, and the host learns it by RST.
+            if let Ok(program) = call.accept().await {
+                let _counted = shared.traffic.relay();
+                relay(program, host, &shared.traffic).await;
+            }
+        }
+        Err(Decision::Unreachable(error)) => call.unreachable(error),
+        Err(Decision::Ignore) => call.ignore(),
+        Err(Decision::Reset | Decision::Accept) => call.reset(),
+    }
+}
+
+/// Connects to what the program called, or says how to refuse it.
+async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Decision> {
+    let found = match target(called, shared.host_loopback) {
+        Target::Host(address) => connect(address).await,
+        Target::Resolver => shared.resolvers.dial().await,
+        Target::Refused => return Err(Decision::Reset),
+        Target::Unreachable(error) => return Err(Decision::Unreachable(error)),
+    };
+    found.map_err(|error| {
+        shared.notices.descriptors(&error);
+        if Errno::from_io_error(&error) == Some(Errno::ADDRNOTAVAIL) {
+            shared.notices.once("ports", || {
+                format!("the host has no port left towards {called}: connections are refused")
+            });
+        }
+        refusal(&error)
+    })
+}
+
+/// A host socket connected to `address`. Cancel-safe: dropped, the dial ends.
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.connect(address).await
+}
+
+/// What the program is to be told when the host could not connect.
+fn refusal(error: &io::Error) -> Decision {
+    let unreachable = |icmp| Decision::Unreachable(icmp);
+    match Errno::from_io_error(error) {
+        Some(Errno::CONNREFUSED | Errno::CONNRESET) => Decision::Reset,
+        // The program's own SYNs run out at their own pace.
+        Some(Errno::TIMEDOUT) => Decision::Ignore,
+        Some(Errno::HOSTUNREACH | Errno::HOSTDOWN) => unreachable(IcmpError::HostUnreachable),
+        // EAFNOSUPPORT: the host has no IPv6 at all.
+        Some(Errno::NETUNREACH | Errno::NETDOWN | Errno::AFNOSUPPORT | Errno::INVAL) => {
+            unreachable(IcmpError::NetUnreachable)
+        }
+        Some(Errno::ACCESS | Errno::PERM) => unreachable(IcmpError::AdminProhibited),
+        Some(Errno::NOPROTOOPT) => unreachable(IcmpError::ProtocolUnreachable),
+        // Limits of this process or host: nothing is wrong with the way there.
+        _ => Decision::Reset,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hosts_error_is_told_as_the_network_would() {
+        let of = |errno: Errno| refusal(&errno.into());
+        assert_eq!(of(Errno::CONNREFUSED), Decision::Reset);
+        assert_eq!(of(Errno::TIMEDOUT), Decision::Ignore);
+        assert_eq!(of(Errno::HOSTUNREACH), Decision::Unreachable(IcmpError::HostUnreachable));
+        assert_eq!(of(Errno::NETUNREACH), Decision::Unreachable(IcmpError::NetUnreachable));
+        assert_eq!(of(Errno::ACCESS), Decision::Unreachable(IcmpError::AdminProhibited));
+        assert_eq!(of(Errno::MFILE), Decision::Reset);
+        assert_eq!(of(Errno::ADDRNOTAVAIL), Decision::Reset);
+    }
+}

@@ -1,0 +1,39 @@
+//! A host socket that says RST unless it was told that all went well.
+
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+/// A connected host socket; dropped before [`finish`](Self::finish), it resets its peer.
+#[derive(Debug)]
+pub(crate) struct HostStream {
+    stream: TcpStream,
+    finished: bool,
+}
+
+impl HostStream {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        // The program's own Nagle has decided already what is worth a segment.
+        // It fails only on a socket that is broken, which the relay then notices.
+        let _ = stream.set_nodelay(true);
+        Self { stream, finished: false }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// From now on, dropping it closes in order: the kernel delivers what is queued.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+}
+
+impl Drop for HostStream {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Fails only where there is no connection left to reset.
+            let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
