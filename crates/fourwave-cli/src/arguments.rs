@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use fourwave_gateway::namespace::Program;
 use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
 
+use crate::demo;
 use crate::knobs;
 use crate::publish::parse_publish;
 
@@ -108,11 +109,12 @@ impl RunArguments {
         let ladder = match self.ladder {
             Some(path) if path.as_os_str() == STDERR => Some(LadderTo::Stderr),
             Some(path) => Some(LadderTo::File(path)),
-            None if self.follow => Some(LadderTo::Stderr),
+            None if self.follow || self.demo => Some(LadderTo::Stderr),
             None => None,
         };
+        let command = if self.demo { demo::command() } else { self.command };
         Ok(RunOptions {
-            program: Program { command: self.command, mtu: self.mtu },
+            program: Program { command, mtu: self.mtu },
             config,
             publish: self.publish,
             host_loopback: self.host_loopback,
@@ -121,6 +123,7 @@ impl RunArguments {
             events: self.events,
             pcap: self.pcap,
             quiet: self.quiet,
+            demo: self.demo,
         })
     }
 }

@@ -1,10 +1,18 @@
-//! The demo's client: an ordinary program with the kernel's TCP, run in the namespace.
+//! `run --demo`: its client, an ordinary program with the kernel's TCP.
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use fourwave_gateway::DEMO_REQUEST;
 use fourwave_gateway::addresses::GATEWAY_V4;
+
+use crate::DEMO_CLIENT;
+
+/// What `run --demo` runs in the namespace. The child stage is this executable too.
+pub(crate) fn command() -> Vec<OsString> {
+    vec!["/proc/self/exe".into(), DEMO_CLIENT.into()]
+}
 
 /// One request, the answer to its end, and a half-close between: the server still sends after
 /// the client has said that it will not.
@@ -23,7 +31,7 @@ pub(crate) fn client(_arguments: impl Iterator<Item = OsString>) -> u8 {
 
 fn exchange(server: SocketAddr) -> io::Result<usize> {
     let mut stream = TcpStream::connect(server)?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: 10.4.0.1\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(DEMO_REQUEST)?;
     stream.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;

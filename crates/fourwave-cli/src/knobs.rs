@@ -20,7 +20,7 @@ pub(crate) fn read_file(config: &mut Config, path: &Path) -> Result<(), String> 
     let text =
         std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         format!("{shown}, line {line}: {}", error.message())
     })?;
     for (name, value) in table {

@@ -7,12 +7,13 @@ mod knobs;
 mod publish;
 mod usage;
 
-use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
+use fourwave_gateway::demo_in_memory;
 use fourwave_gateway::namespace::{STAGE_ARGUMENT, stage};
-use fourwave_gateway::run::run;
+use fourwave_gateway::run::{RunOptions, run};
 
 use arguments::{Arguments, Command, RunArguments};
 
@@ -44,24 +45,37 @@ fn run_program(arguments: RunArguments) -> u8 {
     let options = match arguments.into_options() {
         Ok(options) => options,
         Err(line) => {
-            eprintln!("fourwave: {line}");
+            say(&line);
             return USAGE_ERROR;
         }
     };
     for warning in options.config.warnings() {
-        eprintln!("fourwave: {warning}");
+        say(warning);
     }
-    match run(options, &mut |line| eprintln!("fourwave: {line}")) {
+    match run(&options, &mut say) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("fourwave: {error}");
+            say(&error.to_string());
+            if options.demo && error.is_forbidden() {
+                return demo_without_namespace(&options);
+            }
             error.exit_code()
         }
     }
 }
 
-/// The command that `run --demo` runs in the namespace.
-#[allow(dead_code)]
-fn demo_command() -> Vec<OsString> {
-    vec!["/proc/self/exe".into(), DEMO_CLIENT.into()]
+fn demo_without_namespace(options: &RunOptions) -> u8 {
+    say("so the demo plays between two engines in memory:");
+    match demo_in_memory(options, &mut say) {
+        Ok(()) => 0,
+        Err(error) => {
+            say(&error.to_string());
+            error.exit_code()
+        }
+    }
+}
+
+/// A line for the user, who may have closed standard error.
+fn say(line: &str) {
+    let _closed = writeln!(std::io::stderr().lock(), "fourwave: {line}");
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Files opened for writing. Until [`keep`](Self::keep), dropping this removes those that did
-/// not exist before, and the others are as they were.
+/// not exist before; until [`begin`](Self::begin) the others are as they were.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     opened: Vec<Opened>,
@@ -19,7 +19,7 @@ struct Opened {
 }
 
 impl Outputs {
-    /// Opens `path`. Its content stays until [`keep`](Self::keep).
+    /// Opens `path`. Its content stays until [`begin`](Self::begin).
     ///
     /// # Errors
     /// The file cannot be made or written.
@@ -38,18 +38,23 @@ impl Outputs {
         Ok(handle)
     }
 
-    /// The program starts: the files are its record from now on, and begin empty.
+    /// Empties the files: what is written from now on is this run's.
     ///
     /// # Errors
     /// A file cannot be emptied.
-    pub(crate) fn keep(mut self) -> io::Result<()> {
-        for Opened { file, .. } in std::mem::take(&mut self.opened) {
+    pub(crate) fn begin(&self) -> io::Result<()> {
+        for Opened { file, .. } in &self.opened {
             // Pipes and terminals have no length.
             if file.metadata()?.is_file() {
                 file.set_len(0)?;
             }
         }
         Ok(())
+    }
+
+    /// The program runs: the files are its record and stay.
+    pub(crate) fn keep(mut self) {
+        self.opened.clear();
     }
 }
 
@@ -86,7 +91,8 @@ mod tests {
 
         let mut outputs = Outputs::default();
         let mut file = outputs.open(&old).unwrap();
-        outputs.keep().unwrap();
+        outputs.begin().unwrap();
+        outputs.keep();
         file.write_all(b"now").unwrap();
         assert_eq!(fs::read_to_string(&old).unwrap(), "now");
         fs::remove_dir_all(&directory).unwrap();

@@ -1,7 +1,7 @@
 //! `fourwave run` from its options to the program's exit status.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -9,10 +9,18 @@ use std::path::PathBuf;
 use fourwave_core::Config;
 use fourwave_device::tun::Tun;
 
+use crate::dns;
+use crate::gateway::{Gateway, GatewayOptions};
 use crate::namespace::{self, Failure, Prepared, Program};
+use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
+use crate::publish::Published;
+use crate::summary::Summary;
 use crate::supervise::{Ended, Signals, block_signals, supervise};
+
+/// Threads of the runtime: one drives the engine, the other moves host sockets.
+const WORKERS: usize = 2;
 
 /// What to run and how.
 #[derive(Debug)]
@@ -35,6 +43,8 @@ pub struct RunOptions {
     pub pcap: Option<PathBuf>,
     /// No summary at the end.
     pub quiet: bool,
+    /// Serve a small web page at the gateway's port 80.
+    pub demo: bool,
 }
 
 /// Where a ladder is drawn.
@@ -99,6 +109,11 @@ impl RunError {
         }
     }
 
+    /// Whether this system does not allow namespaces or a TUN.
+    pub const fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Program(failure) if failure.is_forbidden())
+    }
+
     fn internal(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Internal { what, source }
     }
@@ -116,7 +131,7 @@ fn bind_reason(address: &SocketAddr, error: &io::Error) -> String {
 }
 
 impl Publish {
-    fn bind(&self) -> Result<TcpListener, RunError> {
+    fn bind(&self) -> Result<Published, RunError> {
         let v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         let mut address = SocketAddr::new(self.address.unwrap_or(v6), self.host_port);
         let mut bound = TcpListener::bind(address);
@@ -132,49 +147,87 @@ impl Publish {
         // Calling listen again only sets the backlog, and std's is short for a load generator.
         rustix::net::listen(&listener, 4096)
             .map_err(|errno| RunError::Publish { address, source: errno.into() })?;
-        Ok(listener)
+        Ok(Published { listener, port: self.port })
     }
 }
 
-/// Runs the program; returns the exit status to leave with. `warn` gets a line for each thing
-/// that works less well than it should.
+/// Runs the program; returns the exit status to leave with. `say` gets the lines for the user:
+/// what works less well than it should, and at the end the summary.
 ///
 /// Call it while the process has one thread.
 ///
 /// # Errors
 /// Nothing was run, and nothing is left behind.
-pub fn run(options: RunOptions, warn: &mut dyn FnMut(&str)) -> Result<u8, RunError> {
-    let _listeners: Vec<_> = options.publish.iter().map(Publish::bind).collect::<Result<_, _>>()?;
+pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<u8, RunError> {
+    let published = options.publish.iter().map(Publish::bind).collect::<Result<_, _>>()?;
     let mut outputs = Outputs::default();
-    let _lens = open_outputs(&options, &mut outputs)?;
+    let lens = open_outputs(options, &mut outputs)?;
+    // The program's resolv.conf hides the host's only from the program, but read it now: later
+    // the host's may need privileges that are dropped.
+    let resolvers = dns::host_resolvers();
     let (tun, mut prepared) = namespace::prepare(&options.program)?;
     for warning in prepared.warnings.drain(..) {
-        warn(&warning);
+        say(&warning);
     }
     block_signals().map_err(RunError::internal("blocking signals"))?;
     drop_privileges().map_err(RunError::internal("dropping privileges"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(RunError::internal("starting the runtime"))?;
-    let ended = runtime.block_on(relay(tun, prepared, outputs, &options))?;
+    let gateway = GatewayOptions {
+        config: options.config.clone(),
+        published,
+        host_loopback: options.host_loopback,
+        resolvers,
+        demo: options.demo,
+        lens,
+    };
+    let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
+    let (ended, summary) = runtime()?.block_on(relayed.run())?;
+    if !options.quiet {
+        say(&summary.to_string());
+    }
     Ok(ended.exit_code())
 }
 
-async fn relay(
+/// Made after the privileges were dropped: threads inherit what is left.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, RunError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(RunError::internal("starting the runtime"))
+}
+
+/// Everything that is ready before the program starts.
+struct Relayed {
     tun: OwnedFd,
+    mtu: u16,
+    gateway: GatewayOptions,
     prepared: Prepared,
     outputs: Outputs,
-    options: &RunOptions,
-) -> Result<Ended, RunError> {
-    let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
-    let _device = Tun::from_fd(tun, options.program.mtu)
-        .map_err(|error| RunError::internal("opening the TUN")(error.into()))?;
-    let program = prepared.go()?;
-    outputs.keep().map_err(RunError::internal("emptying an output file"))?;
-    release_standard_streams().map_err(RunError::internal("opening /dev/null"))?;
-    supervise(program, &signals).await.map_err(RunError::internal("waiting for the program"))
+}
+
+impl Relayed {
+    async fn run(self) -> Result<(Ended, Summary), RunError> {
+        let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
+        let device = Tun::from_fd(self.tun, self.mtu)
+            .map_err(|error| RunError::internal("opening the TUN")(error.into()))?;
+        self.outputs.begin().map_err(RunError::internal("emptying an output file"))?;
+        let gateway = Gateway::start(device, self.gateway)
+            .map_err(RunError::internal("starting the gateway"))?;
+        let program = match self.prepared.go() {
+            Ok(program) => program,
+            Err(failure) => {
+                gateway.finish(std::future::ready(())).await;
+                return Err(failure.into());
+            }
+        };
+        self.outputs.keep();
+        release_standard_streams().map_err(RunError::internal("opening /dev/null"))?;
+        let ended = supervise(program, &signals)
+            .await
+            .map_err(RunError::internal("waiting for the program"))?;
+        let summary = gateway.finish(signals.interrupted()).await;
+        Ok((ended, summary))
+    }
 }
 
 /// The program has its own copies. Ours would keep a pipe open that it closes.
@@ -185,20 +238,22 @@ fn release_standard_streams() -> io::Result<()> {
     Ok(())
 }
 
-fn open_outputs(
+pub(crate) fn open_outputs(
     options: &RunOptions,
     outputs: &mut Outputs,
-) -> Result<[Option<File>; 3], RunError> {
-    let ladder = match &options.ladder {
-        Some(LadderTo::File(path)) => Some(path),
-        Some(LadderTo::Stderr) | None => None,
+) -> Result<LensOptions, RunError> {
+    let mut open = |path: &PathBuf| {
+        outputs.open(path).map_err(|source| RunError::Output { path: path.clone(), source })
     };
-    let mut open = |path: Option<&PathBuf>| match path {
-        None => Ok(None),
-        Some(path) => outputs
-            .open(path)
-            .map(Some)
-            .map_err(|source| RunError::Output { path: path.clone(), source }),
+    let ladder: Option<Box<dyn Write + Send>> = match &options.ladder {
+        None => None,
+        Some(LadderTo::Stderr) => Some(Box::new(io::stderr())),
+        Some(LadderTo::File(path)) => Some(Box::new(open(path)?)),
     };
-    Ok([open(ladder)?, open(options.events.as_ref())?, open(options.pcap.as_ref())?])
+    Ok(LensOptions {
+        ladder,
+        follow: options.follow,
+        events: options.events.as_ref().map(&mut open).transpose()?,
+        pcap: options.pcap.as_ref().map(&mut open).transpose()?,
+    })
 }
