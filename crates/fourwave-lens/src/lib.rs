@@ -1,1 +1,38 @@
-//! Placeholder.
+//! Watches TCP packets from outside and tells each connection's story.
+//!
+//! A [`Lens`] takes packets as they pass one point (a TUN device, a capture file, a simulated
+//! link) and runs the engine's own state table for both ends of every connection. It tells
+//! [`Event`]s while it watches and a [`Story`] when a connection is over; [`ladder`] draws a
+//! story for a person, [`follow`] prints events as they come, [`json`] writes them for machines
+//! (`SCHEMA.md`), [`comment`] says in one line why a packet ended its connection, and
+//! [`summary`] says in one line how a whole run went.
+//!
+//! It does no I/O and reads no clock.
+#![forbid(unsafe_code)]
+
+mod close;
+pub mod comment;
+mod conn;
+mod event;
+pub mod follow;
+pub mod json;
+mod label;
+pub mod ladder;
+mod lens;
+mod names;
+mod options;
+mod paint;
+mod row;
+mod rows;
+mod segment;
+mod story;
+pub mod summary;
+mod track;
+pub mod units;
+
+pub use event::{Event, Opened, RowSeen};
+pub use lens::{Ignored, Lens, Seen};
+pub use names::{Name, Names};
+pub use options::LensOptions;
+pub use row::{Exchange, Kind, LeftOut, Move, Place, Role, Row, RstCause, Run, Shown, Wave, What};
+pub use story::{ClosedBy, ClosedFirst, Ended, HalfClosed, Story, TimeWait, icmp_words};

@@ -1,0 +1,313 @@
+//! How a connection ends, seen from outside: the waves, and RST with a guess at its cause.
+
+use std::time::Duration;
+
+use fourwave_core::state::{Input, State};
+use fourwave_core::{EndReason, EndReport};
+
+use crate::conn::Conn;
+use crate::event::Outbox;
+use crate::row::{Role, Row, RstCause, Wave, What};
+use crate::segment::Segment;
+use crate::story::{ClosedBy, ClosedFirst, Ended, HalfClosed, Story, TimeWait};
+
+/// Retransmissions without an answer after which an RST means giving up.
+const GAVE_UP: u32 = 3;
+
+impl Conn {
+    /// A FIN by `from`: the first one, the second one, or one sent again.
+    pub(crate) fn on_fin(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+        let (i, to) = (from.index(), from.other());
+        let fin = s.end() - 1;
+        match self.ends[i].fin {
+            Some(before) if before == fin => return self.on_fin_again(at, from, row),
+            Some(_) => {
+                self.anomalies = self.anomalies.saturating_add(1);
+                row.remark = Some("a FIN at another place than the first");
+                return;
+            }
+            None => {}
+        }
+        if self.over_at.is_some() {
+            return;
+        }
+        self.ends[i].fin = Some(fin);
+        self.bytes_at_fin[i] = self.ends[to.index()].bytes();
+        match self.closed_first {
+            None => {
+                self.closed_first = Some(ClosedFirst { who: from, by: ClosedBy::Fin, at });
+                row.wave = Some(Wave::One);
+            }
+            Some(_) => {
+                self.second_fin = Some(at);
+                if !self.fin_acked[to.index()] {
+                    self.fins_crossed(from, row);
+                }
+                row.wave = Some(Self::second_wave(row));
+            }
+        }
+        self.feed(from, Input::Close);
+        if self.ends[i].is_whole() {
+            self.fin_arrives(at, from);
+        } else {
+            row.remark = row.remark.or(Some("data before the FIN is missing"));
+        }
+    }
+
+    /// `from` sends its FIN without having got the other's: that one is still under way.
+    fn fins_crossed(&mut self, from: Role, row: &mut Row) {
+        let (i, to) = (from.index(), from.other());
+        row.remark = Some("the two FINs cross");
+        if !self.fin_arrived[to.index()] {
+            return;
+        }
+        // It had not arrived when the row of the first FIN said so.
+        if self.ends[i].state == State::CloseWait {
+            self.ends[i].state = State::Established;
+            if let Some(first) = self.rows.last_where(|row| row.wave == Some(Wave::One)) {
+                first.moved[i] = None;
+            }
+            self.crossing[i] = Some(Input::RecvFin);
+        }
+    }
+
+    /// The FIN of `from` reaches the other end.
+    pub(crate) fn fin_arrives(&mut self, at: Duration, from: Role) {
+        let to = from.other();
+        self.fin_arrived[from.index()] = true;
+        self.feed(to, Input::RecvFin);
+        if self.ends[to.index()].state == State::TimeWait {
+            self.time_wait[to.index()] = Some(at);
+        }
+    }
+
+    /// A FIN sent again proves that its sender has not got the ACK.
+    fn on_fin_again(&mut self, at: Duration, from: Role, row: &mut Row) {
+        let (i, to) = (from.index(), from.other());
+        self.ends[i].fin_again = self.ends[i].fin_again.saturating_add(1);
+        if self.how.is_some_and(|how| how != Ended::Orderly) {
+            return;
+        }
+        row.remark = Some("FIN again");
+        if self.fin_acked[i] {
+            row.remark = Some("FIN again: its ACK was lost or late");
+            match self.ends[i].state {
+                State::Closed => {
+                    self.ends[i].set(State::LastAck);
+                    self.over_at = None;
+                    self.how = None;
+                }
+                State::FinWait2 => self.ends[i].set(State::FinWait1),
+                _ => {}
+            }
+        }
+        if self.ends[to.index()].state == State::TimeWait {
+            self.feed(to, Input::RecvFin);
+            self.time_wait[to.index()] = Some(at);
+        }
+    }
+
+    /// `from` acknowledges the other end's FIN.
+    pub(crate) fn on_ack_of_fin(&mut self, at: Duration, from: Role, row: &mut Row) {
+        let to = from.other();
+        let i = to.index();
+        if !self.fin_arrived[i] {
+            self.fin_arrives(at, to);
+        }
+        if matches!(self.ends[i].state, State::FinWait1 | State::Closing | State::LastAck) {
+            self.feed(to, Input::RecvAckOfFin);
+            if self.ends[i].state == State::TimeWait {
+                self.time_wait[i] = Some(at);
+            }
+            if self.fin_acked[i] {
+                row.remark = Some("the ACK of the FIN again");
+            }
+        }
+        if !self.fin_acked[i] {
+            self.fin_acked[i] = true;
+            let first = self.closed_first.is_some_and(|first| first.who == to);
+            row.wave = Some(if first { Wave::Two } else { Wave::Four });
+        }
+    }
+
+    /// An RST by `from`.
+    pub(crate) fn on_rst(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+        let to = from.other();
+        if !self.rst_counts(from, s) {
+            self.anomalies = self.anomalies.saturating_add(1);
+            row.remark = Some("not the next number: ignored, a challenge ACK is due");
+            self.challenge_due[to.index()] = true;
+            return;
+        }
+        if self.over_at.is_some() && self.how.is_some() {
+            return self.rst_after_the_end(from, row);
+        }
+        let cause = self.rst_cause(from, s);
+        row.cause = Some(cause);
+        self.closed_first.get_or_insert(ClosedFirst { who: from, by: ClosedBy::Rst, at });
+        if self.closed_first.is_some_and(|first| first.by == ClosedBy::Fin) {
+            self.second_fin.get_or_insert(at);
+        }
+        self.how = Some(Ended::Reset { by: from, cause });
+        self.end_by_rst(from, Input::Abort);
+        self.end_by_rst(to, Input::RecvRst);
+        self.crossing = [None; 2];
+    }
+
+    fn end_by_rst(&mut self, who: Role, input: Input) {
+        let state = self.ends[who.index()].state;
+        let stays = state == State::TimeWait && input == Input::RecvRst && self.options.rfc1337;
+        if state != State::Closed && !stays {
+            self.feed(who, input);
+            self.time_wait[who.index()] = None;
+        }
+    }
+
+    fn rst_after_the_end(&mut self, from: Role, row: &mut Row) {
+        row.remark = Some("after the end");
+        let to = from.other();
+        if self.ends[to.index()].state != State::TimeWait {
+            return;
+        }
+        row.cause = Some(RstCause::AfterTheEnd);
+        if self.options.rfc1337 {
+            row.remark = Some("after the end: TIME_WAIT stays (tcp_rfc1337)");
+        } else {
+            row.remark = Some("after the end: TIME_WAIT is cut short (tcp_rfc1337 is 0)");
+            self.end_by_rst(to, Input::RecvRst);
+        }
+    }
+
+    /// RFC 9293 §3.10.7.3 and RFC 5961 §3.2: whether the receiver believes the RST.
+    fn rst_counts(&self, from: Role, s: &Segment) -> bool {
+        let (x, y) = (&self.ends[from.index()], &self.ends[from.other().index()]);
+        if y.state == State::SynSent {
+            let ours = y.next().is_some_and(|next| s.tcp.ack.at_or_before(next));
+            return s.tcp.flags.ack() && ours && y.isn.is_none_or(|isn| s.tcp.ack.after(isn));
+        }
+        let Some(next) = x.next() else { return true };
+        let expected = y.ack.unwrap_or(s.tcp.seq);
+        s.tcp.seq.at_or_after(expected) && s.tcp.seq.at_or_before(next)
+    }
+
+    fn rst_cause(&self, from: Role, s: &Segment) -> RstCause {
+        let (i, to) = (from.index(), from.other());
+        let (x, y) = (&self.ends[i], &self.ends[to.index()]);
+        let opening = |state| matches!(state, State::SynSent | State::SynReceived);
+        let answers = self.last_from == Some(to) && !s.tcp.flags.ack();
+        match (x.state, y.state) {
+            (State::Closed | State::Listen, State::SynSent) => RstCause::Refused,
+            (State::TimeWait | State::Closed, State::TimeWait) => RstCause::AfterTheEnd,
+            (x, _) if opening(x) => RstCause::ClosedWhileOpening,
+            (_, y) if opening(y) && self.opened_by == Some(from) => RstCause::ClosedWhileOpening,
+            _ if x.probes_unanswered > 0 => RstCause::DeadPeer,
+            _ if x.again_unanswered >= GAVE_UP => RstCause::GaveUp(x.again_unanswered),
+            _ if x.fin.is_some() && y.bytes() > self.bytes_at_fin[i] => RstCause::DataAfterClose,
+            _ if answers && y.ack == Some(s.tcp.seq) => RstCause::NoSuchConnection,
+            _ => RstCause::Aborted,
+        }
+    }
+
+    /// The engine's word on the end. Its own state follows where no packet showed it.
+    pub(crate) fn end_reported(&mut self, at: Duration, report: &EndReport, out: &mut Outbox) {
+        let local = self.role_of(report.local);
+        let silent = matches!(
+            report.reason,
+            EndReason::ConnectTimeout
+                | EndReason::HandshakeTimeout
+                | EndReason::RetransmissionTimeout
+                | EndReason::UserTimeout
+                | EndReason::KeepaliveTimeout
+                | EndReason::OrphanTimeout
+                | EndReason::FinWait2Timeout
+                | EndReason::Unreachable(_)
+        );
+        let track = &mut self.ends[local.index()];
+        // Any other end shows in a segment, which moves the state when it is seen.
+        if silent && track.feed(Input::Timeout) {
+            let row = Row::new(at, local, What::Note(report.reason.sentence().to_owned()));
+            self.finish_row(row, out);
+        }
+        self.last_seen = self.last_seen.max(at);
+        self.over_at.get_or_insert(at);
+        self.report = Some(report.clone());
+    }
+
+    /// Its whole life, as far as it is known now.
+    pub(crate) fn into_story(mut self, out: &mut Outbox) -> Story {
+        self.close_run(out);
+        let half_closed = self.half_closed();
+        let how = self.how();
+        let engine = self.report.as_ref().map(|report| self.role_of(report.local));
+        let [client, server] = &self.ends;
+        Story {
+            conn: self.id,
+            addrs: [client.addr, server.addr],
+            opened_by: self.opened_by,
+            opened: self.opened,
+            ended: self.last_seen,
+            states: [client.state, server.state],
+            bytes: [client.bytes(), server.bytes()],
+            bytes_acked: [client.bytes_acked(server.ack), server.bytes_acked(client.ack)],
+            segments: [client.segments, server.segments],
+            retransmitted: [client.again, server.again],
+            fin_again: [client.fin_again, server.fin_again],
+            handshake: self.handshake,
+            closed_first: self.closed_first,
+            half_closed,
+            how,
+            time_wait: self.time_waits(engine),
+            report: self.report,
+            engine,
+            anomalies: self.anomalies,
+            rows: self.rows.into_vec(),
+        }
+    }
+
+    fn half_closed(&self) -> Option<HalfClosed> {
+        let first = self.closed_first.filter(|first| first.by == ClosedBy::Fin)?;
+        let sender = first.who.other();
+        let sent = self.ends[sender.index()].bytes();
+        Some(HalfClosed {
+            sender,
+            since: first.at,
+            until: self.second_fin,
+            bytes: sent.saturating_sub(self.bytes_at_fin[first.who.index()]),
+        })
+    }
+
+    pub(crate) fn how(&self) -> Ended {
+        if let Some(how) = self.how {
+            return how;
+        }
+        match (self.ends[0].state, self.ends[1].state) {
+            _ if self.other_syn.is_some() && self.over_at.is_some() => Ended::Replaced,
+            (State::SynSent, _) | (_, State::SynSent) => {
+                Ended::Unanswered { again: self.syn_again }
+            }
+            (State::Closed, State::Closed) if self.opened_by.is_some() && !self.was_answered() => {
+                Ended::Unanswered { again: self.syn_again }
+            }
+            (State::SynReceived, _) | (_, State::SynReceived) => Ended::HalfOpen,
+            _ if self.report.is_some() => Ended::Silent,
+            _ => Ended::Open,
+        }
+    }
+
+    /// The engine knows about its own end; about the other, 2MSL is added.
+    fn time_waits(&self, engine: Option<Role>) -> Vec<TimeWait> {
+        let mut all = Vec::new();
+        for who in Role::BOTH {
+            let Some(since) = self.time_wait[who.index()] else { continue };
+            let mut until = since + self.options.time_wait;
+            if let Some(report) = self.report.as_ref().filter(|_| engine == Some(who)) {
+                let Some(said) = report.time_wait_until else { continue };
+                // A FIN that came again since the report has restarted the engine's 2MSL.
+                let lasts = said.since(report.ended);
+                until = Duration::from_micros(said.as_micros()).max(since + lasts);
+            }
+            all.push(TimeWait { who, since, until });
+        }
+        all
+    }
+}

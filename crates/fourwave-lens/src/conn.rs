@@ -1,0 +1,546 @@
+//! One connection seen from outside: both ends run the engine's own state table.
+//!
+//! The point of watching is one; a segment seen there counts as sent and as arrived. Where a
+//! later segment proves that it had not arrived (two FINs that crossed, a FIN sent again), the
+//! receiver's state is put right.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourwave_core::EndReport;
+use fourwave_core::state::{Input, State};
+use fourwave_wire::icmp::QuotedTcp;
+use fourwave_wire::tcp::Flags;
+
+use crate::event::{Event, Opened, Outbox, RowSeen};
+use crate::options::LensOptions;
+use crate::row::{Kind, Place, Role, Row, Run, Shown, Wave, What};
+use crate::rows::Rows;
+use crate::segment::Segment;
+use crate::story::{ClosedFirst, Ended};
+use crate::track::Track;
+
+/// How long a run may grow before a live watcher hears of it.
+pub(crate) const RUN_PROGRESS: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Conn {
+    pub(crate) id: u64,
+    pub(crate) options: LensOptions,
+    pub(crate) ends: [Track; 2],
+    pub(crate) opened_by: Option<Role>,
+    pub(crate) opened: Duration,
+    pub(crate) last_seen: Duration,
+    pub(crate) rows: Rows,
+    /// When the last SYN, SYN ACK were seen; the SYN was seen more than once.
+    syn_at: Option<Duration>,
+    syn_ack_at: Option<Duration>,
+    pub(crate) syn_again: u32,
+    handshake_again: bool,
+    pub(crate) handshake: Option<Duration>,
+    pub(crate) closed_first: Option<ClosedFirst>,
+    /// When the second FIN was seen, and the other end's bytes at that time.
+    pub(crate) second_fin: Option<Duration>,
+    /// What the other end had sent when this one's FIN was seen.
+    pub(crate) bytes_at_fin: [u64; 2],
+    /// The FIN has reached the other end; it has been acknowledged.
+    pub(crate) fin_arrived: [bool; 2],
+    pub(crate) fin_acked: [bool; 2],
+    /// A SYN or FIN under way to this end crossed one of its own.
+    pub(crate) crossing: [Option<Input>; 2],
+    /// This end owes a challenge ACK.
+    pub(crate) challenge_due: [bool; 2],
+    /// Since when this end is in TIME_WAIT.
+    pub(crate) time_wait: [Option<Duration>; 2],
+    pub(crate) how: Option<Ended>,
+    pub(crate) over_at: Option<Duration>,
+    pub(crate) report: Option<EndReport>,
+    pub(crate) anomalies: u32,
+    /// Who sent the last segment before the current one.
+    pub(crate) last_from: Option<Role>,
+    /// A SYN with another number came into the open connection: its number and sender.
+    pub(crate) other_syn: Option<(Role, u32)>,
+    /// A live watcher will be told of the open run; what it was told last.
+    run_queued: bool,
+    run_told: Option<Duration>,
+}
+
+impl Conn {
+    pub(crate) fn new(
+        id: u64,
+        at: Duration,
+        addrs: [SocketAddr; 2],
+        opened_by: Option<Role>,
+        options: LensOptions,
+        out: &mut Outbox,
+    ) -> Self {
+        if out.live {
+            out.queue.push_back(Event::Opened(Opened { conn: id, at, addrs, opened_by }));
+        }
+        Self {
+            id,
+            options,
+            ends: addrs.map(Track::new),
+            opened_by,
+            opened: at,
+            last_seen: at,
+            rows: Rows::new(options.first_rows, options.last_rows),
+            syn_at: None,
+            syn_ack_at: None,
+            syn_again: 0,
+            handshake_again: false,
+            handshake: None,
+            closed_first: None,
+            second_fin: None,
+            bytes_at_fin: [0; 2],
+            fin_arrived: [false; 2],
+            fin_acked: [false; 2],
+            crossing: [None; 2],
+            challenge_due: [false; 2],
+            time_wait: [None; 2],
+            how: None,
+            over_at: None,
+            report: None,
+            anomalies: 0,
+            last_from: None,
+            other_syn: None,
+            run_queued: false,
+            run_told: None,
+        }
+    }
+
+    pub(crate) fn end(&mut self, who: Role) -> &mut Track {
+        &mut self.ends[who.index()]
+    }
+
+    pub(crate) fn role_of(&self, addr: SocketAddr) -> Role {
+        if self.ends[0].addr == addr { Role::Client } else { Role::Server }
+    }
+
+    /// Sender and receiver.
+    pub(crate) fn pair(&mut self, from: Role) -> (&mut Track, &mut Track) {
+        let [client, server] = &mut self.ends;
+        match from {
+            Role::Client => (client, server),
+            Role::Server => (server, client),
+        }
+    }
+
+    /// Feeds the shared table; what it has no entry for is counted.
+    pub(crate) fn feed(&mut self, who: Role, input: Input) {
+        if !self.end(who).feed(input) {
+            self.anomalies = self.anomalies.saturating_add(1);
+        }
+    }
+
+    /// One segment by `from`.
+    pub(crate) fn segment(&mut self, at: Duration, from: Role, s: &Segment, out: &mut Outbox) {
+        self.last_seen = at;
+        self.deliver_crossing(at, out);
+        let shown = self.look(from, s);
+        let mut row = Row::new(at, from, What::Segment(shown));
+        if shown.place == Place::Outside {
+            self.anomalies = self.anomalies.saturating_add(1);
+            row.remark = Some("outside the window");
+            if s.tcp.flags.syn() {
+                row.remark = Some("SYN in an open connection");
+                self.other_syn = Some((from, s.tcp.seq.value()));
+                self.challenge_due[from.other().index()] = true;
+            }
+            self.last_from = Some(from);
+            return self.finish_row(row, out);
+        }
+        if s.tcp.flags.rst() {
+            self.on_rst(at, from, s, &mut row);
+        } else {
+            self.on_others(at, from, s, &mut row);
+        }
+        self.count(from, s, &shown);
+        if self.how.is_some() && row.moved.iter().all(Option::is_none) && self.over_at.is_some() {
+            row.remark = row.remark.or(Some("after the end"));
+        }
+        self.last_from = Some(from);
+        self.finish_row(row, out);
+        self.note_over(at);
+    }
+
+    /// RFC 9293 §3.10.7.4 from outside: SYN, ACK, FIN.
+    fn on_others(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+        if s.tcp.flags.syn() {
+            self.on_syn(at, from, s, row);
+        } else if self.over_at.is_none() {
+            self.assume_open(from);
+        }
+        if s.tcp.flags.ack() && !s.tcp.flags.syn() {
+            self.on_ack(at, from, s, row);
+        }
+        // A gap before a FIN may have closed.
+        if self.ends[from.index()].fin.is_some()
+            && !self.fin_arrived[from.index()]
+            && self.ends[from.index()].is_whole()
+        {
+            self.fin_arrives(at, from);
+        }
+        if s.tcp.flags.fin() && !s.tcp.flags.syn() {
+            self.on_fin(at, from, s, row);
+        }
+    }
+
+    /// What the segment is and where its numbers lie.
+    fn look(&mut self, from: Role, s: &Segment) -> Shown {
+        let flags = s.tcp.flags;
+        if flags.ack() {
+            self.pair(from).1.base_from_ack(s.tcp.ack);
+        }
+        let challenge = self.challenge_due[from.index()];
+        let (x, y) = self.pair(from);
+        let before = x.next();
+        let kind = kind_of(s, x, y, challenge);
+        let place = match kind {
+            // Another SYN must not move what is known of the connection.
+            Kind::Syn | Kind::SynAck if before.is_some() && x.isn != Some(s.tcp.seq) => {
+                Place::Outside
+            }
+            // Simultaneous open: the SYN goes again with the ACK of the other one.
+            Kind::SynAck if x.state == State::SynReceived && y.state == State::SynReceived => {
+                Place::InOrder
+            }
+            Kind::Keepalive | Kind::WindowProbe => match x.place(s, y) {
+                Place::Again => Place::InOrder,
+                place => place,
+            },
+            _ => x.place(s, y),
+        };
+        let shown = Shown {
+            kind,
+            place,
+            flags,
+            seq: before.map_or_else(|| u64::from(!flags.syn()), |_| x.relative(s.tcp.seq)),
+            ack: flags.ack().then(|| y.relative(s.tcp.ack)),
+            len: s.len.into(),
+            segments: s.count.into(),
+            window: x.window_of(s, y),
+            mss: if flags.syn() { s.tcp.options.mss } else { None },
+        };
+        self.challenge_due[from.index()] = false;
+        shown
+    }
+
+    fn count(&mut self, from: Role, s: &Segment, shown: &Shown) {
+        let (x, y) = self.pair(from);
+        x.segments += u64::from(s.count);
+        y.probes_unanswered = 0;
+        match shown.kind {
+            Kind::Keepalive => x.probes_unanswered = x.probes_unanswered.saturating_add(1),
+            _ if shown.place == Place::Again => {
+                x.again += u64::from(s.count);
+                x.again_unanswered = x.again_unanswered.saturating_add(1);
+            }
+            _ => {}
+        }
+        if !s.tcp.flags.rst() {
+            x.set_window(shown.window);
+        }
+    }
+
+    fn on_syn(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+        let to = from.other();
+        let isn = self.ends[from.index()].isn;
+        if isn == Some(s.tcp.seq) {
+            self.handshake_again = true;
+            if !s.tcp.flags.ack() {
+                self.syn_again = self.syn_again.saturating_add(1);
+                self.syn_at = Some(at);
+                if self.over_at.take().is_some() {
+                    // An ICMP error did not end it after all.
+                    self.how = None;
+                    self.feed(from, Input::ActiveOpen);
+                }
+            }
+            if !s.tcp.flags.ack() || self.ends[to.index()].state != State::SynReceived {
+                return;
+            }
+        } else if isn.is_some() || self.ends[from.index()].state.is_synchronized() {
+            self.anomalies = self.anomalies.saturating_add(1);
+            row.remark = Some("SYN in an open connection");
+            self.other_syn = Some((from, s.tcp.seq.value()));
+            self.challenge_due[to.index()] = true;
+            return;
+        }
+        let (x, y) = self.pair(from);
+        x.isn = Some(s.tcp.seq);
+        x.scale_from(s);
+        if !s.tcp.flags.ack() {
+            self.syn_at = Some(at);
+            self.feed(from, Input::ActiveOpen);
+            if self.ends[to.index()].isn.is_some() {
+                // Simultaneous open: the other SYN is still under way to us.
+                self.feed(to, Input::RecvSyn);
+                self.crossing[from.index()] = Some(Input::RecvSyn);
+                row.remark = Some("the two SYNs cross");
+            }
+            return;
+        }
+        if y.state == State::Closed && y.isn.is_none() {
+            // The SYN itself was not seen.
+            y.isn = Some(s.tcp.ack - 1);
+            self.feed(to, Input::ActiveOpen);
+        }
+        if self.ends[from.index()].state == State::Closed {
+            self.feed(from, Input::PassiveOpen);
+            self.feed(from, Input::RecvSyn);
+        }
+        self.syn_ack_at = Some(at);
+        self.ack_advances(from, s);
+        if self.ends[to.index()].next().is_some_and(|next| s.tcp.ack.at_or_before(next)) {
+            self.feed(to, Input::RecvSynAck);
+        } else {
+            self.anomalies = self.anomalies.saturating_add(1);
+            row.remark = Some("acknowledges what was never sent");
+        }
+    }
+
+    /// Who sends without a SYN has an open connection, although its opening was not seen.
+    fn assume_open(&mut self, from: Role) {
+        let state = self.ends[from.index()].state;
+        match state {
+            State::SynSent => self.feed(from, Input::RecvSynAck),
+            State::Closed if self.opened_by.is_none() => {
+                self.ends[from.index()].state = State::Established;
+            }
+            State::Closed if self.how.is_none() => {
+                for input in [Input::PassiveOpen, Input::RecvSyn, Input::RecvAckOfSyn] {
+                    self.feed(from, input);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn ack_advances(&mut self, from: Role, s: &Segment) -> bool {
+        let (x, y) = self.pair(from);
+        let advanced = x.ack.is_none_or(|before| s.tcp.ack.after(before));
+        if advanced {
+            x.ack = Some(s.tcp.ack);
+            y.again_unanswered = 0;
+        }
+        y.catch_up(s.tcp.ack);
+        advanced
+    }
+
+    fn on_ack(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+        let (x, y) = self.pair(from);
+        if !y.can_have_sent(s.tcp.ack, x) {
+            self.anomalies = self.anomalies.saturating_add(1);
+            row.remark = Some("acknowledges what was never sent");
+            return;
+        }
+        self.ack_advances(from, s);
+        let to = from.other();
+        let y = &self.ends[to.index()];
+        if y.state == State::SynReceived && y.isn.is_some_and(|isn| s.tcp.ack.after(isn)) {
+            self.feed(to, Input::RecvAckOfSyn);
+            if let (Some(syn), Some(_), false) =
+                (self.syn_at, self.syn_ack_at, self.handshake_again)
+            {
+                self.handshake = Some(at.saturating_sub(syn));
+            }
+        }
+        if self.ends[to.index()].fin.is_some_and(|fin| s.tcp.ack.after(fin)) {
+            self.on_ack_of_fin(at, from, row);
+        }
+    }
+
+    /// What crossed a SYN or FIN in an earlier row arrives now, before anything else does.
+    fn deliver_crossing(&mut self, at: Duration, out: &mut Outbox) {
+        for who in Role::BOTH {
+            let Some(input) = self.crossing[who.index()].take() else { continue };
+            self.feed(who, input);
+            let flags = if input == Input::RecvFin { Flags::FIN } else { Flags::SYN };
+            if self.ends[who.index()].state == State::TimeWait {
+                self.time_wait[who.index()] = Some(at);
+            }
+            self.finish_row(Row::new(at, who.other(), What::Arrival(flags)), out);
+        }
+    }
+
+    /// An ICMP error about a segment of `from`.
+    pub(crate) fn icmp(&mut self, at: Duration, from: Role, q: &QuotedTcp, out: &mut Outbox) {
+        self.last_seen = at;
+        let mut row = Row::new(at, from, What::Icmp(q.error));
+        let x = &self.ends[from.index()];
+        // RFC 5927 §4.1: the number must be one that is under way.
+        if !x.next().is_some_and(|next| q.seq.at_or_before(next) && next.since(q.seq) < 1 << 30) {
+            self.anomalies = self.anomalies.saturating_add(1);
+            row.remark = Some("quotes a number that was never sent");
+        } else if matches!(q.error, fourwave_wire::icmp::IcmpError::PacketTooBig { .. }) {
+            row.remark = Some("path MTU discovery");
+        } else if x.state == State::SynSent {
+            self.feed(from, Input::Abort);
+            self.how = Some(Ended::Unreachable(q.error));
+        }
+        self.finish_row(row, out);
+        self.note_over(at);
+    }
+
+    /// A word from beside the packets.
+    pub(crate) fn note(&mut self, at: Duration, text: String, out: &mut Outbox) {
+        self.finish_row(Row::new(at, Role::Client, What::Note(text)), out);
+    }
+
+    /// Both ends are done.
+    fn note_over(&mut self, at: Duration) {
+        let done = |t: &Track| matches!(t.state, State::Closed | State::TimeWait);
+        if self.over_at.is_none() && self.ends.iter().all(done) {
+            self.over_at = Some(at);
+            if self.how.is_none() && self.fin_acked == [true; 2] {
+                self.how = Some(Ended::Orderly);
+            }
+        }
+    }
+
+    /// Gives the row its changes of state and puts it where it belongs.
+    pub(crate) fn finish_row(&mut self, mut row: Row, out: &mut Outbox) {
+        row.moved = [self.ends[0].moved.take(), self.ends[1].moved.take()];
+        if let What::Segment(shown) = row.what
+            && !row.is_pinned()
+            && row.remark.is_none()
+        {
+            match shown.kind {
+                Kind::Data | Kind::Keepalive | Kind::WindowProbe => {
+                    return self.data_row(row, shown, out);
+                }
+                Kind::Ack | Kind::DupAck | Kind::WindowUpdate | Kind::ProbeAnswer
+                    if self.rows.grow_by_ack(row.at, row.from, &shown) =>
+                {
+                    return;
+                }
+                _ => {}
+            }
+        }
+        self.close_run(out);
+        if out.live {
+            self.tell(row.clone(), false, out);
+        }
+        self.rows.push(row);
+    }
+
+    fn data_row(&mut self, row: Row, shown: Shown, out: &mut Outbox) {
+        if self.rows.grow(row.at, row.from, &shown) {
+            return;
+        }
+        self.close_run(out);
+        let again = if shown.place == Place::Again { shown.segments } else { 0 };
+        let late = if shown.place == Place::Late { shown.segments } else { 0 };
+        let run = Run {
+            until: row.at,
+            packets: 1,
+            segments: shown.segments,
+            bytes: shown.len,
+            again,
+            late,
+            acks: 0,
+            dup_acks: 0,
+            first: shown,
+            end_seq: shown.seq + shown.len,
+            last_ack: None,
+        };
+        self.run_told = None;
+        self.rows.push_run(Row { what: What::Run(run), ..row });
+    }
+
+    /// A run is open that a live watcher is not yet going to hear of. True once for each.
+    pub(crate) fn wants_progress(&mut self) -> bool {
+        let wants = !self.run_queued && self.rows.open_run().is_some();
+        self.run_queued |= wants;
+        wants
+    }
+
+    /// A live watcher hears of a run that goes on and on; false when there is nothing new.
+    pub(crate) fn tell_progress(&mut self, out: &mut Outbox) -> bool {
+        self.run_queued = false;
+        let Some(row) = self.rows.open_run() else { return false };
+        let until = row.until();
+        if self.run_told.is_some_and(|told| told >= until) {
+            return false;
+        }
+        let row = row.clone();
+        self.run_told = Some(until);
+        self.run_queued = true;
+        self.tell(row, true, out);
+        true
+    }
+
+    /// The handshake is under way.
+    pub(crate) fn is_opening(&self) -> bool {
+        let opening = |t: &Track| matches!(t.state, State::SynSent | State::SynReceived);
+        self.over_at.is_none() && self.ends.iter().any(opening)
+    }
+
+    /// Whether both ends sent something.
+    pub(crate) fn was_answered(&self) -> bool {
+        self.ends.iter().all(|end| end.segments > 0)
+    }
+
+    pub(crate) fn close_run(&mut self, out: &mut Outbox) {
+        if let Some(row) = self.rows.close_run()
+            && out.live
+        {
+            let row = row.clone();
+            self.tell(row, false, out);
+        }
+    }
+
+    fn tell(&self, row: Row, so_far: bool, out: &mut Outbox) {
+        let addrs = [self.ends[0].addr, self.ends[1].addr];
+        let seen = RowSeen { conn: self.id, opened: self.opened, addrs, row, so_far };
+        out.queue.push_back(Event::Row(seen));
+    }
+
+    /// The wave of a segment that carries the second FIN after `acked` the first in it.
+    pub(crate) fn second_wave(row: &Row) -> Wave {
+        if row.wave == Some(Wave::Two) { Wave::TwoThree } else { Wave::Three }
+    }
+}
+
+/// What a segment by `x` to `y` is for, judged before its numbers are remembered.
+fn kind_of(s: &Segment, x: &Track, y: &Track, challenge_due: bool) -> Kind {
+    let flags = s.tcp.flags;
+    if flags.rst() {
+        return Kind::Rst;
+    }
+    if flags.syn() {
+        return if flags.ack() { Kind::SynAck } else { Kind::Syn };
+    }
+    if flags.fin() {
+        return Kind::Fin;
+    }
+    let all_acked = x.next().is_some_and(|next| y.ack.is_some_and(|ack| ack.at_or_after(next)));
+    let one_back = x.next().is_some_and(|next| s.tcp.seq + 1 == next);
+    if s.len <= 1 && one_back && all_acked && x.state.is_synchronized() {
+        return if y.window == 0 { Kind::WindowProbe } else { Kind::Keepalive };
+    }
+    if s.len > 0 {
+        let probes = s.len == 1 && y.window == 0 && y.ack.is_some();
+        return if probes { Kind::WindowProbe } else { Kind::Data };
+    }
+    if !s.is_pure_ack() {
+        return Kind::Ack;
+    }
+    if challenge_due {
+        return Kind::ChallengeAck;
+    }
+    let window = x.window_of(s, y);
+    if window == 0 && x.window != 0 {
+        return Kind::ZeroWindow;
+    }
+    if x.ack != Some(s.tcp.ack) {
+        return Kind::Ack;
+    }
+    match () {
+        () if window != x.window && y.probes_unanswered == 0 => Kind::WindowUpdate,
+        () if y.probes_unanswered > 0 => Kind::ProbeAnswer,
+        () if y.next().is_some_and(|next| next.after(s.tcp.ack)) => Kind::DupAck,
+        () => Kind::Ack,
+    }
+}

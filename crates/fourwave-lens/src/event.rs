@@ -1,0 +1,56 @@
+//! What a lens tells while it watches.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::row::{Role, Row};
+use crate::story::Story;
+
+/// Something that happened to a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Its first segment was seen. Only with [`LensOptions::live`](crate::LensOptions::live).
+    Opened(Opened),
+    /// A row of its ladder. Only with [`LensOptions::live`](crate::LensOptions::live).
+    Row(RowSeen),
+    /// It is over.
+    Ended(Box<Story>),
+}
+
+/// A connection's first segment was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The connection's number in this lens, from 1.
+    pub conn: u64,
+    /// When, since the epoch of the lens.
+    pub at: Duration,
+    /// The client's address and the server's.
+    pub addrs: [SocketAddr; 2],
+    /// Who opened it; `None` when its beginning was not seen.
+    pub opened_by: Option<Role>,
+}
+
+/// A row of a connection's ladder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowSeen {
+    /// The connection's number.
+    pub conn: u64,
+    /// When its first segment was seen.
+    pub opened: Duration,
+    /// The client's address and the server's.
+    pub addrs: [SocketAddr; 2],
+    /// The row.
+    pub row: Row,
+    /// The row is a run of data that may grow further: it will be told again, with sums since
+    /// its beginning.
+    pub so_far: bool,
+}
+
+/// Where a lens leaves its events.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pub(crate) live: bool,
+    pub(crate) queue: VecDeque<Event>,
+}

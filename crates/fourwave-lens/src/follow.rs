@@ -1,0 +1,119 @@
+//! Events as single lines while they come: `--follow`.
+
+use std::time::Duration;
+
+use crate::comment::time_wait;
+use crate::event::{Event, Opened, RowSeen};
+use crate::label::{self, Signs};
+use crate::ladder::LadderOptions;
+use crate::paint::{Line, Style};
+use crate::row::{Move, Role, What};
+use crate::story::{Story, icmp_words};
+use crate::units::{bytes, seconds};
+
+const NUMBER: usize = 5;
+const STATES: usize = NUMBER + 2 + 10 + 2;
+const ARROW: usize = STATES + 12 + 1;
+const RIGHT: usize = ARROW + 4;
+const TEXT: usize = RIGHT + 12 + 2;
+
+/// One line for `event`, with a line feed: connection, seconds since it was opened, both
+/// states where they change, and the segment. The same options as for a ladder; lines are not
+/// cut to its width.
+pub fn line(event: &Event, options: &LadderOptions) -> String {
+    let mut out = String::new();
+    match event {
+        Event::Opened(opened) => self::opened(opened, options, &mut out),
+        Event::Row(seen) => row(seen, options, &mut out),
+        Event::Ended(story) => ended(story, options, &mut out),
+    }
+    if options.ascii { out.replace('µ', "u").replace(|c: char| !c.is_ascii(), "?") } else { out }
+}
+
+fn start(conn: u64, since: Duration, options: &LadderOptions) -> Line {
+    let mut line = Line::new(options.color);
+    line.put(Style::Bold, &format!("{conn:>NUMBER$}"));
+    line.put(Style::Dim, &format!("  {:>10}  ", seconds(since)));
+    line
+}
+
+fn opened(opened: &Opened, options: &LadderOptions, out: &mut String) {
+    let [client, server] = opened.addrs.map(|addr| options.names.title(addr));
+    let arrow = arrow(Role::Client, options);
+    let verb = if opened.opened_by.is_some() { "opens" } else { "seen in mid-stream" };
+    let mut line = start(opened.conn, Duration::ZERO, options);
+    line.put(Style::Bold, &format!("{verb}: {client} {arrow} {server}"));
+    line.finish(out);
+}
+
+fn arrow(from: Role, options: &LadderOptions) -> &'static str {
+    match (from, options.ascii) {
+        (Role::Client, false) => "──▶",
+        (Role::Server, false) => "◀──",
+        (Role::Client, true) => "-->",
+        (Role::Server, true) => "<--",
+    }
+}
+
+fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
+    let row = &seen.row;
+    let signs: Signs = if options.ascii { label::ASCII } else { label::UTF8 };
+    let (from, mut text) = match &row.what {
+        What::Segment(shown) => (row.from, label::segment(shown)),
+        What::Run(run) if run.packets == 1 => (row.from, label::segment(&run.first)),
+        What::Run(run) => (row.from, label::run(run, signs)),
+        What::Exchange(exchange) => (row.from, label::exchange(exchange, signs)),
+        What::Arrival(flags) => (row.from, vec![format!("the {flags} arrives")]),
+        What::Icmp(error) => (row.from.other(), vec![format!("ICMP: {}", icmp_words(*error))]),
+        What::Note(text) => (row.from, vec![text.clone()]),
+        What::LeftOut(left_out) => (row.from, label::left_out(left_out, signs)),
+    };
+    let mut text = text.swap_remove(0);
+    if let Some(wave) = row.wave {
+        text.push_str(&format!("   {} \"{}\"", wave.title(), wave.says()));
+    }
+    if let Some(cause) = row.cause {
+        let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
+        text.push_str(&format!("   {}", cause.sentence(&word(row.from), &word(row.from.other()))));
+    }
+    if let Some(remark) = row.remark {
+        text.push_str(&format!("   {remark}"));
+    }
+    if seen.so_far {
+        text.push_str("   so far");
+    }
+    let mut line = start(seen.conn, row.until().saturating_sub(seen.opened), options);
+    let state = |line: &mut Line, moved: Option<Move>| {
+        if let Some(moved) = moved {
+            line.put(Style::of_state(moved.to), moved.to.name());
+        }
+    };
+    state(&mut line, row.moved[0]);
+    line.to(ARROW);
+    if !matches!(row.what, What::Note(_)) {
+        line.put(Style::Dim, arrow(from, options));
+    }
+    line.to(RIGHT);
+    state(&mut line, row.moved[1]);
+    line.to(TEXT).put(Style::Plain, &text);
+    line.finish(out);
+}
+
+fn ended(story: &Story, options: &LadderOptions, out: &mut String) {
+    let names = &options.names;
+    let mut text = "ends: ".to_owned();
+    if let Some(first) = story.closed_first {
+        let who = names.word(first.who, story.addr(first.who));
+        text.push_str(&format!("{who} closed first, with {}; ", first.by.name()));
+    }
+    text.push_str(&story.why(names));
+    for wait in &story.time_wait {
+        text.push_str(&format!("; {}", time_wait(story, wait, names)));
+    }
+    let [up, down] = story.bytes.map(bytes);
+    let [right, left] = [Role::Client, Role::Server].map(|who| arrow(who, options));
+    text.push_str(&format!("; {up} {right} {down} {left}"));
+    let mut line = start(story.conn, story.lasted(), options);
+    line.put(Style::Bold, &text);
+    line.finish(out);
+}

@@ -1,0 +1,366 @@
+//! Events as JSON lines for machines. `SCHEMA.md` says what every field means.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourwave_core::{EndReport, Side};
+use serde::Serialize;
+
+use crate::event::{Event, Opened, RowSeen};
+use crate::names::Names;
+use crate::row::{Role, Row, Run, Shown, What};
+use crate::story::{Ended, HalfClosed, Story, TimeWait, icmp_words};
+
+/// Seconds with microseconds.
+fn t(at: Duration) -> f64 {
+    at.as_micros() as f64 / 1e6
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Out<'a> {
+    Open {
+        conn: u64,
+        t: f64,
+        client: SocketAddr,
+        server: SocketAddr,
+        opened_by: Option<&'static str>,
+    },
+    Segment {
+        conn: u64,
+        t: f64,
+        from: &'static str,
+        #[serde(flatten)]
+        segment: Seg,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cause: Option<&'static str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remark: Option<&'static str>,
+    },
+    Data {
+        conn: u64,
+        t: f64,
+        #[serde(flatten)]
+        data: Data,
+    },
+    State {
+        conn: u64,
+        t: f64,
+        end: &'static str,
+        from: &'static str,
+        to: &'static str,
+    },
+    Wave {
+        conn: u64,
+        t: f64,
+        from: &'static str,
+        waves: &'static [u8],
+        says: &'static str,
+    },
+    Arrival {
+        conn: u64,
+        t: f64,
+        from: &'static str,
+        flags: String,
+    },
+    Icmp {
+        conn: u64,
+        t: f64,
+        about: &'static str,
+        error: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        remark: Option<&'static str>,
+    },
+    Note {
+        conn: u64,
+        t: f64,
+        text: &'a str,
+    },
+    End(Box<End>),
+}
+
+#[derive(Serialize)]
+struct Seg {
+    kind: &'static str,
+    place: &'static str,
+    flags: String,
+    seq: u64,
+    ack: Option<u64>,
+    len: u64,
+    segments: u64,
+    window: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mss: Option<u16>,
+}
+
+#[derive(Serialize)]
+struct Data {
+    until: f64,
+    from: &'static str,
+    kind: &'static str,
+    so_far: bool,
+    segments: u64,
+    bytes: u64,
+    first_seq: u64,
+    end_seq: u64,
+    again: u64,
+    late: u64,
+    acks: u64,
+    dup_acks: u64,
+}
+
+#[derive(Serialize)]
+struct Pair<T> {
+    client: T,
+    server: T,
+}
+
+impl<T: Copy> Pair<T> {
+    fn of(pair: [T; 2]) -> Self {
+        Self { client: pair[0], server: pair[1] }
+    }
+}
+
+#[derive(Serialize)]
+struct First {
+    end: &'static str,
+    by: &'static str,
+    t: f64,
+}
+
+#[derive(Serialize)]
+struct Half {
+    sender: &'static str,
+    since: f64,
+    until: Option<f64>,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct Wait {
+    end: &'static str,
+    since: f64,
+    until: f64,
+}
+
+#[derive(Serialize)]
+struct Report {
+    end: Option<&'static str>,
+    reason: &'static str,
+    sentence: &'static str,
+    closed_first: Option<&'static str>,
+    last_call: &'static str,
+    last_call_ago: f64,
+    opened: f64,
+    ended: f64,
+    time_wait_until: Option<f64>,
+    bytes_acked: u64,
+    bytes_received: u64,
+    bytes_unsent: u64,
+    bytes_unread: u64,
+    fin_retransmits: u32,
+    retransmits: u32,
+}
+
+#[derive(Serialize)]
+struct End {
+    conn: u64,
+    t: f64,
+    client: SocketAddr,
+    server: SocketAddr,
+    opened_by: Option<&'static str>,
+    opened: f64,
+    ended: f64,
+    how: &'static str,
+    reset_by: Option<&'static str>,
+    reset_cause: Option<&'static str>,
+    why: String,
+    states: Pair<&'static str>,
+    closed_first: Option<First>,
+    half_closed: Option<Half>,
+    time_wait: Vec<Wait>,
+    handshake: Option<f64>,
+    bytes: Pair<u64>,
+    bytes_acked: Pair<u64>,
+    segments: Pair<u64>,
+    retransmitted: Pair<u64>,
+    fin_again: Pair<u32>,
+    anomalies: u32,
+    report: Option<Report>,
+}
+
+/// Appends the lines that `event` is worth, each ended by a line feed. A row of the ladder is
+/// one line for what was seen, one for each state that it moved, and one for its wave.
+pub fn write(event: &Event, names: &Names, out: &mut String) {
+    match event {
+        Event::Opened(opened) => push(&open(opened), out),
+        Event::Row(seen) => row(seen, out),
+        Event::Ended(story) => push(&Out::End(Box::new(end(story, names))), out),
+    }
+}
+
+fn push(line: &Out<'_>, out: &mut String) {
+    // Numbers, strings and lists only, and every key a string: it cannot fail.
+    match serde_json::to_string(line) {
+        Ok(text) => out.push_str(&text),
+        Err(error) => unreachable!("a line of plain values: {error}"),
+    }
+    out.push('\n');
+}
+
+fn open(opened: &Opened) -> Out<'static> {
+    let [client, server] = opened.addrs;
+    Out::Open {
+        conn: opened.conn,
+        t: t(opened.at),
+        client,
+        server,
+        opened_by: opened.opened_by.map(Role::name),
+    }
+}
+
+fn row(seen: &RowSeen, out: &mut String) {
+    let (conn, row) = (seen.conn, &seen.row);
+    let at = t(row.at);
+    let from = row.from.name();
+    match &row.what {
+        What::Segment(shown) => push(&segment(conn, row, shown), out),
+        What::Run(run) => {
+            let data = data(row, run, seen.so_far);
+            push(&Out::Data { conn, t: at, data }, out);
+        }
+        What::Arrival(flags) => {
+            push(&Out::Arrival { conn, t: at, from, flags: flags.to_string() }, out);
+        }
+        What::Icmp(error) => {
+            let (error, remark) = (icmp_words(*error), row.remark);
+            push(&Out::Icmp { conn, t: at, about: from, error, remark }, out);
+        }
+        What::Note(text) => push(&Out::Note { conn, t: at, text }, out),
+        // These two exist in stories only.
+        What::Exchange(_) | What::LeftOut(_) => {}
+    }
+    for who in Role::BOTH {
+        if let Some(moved) = row.moved[who.index()] {
+            let (from, to) = (moved.from.name(), moved.to.name());
+            push(&Out::State { conn, t: at, end: who.name(), from, to }, out);
+        }
+    }
+    if let Some(wave) = row.wave {
+        let (waves, says) = (wave.numbers(), wave.says());
+        push(&Out::Wave { conn, t: at, from, waves, says }, out);
+    }
+}
+
+fn segment(conn: u64, row: &Row, shown: &Shown) -> Out<'static> {
+    Out::Segment {
+        conn,
+        t: t(row.at),
+        from: row.from.name(),
+        segment: Seg {
+            kind: shown.kind.name(),
+            place: shown.place.name(),
+            flags: shown.flags.to_string(),
+            seq: shown.seq,
+            ack: shown.ack,
+            len: shown.len,
+            segments: shown.segments,
+            window: shown.window,
+            mss: shown.mss,
+        },
+        cause: row.cause.map(|cause| cause.name()),
+        remark: row.remark,
+    }
+}
+
+fn data(row: &Row, run: &Run, so_far: bool) -> Data {
+    Data {
+        until: t(run.until),
+        from: row.from.name(),
+        kind: run.first.kind.name(),
+        so_far,
+        segments: run.segments,
+        bytes: run.bytes,
+        first_seq: run.first.seq,
+        end_seq: run.end_seq,
+        again: run.again,
+        late: run.late,
+        acks: run.acks,
+        dup_acks: run.dup_acks,
+    }
+}
+
+fn end(story: &Story, names: &Names) -> End {
+    let [client, server] = story.addrs;
+    let reset = match story.how {
+        Ended::Reset { by, cause } => Some((by.name(), cause.name())),
+        _ => None,
+    };
+    End {
+        conn: story.conn,
+        t: t(story.ended),
+        client,
+        server,
+        opened_by: story.opened_by.map(Role::name),
+        opened: t(story.opened),
+        ended: t(story.ended),
+        how: story.how.name(),
+        reset_by: reset.map(|(by, _)| by),
+        reset_cause: reset.map(|(_, cause)| cause),
+        why: story.why(names),
+        states: Pair::of(story.states.map(|state| state.name())),
+        closed_first: story.closed_first.map(|first| First {
+            end: first.who.name(),
+            by: first.by.name(),
+            t: t(first.at),
+        }),
+        half_closed: story.half_closed.as_ref().map(half),
+        time_wait: story.time_wait.iter().map(wait).collect(),
+        handshake: story.handshake.map(t),
+        bytes: Pair::of(story.bytes),
+        bytes_acked: Pair::of(story.bytes_acked),
+        segments: Pair::of(story.segments),
+        retransmitted: Pair::of(story.retransmitted),
+        fin_again: Pair::of(story.fin_again),
+        anomalies: story.anomalies,
+        report: story.report.as_ref().map(|said| report(said, story.engine)),
+    }
+}
+
+fn half(half: &HalfClosed) -> Half {
+    Half {
+        sender: half.sender.name(),
+        since: t(half.since),
+        until: half.until.map(t),
+        bytes: half.bytes,
+    }
+}
+
+fn wait(wait: &TimeWait) -> Wait {
+    Wait { end: wait.who.name(), since: t(wait.since), until: t(wait.until) }
+}
+
+fn report(report: &EndReport, engine: Option<Role>) -> Report {
+    let at = |instant: fourwave_core::Instant| instant.as_micros() as f64 / 1e6;
+    let side = |side: Side| match side {
+        Side::Local => engine.map(Role::name),
+        Side::Remote => engine.map(|role| role.other().name()),
+    };
+    Report {
+        end: engine.map(Role::name),
+        reason: report.reason.name(),
+        sentence: report.reason.sentence(),
+        closed_first: report.closed_first.and_then(side),
+        last_call: report.last_call.name(),
+        last_call_ago: t(report.last_call_ago),
+        opened: at(report.opened),
+        ended: at(report.ended),
+        time_wait_until: report.time_wait_until.map(at),
+        bytes_acked: report.bytes_acked,
+        bytes_received: report.bytes_received,
+        bytes_unsent: report.bytes_unsent,
+        bytes_unread: report.bytes_unread,
+        fin_retransmits: report.fin_retransmits,
+        retransmits: report.retransmits,
+    }
+}

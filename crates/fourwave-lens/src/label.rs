@@ -1,0 +1,132 @@
+//! What stands on an arrow.
+
+use crate::row::{Exchange, Kind, LeftOut, Place, Run, Shown};
+use crate::units::{bytes, count, counted};
+
+/// The signs that differ between UTF-8 and ASCII in texts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signs {
+    pub(crate) more: &'static str,
+    pub(crate) right: &'static str,
+    pub(crate) left: &'static str,
+}
+
+pub(crate) const UTF8: Signs = Signs { more: "…", right: "→", left: "←" };
+pub(crate) const ASCII: Signs = Signs { more: "...", right: "->", left: "<-" };
+
+/// What is remarkable about a segment, in a few words.
+fn notes(shown: &Shown) -> Vec<&'static str> {
+    let place = match shown.place {
+        Place::Again => Some("again"),
+        Place::Late => Some("out of order"),
+        Place::Ahead => Some("a gap before it"),
+        Place::InOrder | Place::Outside => None,
+    };
+    shown.kind.remark().into_iter().chain(place).collect()
+}
+
+/// The labels of one segment, the most telling first.
+pub(crate) fn segment(shown: &Shown) -> Vec<String> {
+    let flags = shown.flags.to_string();
+    let name = if flags.is_empty() { "no flags" } else { &flags };
+    let bare_ack = shown.len == 0 && matches!(name, "ACK");
+    let seq = if bare_ack { String::new() } else { format!(" seq={}", shown.seq) };
+    let ack = shown.ack.map(|ack| format!(" ack={ack}")).unwrap_or_default();
+    let len = if shown.len > 0 { format!(" len={}", shown.len) } else { String::new() };
+    let window = match shown.kind {
+        Kind::Syn | Kind::SynAck | Kind::ZeroWindow | Kind::WindowUpdate => {
+            format!(" win={}", shown.window)
+        }
+        _ => String::new(),
+    };
+    let mss = shown.mss.map(|mss| format!(" mss={mss}")).unwrap_or_default();
+    let notes = notes(shown);
+    let notes = if notes.is_empty() { String::new() } else { format!("  ({})", notes.join(", ")) };
+    let super_packet = if shown.segments > 1 {
+        format!(" in {}", counted(shown.segments, "segment"))
+    } else {
+        String::new()
+    };
+    vec![
+        format!("{name}{seq}{ack}{len}{super_packet}{window}{mss}{notes}"),
+        format!("{name}{seq}{ack}{len}{window}{mss}{notes}"),
+        format!("{name}{seq}{ack}{len}{notes}"),
+        format!("{name}{seq}{len}{notes}"),
+        format!("{name}{len}{notes}"),
+        format!("{name}{notes}"),
+        name.to_owned(),
+    ]
+}
+
+/// The labels of a folded run, the most telling first.
+pub(crate) fn run(run: &Run, signs: Signs) -> Vec<String> {
+    let more = signs.more;
+    let thing = match run.first.kind {
+        Kind::Keepalive => "keepalive probe",
+        Kind::WindowProbe => "window probe",
+        _ => "segment",
+    };
+    let segments = counted(run.segments, thing);
+    let data = if run.bytes > 0 { format!(", {}", bytes(run.bytes)) } else { String::new() };
+    let mut odd = String::new();
+    if run.again > 0 {
+        odd.push_str(&format!(", {} again", count(run.again)));
+    }
+    if run.late > 0 {
+        odd.push_str(&format!(", {} out of order", count(run.late)));
+    }
+    let acks = match (run.acks, run.dup_acks) {
+        (0, _) => String::new(),
+        (acks, 0) => format!("  ({})", counted(acks, "ACK")),
+        (acks, dup) => format!("  ({}, {} duplicate)", counted(acks, "ACK"), count(dup)),
+    };
+    let from = run.first.seq;
+    let to = run.end_seq;
+    vec![
+        format!("{more} {segments}{data}{odd}  seq={from}..{to}{acks}"),
+        format!("{more} {segments}{data}{odd}{acks}"),
+        format!("{more} {segments}{data}{odd}"),
+        format!("{more} {segments}{data}"),
+    ]
+}
+
+/// The labels of an exchange.
+pub(crate) fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
+    let Signs { more, right, left } = signs;
+    let turns = counted(exchange.turns.iter().sum(), "turn");
+    let [client, server] = exchange.bytes.map(bytes);
+    let again = match exchange.again {
+        0 => String::new(),
+        n => format!(", {} again", count(n)),
+    };
+    vec![
+        format!("{more} {turns}: {client} {right}, {server} {left}{again}"),
+        format!("{more} {turns}: {client}, {server}"),
+        format!("{more} {turns}"),
+    ]
+}
+
+/// The labels of rows left out.
+pub(crate) fn left_out(out: &LeftOut, signs: Signs) -> Vec<String> {
+    let Signs { more, right, left } = signs;
+    let rows = counted(out.rows, "row");
+    let segments = counted(out.segments, "segment");
+    let [client, server] = out.bytes.map(bytes);
+    vec![
+        format!("{more} {rows} left out: {segments}, {client} {right}, {server} {left} {more}"),
+        format!("{more} {rows} left out: {segments} {more}"),
+        format!("{more} {rows} left out {more}"),
+    ]
+}
+
+/// The first label of at most `width` columns; the last one, cut, when none fits.
+pub(crate) fn fitting(labels: Vec<String>, width: usize) -> String {
+    let mut last = String::new();
+    for label in labels {
+        if label.chars().count() <= width {
+            return label;
+        }
+        last = label;
+    }
+    last.chars().take(width).collect()
+}

@@ -1,0 +1,438 @@
+//! A story as a ladder: time, both ends' states, and between two lifelines every segment.
+
+use std::time::Duration;
+
+use fourwave_core::{EndReport, Side};
+
+use crate::label;
+use crate::label::Signs;
+use crate::names::Names;
+use crate::paint::{Line, Style, wrap};
+use crate::row::{Move, Role, Row, Run, What};
+use crate::story::{Story, icmp_words};
+use crate::units::{bytes, clock, count, counted, seconds, span};
+
+/// The narrowest ladder.
+pub const MIN_WIDTH: usize = 72;
+
+/// How a ladder is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LadderOptions {
+    /// Columns; 72 at least, 100 by default.
+    pub width: usize,
+    /// Only ASCII.
+    pub ascii: bool,
+    /// ANSI colours. The caller decides: a terminal, and `NO_COLOR` not set.
+    pub color: bool,
+    /// What the ends are called.
+    pub names: Names,
+}
+
+impl Default for LadderOptions {
+    fn default() -> Self {
+        Self { width: 100, ascii: false, color: false, names: Names::default() }
+    }
+}
+
+const STATE: usize = 12;
+/// Where the left states begin: behind a space, the time and two spaces.
+const LEFT: usize = 13;
+/// Where the left lifeline stands.
+const LIFELINE: usize = LEFT + STATE + 1;
+
+/// The strokes of a ladder.
+struct Strokes {
+    life: &'static str,
+    from_left: &'static str,
+    from_right: &'static str,
+    line: char,
+    bulk: char,
+    late: char,
+    to_right: &'static str,
+    to_left: &'static str,
+    lost: &'static str,
+    gap: &'static str,
+    long_right: &'static str,
+    long_left: &'static str,
+}
+
+const UTF8: Strokes = Strokes {
+    life: "│",
+    from_left: "├",
+    from_right: "┤",
+    line: '─',
+    bulk: '═',
+    late: '╌',
+    to_right: "▶",
+    to_left: "◀",
+    lost: "✗",
+    gap: "┆",
+    long_right: "──▶",
+    long_left: "◀──",
+};
+
+const ASCII: Strokes = Strokes {
+    life: "|",
+    from_left: "|",
+    from_right: "|",
+    line: '-',
+    bulk: '=',
+    late: '.',
+    to_right: ">",
+    to_left: "<",
+    lost: "x",
+    gap: ":",
+    long_right: "-->",
+    long_left: "<--",
+};
+
+/// Draws `story`, with a line feed at the end. O(rows).
+pub fn render(story: &Story, options: &LadderOptions) -> String {
+    let mut ladder = Ladder {
+        story,
+        options,
+        strokes: if options.ascii { &ASCII } else { &UTF8 },
+        signs: if options.ascii { label::ASCII } else { label::UTF8 },
+        width: options.width.max(MIN_WIDTH),
+        out: String::new(),
+    };
+    ladder.head();
+    for row in &story.rows {
+        ladder.row(row);
+    }
+    ladder.foot();
+    if options.ascii { to_ascii(&ladder.out) } else { ladder.out }
+}
+
+/// What is left of UTF-8 in texts that are shared with other renderers, or given by the caller.
+fn to_ascii(text: &str) -> String {
+    text.replace('µ', "u").replace(|c: char| !c.is_ascii(), "?")
+}
+
+struct Ladder<'a> {
+    story: &'a Story,
+    options: &'a LadderOptions,
+    strokes: &'static Strokes,
+    signs: Signs,
+    width: usize,
+    out: String,
+}
+
+/// How one arrow looks.
+struct Arrow {
+    to_right: bool,
+    stroke: char,
+    tail: &'static str,
+    style: Style,
+}
+
+impl Ladder<'_> {
+    fn line(&self) -> Line {
+        Line::new(self.options.color)
+    }
+
+    /// Columns between the lifelines.
+    fn middle(&self) -> usize {
+        self.width - (LIFELINE + 1) - (1 + 1 + STATE)
+    }
+
+    fn word(&self, who: Role) -> String {
+        self.options.names.word(who, self.story.addr(who))
+    }
+
+    /// Time since the connection was opened.
+    fn since(&self, at: Duration) -> String {
+        seconds(at.saturating_sub(self.story.opened))
+    }
+
+    fn head(&mut self) {
+        let rule = self.strokes.line.to_string();
+        let title = format!("connection {}", self.story.conn);
+        let when = clock(self.story.opened);
+        let used = 3 + 1 + title.len() + 1 + 1 + when.len() + 1 + 3;
+        let mut line = self.line();
+        line.put(Style::Dim, &rule.repeat(3));
+        line.put(Style::Bold, &format!(" {title} "));
+        line.put(Style::Dim, &rule.repeat(self.width.saturating_sub(used)));
+        line.put(Style::Dim, &format!(" {when} {}", rule.repeat(3)));
+        line.finish(&mut self.out);
+        let [left, right] = self.story.addrs.map(|addr| self.options.names.title(addr));
+        let right_at = self.width.saturating_sub(right.chars().count());
+        let mut line = self.line();
+        line.put(Style::Dim, "    seconds").to(LEFT).put(Style::Bold, &left);
+        if LEFT + left.chars().count() + 2 > right_at {
+            line.finish(&mut self.out);
+            line = self.line();
+        }
+        line.to(right_at).put(Style::Bold, &right);
+        line.finish(&mut self.out);
+    }
+
+    /// The cells of a line beside its middle; `time` and states may be empty.
+    fn cells(&self, time: &str, left: Option<Move>) -> Line {
+        let mut line = self.line();
+        line.to(11 - time.len().min(11)).put(Style::Dim, time).to(LEFT);
+        if let Some(left) = left {
+            line.put(Style::of_state(left.to), left.to.name());
+        }
+        line.to(LIFELINE);
+        line
+    }
+
+    fn close_cells(&mut self, mut line: Line, right: Option<Move>) {
+        if let Some(right) = right {
+            line.put(Style::Plain, " ").put(Style::of_state(right.to), right.to.name());
+        }
+        line.finish(&mut self.out);
+    }
+
+    fn row(&mut self, row: &Row) {
+        match &row.what {
+            What::Segment(shown) => {
+                let style = if shown.flags.rst() {
+                    Style::Red
+                } else if shown.flags.fin() {
+                    Style::Yellow
+                } else {
+                    Style::Plain
+                };
+                let arrow = self.arrow_of(row.from, self.strokes.line, style);
+                self.arrow(row.at, &row.moved, &arrow, label::segment(shown));
+            }
+            What::Run(run) => self.run(row, run),
+            What::Exchange(exchange) => {
+                let labels = label::exchange(exchange, self.signs);
+                self.both_ways(row, labels);
+            }
+            What::Arrival(flags) => {
+                let arrow = self.arrow_of(row.from, self.strokes.late, Style::Dim);
+                let label = format!("the {flags} arrives");
+                self.arrow(row.at, &row.moved, &arrow, vec![label]);
+            }
+            What::Icmp(error) => {
+                let mut arrow = self.arrow_of(row.from.other(), self.strokes.line, Style::Red);
+                arrow.tail = self.strokes.lost;
+                let label = format!("ICMP: {}", icmp_words(*error));
+                self.arrow(row.at, &row.moved, &arrow, vec![label]);
+            }
+            What::Note(text) => self.note(row, text),
+            What::LeftOut(left_out) => {
+                let labels = label::left_out(left_out, self.signs);
+                self.gap(row, labels);
+            }
+        }
+        self.captions(row);
+    }
+
+    fn arrow_of(&self, from: Role, stroke: char, style: Style) -> Arrow {
+        let to_right = from == Role::Client;
+        let tail = if to_right { self.strokes.from_left } else { self.strokes.from_right };
+        Arrow { to_right, stroke, tail, style }
+    }
+
+    fn arrow(
+        &mut self,
+        at: Duration,
+        moved: &[Option<Move>; 2],
+        arrow: &Arrow,
+        labels: Vec<String>,
+    ) {
+        let middle = self.middle();
+        // A stroke before the label, two at least behind it, the head, and a space on each side.
+        let label = label::fitting(labels, middle - 6);
+        let strokes = middle - label.chars().count() - 4;
+        let stroke = arrow.stroke.to_string();
+        let mut line = self.cells(&self.since(at), moved[0]);
+        let Strokes { life, to_right, to_left, .. } = *self.strokes;
+        if arrow.to_right {
+            line.put(Style::Dim, arrow.tail).put(Style::Dim, &stroke);
+            line.put(arrow.style, &format!(" {label} "));
+            line.put(Style::Dim, &stroke.repeat(strokes)).put(Style::Dim, to_right);
+            line.put(Style::Dim, life);
+        } else {
+            line.put(Style::Dim, life).put(Style::Dim, to_left);
+            line.put(Style::Dim, &stroke.repeat(strokes));
+            line.put(arrow.style, &format!(" {label} "));
+            line.put(Style::Dim, &stroke).put(Style::Dim, arrow.tail);
+        }
+        self.close_cells(line, moved[1]);
+    }
+
+    fn run(&mut self, row: &Row, run: &Run) {
+        if run.packets > 1 {
+            let arrow = self.arrow_of(row.from, self.strokes.bulk, Style::Plain);
+            self.arrow(row.at, &row.moved, &arrow, label::run(run, self.signs));
+            return;
+        }
+        let arrow = self.arrow_of(row.from, self.strokes.line, Style::Plain);
+        self.arrow(row.at, &row.moved, &arrow, label::segment(&run.first));
+        if let Some((at, ack)) = &run.last_ack {
+            let mut labels = label::segment(ack);
+            if run.acks > 1 {
+                labels.insert(0, format!("{}  (the last of {} ACKs)", labels[0], count(run.acks)));
+            }
+            let arrow = self.arrow_of(row.from.other(), self.strokes.line, Style::Plain);
+            self.arrow(*at, &[None; 2], &arrow, labels);
+        }
+    }
+
+    fn both_ways(&mut self, row: &Row, labels: Vec<String>) {
+        let middle = self.middle();
+        let label = label::fitting(labels, middle - 8);
+        let strokes = middle - label.chars().count() - 4;
+        let bulk = self.strokes.bulk.to_string();
+        let Strokes { life, to_right, to_left, .. } = *self.strokes;
+        let mut line = self.cells(&self.since(row.at), None);
+        line.put(Style::Dim, life).put(Style::Dim, to_left);
+        line.put(Style::Dim, &bulk.repeat(strokes / 2));
+        line.put(Style::Plain, &format!(" {label} "));
+        line.put(Style::Dim, &bulk.repeat(strokes - strokes / 2));
+        line.put(Style::Dim, to_right).put(Style::Dim, life);
+        self.close_cells(line, None);
+    }
+
+    fn gap(&mut self, row: &Row, labels: Vec<String>) {
+        let middle = self.middle();
+        let label = label::fitting(labels, middle - 2);
+        let pad = middle - label.chars().count();
+        let mut line = self.cells(&self.since(row.at), None);
+        line.put(Style::Dim, self.strokes.gap).to(LIFELINE + 1 + pad / 2);
+        line.put(Style::Dim, &label).to(LIFELINE + 1 + middle);
+        line.put(Style::Dim, self.strokes.gap);
+        self.close_cells(line, None);
+    }
+
+    fn note(&mut self, row: &Row, text: &str) {
+        let mut moved = row.moved;
+        let mut time = self.since(row.at);
+        for piece in wrap(text, self.middle() - 4) {
+            self.between(&time, moved, Role::Client, Style::Cyan, &piece);
+            (moved, time) = ([None; 2], String::new());
+        }
+    }
+
+    /// A text between the lifelines, at the side of `who`.
+    fn between(
+        &mut self,
+        time: &str,
+        moved: [Option<Move>; 2],
+        who: Role,
+        style: Style,
+        text: &str,
+    ) {
+        let middle = self.middle();
+        let columns = text.chars().count();
+        let at = match who {
+            Role::Client => LIFELINE + 1 + 2,
+            Role::Server => LIFELINE + 1 + middle.saturating_sub(columns + 2),
+        };
+        let mut line = self.cells(time, moved[0]);
+        line.put(Style::Dim, self.strokes.life).to(at).put(style, text);
+        line.to(LIFELINE + 1 + middle).put(Style::Dim, self.strokes.life);
+        self.close_cells(line, moved[1]);
+    }
+
+    /// What stands below an arrow: the wave and what it says, what an RST was for, remarks.
+    fn captions(&mut self, row: &Row) {
+        let mut captions = Vec::new();
+        if let Some(wave) = row.wave {
+            captions.push((Style::Dim, format!("{}  \"{}\"", wave.title(), wave.says())));
+        }
+        if let Some(cause) = row.cause {
+            let (sender, receiver) = (self.word(row.from), self.word(row.from.other()));
+            captions.push((Style::Red, cause.sentence(&sender, &receiver)));
+        }
+        if let Some(remark) = row.remark {
+            captions.push((Style::Dim, remark.to_owned()));
+        }
+        for (style, caption) in captions {
+            for piece in wrap(&caption, self.middle() - 4) {
+                self.between("", [None; 2], row.from, style, &piece);
+            }
+        }
+    }
+
+    fn foot(&mut self) {
+        self.out.push('\n');
+        let story = self.story;
+        if let Some(first) = story.closed_first {
+            let by = first.by.name();
+            let at = self.since(first.at);
+            self.fact("closed first", &format!("{}, with {by} at {at}", self.word(first.who)));
+        }
+        let mut why = story.why(&self.options.names);
+        if let (Some(engine), Some(_)) = (story.engine, story.reason()) {
+            why.push_str(&format!(" (said by the engine at {})", story.addr(engine)));
+        }
+        self.fact("why", &why);
+        if let Some(report) = &story.report {
+            self.report(report);
+        }
+        if let Some(half) = story.half_closed {
+            let sender = self.word(half.sender);
+            let lasted = match half.until {
+                Some(until) => format!("for {}", span(until.saturating_sub(half.since))),
+                None => "to the end".to_owned(),
+            };
+            let sent = bytes(half.bytes);
+            self.fact("half-closed", &format!("{lasted}; {sender} sent {sent} in that time"));
+        }
+        for wait in &story.time_wait {
+            let (until, since) = (self.since(wait.until), self.since(wait.since));
+            let lasts = span(wait.until.saturating_sub(wait.since));
+            let who = self.word(wait.who);
+            self.fact("TIME_WAIT", &format!("{who}, until {until} ({lasts} from {since})"));
+        }
+        self.totals();
+    }
+
+    fn totals(&mut self) {
+        let story = self.story;
+        let Strokes { long_right, long_left, .. } = *self.strokes;
+        let [up, down] = story.bytes.map(bytes);
+        let segments = counted(story.segments.iter().sum(), "segment");
+        let again: u64 = story.retransmitted.iter().sum();
+        let again =
+            if again == 0 { String::new() } else { format!(", {} sent again", count(again)) };
+        let lasted = span(story.lasted());
+        self.fact(
+            "carried",
+            &format!("{up} {long_right}  {down} {long_left}  in {segments}{again}, {lasted}"),
+        );
+        if let Some(handshake) = story.handshake {
+            self.fact("handshake", &span(handshake));
+        }
+        if story.anomalies > 0 {
+            let odd = counted(story.anomalies.into(), "segment");
+            self.fact("anomalies", &format!("{odd} made no sense in the states of that time"));
+        }
+    }
+
+    fn report(&mut self, report: &EndReport) {
+        let ago = span(report.last_call_ago);
+        self.fact("last call", &format!("{}, {ago} before the end", report.last_call.name()));
+        if let (Some(side), None) = (report.closed_first, self.story.closed_first) {
+            let ours = side == Side::Local;
+            let who = if ours { "the engine's end" } else { "the other end" };
+            self.fact("closed first", who);
+        }
+        if report.bytes_unsent > 0 {
+            let unsent = bytes(report.bytes_unsent);
+            self.fact("lost", &format!("{unsent} were queued and never acknowledged"));
+        }
+        if report.bytes_unread > 0 {
+            let unread = bytes(report.bytes_unread);
+            self.fact("unread", &format!("{unread} had been received and were not read"));
+        }
+    }
+
+    fn fact(&mut self, name: &str, text: &str) {
+        let mut name = name;
+        for piece in wrap(text, self.width - LIFELINE) {
+            let mut line = self.line();
+            line.to(LEFT).put(Style::Bold, name).to(LIFELINE).put(Style::Plain, &piece);
+            line.finish(&mut self.out);
+            name = "";
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The boundary: packets, the engine's words and time in; events and stories out.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourwave_core::EndReport;
+use fourwave_core::state::State;
+use fourwave_wire::WireError;
+use fourwave_wire::icmp::QuotedTcp;
+
+use crate::comment;
+use crate::conn::{Conn, RUN_PROGRESS};
+use crate::event::{Event, Outbox};
+use crate::names::Names;
+use crate::options::LensOptions;
+use crate::row::Role;
+use crate::segment::{self, Packet, Segment};
+use crate::story::Story;
+
+/// The two addresses of a connection, the smaller one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key(SocketAddr, SocketAddr);
+
+impl Key {
+    fn new(a: SocketAddr, b: SocketAddr) -> Self {
+        // Flow labels and scopes are no part of a connection's name.
+        let (a, b) = (SocketAddr::new(a.ip(), a.port()), SocketAddr::new(b.ip(), b.port()));
+        if a <= b { Self(a, b) } else { Self(b, a) }
+    }
+}
+
+#[derive(Debug)]
+enum Slot {
+    Watched(Box<Conn>),
+    /// Its story is told; its segments mean nothing new until its TIME_WAIT is over.
+    Told {
+        conn: u64,
+    },
+}
+
+/// What one packet was to a [`Lens`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Seen {
+    key: Key,
+    /// The number of its connection, from 1.
+    pub conn: u64,
+    /// With this packet the connection is over: both ends are CLOSED or in TIME_WAIT.
+    pub ended: bool,
+}
+
+/// Packets that belong to no connection's story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Ignored {
+    /// Other protocols than TCP, and ICMP that is not about TCP.
+    pub other: u64,
+    /// Cut short, malformed or fragments.
+    pub unreadable: u64,
+    /// RSTs and ICMP errors without a connection that they could be about.
+    pub stray: u64,
+    /// Segments of connections whose story was told already.
+    pub late: u64,
+}
+
+/// Watches packets and tells each connection's story.
+///
+/// It does no I/O and reads no clock: every time is the caller's, a [`Duration`] since an epoch
+/// of the caller's choice, the same for packets, notes and the engine's reports. Time must not
+/// run backwards by more than a capture's reordering does; nothing worse than odd times follows.
+///
+/// A packet costs O(1), and O(rows kept) when a connection's rows overflow. Memory is bounded by
+/// the connections that are alive: a few kilobytes each with the default limits.
+#[derive(Debug)]
+pub struct Lens {
+    options: LensOptions,
+    slots: HashMap<Key, Slot>,
+    next_conn: u64,
+    watched: usize,
+    /// Connections that are over, in the order in which they settle: when, which.
+    settling: VecDeque<(Duration, Key, u64)>,
+    /// Connections told, in the order in which they are forgotten.
+    told: VecDeque<(Duration, Key, u64)>,
+    /// SYNs, in the order in which they are given up.
+    syns: VecDeque<(Duration, Key, u64)>,
+    /// Runs to be told of while they grow; live only.
+    runs: VecDeque<(Duration, Key, u64)>,
+    out: Outbox,
+    ignored: Ignored,
+}
+
+impl Lens {
+    /// A lens that has seen nothing.
+    pub fn new(options: LensOptions) -> Self {
+        Self {
+            options,
+            slots: HashMap::new(),
+            next_conn: 1,
+            watched: 0,
+            settling: VecDeque::new(),
+            told: VecDeque::new(),
+            syns: VecDeque::new(),
+            runs: VecDeque::new(),
+            out: Outbox { live: options.live, queue: VecDeque::new() },
+            ignored: Ignored::default(),
+        }
+    }
+
+    /// One IP packet, or its first bytes: IP and TCP headers suffice. `wire_len` counts the
+    /// bytes of the whole packet; `gso_size` is the payload of each segment of a super-packet, 0
+    /// for an ordinary packet. `None` when it belongs to no connection.
+    pub fn observe(
+        &mut self,
+        at: Duration,
+        packet: &[u8],
+        wire_len: usize,
+        gso_size: u16,
+    ) -> Option<Seen> {
+        self.tick(at);
+        match segment::read(packet, wire_len, gso_size) {
+            Ok(Packet::Tcp(segment)) => self.segment(at, &segment),
+            Ok(Packet::Icmp(quoted)) => self.icmp(at, &quoted),
+            Err(WireError::OtherProtocol) => {
+                self.ignored.other += 1;
+                None
+            }
+            Err(_) => {
+                self.ignored.unreadable += 1;
+                None
+            }
+        }
+    }
+
+    fn segment(&mut self, at: Duration, s: &Segment) -> Option<Seen> {
+        let key = Key::new(s.src, s.dst);
+        if self.begins_anew(key, s) {
+            self.tell(at, key);
+            self.slots.remove(&key);
+        }
+        let (options, out) = (self.options, &mut self.out);
+        let slot = match self.slots.entry(key) {
+            Entry::Occupied(slot) => slot.into_mut(),
+            Entry::Vacant(_) if s.tcp.flags.rst() => {
+                self.ignored.stray += 1;
+                return None;
+            }
+            Entry::Vacant(slot) => {
+                let id = self.next_conn;
+                self.next_conn += 1;
+                self.watched += 1;
+                slot.insert(Slot::Watched(Box::new(open(id, at, s, options, out))))
+            }
+        };
+        let conn = match slot {
+            Slot::Watched(conn) => conn,
+            Slot::Told { conn } => {
+                self.ignored.late += 1;
+                return Some(Seen { key, conn: *conn, ended: false });
+            }
+        };
+        let was_over = conn.over_at;
+        let from = conn.role_of(s.src);
+        conn.segment(at, from, s, out);
+        let (id, over) = (conn.id, conn.over_at);
+        if s.tcp.flags.syn() {
+            self.syns.push_back((at + options.syn_timeout, key, id));
+        }
+        if options.live && conn.wants_progress() {
+            self.runs.push_back((at + RUN_PROGRESS, key, id));
+        }
+        if let Some(over) = over.filter(|_| was_over != over) {
+            self.settling.push_back((over + options.settle, key, id));
+        }
+        Some(Seen { key, conn: id, ended: was_over.is_none() && over.is_some() })
+    }
+
+    /// Whether a segment is the first of a new connection on four numbers that had one.
+    fn begins_anew(&self, key: Key, s: &Segment) -> bool {
+        let flags = s.tcp.flags;
+        if !flags.syn() || flags.rst() {
+            return false;
+        }
+        match self.slots.get(&key) {
+            Some(Slot::Told { .. }) => true,
+            Some(Slot::Watched(conn)) => {
+                let from = conn.role_of(s.src);
+                let track = &conn.ends[from.index()];
+                let same = track.isn == Some(s.tcp.seq);
+                if flags.ack() {
+                    let answers = |syn: (Role, u32)| {
+                        syn.0 == from.other() && s.tcp.ack.value() == syn.1.wrapping_add(1)
+                    };
+                    return !same && conn.other_syn.is_some_and(answers);
+                }
+                // A SYN sent again after an ICMP error is the same attempt.
+                !same && (conn.over_at.is_some() || track.state == State::SynSent)
+                    || same && conn.over_at.is_some() && conn.was_answered()
+            }
+            None => false,
+        }
+    }
+
+    fn icmp(&mut self, at: Duration, quoted: &QuotedTcp) -> Option<Seen> {
+        let src = SocketAddr::new(quoted.src.0, quoted.src.1);
+        let key = Key::new(src, SocketAddr::new(quoted.dst.0, quoted.dst.1));
+        let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else {
+            self.ignored.stray += 1;
+            return None;
+        };
+        let was_over = conn.over_at;
+        let from = conn.role_of(src);
+        conn.icmp(at, from, quoted, &mut self.out);
+        let (id, over) = (conn.id, conn.over_at);
+        if let Some(over) = over.filter(|_| was_over != over) {
+            self.settling.push_back((over + self.options.settle, key, id));
+        }
+        Some(Seen { key, conn: id, ended: was_over.is_none() && over.is_some() })
+    }
+
+    /// The engine's word on how a connection ended. The engine's instants count from the epoch
+    /// of the lens. A report about a connection that this lens does not watch is left alone and
+    /// `false` returned.
+    pub fn end(&mut self, report: &EndReport) -> bool {
+        let key = Key::new(report.local, report.remote);
+        let at = Duration::from_micros(report.ended.as_micros());
+        let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
+        if conn.opened > at {
+            // About an earlier connection on the same four numbers.
+            return false;
+        }
+        let was_over = conn.over_at;
+        conn.end_reported(at, report, &mut self.out);
+        if was_over.is_none() {
+            self.settling.push_back((at + self.options.settle, key, conn.id));
+        }
+        true
+    }
+
+    /// A word from beside the packets, about the connection between two addresses: a row of its
+    /// ladder. `false` when no such connection is watched.
+    pub fn note(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), text: &str) -> bool {
+        let key = Key::new(ends.0, ends.1);
+        let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
+        conn.note(at, text.to_owned(), &mut self.out);
+        true
+    }
+
+    /// The comment that belongs to a packet in a capture file: how its connection ended, when
+    /// the packet ended it. Ask after the engine's report was given to [`end`](Self::end), where
+    /// there is one.
+    pub fn comment(&self, seen: &Seen, names: &Names) -> Option<String> {
+        if !seen.ended {
+            return None;
+        }
+        match self.slots.get(&seen.key) {
+            Some(Slot::Watched(conn)) if conn.id == seen.conn => {
+                Some(comment::packet(&conn.clone().into_story(&mut Outbox::default()), names))
+            }
+            _ => None,
+        }
+    }
+
+    /// Time passes without a packet. Tells what has settled. O(1) amortised.
+    pub fn tick(&mut self, now: Duration) {
+        while let Some((key, conn)) = due(&mut self.settling, now) {
+            let settled = match self.slots.get(&key) {
+                Some(Slot::Watched(c)) => {
+                    c.id == conn && c.over_at.is_some_and(|over| over + self.options.settle <= now)
+                }
+                _ => false,
+            };
+            if settled {
+                self.tell(now, key);
+            }
+        }
+        while let Some((key, conn)) = due(&mut self.syns, now) {
+            let given_up = match self.slots.get(&key) {
+                Some(Slot::Watched(c)) => {
+                    c.id == conn && c.is_opening() && c.last_seen + self.options.syn_timeout <= now
+                }
+                _ => false,
+            };
+            if given_up {
+                self.tell(now, key);
+            }
+        }
+        while let Some((key, conn)) = due(&mut self.runs, now) {
+            if let Some(Slot::Watched(c)) = self.slots.get_mut(&key)
+                && c.id == conn
+                && c.tell_progress(&mut self.out)
+            {
+                self.runs.push_back((now + RUN_PROGRESS, key, conn));
+            }
+        }
+        while let Some((key, conn)) = due(&mut self.told, now) {
+            self.forget(key, conn);
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do next; `None` when only packets can change
+    /// anything.
+    pub fn next_tick(&self) -> Option<Duration> {
+        let heads = [&self.settling, &self.syns, &self.runs];
+        heads.into_iter().filter_map(|queue| queue.front().map(|entry| entry.0)).min()
+    }
+
+    /// What happened next. A caller that does not ask lets the queue grow.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.out.queue.pop_front()
+    }
+
+    /// The next story, past all other events: for callers that want nothing else.
+    pub fn poll_story(&mut self) -> Option<Story> {
+        while let Some(event) = self.out.queue.pop_front() {
+            if let Event::Ended(story) = event {
+                return Some(*story);
+            }
+        }
+        None
+    }
+
+    /// The watching stops: what is still open is told too, in the order in which it was opened.
+    pub fn finish(&mut self, now: Duration) {
+        self.tick(now);
+        let mut rest: Vec<(u64, Key)> = self
+            .slots
+            .iter()
+            .filter_map(|(key, slot)| match slot {
+                Slot::Watched(conn) => Some((conn.id, *key)),
+                Slot::Told { .. } => None,
+            })
+            .collect();
+        rest.sort_unstable_by_key(|(id, _)| *id);
+        for (_, key) in rest {
+            self.tell(now, key);
+        }
+    }
+
+    /// Packets that belong to no story.
+    pub fn ignored(&self) -> Ignored {
+        self.ignored
+    }
+
+    /// Connections that are being watched.
+    pub fn watched(&self) -> usize {
+        self.watched
+    }
+
+    /// Tells the story of the connection at `key` and remembers only that.
+    fn tell(&mut self, now: Duration, key: Key) {
+        let Some(slot) = self.slots.get_mut(&key) else { return };
+        let Slot::Watched(conn) = slot else { return };
+        let (conn_id, over) = (conn.id, conn.over_at.is_some());
+        self.watched -= 1;
+        let told = std::mem::replace(slot, Slot::Told { conn: conn_id });
+        if let Slot::Watched(conn) = told {
+            let story = conn.into_story(&mut self.out);
+            self.out.queue.push_back(Event::Ended(Box::new(story)));
+        }
+        if over && !self.options.time_wait.is_zero() {
+            self.told.push_back((now + self.options.time_wait, key, conn_id));
+        } else {
+            self.slots.remove(&key);
+        }
+        if self.told.len() > self.options.remembered
+            && let Some((_, key, conn)) = self.told.pop_front()
+        {
+            self.forget(key, conn);
+        }
+    }
+
+    fn forget(&mut self, key: Key, id: u64) {
+        if let Some(Slot::Told { conn }) = self.slots.get(&key)
+            && *conn == id
+        {
+            self.slots.remove(&key);
+        }
+    }
+}
+
+/// Takes the head of a queue of deadlines when it is due.
+fn due(queue: &mut VecDeque<(Duration, Key, u64)>, now: Duration) -> Option<(Key, u64)> {
+    let &(when, key, conn) = queue.front()?;
+    (when <= now).then(|| {
+        queue.pop_front();
+        (key, conn)
+    })
+}
+
+/// A connection of which `s` is the first segment seen.
+fn open(id: u64, at: Duration, s: &Segment, options: LensOptions, out: &mut Outbox) -> Conn {
+    let flags = s.tcp.flags;
+    let (client, opened_by) = match (flags.syn(), flags.ack()) {
+        (true, false) => (s.src, Some(Role::Client)),
+        (true, true) => (s.dst, Some(Role::Client)),
+        // Servers have the lower port, mostly.
+        (false, _) => (if s.src.port() >= s.dst.port() { s.src } else { s.dst }, None),
+    };
+    let server = if client == s.src { s.dst } else { s.src };
+    let mut conn = Conn::new(id, at, [client, server], opened_by, options, out);
+    if opened_by.is_none() {
+        for end in &mut conn.ends {
+            end.state = State::Established;
+        }
+    }
+    conn
+}

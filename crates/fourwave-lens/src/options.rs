@@ -1,0 +1,43 @@
+//! What a caller may set.
+
+use std::time::Duration;
+
+/// Settings of a [`Lens`](crate::Lens).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LensOptions {
+    /// 2MSL: how long TIME_WAIT lasts where no engine says otherwise. 60 s, as Linux has it.
+    pub time_wait: Duration,
+    /// An RST does not end TIME_WAIT (`tcp_rfc1337`). Off, as Linux has it.
+    pub rfc1337: bool,
+    /// How long a connection that is over is watched before its story is told, so that a FIN
+    /// sent again and the engine's report are part of it. 1 s.
+    pub settle: Duration,
+    /// How long an unanswered SYN may stay without another one before it counts as given up.
+    /// 130 s: longer than the longest pause of Linux with `tcp_syn_retries` 6.
+    pub syn_timeout: Duration,
+    /// Rows kept from the beginning of each connection; at least 1.
+    pub first_rows: usize,
+    /// Rows kept from the end of each connection; at least 12. What carries a change of state
+    /// is kept beyond both, up to 64 rows.
+    pub last_rows: usize,
+    /// Connections that were told and are remembered while they may be in TIME_WAIT, 64 bytes
+    /// or so each; beyond that the oldest is forgotten.
+    pub remembered: usize,
+    /// Tell [`Event::Opened`](crate::Event::Opened) and [`Event::Row`](crate::Event::Row) too.
+    pub live: bool,
+}
+
+impl Default for LensOptions {
+    fn default() -> Self {
+        Self {
+            time_wait: Duration::from_secs(60),
+            rfc1337: false,
+            settle: Duration::from_secs(1),
+            syn_timeout: Duration::from_secs(130),
+            first_rows: 24,
+            last_rows: 24,
+            remembered: 65_536,
+            live: false,
+        }
+    }
+}

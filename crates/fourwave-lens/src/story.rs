@@ -1,0 +1,225 @@
+//! The whole life of one connection, told when it is over.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourwave_core::state::State;
+use fourwave_core::{EndReason, EndReport};
+use fourwave_wire::icmp::IcmpError;
+
+use crate::names::Names;
+use crate::row::{Role, Row, RstCause};
+use crate::units;
+
+/// How an end began to close.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// With FIN: no more data from there, the other direction stays open.
+    Fin,
+    /// With RST: both directions end at once.
+    Rst,
+}
+
+impl ClosedBy {
+    /// `FIN` or `RST`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Fin => "FIN",
+            Self::Rst => "RST",
+        }
+    }
+}
+
+/// Who closed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosedFirst {
+    /// Whose FIN or RST came first.
+    pub who: Role,
+    /// Which of the two it was.
+    pub by: ClosedBy,
+    /// When, since the epoch of the lens.
+    pub at: Duration,
+}
+
+/// The time in which one end had closed and the other had not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfClosed {
+    /// The end that could still send.
+    pub sender: Role,
+    /// When the first FIN was seen.
+    pub since: Duration,
+    /// When the second FIN (or the RST) was seen; `None` when none was.
+    pub until: Option<Duration>,
+    /// Bytes that came in that time.
+    pub bytes: u64,
+}
+
+/// An end that keeps the connection's four numbers occupied after its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeWait {
+    /// Which end.
+    pub who: Role,
+    /// When it entered TIME_WAIT, or 2MSL started anew.
+    pub since: Duration,
+    /// When it leaves: as the engine said, or `since` and the 2MSL of the lens.
+    pub until: Duration,
+}
+
+/// How a connection ended, as far as the packets tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Both FINs were acknowledged.
+    Orderly,
+    /// An RST ended it.
+    Reset {
+        /// Who sent it.
+        by: Role,
+        /// What for, as far as the packets tell.
+        cause: RstCause,
+    },
+    /// An ICMP error ended it before it was open.
+    Unreachable(IcmpError),
+    /// Nothing answered the SYN.
+    Unanswered {
+        /// How often the SYN was sent again.
+        again: u32,
+    },
+    /// Nothing answered the SYN ACK.
+    HalfOpen,
+    /// A new connection took its four numbers before its end was seen.
+    Replaced,
+    /// One end gave it up without a word to the other; the engine said so.
+    Silent,
+    /// It was not over when the watching stopped.
+    Open,
+}
+
+impl Ended {
+    /// A name for machines, stable.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Orderly => "orderly",
+            Self::Reset { cause: RstCause::Refused, .. } => "refused",
+            Self::Reset { .. } => "reset",
+            Self::Unreachable(_) => "unreachable",
+            Self::Unanswered { .. } => "unanswered",
+            Self::HalfOpen => "half-open",
+            Self::Replaced => "replaced",
+            Self::Silent => "silent",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// An ICMP error in words: `host unreachable`.
+pub const fn icmp_words(error: IcmpError) -> &'static str {
+    match error {
+        IcmpError::NetUnreachable => "network unreachable",
+        IcmpError::HostUnreachable => "host unreachable",
+        IcmpError::ProtocolUnreachable => "protocol unreachable",
+        IcmpError::PortUnreachable => "port unreachable",
+        IcmpError::PacketTooBig { .. } => "packet too big",
+        IcmpError::AdminProhibited => "administratively prohibited",
+        IcmpError::TimeExceeded => "time to live exceeded",
+        IcmpError::ParameterProblem => "parameter problem",
+        _ => "unreachable",
+    }
+}
+
+/// The whole life of one connection. All times are since the epoch of the lens; pairs hold the
+/// client's value first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Story {
+    /// The connection's number in this lens, from 1.
+    pub conn: u64,
+    /// The client's address and the server's.
+    pub addrs: [SocketAddr; 2],
+    /// Who opened it; `None` when its beginning was not seen.
+    pub opened_by: Option<Role>,
+    /// When its first segment was seen.
+    pub opened: Duration,
+    /// When its last segment was seen, or the engine said that it had ended.
+    pub ended: Duration,
+    /// The states at the end.
+    pub states: [State; 2],
+    /// Bytes of the stream that each end sent, retransmissions not counted.
+    pub bytes: [u64; 2],
+    /// Bytes of each end's stream that the other acknowledged.
+    pub bytes_acked: [u64; 2],
+    /// Segments sent; the parts of super-packets counted.
+    pub segments: [u64; 2],
+    /// Segments sent that had been sent before.
+    pub retransmitted: [u64; 2],
+    /// How often each end sent its FIN again.
+    pub fin_again: [u32; 2],
+    /// From SYN to ACK: the round trip from the client over the point of watching to the
+    /// server. `None` when it was not seen or a retransmission makes it ambiguous.
+    pub handshake: Option<Duration>,
+    /// Who closed first.
+    pub closed_first: Option<ClosedFirst>,
+    /// The time between the two FINs.
+    pub half_closed: Option<HalfClosed>,
+    /// How it ended, as far as the packets tell.
+    pub how: Ended,
+    /// Who holds TIME_WAIT.
+    pub time_wait: Vec<TimeWait>,
+    /// What the engine said about the end.
+    pub report: Option<EndReport>,
+    /// Which end was the engine's, where it said anything.
+    pub engine: Option<Role>,
+    /// Segments that made no sense in the states at their time.
+    pub anomalies: u32,
+    /// The rows of its ladder.
+    pub rows: Vec<Row>,
+}
+
+impl Story {
+    /// An end's address.
+    pub fn addr(&self, who: Role) -> SocketAddr {
+        self.addrs[who.index()]
+    }
+
+    /// Why it ended, where the engine said so.
+    pub fn reason(&self) -> Option<EndReason> {
+        self.report.as_ref().map(|report| report.reason)
+    }
+
+    /// Whether an RST ended it.
+    pub fn was_reset(&self) -> bool {
+        matches!(self.how, Ended::Reset { .. })
+    }
+
+    /// How long it lasted.
+    pub fn lasted(&self) -> Duration {
+        self.ended.saturating_sub(self.opened)
+    }
+
+    /// One sentence without a full stop: the engine's where it said why, else what the packets
+    /// tell, with the ends called by their names.
+    pub fn why(&self, names: &Names) -> String {
+        if let Some(reason) = self.reason() {
+            return reason.sentence().to_owned();
+        }
+        let name = |who: Role| names.word(who, self.addr(who));
+        match self.how {
+            Ended::Orderly => EndReason::Orderly.sentence().to_owned(),
+            Ended::Reset { by, cause } => cause.sentence(&name(by), &name(by.other())),
+            Ended::Unreachable(error) => {
+                let server = name(Role::Server);
+                format!("the network said about {server}: {}", icmp_words(error))
+            }
+            Ended::Unanswered { again: 0 } => "nothing answered the SYN".to_owned(),
+            Ended::Unanswered { again } => format!(
+                "nothing answered the SYN and its {}",
+                units::counted(again.into(), "retransmission")
+            ),
+            Ended::HalfOpen => "nothing answered the SYN ACK".to_owned(),
+            Ended::Replaced => {
+                "its end was not seen: a new connection took its four numbers".to_owned()
+            }
+            Ended::Silent => "one end gave it up without a word to the other".to_owned(),
+            Ended::Open => "it was still open when the watching stopped".to_owned(),
+        }
+    }
+}
