@@ -134,6 +134,24 @@ impl TcpOptions {
         }
     }
 
+    /// Bytes that [`emit`](Self::emit) appends: a multiple of 4, at most 40.
+    pub fn emitted_len(&self) -> usize {
+        let mss = if self.mss.is_some() { 4 } else { 0 };
+        let timestamps = if self.timestamps.is_some() { 12 } else { 0 };
+        // SACK permitted stands in the place of the two NOPs before timestamps.
+        let permitted = if self.sack_permitted && self.timestamps.is_none() { 4 } else { 0 };
+        let scale = if self.window_scale.is_some() { 4 } else { 0 };
+        let before = mss + timestamps + permitted + scale;
+        match self.sack_blocks_that_fit(before) {
+            0 => before,
+            n => before + 4 + 8 * n,
+        }
+    }
+
+    fn sack_blocks_that_fit(&self, before: usize) -> usize {
+        self.sack.as_slice().len().min(40usize.saturating_sub(before + 4) / 8)
+    }
+
     /// Appends the options in Linux's order (MSS, SACK permitted, timestamps, window scale, SACK),
     /// padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are left out.
     pub fn emit(&self, out: &mut Vec<u8>) {
@@ -158,8 +176,7 @@ impl TcpOptions {
         if let Some(scale) = self.window_scale {
             out.extend_from_slice(&[kind::NOP, kind::WINDOW_SCALE, 3, scale.shift()]);
         }
-        let room = 40usize.saturating_sub(out.len() - start + 4) / 8;
-        let blocks = &self.sack.as_slice()[..self.sack.as_slice().len().min(room)];
+        let blocks = &self.sack.as_slice()[..self.sack_blocks_that_fit(out.len() - start)];
         if !blocks.is_empty() {
             let len = 2 + 8 * blocks.len() as u8;
             out.extend_from_slice(&[kind::NOP, kind::NOP, kind::SACK, len]);
@@ -198,6 +215,7 @@ mod tests {
             let mut bytes = Vec::new();
             options.emit(&mut bytes);
             assert_eq!(bytes.len() % 4, 0);
+            assert_eq!(bytes.len(), options.emitted_len());
             assert!(bytes.len() <= 40);
             assert_eq!(TcpOptions::parse(&bytes), Ok(options));
         }

@@ -192,6 +192,11 @@ impl TcpHeader {
         len
     }
 
+    /// Bytes that [`emit`](Self::emit) appends.
+    pub fn emitted_len(&self) -> usize {
+        TCP_HEADER_LEN + self.options.emitted_len()
+    }
+
     /// SEG.LEN: payload, SYN and FIN, in sequence numbers.
     pub fn segment_len(&self, payload_len: usize) -> u32 {
         payload_len as u32 + u32::from(self.flags.syn()) + u32::from(self.flags.fin())

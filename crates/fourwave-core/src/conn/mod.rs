@@ -1,2 +1,414 @@
-//! A connection.
+//! A connection from SYN_SENT to LAST_ACK. RFC 9293 §3.10 as a table of contents:
+//!
+//! | RFC 9293 | here |
+//! | --- | --- |
+//! | §3.10.1 to §3.10.6, the user calls | [`user`] |
+//! | §3.10.7, SEGMENT ARRIVES | [`arrive`], a file for each step |
+//! | §3.10.8, timeouts | [`timeout`] |
+//! | which segment goes out next | [`output`] |
+//! | the state diagram | [`state`] |
+//!
+//! LISTEN and passive SYN_RECEIVED are records of `half_open`, TIME_WAIT one of `time_wait`.
+
+pub(crate) mod arrive;
+pub(crate) mod options;
+pub(crate) mod output;
+mod recv;
+mod send;
 pub mod state;
+mod timeout;
+pub(crate) mod user;
+
+use alloc::boxed::Box;
+
+use fourwave_wire::SeqNum;
+use fourwave_wire::tcp::TcpHeader;
+
+use crate::config::Config;
+use crate::congestion::CongestionControl;
+use crate::congestion::newreno::NewReno as NewRenoWindow;
+use crate::counters::Counters;
+use crate::demux::FourTuple;
+use crate::end::{EndReason, Side, UserCall};
+use crate::event::{ConnId, ListenerId};
+use crate::half_open::SYN_WINDOW;
+use crate::info::TcpInfo;
+use crate::limit::PerSecond;
+use crate::recovery::newreno::NewReno as NewRenoRecovery;
+use crate::recovery::rtt::{Rtt, Stopwatch};
+use crate::time::{Duration, Instant};
+use crate::time_wait::Remains;
+use options::Negotiated;
+use recv::ReceiveSide;
+use send::SendSide;
+use state::{Input, State};
+
+/// What a step of a connection may use beside the connection itself.
+pub(crate) struct Ctx<'a> {
+    pub(crate) now: Instant,
+    pub(crate) config: &'a Config,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) challenges: &'a mut PerSecond,
+}
+
+/// What became of a connection in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Fate {
+    /// It goes on.
+    Alive,
+    /// It is in TIME_WAIT: its record replaces it.
+    TimeWait,
+    /// It is over; when `reset` is set the peer is to be told by RST.
+    Ended { reason: EndReason, reset: bool },
+    /// The segment is to be answered with an RST of its own (RFC 9293 §3.10.7.3), the
+    /// connection goes on.
+    Reject,
+}
+
+/// Readiness that the caller has not been told of yet, as bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(crate) struct Signals(u8);
+
+impl Signals {
+    pub(crate) const CONNECTED: Self = Self(1);
+    pub(crate) const READABLE: Self = Self(2);
+    pub(crate) const PEER_CLOSED: Self = Self(4);
+    pub(crate) const WRITABLE: Self = Self(8);
+    pub(crate) const DRAINED: Self = Self(16);
+
+    pub(crate) fn set(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    /// Takes `other` out; whether it was set.
+    pub(crate) fn take(&mut self, other: Self) -> bool {
+        let was = self.0 & other.0 != 0;
+        self.0 &= !other.0;
+        was
+    }
+}
+
+/// Deadlines of a connection; `NEVER` when not set.
+#[derive(Clone, Copy, Debug)]
+struct Deadlines {
+    /// Retransmission (RFC 6298), or zero-window probe when nothing is in flight.
+    resend: Instant,
+    /// Keepalive.
+    keepalive: Instant,
+    /// End of an orphan's FIN_WAIT_2.
+    fin_wait_2: Instant,
+}
+
+/// Packets without new data that are to go out.
+#[derive(Clone, Copy, Debug, Default)]
+struct Due {
+    syn: bool,
+    /// A segment that the peer must answer: a zero-window or keepalive probe.
+    probe: bool,
+    /// Data as small as the window is: avoiding silly windows has waited long enough.
+    small: bool,
+}
+
+/// Keepalive, where the application asked for it.
+#[derive(Clone, Copy, Debug)]
+struct KeepAlive {
+    idle: Duration,
+    interval: Duration,
+    probes: u8,
+    unanswered: u8,
+}
+
+/// A connection. At most 640 bytes with its box; its buffers hold memory only while they hold
+/// bytes.
+pub(crate) struct Connection {
+    pub(crate) tuple: FourTuple,
+    pub(crate) id: ConnId,
+    /// The listener in whose accept queue it waits.
+    pub(crate) listener: Option<ListenerId>,
+    pub(crate) state: State,
+    pub(crate) snd: SendSide,
+    pub(crate) rcv: ReceiveSide,
+    options: Negotiated,
+    /// Added to the clock in TSval.
+    ts_offset: u32,
+    /// TS.Recent (RFC 7323 §4.3) and when it was taken.
+    ts_recent: u32,
+    ts_recent_at: Instant,
+    rtt: Rtt,
+    stopwatch: Stopwatch,
+    recovery: NewRenoRecovery,
+    congestion: NewRenoWindow,
+    deadlines: Deadlines,
+    due: Due,
+    /// Timeouts in a row, or probes that nothing answered.
+    retries: u8,
+    keepalive: Option<Box<KeepAlive>>,
+    /// `TCP_USER_TIMEOUT`; zero when not set.
+    user_timeout: Duration,
+    linger_zero: bool,
+    /// The last ACK that answered an unacceptable segment.
+    invalid_answered_at: Instant,
+    last_received_at: Instant,
+    last_sent_at: Instant,
+    pub(crate) signals: Signals,
+    /// Its name stands in the queue of events.
+    pub(crate) signalled: bool,
+    /// Its name stands in the queue for transmission.
+    pub(crate) queued: bool,
+    /// The application gave its handle back.
+    pub(crate) orphan: bool,
+    /// It left the demultiplexer; kept for its handle.
+    pub(crate) ended: Option<EndReason>,
+    pub(crate) story: Story,
+}
+
+/// What the report at the end tells.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Story {
+    pub(crate) opened: Instant,
+    pub(crate) closed_first: Option<Side>,
+    pub(crate) last_call: UserCall,
+    pub(crate) last_call_at: Instant,
+    pub(crate) bytes_acked: u64,
+    pub(crate) fin_retransmits: u32,
+    pub(crate) retransmits: u32,
+}
+
+/// What a new connection starts from.
+pub(crate) struct Birth {
+    pub(crate) tuple: FourTuple,
+    pub(crate) id: ConnId,
+    pub(crate) iss: SeqNum,
+    /// IRS; any number while the peer's SYN is not there yet.
+    pub(crate) irs: SeqNum,
+    pub(crate) state: State,
+    pub(crate) options: Negotiated,
+    pub(crate) ts_offset: u32,
+    pub(crate) ts_recent: u32,
+    pub(crate) opened: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new(birth: Birth, now: Instant, config: &Config) -> Self {
+        let Birth { tuple, id, iss, irs, state, options, ts_offset, ts_recent, opened } = birth;
+        let mut conn = Self {
+            tuple,
+            id,
+            listener: None,
+            state,
+            snd: SendSide::new(iss, options.snd_mss, now),
+            rcv: ReceiveSide::new(irs, config.tcp_rmem_default as u32, now),
+            options,
+            ts_offset,
+            ts_recent,
+            ts_recent_at: now,
+            rtt: Rtt::default(),
+            stopwatch: Stopwatch::idle(),
+            recovery: NewRenoRecovery::new(),
+            congestion: NewRenoWindow::new(0),
+            deadlines: Deadlines {
+                resend: Instant::NEVER,
+                keepalive: Instant::NEVER,
+                fin_wait_2: Instant::NEVER,
+            },
+            due: Due::default(),
+            retries: 0,
+            keepalive: None,
+            user_timeout: Duration::ZERO,
+            linger_zero: false,
+            invalid_answered_at: Instant::NEVER,
+            last_received_at: now,
+            last_sent_at: now,
+            signals: Signals::default(),
+            signalled: false,
+            queued: false,
+            orphan: false,
+            ended: None,
+            story: Story {
+                opened,
+                closed_first: None,
+                last_call: UserCall::Open,
+                last_call_at: now,
+                bytes_acked: 0,
+                fin_retransmits: 0,
+                retransmits: 0,
+            },
+        };
+        conn.adopt(options, config);
+        conn
+    }
+
+    /// Takes what the handshake agreed on.
+    fn adopt(&mut self, options: Negotiated, config: &Config) {
+        self.options = options;
+        self.snd.mss = options.snd_mss;
+        self.snd.scale = options.snd_scale;
+        self.rcv.scale = options.rcv_scale;
+        self.rcv.mss = options.rcv_mss;
+        self.congestion = NewRenoWindow::new(self.initial_window(config));
+    }
+
+    fn initial_window(&self, config: &Config) -> u32 {
+        self.snd.mss.saturating_mul(config.tcp_init_cwnd as u32)
+    }
+
+    /// Moves by the table. A pair without an entry is a mistake of this engine, not of a peer:
+    /// it stops a test, and leaves the state as it is elsewhere.
+    fn step(&mut self, input: Input) {
+        match state::next(self.state, input) {
+            Ok(to) => self.state = to,
+            Err(illegal) => debug_assert!(false, "{illegal}"),
+        }
+    }
+
+    fn ends(&mut self, input: Input, reason: EndReason, reset: bool) -> Fate {
+        self.step(input);
+        Fate::Ended { reason, reset }
+    }
+
+    /// TSval now: milliseconds (RFC 7323 §5.4).
+    fn ts_now(&self, now: Instant) -> u32 {
+        ((now.as_micros() / 1000) as u32).wrapping_add(self.ts_offset)
+    }
+
+    fn rto(&self, config: &Config) -> Duration {
+        self.rtt.rto(config.rto_min(), config.rto_max())
+    }
+
+    /// Answers an unacceptable segment with an ACK, as often as `tcp_invalid_ratelimit` allows.
+    fn answer_invalid(&mut self, ctx: &Ctx<'_>, has_data: bool) {
+        let gap = Duration::from_millis(ctx.config.tcp_invalid_ratelimit);
+        let recently = self.invalid_answered_at.known().is_some_and(|at| ctx.now.since(at) < gap);
+        // Data is no part of a loop of ACKs, and its sender waits for the answer.
+        if recently && !has_data {
+            return;
+        }
+        if !has_data {
+            self.invalid_answered_at = ctx.now;
+        }
+        self.rcv.acks.at_once();
+    }
+
+    /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), within the stack's limit (§7).
+    fn challenge(&mut self, ctx: &mut Ctx<'_>) {
+        if ctx.challenges.allow(ctx.now, ctx.config.tcp_challenge_ack_limit) {
+            ctx.counters.challenge_ack += 1;
+            self.rcv.acks.at_once();
+        }
+    }
+
+    /// The ACK of a half-open record's SYN ACK arrived; `answered_at` is when that went out, if
+    /// it went out once.
+    pub(crate) fn handshake_done(
+        &mut self,
+        header: &TcpHeader,
+        answered_at: Option<Instant>,
+        now: Instant,
+    ) {
+        self.step(Input::RecvAckOfSyn);
+        self.snd.una = self.snd.iss + 1;
+        self.snd.nxt = self.snd.una;
+        self.rcv.advertised(SYN_WINDOW);
+        self.open_send_window(header, self.snd.una);
+        match answered_at {
+            Some(at) => self.rtt.sample(now.since(at)),
+            None => self.rtt.syn_was_lost(),
+        }
+    }
+
+    /// What stays of it in TIME_WAIT.
+    pub(crate) fn remains(&self) -> Remains {
+        Remains {
+            snd_nxt: self.snd.nxt,
+            rcv_nxt: self.rcv.nxt,
+            ts_recent: self.ts_recent,
+            window: self.rcv.scale.to_raw(self.rcv.window()),
+            scale: self.rcv.scale.shift(),
+            timestamps: self.options.timestamps,
+        }
+    }
+
+    /// A link on the way carries no more than `mtu` bytes (RFC 1191, RFC 8201): smaller segments
+    /// from now on, and what is in flight again. Never larger ones, and none absurdly small.
+    pub(crate) fn path_mtu(&mut self, mtu: u32) {
+        const SMALLEST: [u32; 2] = [552, 1280];
+        let v6 = self.tuple.is_ipv6();
+        let headers = if v6 { 60 } else { 40 } + if self.options.timestamps { 12 } else { 0 };
+        let mss = mtu.max(SMALLEST[usize::from(v6)]) - headers;
+        if mss < self.snd.mss && self.snd.syn_acknowledged() {
+            self.snd.mss = mss;
+            self.recovery.on_timeout(self.snd.una, self.snd.nxt);
+        }
+    }
+
+    /// The earliest of its deadlines.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let Deadlines { resend, keepalive, fin_wait_2 } = self.deadlines;
+        resend.min(keepalive).min(fin_wait_2).min(self.rcv.acks.delayed_until).known()
+    }
+
+    /// Frees what only a living connection needs.
+    pub(crate) fn bury(&mut self, reason: EndReason) {
+        self.ended = Some(reason);
+        self.state = State::Closed;
+        self.snd.queue.clear();
+        self.rcv.give_up();
+        self.keepalive = None;
+        self.deadlines = Deadlines {
+            resend: Instant::NEVER,
+            keepalive: Instant::NEVER,
+            fin_wait_2: Instant::NEVER,
+        };
+        self.rcv.acks.delayed_until = Instant::NEVER;
+        self.due = Due::default();
+    }
+
+    pub(crate) fn info(&self, config: &Config) -> TcpInfo {
+        let scaling = self.options.scaling;
+        TcpInfo {
+            state: self.state,
+            local: self.tuple.local(),
+            remote: self.tuple.remote(),
+            rtt: self.rtt.srtt().unwrap_or_default(),
+            rttvar: self.rtt.rttvar(),
+            min_rtt: self.rtt.min(),
+            rto: self.rto(config),
+            backoff: self.rtt.backoff().into(),
+            snd_cwnd: self.congestion.window().into(),
+            snd_ssthresh: match self.congestion.threshold() {
+                u32::MAX => u64::MAX,
+                bytes => bytes.into(),
+            },
+            snd_wnd: self.snd.window,
+            rcv_wnd: self.rcv.window(),
+            snd_mss: self.snd.mss,
+            unacked: self.snd.outstanding(),
+            notsent_bytes: self.snd.unsent().into(),
+            rcv_unread: self.rcv.unread().into(),
+            bytes_acked: self.story.bytes_acked,
+            bytes_received: self.rcv.received(),
+            total_retrans: self.story.retransmits,
+            timestamps: self.options.timestamps,
+            rcv_wscale: scaling.then(|| self.rcv.scale.shift()),
+            snd_wscale: scaling.then(|| self.snd.scale.shift()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_takes_at_most_640_bytes() {
+        // Its box, its slot in the table, its node in the wheel, its entry in the demultiplexer
+        // (4 + 1 bytes at the lowest load that hashbrown keeps).
+        let all = size_of::<Connection>() + 16 + 24 + 12;
+        assert!(all <= 640, "{all} bytes");
+    }
+}

@@ -1,0 +1,79 @@
+//! First: is the segment within the window (RFC 9293 §3.10.7.4) and not an old duplicate
+//! (PAWS, RFC 7323 §5.3)?
+
+use fourwave_wire::SeqNum;
+
+use super::Segment;
+use crate::conn::{Connection, Ctx};
+use crate::time::Duration;
+
+/// After this long TS.Recent says nothing any more (RFC 7323 §5.5).
+const TS_RECENT_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
+
+/// Whether the segment goes on to the next step. Answers those that do not where one is due.
+pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> bool {
+    let has_data = segment.len() > 0 && !segment.header.flags.syn();
+    if is_old_duplicate(conn, segment, ctx) {
+        // RFC 7323 §5.3 R1: an ACK, and the segment is dropped; an RST is not judged by this.
+        ctx.counters.paws_estab += 1;
+        conn.answer_invalid(ctx, has_data);
+        return false;
+    }
+    if !in_window(conn, segment) {
+        if segment.header.flags.rst() {
+            return false;
+        }
+        if segment.header.flags.syn() {
+            // RFC 5961 §4.2: a challenge whatever its number.
+            ctx.counters.syn_challenge += 1;
+            conn.challenge(ctx);
+        } else {
+            conn.answer_invalid(ctx, has_data);
+            take_ack_outside_window(conn, segment);
+        }
+        return false;
+    }
+    update_ts_recent(conn, segment, ctx);
+    true
+}
+
+fn is_old_duplicate(conn: &Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> bool {
+    if !conn.options.timestamps || segment.header.flags.rst() {
+        return false;
+    }
+    let Some(ts) = segment.header.options.timestamps else { return false };
+    SeqNum::new(ts.value).before(SeqNum::new(conn.ts_recent))
+        && ctx.now.since(conn.ts_recent_at) < TS_RECENT_LIFE
+}
+
+/// The four cases of RFC 9293 §3.10.7.4.
+fn in_window(conn: &Connection, segment: &Segment<'_>) -> bool {
+    let (seq, len) = (segment.header.seq, segment.len());
+    let (nxt, window) = (conn.rcv.nxt, conn.rcv.window());
+    match (len, window) {
+        (0, 0) => seq == nxt,
+        (0, _) => seq.within(nxt, window) || seq == nxt + window,
+        (_, 0) => false,
+        (_, _) => seq.within(nxt, window) || (seq + (len - 1)).within(nxt, window),
+    }
+}
+
+/// RFC 9293 §3.10.7.4: with a window of zero the ACK of a segment that carries data counts all
+/// the same. Only what moves forward is taken.
+fn take_ack_outside_window(conn: &mut Connection, segment: &Segment<'_>) {
+    let header = &segment.header;
+    let at_edge = conn.rcv.window() == 0 && header.seq == conn.rcv.nxt;
+    let acceptable = header.ack.at_or_after(conn.snd.una) && header.ack.at_or_before(conn.snd.nxt);
+    if at_edge && header.flags.ack() && acceptable && conn.state.is_synchronized() {
+        conn.snd.update_window(header.seq, header.ack, header.window);
+    }
+}
+
+/// RFC 7323 §4.3: from the segment that covers Last.ACK.sent.
+fn update_ts_recent(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) {
+    let Some(ts) = segment.header.options.timestamps else { return };
+    if conn.options.timestamps && segment.header.seq.at_or_before(conn.rcv.last_ack_sent) {
+        conn.ts_recent = ts.value;
+        conn.ts_recent_at = ctx.now;
+    }
+}

@@ -1,0 +1,205 @@
+//! Fifth: ACK (RFC 9293 §3.10.7.4, RFC 5961 §5.2).
+
+use fourwave_wire::SeqNum;
+use fourwave_wire::tcp::TcpHeader;
+
+use super::Segment;
+use crate::congestion::{AckSample, CongestionControl};
+use crate::conn::send::Fin;
+use crate::conn::state::{Input, State};
+use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::end::{EndReason, Side};
+use crate::recovery::newreno::Verdict;
+use crate::time::{Duration, Instant};
+
+/// What follows the ACK's step.
+#[must_use]
+pub(super) enum Next {
+    /// The steps behind it.
+    Continue,
+    /// Nothing: the segment is dropped.
+    Drop,
+    /// The connection's fate is decided.
+    Fate(Fate),
+}
+
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Next {
+    let header = &segment.header;
+    if !conn.snd.syn_acknowledged() {
+        // SYN_RECEIVED of a simultaneous open, or FIN_WAIT_1 reached from it.
+        let ours = header.ack.after(conn.snd.iss) && header.ack.at_or_before(conn.snd.nxt);
+        if !ours {
+            return Next::Fate(Fate::Reject);
+        }
+        if conn.state == State::SynReceived {
+            conn.step(Input::RecvAckOfSyn);
+            conn.signals.set(Signals::CONNECTED);
+        }
+        conn.syn_acknowledged(header, ctx);
+    }
+    // RFC 5961 §5.2: neither older than the largest window nor of what was never sent.
+    let oldest = conn.snd.una - conn.snd.max_window.max(1);
+    if header.ack.before(oldest) || header.ack.after(conn.snd.nxt) {
+        conn.challenge(ctx);
+        return Next::Drop;
+    }
+    let window_changed = if header.ack.at_or_after(conn.snd.una) {
+        conn.snd.update_window(header.seq, header.ack, header.window)
+    } else {
+        false
+    };
+    if header.ack.after(conn.snd.una) {
+        return advance(conn, header, ctx);
+    }
+    let in_flight = conn.snd.outstanding() > 0;
+    if header.ack == conn.snd.una && in_flight && segment.len() == 0 && !window_changed {
+        // RFC 5681 §2: a duplicate.
+        let before = conn.recovery.flight(conn.snd.una, conn.snd.nxt);
+        if conn.recovery.on_dup_ack(conn.snd.nxt, conn.snd.mss) == Verdict::LossFound {
+            ctx.counters.fast_retrans += 1;
+            conn.congestion.on_loss(before, conn.snd.mss);
+        }
+    }
+    if !in_flight {
+        // An answer to a probe: the peer lives, however small its window is.
+        conn.retries = 0;
+        if window_changed && conn.snd.window > 0 {
+            conn.rtt.progress();
+            conn.deadlines.resend = Instant::NEVER;
+        }
+    }
+    Next::Continue
+}
+
+/// SND.UNA moves forward.
+fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next {
+    let una = conn.snd.una;
+    let flight = conn.recovery.flight(una, conn.snd.nxt);
+    let fin_acknowledged = conn.snd.fin == Fin::Sent && header.ack == conn.snd.nxt;
+    let acked = header.ack.since(una);
+    let data = acked - u32::from(fin_acknowledged);
+    conn.snd.queue.acknowledge(data);
+    conn.snd.una = header.ack;
+    conn.snd.progress_at = ctx.now;
+    conn.story.bytes_acked += u64::from(data);
+    conn.retries = 0;
+    take_rtt(conn, header, ctx);
+    conn.rtt.progress();
+
+    let window = conn.congestion.window();
+    // RFC 7661 §4.3's idea: in slow start half a window in use may grow.
+    let slow_start = window < conn.congestion.threshold();
+    let window_limited = flight.saturating_add(conn.snd.mss) > window
+        || (slow_start && flight.saturating_mul(2) > window);
+    match conn.recovery.on_ack(conn.snd.una, acked, conn.snd.mss) {
+        Verdict::Recovered => {
+            conn.congestion.on_recovered(conn.snd.outstanding(), conn.snd.mss);
+        }
+        Verdict::Ordinary => {
+            conn.congestion.on_ack(&AckSample { acked: data, window_limited, mss: conn.snd.mss })
+        }
+        Verdict::PartialAck | Verdict::LossFound => {}
+    }
+    // RFC 6298 §5.2, §5.3: off when nothing is left, anew otherwise.
+    conn.deadlines.resend =
+        if conn.snd.outstanding() == 0 { Instant::NEVER } else { ctx.now + conn.rto(ctx.config) };
+    if conn.snd.starved && conn.send_room(ctx.config) > 0 {
+        conn.snd.starved = false;
+        conn.signals.set(Signals::WRITABLE);
+    }
+    if conn.snd.drained() && !fin_acknowledged {
+        conn.signals.set(Signals::DRAINED);
+    }
+    if fin_acknowledged { our_fin_acknowledged(conn, ctx) } else { Next::Continue }
+}
+
+/// Waves two and four.
+fn our_fin_acknowledged(conn: &mut Connection, ctx: &Ctx<'_>) -> Next {
+    conn.snd.fin = Fin::Acknowledged;
+    conn.signals.set(Signals::DRAINED);
+    conn.step(Input::RecvAckOfFin);
+    match conn.state {
+        State::TimeWait => Next::Fate(Fate::TimeWait),
+        State::Closed => Next::Fate(Fate::Ended { reason: EndReason::Orderly, reset: false }),
+        _ => {
+            conn.start_fin_wait_2(ctx);
+            Next::Continue
+        }
+    }
+}
+
+fn take_rtt(conn: &mut Connection, header: &TcpHeader, ctx: &Ctx<'_>) {
+    if let Some(rtt) = conn.stopwatch.stop(header.ack, ctx.now) {
+        conn.rtt.sample(rtt);
+    } else if let (true, Some(ts)) = (conn.options.timestamps, header.options.timestamps) {
+        // RFC 7323 §4.1: the echo names the copy that arrived. Its milliseconds are too coarse
+        // for a fast path, so it serves only where the stopwatch cannot: after a back-off.
+        let elapsed = conn.ts_now(ctx.now).wrapping_sub(ts.echo);
+        if conn.rtt.backoff() > 0 && ts.echo != 0 && elapsed < i32::MAX as u32 {
+            conn.rtt.sample(Duration::from_millis(elapsed.max(1).into()));
+        }
+    }
+}
+
+impl Connection {
+    /// Something acceptable came from the peer.
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.last_received_at = now;
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.unanswered = 0;
+        }
+    }
+
+    /// The ACK of our SYN arrived: what its header says holds from now on.
+    pub(super) fn syn_acknowledged(&mut self, header: &TcpHeader, ctx: &mut Ctx<'_>) {
+        self.snd.una = self.snd.iss + 1;
+        self.snd.nxt = self.snd.nxt.later(self.snd.una);
+        self.snd.progress_at = ctx.now;
+        self.due.syn = false;
+        self.retries = 0;
+        take_rtt(self, header, ctx);
+        self.rtt.progress();
+        if self.rtt.srtt().is_none() {
+            self.rtt.syn_was_lost();
+        }
+        self.open_send_window(header, self.snd.una);
+        self.deadlines.resend = if self.snd.outstanding() == 0 {
+            Instant::NEVER
+        } else {
+            ctx.now + self.rto(ctx.config)
+        };
+        self.snd.starved = false;
+        self.signals.set(Signals::WRITABLE);
+        if self.snd.fin == Fin::Queued {
+            // The application closed while the connection was opening.
+            self.close_by_table();
+        }
+    }
+
+    /// The first window that the peer offers. The window of a SYN is never scaled (RFC 7323
+    /// §2.2).
+    pub(crate) fn open_send_window(&mut self, header: &TcpHeader, ack: SeqNum) {
+        let window = if header.flags.syn() {
+            u32::from(header.window.0)
+        } else {
+            self.snd.scale.to_bytes(header.window)
+        };
+        self.snd.window = window;
+        self.snd.max_window = self.snd.max_window.max(window);
+        self.snd.wl1 = header.seq;
+        self.snd.wl2 = ack;
+    }
+
+    /// An orphan does not wait for the peer's FIN for ever.
+    pub(crate) fn start_fin_wait_2(&mut self, ctx: &Ctx<'_>) {
+        if self.orphan && self.state == State::FinWait2 {
+            let life = Duration::from_secs(ctx.config.tcp_fin_timeout);
+            self.deadlines.fin_wait_2 = ctx.now + life;
+        }
+    }
+
+    /// Whose close came first, when ours goes out.
+    pub(in crate::conn) fn closes_first(&mut self) {
+        self.story.closed_first.get_or_insert(Side::Local);
+    }
+}

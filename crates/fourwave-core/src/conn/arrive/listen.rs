@@ -1,0 +1,37 @@
+//! A SYN in LISTEN (RFC 9293 §3.10.7.2): it becomes a half-open record.
+
+use fourwave_wire::Link;
+use fourwave_wire::tcp::TcpHeader;
+
+use crate::config::Config;
+use crate::conn::options::agree;
+use crate::conn::state::{self, Input, State};
+use crate::demux::FourTuple;
+use crate::event::ListenerId;
+use crate::half_open::HalfOpen;
+use crate::time::Instant;
+use fourwave_wire::SeqNum;
+
+/// What a listener answers a SYN with.
+pub(crate) struct Reception<'a> {
+    pub(crate) listener: ListenerId,
+    pub(crate) deferred: bool,
+    pub(crate) iss: SeqNum,
+    pub(crate) config: &'a Config,
+    pub(crate) link: &'a Link,
+}
+
+/// The record of a SYN; text on it is not kept, the peer sends it again (RFC 9293 §3.10.7.2
+/// allows both).
+pub(crate) fn receive_syn(
+    tuple: FourTuple,
+    header: &TcpHeader,
+    reception: &Reception<'_>,
+    now: Instant,
+) -> HalfOpen {
+    debug_assert_eq!(state::next(State::Listen, Input::RecvSyn), Ok(State::SynReceived));
+    let Reception { listener, deferred, iss, config, link } = *reception;
+    let options = agree(config, link, tuple.is_ipv6(), &header.options);
+    let ts_recent = header.options.timestamps.map_or(0, |ts| ts.value);
+    HalfOpen::new(tuple, listener, options, (iss, header.seq), ts_recent, deferred, now)
+}

@@ -1,0 +1,19 @@
+//! Second: RST (RFC 9293 §3.10.7.4, RFC 5961 §3.2).
+
+use super::Segment;
+use crate::conn::state::{Input, State};
+use crate::conn::{Connection, Ctx, Fate};
+use crate::end::{EndReason, Side};
+
+/// An RST within the window: exactly at RCV.NXT it resets, elsewhere it is challenged.
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+    if segment.header.seq != conn.rcv.nxt {
+        conn.challenge(ctx);
+        return Fate::Alive;
+    }
+    if matches!(conn.state, State::Established | State::CloseWait) {
+        ctx.counters.estab_resets += 1;
+    }
+    conn.story.closed_first.get_or_insert(Side::Remote);
+    conn.ends(Input::RecvRst, EndReason::ResetByPeer, false)
+}

@@ -1,0 +1,22 @@
+//! Fourth: SYN (RFC 9293 §3.10.7.4, RFC 5961 §4.2).
+
+use super::Segment;
+use crate::conn::state::{Input, State};
+use crate::conn::{Connection, Ctx, Fate, Signals};
+
+/// In a synchronized state every SYN is challenged. In SYN_RECEIVED, which here only a
+/// simultaneous open reaches, the peer's SYN ACK repeats its SYN and acknowledges ours.
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+    let header = &segment.header;
+    let ours = header.flags.ack() && header.ack == conn.snd.iss + 1;
+    if conn.state == State::SynReceived && header.seq == conn.rcv.irs && ours {
+        conn.step(Input::RecvSynAck);
+        conn.syn_acknowledged(header, ctx);
+        conn.rcv.acks.at_once();
+        conn.signals.set(Signals::CONNECTED);
+        return Fate::Alive;
+    }
+    ctx.counters.syn_challenge += 1;
+    conn.challenge(ctx);
+    Fate::Alive
+}

@@ -1,0 +1,63 @@
+//! A segment in SYN_SENT (RFC 9293 §3.10.7.3).
+
+use fourwave_wire::Link;
+
+use super::Segment;
+use crate::conn::options::agree;
+use crate::conn::state::Input;
+use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::end::{EndReason, Side};
+
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    link: &Link,
+    ctx: &mut Ctx<'_>,
+) -> Fate {
+    let header = &segment.header;
+    // First: the ACK must be that of our SYN.
+    let ack_ok = header.flags.ack()
+        && header.ack.after(conn.snd.iss)
+        && header.ack.at_or_before(conn.snd.nxt);
+    if header.flags.ack() && !ack_ok {
+        return if header.flags.rst() { Fate::Alive } else { Fate::Reject };
+    }
+    // Second: RST. Without an acceptable ACK it could be anyone's (RFC 5961 §3.2).
+    if header.flags.rst() {
+        if !ack_ok {
+            return Fate::Alive;
+        }
+        ctx.counters.attempt_fails += 1;
+        conn.story.closed_first.get_or_insert(Side::Remote);
+        return conn.ends(Input::RecvRst, EndReason::Refused, false);
+    }
+    // Fourth: SYN.
+    if !header.flags.syn() {
+        return Fate::Alive;
+    }
+    if let (true, Some(ts)) = (ack_ok && conn.options.timestamps, header.options.timestamps) {
+        // RFC 7323 §5.2: an echo of what we never sent is an old SYN ACK's.
+        if conn.ts_now(ctx.now).wrapping_sub(ts.echo) > i32::MAX as u32 {
+            ctx.counters.paws_active += 1;
+            return Fate::Reject;
+        }
+    }
+    conn.heard(ctx.now);
+    conn.rcv.synchronize(header.seq);
+    conn.adopt(agree(ctx.config, link, conn.tuple.is_ipv6(), &header.options), ctx.config);
+    if let Some(ts) = header.options.timestamps {
+        conn.ts_recent = ts.value;
+        conn.ts_recent_at = ctx.now;
+    }
+    if ack_ok {
+        conn.step(Input::RecvSynAck);
+        conn.syn_acknowledged(header, ctx);
+        conn.rcv.acks.at_once();
+        conn.signals.set(Signals::CONNECTED);
+    } else {
+        // A simultaneous open: our SYN again, now with an ACK (§3.5).
+        conn.step(Input::RecvSyn);
+        conn.due.syn = true;
+    }
+    Fate::Alive
+}

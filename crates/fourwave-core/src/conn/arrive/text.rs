@@ -1,0 +1,61 @@
+//! Seventh: the segment's text (RFC 9293 §3.10.7.4).
+
+use super::Segment;
+use crate::conn::state::{Input, State};
+use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::end::{EndReason, Side};
+use crate::time::Duration;
+
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+    if segment.payload.is_empty() {
+        return Fate::Alive;
+    }
+    if !matches!(conn.state, State::Established | State::FinWait1 | State::FinWait2) {
+        // The peer's FIN was taken: there can be no more text (a repeated one was not in the
+        // window).
+        return Fate::Alive;
+    }
+    if conn.orphan && segment.data_end().after(conn.rcv.nxt) {
+        // RFC 9293 §3.6.1: nobody will read this, and the peer must learn it.
+        ctx.counters.abort_on_data += 1;
+        conn.story.closed_first.get_or_insert(Side::Local);
+        return conn.ends(Input::Abort, EndReason::DataAfterClose, true);
+    }
+    // Cut to the window: what is known on the left, what was not promised on the right.
+    let (nxt, edge) = (conn.rcv.nxt, conn.rcv.nxt + conn.rcv.window());
+    let mut start = segment.data_seq();
+    let mut payload = segment.payload.clone();
+    if start.before(nxt) {
+        payload.start += (nxt.since(start) as usize).min(payload.len());
+        start = nxt;
+    }
+    let room = edge.since(start) as usize;
+    payload.end = payload.end.min(payload.start + room);
+    if payload.is_empty() {
+        // All of it was known: the ACK may have been lost.
+        conn.rcv.acks.at_once();
+        return Fate::Alive;
+    }
+    let len = payload.len() as u32;
+    let data = segment.packet.slice(payload);
+    if start == nxt {
+        let filled_gap = conn.rcv.has_gap();
+        conn.rcv.accept(data);
+        let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
+        conn.rcv.acks.on_data(len, conn.rcv.mss, ctx.now, delay);
+        if filled_gap {
+            // RFC 5681 §4.2: at once when a gap is filled, in whole or in part.
+            conn.rcv.acks.at_once();
+        }
+        conn.signals.set(Signals::READABLE);
+    } else {
+        // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
+        conn.rcv.acks.duplicate();
+        if conn.rcv.keep(start, data) {
+            ctx.counters.ofo_queue += 1;
+        } else {
+            ctx.counters.rcv_pruned += 1;
+        }
+    }
+    Fate::Alive
+}

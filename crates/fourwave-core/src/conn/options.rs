@@ -1,0 +1,113 @@
+//! What two SYNs agree on: segment sizes, window scaling, timestamps.
+
+use fourwave_wire::options::TcpOptions;
+use fourwave_wire::{Link, WindowScale};
+
+use crate::config::Config;
+
+/// What a peer may send when its SYN names no MSS (RFC 9293 §3.7.1).
+const DEFAULT_MSS_V4: u16 = 536;
+/// The same for IPv6 (RFC 9293 §3.7.1).
+const DEFAULT_MSS_V6: u16 = 1220;
+/// The smallest MSS that we believe: less would be a way to make us send tiny segments.
+const MIN_MSS: u16 = 64;
+/// Bytes of the timestamps option in each segment, padding included.
+const TIMESTAMPS_LEN: u32 = 12;
+
+/// The outcome of a handshake, or our offer before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Negotiated {
+    /// Payload bytes of the segments that we send.
+    pub(crate) snd_mss: u32,
+    /// Payload bytes of the segments that we receive.
+    pub(crate) rcv_mss: u32,
+    /// The peer's shift; 0 without scaling.
+    pub(crate) snd_scale: WindowScale,
+    /// Our shift; 0 without scaling.
+    pub(crate) rcv_scale: WindowScale,
+    pub(crate) scaling: bool,
+    pub(crate) timestamps: bool,
+}
+
+/// The MSS that we announce: what the link carries without IP and TCP options (RFC 6691).
+pub(crate) fn our_mss(link: &Link, ipv6: bool) -> u16 {
+    link.mtu.saturating_sub(if ipv6 { 60 } else { 40 }).max(MIN_MSS)
+}
+
+fn our_scale(config: &Config) -> WindowScale {
+    WindowScale::for_window(config.tcp_rmem_max.min(u64::from(u32::MAX)) as u32)
+}
+
+/// The options of a SYN that opens.
+pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool) -> Negotiated {
+    let mss = u32::from(our_mss(link, ipv6));
+    let scaling = config.tcp_window_scaling == 1;
+    Negotiated {
+        snd_mss: mss,
+        rcv_mss: mss,
+        snd_scale: WindowScale::default(),
+        rcv_scale: if scaling { our_scale(config) } else { WindowScale::default() },
+        scaling,
+        timestamps: config.tcp_timestamps == 1,
+    }
+}
+
+/// What holds once both SYNs are known: `theirs` is the peer's, ours was or will be [`offer`].
+pub(crate) fn agree(config: &Config, link: &Link, ipv6: bool, theirs: &TcpOptions) -> Negotiated {
+    let ours = offer(config, link, ipv6);
+    let default = if ipv6 { DEFAULT_MSS_V6 } else { DEFAULT_MSS_V4 };
+    let timestamps = ours.timestamps && theirs.timestamps.is_some();
+    let taken = if timestamps { TIMESTAMPS_LEN } else { 0 };
+    let mss = u32::from(theirs.mss.unwrap_or(default).max(MIN_MSS)).min(ours.snd_mss);
+    let (scaling, snd_scale, rcv_scale) = match theirs.window_scale {
+        Some(scale) if ours.scaling => (true, scale, ours.rcv_scale),
+        _ => (false, WindowScale::default(), WindowScale::default()),
+    };
+    Negotiated {
+        snd_mss: mss.saturating_sub(taken).max(1),
+        rcv_mss: ours.rcv_mss.saturating_sub(taken).max(1),
+        snd_scale,
+        rcv_scale,
+        scaling,
+        timestamps,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fourwave_wire::options::Timestamps;
+
+    #[test]
+    fn rfc9293_3_7_1_the_smaller_mss_and_a_default() {
+        let (config, link) = (Config::default(), Link::plain(1500));
+        let none = TcpOptions::default();
+        assert_eq!(agree(&config, &link, false, &none).snd_mss, 536);
+        assert_eq!(agree(&config, &link, true, &none).snd_mss, 1220);
+        let theirs = TcpOptions { mss: Some(9000), ..none };
+        assert_eq!(agree(&config, &link, false, &theirs).snd_mss, 1460);
+        let theirs = TcpOptions { mss: Some(1), ..none };
+        assert_eq!(agree(&config, &link, false, &theirs).snd_mss, 64);
+    }
+
+    #[test]
+    fn rfc7323_2_2_and_3_2_both_sides_must_offer() {
+        let (mut config, link) = (Config::default(), Link::plain(1500));
+        let theirs = TcpOptions {
+            mss: Some(1460),
+            window_scale: Some(WindowScale::new(9)),
+            timestamps: Some(Timestamps { value: 1, echo: 0 }),
+            ..TcpOptions::default()
+        };
+        let both = agree(&config, &link, false, &theirs);
+        assert_eq!((both.snd_scale.shift(), both.rcv_scale.shift()), (9, 7));
+        assert_eq!((both.timestamps, both.snd_mss), (true, 1448));
+        let plain = TcpOptions { mss: Some(1460), ..TcpOptions::default() };
+        let none = agree(&config, &link, false, &plain);
+        assert_eq!((none.scaling, none.timestamps, none.rcv_scale.shift()), (false, false, 0));
+        config.tcp_window_scaling = 0;
+        config.tcp_timestamps = 0;
+        let none = agree(&config, &link, false, &theirs);
+        assert_eq!((none.scaling, none.timestamps, none.snd_scale.shift()), (false, false, 0));
+    }
+}

@@ -1,0 +1,337 @@
+//! The only place that decides which segment of a connection goes out next.
+
+use core::ops::Range;
+
+use alloc::vec::Vec;
+
+use bytes::Bytes;
+use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::tcp::{Flags, TcpHeader};
+use fourwave_wire::{Link, RawWindow, SeqNum};
+
+use super::send::Fin;
+use super::state::State;
+use super::{Connection, Ctx};
+use crate::congestion::CongestionControl;
+use crate::time::Instant;
+
+/// What goes out next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Next {
+    /// Our SYN, with an ACK once the peer's SYN is known.
+    Syn,
+    /// An ACK without data that counts as a duplicate.
+    DuplicateAck,
+    /// Sequence numbers that were sent before.
+    Again(Range<SeqNum>),
+    /// New data, the FIN behind it when `fin` is set.
+    New { len: u32, fin: bool },
+    /// A segment that the peer must answer.
+    Probe,
+    /// An ACK alone.
+    Ack,
+}
+
+/// A segment ready to be written: the header, and the payload appended to the caller's chunks.
+pub(crate) struct Outgoing {
+    pub(crate) header: TcpHeader,
+    /// Payload bytes of each segment when there is more than one; 0 otherwise.
+    pub(crate) gso_size: u16,
+}
+
+impl Connection {
+    /// Whether [`transmit`](Self::transmit) may have something. Cheap, and never wrongly false.
+    pub(crate) fn may_transmit(&self) -> bool {
+        self.due.syn
+            || self.due.probe
+            || self.rcv.acks.due()
+            || (self.snd.syn_acknowledged()
+                && (self.snd.unsent() > 0
+                    || self.snd.fin_waits()
+                    || self.recovery.resend(self.snd.una, self.snd.mss).is_some()))
+    }
+
+    /// The next segment, if one may go out now.
+    pub(crate) fn transmit(
+        &mut self,
+        link: &Link,
+        ctx: &mut Ctx<'_>,
+        payload: &mut Vec<Bytes>,
+    ) -> Option<Outgoing> {
+        let next = self.decide(link, ctx)?;
+        self.last_sent_at = ctx.now;
+        Some(match next {
+            Next::Syn => self.send_syn(link, ctx),
+            Next::DuplicateAck | Next::Ack => self.send_ack(ctx),
+            Next::Again(range) => self.send_again(range, ctx, payload),
+            Next::New { len, fin } => self.send_new(len, fin, ctx, payload),
+            Next::Probe => self.send_probe(ctx),
+        })
+    }
+
+    fn decide(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<Next> {
+        if self.due.syn {
+            return Some(Next::Syn);
+        }
+        if self.state == State::SynSent || !self.snd.syn_acknowledged() {
+            return self.rcv.acks.due().then_some(Next::Ack);
+        }
+        if self.rcv.acks.duplicate_due() {
+            return Some(Next::DuplicateAck);
+        }
+        if let Some(range) = self.next_again(link) {
+            return Some(Next::Again(range));
+        }
+        if let Some(next) = self.next_new(link, ctx) {
+            return Some(next);
+        }
+        if self.due.probe {
+            return Some(Next::Probe);
+        }
+        self.rcv.acks.due().then_some(Next::Ack)
+    }
+
+    /// Bytes that the congestion window has room for.
+    fn congestion_room(&self) -> u32 {
+        let window = self.congestion.window().saturating_add(self.recovery.inflation());
+        window.saturating_sub(self.recovery.flight(self.snd.una, self.snd.nxt))
+    }
+
+    /// What recovery wants to be sent again, cut to the windows and to one super-segment.
+    fn next_again(&self, link: &Link) -> Option<Range<SeqNum>> {
+        let range = self.recovery.resend(self.snd.una, self.snd.mss)?;
+        let mss = self.snd.mss;
+        let wanted = range.end.since(range.start);
+        // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says.
+        let room =
+            if self.recovery.in_fast_recovery() { mss } else { self.congestion_room() / mss * mss };
+        let len = wanted.min(room).min(self.largest(link));
+        (len > 0).then(|| range.start..range.start + len)
+    }
+
+    /// Payload bytes of the largest super-segment, a multiple of the segment size.
+    fn largest(&self, link: &Link) -> u32 {
+        let mss = self.snd.mss;
+        // 60 bytes of TCP header at most, 40 of IP.
+        let gso = link.gso_max.saturating_sub(100);
+        (gso / mss * mss).max(mss)
+    }
+
+    /// New data or the FIN, as the windows, Nagle and silly-window avoidance allow
+    /// (RFC 9293 §3.8.6.2.1, §3.7.4).
+    fn next_new(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<Next> {
+        let unsent = self.snd.unsent();
+        let fin_waits = self.snd.fin_waits();
+        if unsent == 0 && !fin_waits {
+            return None;
+        }
+        if self.recovery.resend(self.snd.una, self.snd.mss).is_some() {
+            // Old data first.
+            return None;
+        }
+        if unsent == 0 {
+            // The FIN takes a sequence number, and so room in the window.
+            let room = self.snd.window_room() > 0;
+            return if room {
+                Some(Next::New { len: 0, fin: true })
+            } else {
+                self.arm_probe(ctx);
+                None
+            };
+        }
+        if self.snd.outstanding() == 0 {
+            self.restart_after_idle(ctx);
+        }
+        let mss = self.snd.mss;
+        let window = self.snd.window_room();
+        let len = unsent.min(window).min(self.congestion_room()).min(self.largest(link));
+        let idle = self.snd.outstanding() == 0;
+        let all = len == unsent;
+        let len = if len >= mss {
+            // The rest of a segment waits, unless it is the end and need not.
+            if all && (self.snd.nodelay || fin_waits) { len } else { len / mss * mss }
+        } else {
+            let small_ok = all && (self.snd.nodelay || idle || fin_waits);
+            let half_window = len > 0 && len >= self.snd.max_window / 2 && window < mss;
+            if small_ok || half_window || self.due.small { len } else { 0 }
+        };
+        if len == 0 {
+            if idle {
+                self.arm_probe(ctx);
+            }
+            return None;
+        }
+        let fin = fin_waits && len == unsent && window > len;
+        Some(Next::New { len, fin })
+    }
+
+    /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
+    fn restart_after_idle(&mut self, ctx: &Ctx<'_>) {
+        if ctx.now.since(self.last_sent_at) > self.rto(ctx.config) {
+            let initial = self.initial_window(ctx.config);
+            self.congestion.on_idle(initial);
+        }
+    }
+
+    /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
+    fn arm_probe(&mut self, ctx: &Ctx<'_>) {
+        if self.deadlines.resend == Instant::NEVER {
+            self.deadlines.resend = ctx.now + self.rto(ctx.config);
+        }
+    }
+
+    /// A header with what every segment carries: ports, ACK, window, timestamps.
+    fn header(&mut self, seq: SeqNum, flags: Flags, ctx: &Ctx<'_>) -> TcpHeader {
+        let window = self.rcv.advertise();
+        TcpHeader {
+            src_port: self.tuple.local().port(),
+            dst_port: self.tuple.remote().port(),
+            seq,
+            ack: self.rcv.nxt,
+            flags: flags | Flags::ACK,
+            window,
+            urgent: 0,
+            options: TcpOptions {
+                timestamps: self
+                    .options
+                    .timestamps
+                    .then(|| Timestamps { value: self.ts_now(ctx.now), echo: self.ts_recent }),
+                ..TcpOptions::default()
+            },
+        }
+    }
+
+    fn send_syn(&mut self, link: &Link, ctx: &mut Ctx<'_>) -> Outgoing {
+        self.due.syn = false;
+        let iss = self.snd.iss;
+        let again = self.snd.nxt != iss;
+        if again {
+            self.stopwatch.void();
+            self.count_retransmission(ctx);
+        } else {
+            self.snd.nxt = iss + 1;
+            self.stopwatch.start(iss + 1, ctx.now);
+        }
+        self.deadlines.resend = ctx.now + self.rto(ctx.config);
+        let answers = self.state != State::SynSent;
+        // The window of a SYN is never scaled (RFC 7323 §2.2).
+        let scale = core::mem::take(&mut self.rcv.scale);
+        let mut header = self.header(iss, Flags::SYN, ctx);
+        self.rcv.scale = scale;
+        if !answers {
+            header.flags = Flags::SYN;
+            header.ack = SeqNum::new(0);
+            if let Some(ts) = &mut header.options.timestamps {
+                ts.echo = 0;
+            }
+        }
+        header.options.mss = Some(super::options::our_mss(link, self.tuple.is_ipv6()));
+        header.options.window_scale = self.options.scaling.then_some(scale);
+        Outgoing { header, gso_size: 0 }
+    }
+
+    fn send_ack(&mut self, ctx: &Ctx<'_>) -> Outgoing {
+        Outgoing { header: self.header(self.snd.nxt, Flags::NONE, ctx), gso_size: 0 }
+    }
+
+    fn send_again(
+        &mut self,
+        range: Range<SeqNum>,
+        ctx: &mut Ctx<'_>,
+        payload: &mut Vec<Bytes>,
+    ) -> Outgoing {
+        let end = self.snd.data_end();
+        let fin = self.snd.fin == Fin::Sent && range.end.after(end);
+        let data_end = if fin { end } else { range.end };
+        let len = data_end.since(range.start);
+        self.recovery.resent(range.end);
+        self.stopwatch.void();
+        self.count_retransmission(ctx);
+        if fin {
+            self.story.fin_retransmits += 1;
+        }
+        self.deadlines.resend = ctx.now + self.rto(ctx.config);
+        self.segment(range.start, len, fin, ctx, payload)
+    }
+
+    fn send_new(
+        &mut self,
+        len: u32,
+        fin: bool,
+        ctx: &mut Ctx<'_>,
+        payload: &mut Vec<Bytes>,
+    ) -> Outgoing {
+        let seq = self.snd.nxt;
+        self.due.small = false;
+        if self.snd.outstanding() == 0 {
+            self.snd.progress_at = ctx.now;
+            // A probe's timer may be running: the timeout starts with the data.
+            self.deadlines.resend = Instant::NEVER;
+            self.retries = 0;
+        }
+        let out = self.segment(seq, len, fin, ctx, payload);
+        self.snd.nxt += len + u32::from(fin);
+        if fin {
+            self.snd.fin = Fin::Sent;
+        }
+        self.stopwatch.start(self.snd.nxt, ctx.now);
+        if self.deadlines.resend == Instant::NEVER {
+            self.deadlines.resend = ctx.now + self.rto(ctx.config);
+        }
+        out
+    }
+
+    /// Data from `seq` on, cut by the device where it is more than one segment.
+    fn segment(
+        &mut self,
+        seq: SeqNum,
+        len: u32,
+        fin: bool,
+        ctx: &Ctx<'_>,
+        payload: &mut Vec<Bytes>,
+    ) -> Outgoing {
+        let offset = seq.since(self.snd.data_start());
+        self.snd.queue.gather(offset, len, payload);
+        let mut flags = if fin { Flags::FIN } else { Flags::NONE };
+        if len > 0 && offset + len == self.snd.queue.len() {
+            flags |= Flags::PSH;
+        }
+        let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
+        Outgoing { header: self.header(seq, flags, ctx), gso_size }
+    }
+
+    /// A sequence number that the peer has: it must answer with an ACK (RFC 9293 §3.8.4), which
+    /// tells its window as well as it tells that it is alive. Linux probes both ways with it.
+    fn send_probe(&mut self, ctx: &mut Ctx<'_>) -> Outgoing {
+        self.due.probe = false;
+        if self.snd.unsent() > 0 || self.snd.fin_waits() {
+            ctx.counters.window_probes += 1;
+        } else {
+            ctx.counters.keepalive += 1;
+        }
+        Outgoing { header: self.header(self.snd.una - 1, Flags::NONE, ctx), gso_size: 0 }
+    }
+
+    fn count_retransmission(&mut self, ctx: &mut Ctx<'_>) {
+        self.story.retransmits += 1;
+        ctx.counters.retrans_segs += 1;
+    }
+
+    /// The header of an RST that ends this connection (RFC 9293 §3.10.5).
+    pub(crate) fn reset_header(&self) -> TcpHeader {
+        TcpHeader {
+            src_port: self.tuple.local().port(),
+            dst_port: self.tuple.remote().port(),
+            seq: self.snd.nxt,
+            ack: self.rcv.nxt,
+            flags: Flags::RST | Flags::ACK,
+            window: RawWindow(0),
+            ..TcpHeader::default()
+        }
+    }
+
+    /// The header of the ACK that leads into TIME_WAIT, and of those that answer from it.
+    pub(crate) fn last_ack_header(&mut self, ctx: &Ctx<'_>) -> TcpHeader {
+        self.header(self.snd.nxt, Flags::NONE, ctx)
+    }
+}

@@ -1,0 +1,54 @@
+//! The receive buffer grows with what the application takes in a round trip.
+
+use crate::time::{Duration, Instant};
+
+/// Rounds shorter than this are measured together: on a local path a round trip is shorter than
+/// the time for which an application sleeps.
+const SHORTEST_ROUND: Duration = Duration::from_millis(1);
+
+/// Dynamic right-sizing: twice of what was taken in one round trip is what the peer can use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Autotune {
+    copied: u32,
+    since: Instant,
+}
+
+impl Autotune {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { copied: 0, since: now }
+    }
+
+    /// The application took `n` bytes. Returns the buffer's new size, never smaller than before.
+    pub(crate) fn on_copied(
+        &mut self,
+        now: Instant,
+        n: u32,
+        rtt: Duration,
+        buffer: u32,
+        max: u32,
+    ) -> u32 {
+        self.copied = self.copied.saturating_add(n);
+        let wanted = self.copied.saturating_mul(2).min(max).max(buffer);
+        if now.since(self.since) >= rtt.max(SHORTEST_ROUND) {
+            self.copied = 0;
+            self.since = now;
+        }
+        wanted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grows_to_twice_a_round_trips_worth_and_no_further_than_the_limit() {
+        let mut tune = Autotune::new(Instant::ZERO);
+        let rtt = Duration::from_millis(10);
+        let at = |ms| Instant::ZERO + Duration::from_millis(ms);
+        assert_eq!(tune.on_copied(at(1), 40_000, rtt, 65_536, 1 << 20), 80_000);
+        assert_eq!(tune.on_copied(at(11), 40_000, rtt, 80_000, 1 << 20), 160_000);
+        assert_eq!(tune.on_copied(at(12), 10_000, rtt, 160_000, 1 << 20), 160_000);
+        assert_eq!(tune.on_copied(at(13), 1 << 30, rtt, 160_000, 1 << 20), 1 << 20);
+    }
+}

@@ -1,0 +1,210 @@
+//! The receiving direction: what arrived, what is read, what the peer may send.
+
+mod ack;
+mod autotune;
+mod reassembly;
+
+use alloc::collections::VecDeque;
+
+use bytes::Bytes;
+use fourwave_wire::{RawWindow, SeqNum, WindowScale};
+
+use crate::time::{Duration, Instant};
+use ack::Acks;
+use autotune::Autotune;
+use reassembly::Reassembly;
+
+/// No FIN seen.
+const NO_FIN: u64 = u64::MAX;
+
+/// The receiving direction of a connection (the RCV variables of RFC 9293 §3.3.1).
+#[derive(Debug)]
+pub(crate) struct ReceiveSide {
+    /// IRS.
+    pub(crate) irs: SeqNum,
+    /// RCV.NXT.
+    pub(crate) nxt: SeqNum,
+    /// The right edge that was last advertised: RCV.NXT + RCV.WND. It never moves left.
+    edge: SeqNum,
+    /// Our shift.
+    pub(crate) scale: WindowScale,
+    /// The largest segment that the peer sends.
+    pub(crate) mss: u32,
+    queue: VecDeque<Bytes>,
+    unread: u32,
+    reassembly: Reassembly,
+    /// Stream offset of RCV.NXT, the FIN not counted.
+    offset: u64,
+    /// Stream offset of the peer's FIN.
+    fin_at: u64,
+    /// The peer's FIN was received in order.
+    pub(crate) finished: bool,
+    buffer: u32,
+    autotune: Autotune,
+    pub(crate) acks: Acks,
+    /// Last.ACK.sent (RFC 7323 §4.3).
+    pub(crate) last_ack_sent: SeqNum,
+}
+
+impl ReceiveSide {
+    pub(crate) fn new(irs: SeqNum, buffer: u32, now: Instant) -> Self {
+        Self {
+            irs,
+            nxt: irs + 1,
+            edge: irs + 1,
+            scale: WindowScale::default(),
+            mss: 536,
+            queue: VecDeque::new(),
+            unread: 0,
+            reassembly: Reassembly::default(),
+            offset: 0,
+            fin_at: NO_FIN,
+            finished: false,
+            buffer,
+            autotune: Autotune::new(now),
+            acks: Acks::new(),
+            last_ack_sent: irs + 1,
+        }
+    }
+
+    /// The peer's SYN arrived on an active open: its numbers start here.
+    pub(crate) fn synchronize(&mut self, irs: SeqNum) {
+        self.irs = irs;
+        self.nxt = irs + 1;
+        self.edge = self.nxt + self.buffer.min(u16::MAX.into());
+        self.last_ack_sent = self.nxt;
+    }
+
+    /// RCV.WND: bytes beyond RCV.NXT that were promised.
+    pub(crate) fn window(&self) -> u32 {
+        if self.nxt.before(self.edge) { self.edge.since(self.nxt) } else { 0 }
+    }
+
+    /// A window was advertised by other means (a half-open record's SYN ACK).
+    pub(crate) fn advertised(&mut self, window: u32) {
+        self.edge = self.edge.later(self.nxt + window);
+    }
+
+    /// Room in the buffer.
+    fn room(&self) -> u32 {
+        self.buffer.saturating_sub(self.unread).saturating_sub(self.reassembly.bytes() as u32)
+    }
+
+    /// The window that the next segment would advertise, in bytes: what is promised stays
+    /// promised, and it opens only by steps worth a segment (RFC 9293 §3.8.6.2.2).
+    fn next_window(&self) -> u32 {
+        let promised = self.window();
+        // Out-of-order bytes lie inside the promised window: counting them would shrink it.
+        let room = self.room() + self.reassembly.bytes() as u32;
+        let step = self.mss.min(self.buffer / 2);
+        if room >= promised.saturating_add(step) { room } else { promised }
+    }
+
+    /// The window field for a segment that goes out now; remembers what it promises. A window
+    /// is rounded down to the scale's unit, but never below what was promised.
+    pub(crate) fn advertise(&mut self) -> RawWindow {
+        let promised = self.window();
+        let unit = 1u32 << self.scale.shift();
+        let window = self.next_window();
+        let rounded =
+            if window > promised { (window & !(unit - 1)).max(promised) } else { promised };
+        let raw = self.scale.to_raw(rounded.saturating_add(unit - 1));
+        self.edge = self.edge.later(self.nxt + self.scale.to_bytes(raw));
+        self.last_ack_sent = self.nxt;
+        self.acks.sent();
+        raw
+    }
+
+    /// Whether the window has opened so far since it was last advertised that the peer should
+    /// hear of it without waiting for the next ACK.
+    pub(crate) fn window_update_due(&self) -> bool {
+        let gain = self.next_window() - self.window();
+        gain > 0 && (gain >= self.buffer / 4 || (self.window() < self.mss && gain >= self.mss))
+    }
+
+    /// Stream offset of a sequence number at or after RCV.NXT.
+    fn offset_of(&self, seq: SeqNum) -> u64 {
+        self.offset + u64::from(seq.since(self.nxt))
+    }
+
+    /// Takes data that starts at RCV.NXT.
+    pub(crate) fn accept(&mut self, data: Bytes) {
+        let len = data.len() as u32;
+        self.nxt += len;
+        self.offset += u64::from(len);
+        self.unread += len;
+        self.queue.push_back(data);
+        while let Some(data) = self.reassembly.take(self.offset) {
+            self.nxt += data.len() as u32;
+            self.offset += data.len() as u64;
+            self.unread += data.len() as u32;
+            self.queue.push_back(data);
+        }
+    }
+
+    /// Keeps data that starts behind RCV.NXT. False when there is no room for it.
+    pub(crate) fn keep(&mut self, seq: SeqNum, data: Bytes) -> bool {
+        let limit = self.buffer.max(self.window()) as usize * 2;
+        self.reassembly.insert(self.offset_of(seq), data, limit)
+    }
+
+    /// Remembers where the peer's FIN stands.
+    pub(crate) fn fin_seen(&mut self, seq: SeqNum) {
+        if self.fin_at == NO_FIN {
+            self.fin_at = self.offset_of(seq);
+        }
+    }
+
+    /// Whether everything before the peer's FIN has arrived and the FIN was not taken yet.
+    pub(crate) fn fin_reached(&self) -> bool {
+        !self.finished && self.fin_at <= self.offset
+    }
+
+    /// Takes the FIN: RCV.NXT moves over it.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+        self.nxt += 1;
+        self.edge = self.edge.later(self.nxt);
+        self.reassembly.clear();
+    }
+
+    /// Whether a gap keeps data waiting.
+    pub(crate) fn has_gap(&self) -> bool {
+        !self.reassembly.is_empty()
+    }
+
+    /// Bytes that wait to be read.
+    pub(crate) fn unread(&self) -> u32 {
+        self.unread
+    }
+
+    /// Bytes received in order since the connection opened.
+    pub(crate) fn received(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next bytes, at most `max`; `None` when there are none. Empties without memory left.
+    pub(crate) fn read(&mut self, max: usize) -> Option<Bytes> {
+        let front = self.queue.front_mut()?;
+        let data = if front.len() > max {
+            front.split_to(max)
+        } else {
+            self.queue.pop_front().unwrap_or_default()
+        };
+        self.unread -= data.len() as u32;
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+        Some(data)
+    }
+
+    /// The application took `n` bytes: the buffer may grow.
+    pub(crate) fn grow(&mut self, now: Instant, n: u32, rtt: Duration, max: u32) {
+        self.buffer = self.autotune.on_copied(now, n, rtt, self.buffer, max);
+    }
+
+    /// Drops what arrived out of order: nobody will complete it.
+    pub(crate) fn give_up(&mut self) {
+        self.reassembly.clear();
+    }
+}

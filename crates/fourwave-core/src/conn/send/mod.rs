@@ -1,0 +1,135 @@
+//! The sending direction: what is queued, what is on its way, what the peer lets us send.
+
+mod queue;
+
+use fourwave_wire::{RawWindow, SeqNum, WindowScale};
+
+use crate::time::Instant;
+pub(crate) use queue::SendQueue;
+
+/// How far our FIN has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fin {
+    /// The application may send more.
+    Open,
+    /// To go out behind the last byte.
+    Queued,
+    /// On its way.
+    Sent,
+    /// The peer has it.
+    Acknowledged,
+}
+
+/// The sending direction of a connection (the SND variables of RFC 9293 §3.3.1).
+#[derive(Debug)]
+pub(crate) struct SendSide {
+    /// Bytes from the first unacknowledged one on.
+    pub(crate) queue: SendQueue,
+    pub(crate) fin: Fin,
+    /// ISS.
+    pub(crate) iss: SeqNum,
+    /// SND.UNA.
+    pub(crate) una: SeqNum,
+    /// SND.NXT: behind everything ever sent.
+    pub(crate) nxt: SeqNum,
+    /// SND.WND in bytes.
+    pub(crate) window: u32,
+    /// SND.WL1.
+    pub(crate) wl1: SeqNum,
+    /// SND.WL2.
+    pub(crate) wl2: SeqNum,
+    /// The largest window the peer ever offered (RFC 9293 §3.8.6.2.1, RFC 5961 §5.2).
+    pub(crate) max_window: u32,
+    /// Payload bytes of a full segment, options in use taken off.
+    pub(crate) mss: u32,
+    /// The peer's shift.
+    pub(crate) scale: WindowScale,
+    /// No Nagle.
+    pub(crate) nodelay: bool,
+    /// The application was told that there is no room.
+    pub(crate) starved: bool,
+    /// When SND.UNA last moved, or data went out with none before it.
+    pub(crate) progress_at: Instant,
+}
+
+impl SendSide {
+    pub(crate) fn new(iss: SeqNum, mss: u32, now: Instant) -> Self {
+        Self {
+            queue: SendQueue::default(),
+            fin: Fin::Open,
+            iss,
+            una: iss,
+            nxt: iss,
+            window: 0,
+            wl1: SeqNum::new(0),
+            wl2: SeqNum::new(0),
+            max_window: 0,
+            mss,
+            scale: WindowScale::default(),
+            nodelay: false,
+            starved: false,
+            progress_at: now,
+        }
+    }
+
+    /// Our SYN is acknowledged.
+    pub(crate) fn syn_acknowledged(&self) -> bool {
+        self.una != self.iss
+    }
+
+    /// The sequence number of the queue's front.
+    pub(crate) fn data_start(&self) -> SeqNum {
+        if self.syn_acknowledged() { self.una } else { self.iss + 1 }
+    }
+
+    /// The sequence number behind the queue's last byte: our FIN's, once there is one.
+    pub(crate) fn data_end(&self) -> SeqNum {
+        self.data_start() + self.queue.len()
+    }
+
+    /// Bytes that were never sent. After our FIN nothing is left.
+    pub(crate) fn unsent(&self) -> u32 {
+        if self.nxt.before(self.data_start()) {
+            return self.queue.len();
+        }
+        let end = self.data_end();
+        if self.nxt.after(end) { 0 } else { end.since(self.nxt) }
+    }
+
+    /// Our FIN is to go out and has not yet.
+    pub(crate) fn fin_waits(&self) -> bool {
+        self.fin == Fin::Queued
+    }
+
+    /// Sequence numbers on their way.
+    pub(crate) fn outstanding(&self) -> u32 {
+        self.nxt.since(self.una)
+    }
+
+    /// Whether everything, SYN and FIN included, is acknowledged.
+    pub(crate) fn drained(&self) -> bool {
+        self.una == self.nxt && self.queue.is_empty() && !self.fin_waits()
+    }
+
+    /// Takes the peer's window from a segment whose ACK is acceptable (RFC 9293 §3.10.7.4).
+    /// Whether it changed.
+    pub(crate) fn update_window(&mut self, seq: SeqNum, ack: SeqNum, raw: RawWindow) -> bool {
+        let newer = self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
+        if !newer {
+            return false;
+        }
+        let window = self.scale.to_bytes(raw);
+        let changed = window != self.window;
+        self.wl1 = seq;
+        self.wl2 = ack;
+        self.window = window;
+        self.max_window = self.max_window.max(window);
+        changed
+    }
+
+    /// Bytes beyond SND.NXT that the peer's window has room for.
+    pub(crate) fn window_room(&self) -> u32 {
+        let edge = self.una + self.window;
+        if self.nxt.before(edge) { edge.since(self.nxt) } else { 0 }
+    }
+}

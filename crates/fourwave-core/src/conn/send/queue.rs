@@ -1,0 +1,126 @@
+//! Bytes that wait to be sent or acknowledged: shared chunks, never copied.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use bytes::{Buf, Bytes};
+
+/// The queue. Offsets count from its front, which is the oldest unacknowledged byte. Holds no
+/// memory when empty.
+#[derive(Debug, Default)]
+pub(crate) struct SendQueue {
+    chunks: VecDeque<Bytes>,
+    len: u32,
+    /// The chunk in which the last range ended, and the offset at which that chunk starts: the
+    /// next range usually starts there, so finding it costs O(1) however many chunks there are.
+    cursor: (usize, u32),
+}
+
+impl SendQueue {
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Appends a chunk; the caller keeps the whole below 2³¹ bytes.
+    pub(crate) fn push(&mut self, chunk: Bytes) {
+        if !chunk.is_empty() {
+            self.len += chunk.len() as u32;
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Forgets the first `n` bytes, which were acknowledged. Amortised O(1).
+    pub(crate) fn acknowledge(&mut self, n: u32) {
+        let n = n.min(self.len);
+        self.len -= n;
+        let (mut index, start) = self.cursor;
+        let mut left = n as usize;
+        while let Some(front) = self.chunks.front_mut() {
+            if left < front.len() {
+                front.advance(left);
+                break;
+            }
+            left -= front.len();
+            self.chunks.pop_front();
+            index = index.saturating_sub(1);
+        }
+        self.cursor = if index == 0 { (0, 0) } else { (index, start - n) };
+        if self.chunks.is_empty() {
+            self.chunks = VecDeque::new();
+        }
+    }
+
+    /// Appends the chunks of `offset..offset + len` to `out`. What lies beyond the end is left
+    /// out.
+    pub(crate) fn gather(&mut self, offset: u32, len: u32, out: &mut Vec<Bytes>) {
+        let (mut index, mut start) = if offset >= self.cursor.1 { self.cursor } else { (0, 0) };
+        let mut offset = offset;
+        let mut left = len;
+        while let Some(chunk) = self.chunks.get(index) {
+            let size = chunk.len() as u32;
+            if offset < start + size {
+                let from = offset - start;
+                let take = left.min(size - from);
+                out.push(chunk.slice(from as usize..(from + take) as usize));
+                left -= take;
+                offset += take;
+                if left == 0 {
+                    break;
+                }
+            }
+            start += size;
+            index += 1;
+        }
+        self.cursor = (index, start);
+    }
+
+    /// Drops everything, memory too.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Against one plain vector.
+        #[test]
+        fn ranges_are_those_of_a_plain_vector(
+            steps in proptest::collection::vec((0u8..3, 0u32..300, 1u32..200), 1..100)
+        ) {
+            let mut queue = SendQueue::default();
+            let mut model: Vec<u8> = Vec::new();
+            let mut next = 0u8;
+            for (what, a, b) in steps {
+                match what {
+                    0 => {
+                        let chunk: Vec<u8> = (0..b).map(|_| { next = next.wrapping_add(1); next }).collect();
+                        model.extend_from_slice(&chunk);
+                        queue.push(chunk.into());
+                    }
+                    1 => {
+                        let n = a.min(queue.len());
+                        queue.acknowledge(n);
+                        model.drain(..n as usize);
+                    }
+                    _ => {
+                        let from = a.min(queue.len());
+                        let len = b.min(queue.len() - from);
+                        let mut out = Vec::new();
+                        queue.gather(from, len, &mut out);
+                        let got: Vec<u8> = out.concat();
+                        prop_assert_eq!(&got[..], &model[from as usize..(from + len) as usize]);
+                    }
+                }
+                prop_assert_eq!(queue.len() as usize, model.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Timeouts (RFC 9293 §3.10.8): retransmission, zero window, delayed ACK, keepalive, FIN_WAIT_2.
+
+use super::state::{Input, State};
+use super::{Connection, Ctx, Fate};
+use crate::congestion::CongestionControl;
+use crate::end::EndReason;
+use crate::time::Instant;
+
+impl Connection {
+    /// Does what is due at `ctx.now`.
+    pub(crate) fn on_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+        if self.rcv.acks.on_timer(ctx.now) {
+            ctx.counters.delayed_acks += 1;
+        }
+        if self.deadlines.fin_wait_2 <= ctx.now {
+            ctx.counters.abort_on_timeout += 1;
+            return self.ends(Input::Timeout, EndReason::FinWait2Timeout, false);
+        }
+        if self.deadlines.resend <= ctx.now {
+            self.deadlines.resend = Instant::NEVER;
+            match self.resend_timeout(ctx) {
+                Fate::Alive => {}
+                fate => return fate,
+            }
+        }
+        if self.deadlines.keepalive <= ctx.now {
+            return self.keepalive_timeout(ctx);
+        }
+        Fate::Alive
+    }
+
+    fn resend_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+        let in_flight = self.snd.outstanding() > 0;
+        let waits = self.snd.unsent() > 0 || self.snd.fin_waits();
+        if !in_flight && !waits {
+            return Fate::Alive;
+        }
+        if let Some(fate) = self.give_up(in_flight, ctx) {
+            return fate;
+        }
+        self.retries = self.retries.saturating_add(1);
+        self.rtt.back_off();
+        if !in_flight {
+            // RFC 9293 §3.8.6.1 and the override timeout of §3.8.6.2.1: a probe into a zero
+            // window, for as long as the peer answers, or what a small window has room for.
+            self.due.small = self.snd.window_room() > 0;
+            self.due.probe = !self.due.small;
+            self.deadlines.resend = ctx.now + self.rto(ctx.config);
+            return Fate::Alive;
+        }
+        ctx.counters.timeouts += 1;
+        if !self.snd.syn_acknowledged() {
+            self.due.syn = true;
+            return Fate::Alive;
+        }
+        let flight = self.recovery.flight(self.snd.una, self.snd.nxt);
+        self.congestion.on_timeout(flight, self.snd.mss, self.retries > 1);
+        self.recovery.on_timeout(self.snd.una, self.snd.nxt);
+        Fate::Alive
+    }
+
+    /// Whether it has been tried often or long enough.
+    fn give_up(&mut self, in_flight: bool, ctx: &mut Ctx<'_>) -> Option<Fate> {
+        let config = ctx.config;
+        let (limit, reason) = match self.state {
+            State::SynSent => (config.tcp_syn_retries, EndReason::ConnectTimeout),
+            State::SynReceived => (config.tcp_synack_retries, EndReason::HandshakeTimeout),
+            _ if self.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
+            _ => (config.tcp_retries2, EndReason::RetransmissionTimeout),
+        };
+        let user = !self.user_timeout.is_zero()
+            && in_flight
+            && ctx.now.since(self.snd.progress_at) >= self.user_timeout;
+        let reason = if user { EndReason::UserTimeout } else { reason };
+        if !user && u64::from(self.retries) < limit {
+            return None;
+        }
+        ctx.counters.abort_on_timeout += 1;
+        if !self.state.is_synchronized() {
+            ctx.counters.attempt_fails += 1;
+        }
+        Some(self.ends(Input::Timeout, reason, false))
+    }
+
+    fn keepalive_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+        let Some(keepalive) = self.keepalive.as_deref_mut() else {
+            self.deadlines.keepalive = Instant::NEVER;
+            return Fate::Alive;
+        };
+        let heard_until = self.last_received_at + keepalive.idle;
+        // With data in flight the retransmission timer does this work.
+        if heard_until > ctx.now || self.snd.outstanding() > 0 || !self.state.is_synchronized() {
+            self.deadlines.keepalive = heard_until.max(ctx.now + keepalive.interval);
+            return Fate::Alive;
+        }
+        if keepalive.unanswered >= keepalive.probes {
+            ctx.counters.abort_on_timeout += 1;
+            return self.ends(Input::Timeout, EndReason::KeepaliveTimeout, true);
+        }
+        keepalive.unanswered += 1;
+        self.deadlines.keepalive = ctx.now + keepalive.interval;
+        self.due.probe = true;
+        Fate::Alive
+    }
+}

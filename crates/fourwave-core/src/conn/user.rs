@@ -1,0 +1,192 @@
+//! The user calls of RFC 9293 §3.10 on one connection.
+
+use bytes::Bytes;
+
+use super::send::Fin;
+use super::state::{Input, State};
+use super::{Connection, Ctx, Fate, KeepAlive, Signals};
+use crate::config::Config;
+use crate::congestion::CongestionControl;
+use crate::end::{EndReason, UserCall};
+use crate::error::{ReceiveError, SendError};
+use crate::info::SocketOption;
+use crate::time::{Duration, Instant};
+
+/// A send buffer is at least this large, so that the first window is never short of data.
+const SMALLEST_SEND_BUFFER: u32 = 256 * 1024;
+
+/// What a read brought beside its bytes.
+pub(crate) struct Read {
+    pub(crate) data: Bytes,
+    /// The peer should hear that its window opened.
+    pub(crate) update: bool,
+}
+
+impl Connection {
+    fn called(&mut self, call: UserCall, now: Instant) {
+        self.story.last_call = call;
+        self.story.last_call_at = now;
+    }
+
+    /// Starts an active open.
+    pub(crate) fn open(&mut self) {
+        self.due.syn = true;
+    }
+
+    /// Bytes that the send queue has room for: twice the congestion window is enough to keep
+    /// the path full, more would only wait.
+    pub(crate) fn send_room(&self, config: &Config) -> u32 {
+        let max = config.tcp_wmem_max as u32;
+        let limit = self.congestion.window().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max);
+        limit.saturating_sub(self.snd.queue.len())
+    }
+
+    /// Queues what there is room for, off the front of `data`. 0: no room, `WRITABLE` follows.
+    pub(crate) fn send(&mut self, data: &mut Bytes, ctx: &Ctx<'_>) -> Result<usize, SendError> {
+        if let Some(reason) = self.ended {
+            return Err(match reason {
+                EndReason::Orderly => SendError::Shutdown,
+                reason => SendError::Ended(reason),
+            });
+        }
+        if !self.state.can_send() || self.snd.fin != Fin::Open {
+            return Err(SendError::Shutdown);
+        }
+        let room = self.send_room(ctx.config) as usize;
+        let taken = data.len().min(room);
+        if taken < data.len() {
+            self.snd.starved = true;
+        }
+        if taken > 0 {
+            self.called(UserCall::Send, ctx.now);
+            self.rcv.acks.on_answer();
+            self.snd.queue.push(data.split_to(taken));
+        }
+        Ok(taken)
+    }
+
+    /// The next bytes; empty at the end.
+    pub(crate) fn receive(&mut self, max: usize, ctx: &Ctx<'_>) -> Result<Read, ReceiveError> {
+        if let Some(data) = self.rcv.read(max.max(1)) {
+            self.called(UserCall::Receive, ctx.now);
+            let rtt = self.rtt.srtt().unwrap_or_default();
+            let limit = ctx.config.tcp_rmem_max as u32;
+            self.rcv.grow(ctx.now, data.len() as u32, rtt, limit);
+            let open = self.ended.is_none() && self.state.can_receive();
+            return Ok(Read { data, update: open && self.rcv.window_update_due() });
+        }
+        match self.ended {
+            _ if self.rcv.finished => Ok(Read { data: Bytes::new(), update: false }),
+            Some(reason) => Err(ReceiveError::Ended(reason)),
+            None => Err(ReceiveError::WouldBlock),
+        }
+    }
+
+    /// The window opened by a read goes out with the next packet.
+    pub(crate) fn update_window(&mut self) {
+        self.rcv.acks.at_once();
+    }
+
+    /// Closes the sending direction: a FIN behind what is queued (RFC 9293 §3.10.4).
+    pub(crate) fn shutdown(&mut self, ctx: &Ctx<'_>) -> Result<(), SendError> {
+        if let Some(reason) = self.ended {
+            return match reason {
+                EndReason::Orderly => Ok(()),
+                reason => Err(SendError::Ended(reason)),
+            };
+        }
+        if self.snd.fin != Fin::Open {
+            return Ok(());
+        }
+        self.called(UserCall::Shutdown, ctx.now);
+        self.snd.fin = Fin::Queued;
+        // In SYN_SENT the close waits for the handshake (RFC 9293 §3.10.4 allows it).
+        if self.state != State::SynSent {
+            self.close_by_table();
+        }
+        Ok(())
+    }
+
+    /// The FIN is queued: the state says so at once, as RFC 9293 §3.10.4 has it.
+    pub(super) fn close_by_table(&mut self) {
+        if self.state.can_send() && self.state != State::SynSent {
+            self.closes_first();
+            self.step(Input::Close);
+        }
+    }
+
+    /// The application gives its handle back (RFC 9293 §3.10.4, §3.6.1).
+    pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+        self.called(UserCall::Close, ctx.now);
+        self.orphan = true;
+        if self.state == State::SynSent {
+            return self.ends(Input::Close, EndReason::ClosedWhileOpening, false);
+        }
+        if self.linger_zero {
+            ctx.counters.abort_on_linger += 1;
+            return self.abort(EndReason::Linger);
+        }
+        if self.rcv.unread() > 0 {
+            // RFC 9293 §3.6.1: the peer must learn that its data was not read.
+            ctx.counters.abort_on_close += 1;
+            return self.abort(EndReason::ClosedWithUnreadData);
+        }
+        if self.snd.fin == Fin::Open {
+            self.snd.fin = Fin::Queued;
+            self.close_by_table();
+        }
+        self.start_fin_wait_2(ctx);
+        Fate::Alive
+    }
+
+    /// Gives up at once (RFC 9293 §3.10.5).
+    pub(crate) fn abort(&mut self, reason: EndReason) -> Fate {
+        let reset = self.state != State::SynSent;
+        self.closes_first();
+        self.ends(Input::Abort, reason, reset)
+    }
+
+    /// The application's abort.
+    pub(crate) fn abort_by_user(&mut self, ctx: &Ctx<'_>) -> Fate {
+        self.called(UserCall::Abort, ctx.now);
+        self.orphan = true;
+        self.abort(EndReason::Aborted)
+    }
+
+    pub(crate) fn set_option(&mut self, option: SocketOption, ctx: &Ctx<'_>) {
+        match option {
+            SocketOption::NoDelay(on) => self.snd.nodelay = on,
+            SocketOption::LingerZero(on) => self.linger_zero = on,
+            SocketOption::UserTimeout(limit) => self.user_timeout = limit,
+            SocketOption::KeepAlive(false) => {
+                self.keepalive = None;
+                self.deadlines.keepalive = Instant::NEVER;
+            }
+            SocketOption::KeepAlive(true) => {
+                let config = ctx.config;
+                let idle = Duration::from_secs(config.tcp_keepalive_time);
+                let interval = Duration::from_secs(config.tcp_keepalive_intvl);
+                self.keep_alive(idle, interval, config.tcp_keepalive_probes as u8, ctx);
+            }
+            SocketOption::KeepAliveTimes { idle, interval, probes } => {
+                self.keep_alive(idle, interval, probes, ctx);
+            }
+        }
+    }
+
+    fn keep_alive(&mut self, idle: Duration, interval: Duration, probes: u8, ctx: &Ctx<'_>) {
+        if self.ended.is_some() {
+            return;
+        }
+        let keepalive = KeepAlive { idle, interval, probes, unanswered: 0 };
+        self.keepalive = Some(alloc::boxed::Box::new(keepalive));
+        self.deadlines.keepalive = ctx.now + idle;
+    }
+
+    /// Tells the application that something ended, whatever it waits for.
+    pub(crate) fn wake_all(&mut self) {
+        self.signals.set(Signals::READABLE);
+        self.signals.set(Signals::WRITABLE);
+        self.signals.set(Signals::DRAINED);
+    }
+}

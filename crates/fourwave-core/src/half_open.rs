@@ -1,0 +1,247 @@
+//! SYN_RECEIVED of a passive open: a record, not a connection, so that a flood of SYNs buys
+//! little memory.
+
+use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::tcp::{Flags, TcpHeader};
+use fourwave_wire::{RawWindow, SeqNum};
+
+use crate::conn::options::Negotiated;
+use crate::demux::FourTuple;
+use crate::event::ListenerId;
+use crate::fifo::{Fifo, LinkTable, Links};
+use crate::recovery::rtt::INITIAL_RTO;
+use crate::slab::Slab;
+use crate::time::Instant;
+
+/// Retransmission timeouts double up to `INITIAL_RTO << (LANES - 1)`.
+const LANES: usize = 8;
+/// The window of a SYN ACK: no larger than 16 bits without scaling.
+pub(crate) const SYN_WINDOW: u32 = 65_535;
+
+/// How far the answer to a SYN is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// The caller has not decided.
+    Undecided,
+    /// A SYN ACK is to go out.
+    Due,
+    /// It went out; the record stands in the queue of deadlines of this many retries.
+    Sent,
+}
+
+/// A half-open connection.
+#[derive(Clone, Debug)]
+pub(crate) struct HalfOpen {
+    pub(crate) tuple: FourTuple,
+    pub(crate) listener: ListenerId,
+    pub(crate) generation: u32,
+    pub(crate) iss: SeqNum,
+    pub(crate) irs: SeqNum,
+    pub(crate) ts_recent: u32,
+    pub(crate) opened: Instant,
+    deadline: Instant,
+    links: Links,
+    snd_mss: u16,
+    rcv_mss: u16,
+    scales: [u8; 2],
+    flags: u8,
+    pub(crate) retries: u8,
+    pub(crate) answer: Answer,
+    /// A SYN ACK went out more than once: Karn's rule.
+    repeated: bool,
+    /// The caller learned of the SYN and may hold its name.
+    pub(crate) deferred: bool,
+}
+
+const SCALING: u8 = 1;
+const TIMESTAMPS: u8 = 2;
+
+impl HalfOpen {
+    pub(crate) fn new(
+        tuple: FourTuple,
+        listener: ListenerId,
+        options: Negotiated,
+        (iss, irs): (SeqNum, SeqNum),
+        ts_recent: u32,
+        deferred: bool,
+        now: Instant,
+    ) -> Self {
+        let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, scaling, timestamps } = options;
+        Self {
+            tuple,
+            listener,
+            generation: 0,
+            iss,
+            irs,
+            ts_recent,
+            opened: now,
+            deadline: Instant::NEVER,
+            links: Links::default(),
+            // An MSS comes from 16 bits.
+            snd_mss: snd_mss as u16,
+            rcv_mss: rcv_mss as u16,
+            scales: [snd_scale.shift(), rcv_scale.shift()],
+            flags: (u8::from(scaling) * SCALING) | (u8::from(timestamps) * TIMESTAMPS),
+            retries: 0,
+            answer: if deferred { Answer::Undecided } else { Answer::Due },
+            repeated: false,
+            deferred,
+        }
+    }
+
+    pub(crate) fn options(&self) -> Negotiated {
+        let [snd, rcv] = self.scales.map(fourwave_wire::WindowScale::new);
+        Negotiated {
+            snd_mss: self.snd_mss.into(),
+            rcv_mss: self.rcv_mss.into(),
+            snd_scale: snd,
+            rcv_scale: rcv,
+            scaling: self.flags & SCALING != 0,
+            timestamps: self.flags & TIMESTAMPS != 0,
+        }
+    }
+
+    /// When the only SYN ACK went out; `None` when there were several, or none.
+    pub(crate) fn answered_at(&self) -> Option<Instant> {
+        let once = self.answer == Answer::Sent && self.retries == 0 && !self.repeated;
+        once.then(|| Instant::ZERO + self.deadline.since(Instant::ZERO + INITIAL_RTO))
+    }
+
+    fn header(&self, seq: SeqNum, flags: Flags, window: RawWindow, ts_now: u32) -> TcpHeader {
+        let timestamps = (self.flags & TIMESTAMPS != 0)
+            .then_some(Timestamps { value: ts_now, echo: self.ts_recent });
+        TcpHeader {
+            src_port: self.tuple.local().port(),
+            dst_port: self.tuple.remote().port(),
+            seq,
+            ack: self.irs + 1,
+            flags,
+            window,
+            urgent: 0,
+            options: TcpOptions { timestamps, ..TcpOptions::default() },
+        }
+    }
+
+    /// The SYN ACK.
+    pub(crate) fn syn_ack(&self, our_mss: u16, ts_now: u32) -> TcpHeader {
+        let window = RawWindow(SYN_WINDOW as u16);
+        let mut header = self.header(self.iss, Flags::SYN | Flags::ACK, window, ts_now);
+        header.options.mss = Some(our_mss);
+        header.options.window_scale = self.options().scaling.then(|| self.options().rcv_scale);
+        header
+    }
+
+    /// An ACK that answers what does not fit (RFC 5961).
+    pub(crate) fn challenge(&self, ts_now: u32) -> TcpHeader {
+        let window = self.options().rcv_scale.to_raw(SYN_WINDOW);
+        self.header(self.iss + 1, Flags::ACK, window, ts_now)
+    }
+}
+
+/// All half-open records, with the deadlines of their SYN ACKs.
+pub(crate) struct HalfOpens {
+    records: Slab<HalfOpen>,
+    /// By retries: all in one queue wait equally long, so the front is the earliest.
+    lanes: [Fifo; LANES],
+}
+
+impl LinkTable for Slab<HalfOpen> {
+    fn links(&mut self, index: u32) -> Option<&mut Links> {
+        Some(&mut self.get_mut(index)?.links)
+    }
+}
+
+impl HalfOpens {
+    pub(crate) const fn new() -> Self {
+        Self { records: Slab::new(), lanes: [Fifo::new(); LANES] }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(crate) fn insert(&mut self, record: HalfOpen) -> u32 {
+        self.records.insert_with(|_, generation| HalfOpen { generation, ..record })
+    }
+
+    pub(crate) fn get(&self, index: u32) -> Option<&HalfOpen> {
+        self.records.get(index)
+    }
+
+    pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut HalfOpen> {
+        self.records.get_mut(index)
+    }
+
+    pub(crate) fn check(&self, index: u32, generation: u32) -> Option<u32> {
+        self.records.check(index, generation)
+    }
+
+    pub(crate) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
+        self.records.indices()
+    }
+
+    fn lane(retries: u8) -> usize {
+        usize::from(retries).min(LANES - 1)
+    }
+
+    /// The SYN ACK went out: its timeout starts.
+    pub(crate) fn answered(&mut self, index: u32, now: Instant) {
+        let Some(record) = self.records.get_mut(index) else { return };
+        if record.answer != Answer::Due {
+            return;
+        }
+        let lane = Self::lane(record.retries);
+        record.answer = Answer::Sent;
+        record.deadline = now + INITIAL_RTO * (1 << lane);
+        self.lanes[lane].push_back(&mut self.records, index);
+    }
+
+    /// The SYN ACK is to go out (again). False when it is on its way already.
+    pub(crate) fn make_due(&mut self, index: u32) -> bool {
+        let Some(record) = self.records.get_mut(index) else { return false };
+        match record.answer {
+            Answer::Due => return false,
+            Answer::Sent => {
+                let lane = Self::lane(record.retries);
+                record.answer = Answer::Due;
+                record.repeated = true;
+                self.lanes[lane].remove(&mut self.records, index);
+            }
+            Answer::Undecided => record.answer = Answer::Due,
+        }
+        true
+    }
+
+    pub(crate) fn remove(&mut self, index: u32) -> Option<HalfOpen> {
+        if self.records.get(index)?.answer == Answer::Sent {
+            let lane = Self::lane(self.records.get(index)?.retries);
+            self.lanes[lane].remove(&mut self.records, index);
+        }
+        self.records.remove(index)
+    }
+
+    /// The earliest deadline. O(1).
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        self.lanes.iter().filter_map(|l| self.records.get(l.front()?)).map(|r| r.deadline).min()
+    }
+
+    /// One record whose deadline has passed. The caller must answer it again or remove it.
+    pub(crate) fn expired(&self, now: Instant) -> Option<u32> {
+        self.lanes
+            .iter()
+            .filter_map(Fifo::front)
+            .find(|&index| self.records.get(index).is_some_and(|record| record.deadline <= now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_half_open_record_takes_at_most_128_bytes() {
+        // Its slot's generation and its entry in the demultiplexer included.
+        let all = size_of::<HalfOpen>() + 8 + 12;
+        assert!(all <= 128, "{all} bytes");
+    }
+}

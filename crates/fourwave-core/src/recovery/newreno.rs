@@ -1,0 +1,206 @@
+//! Fast retransmit, limited transmit and NewReno recovery (RFC 5681, RFC 3042, RFC 6582), and
+//! the way back from a retransmission timeout.
+
+use core::ops::Range;
+
+use fourwave_wire::SeqNum;
+
+/// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
+const DUP_ACK_THRESHOLD: u8 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is known to be lost.
+    Open,
+    /// Fast recovery up to `recover`; `due` when the segment at SND.UNA is to go out again.
+    Fast { recover: SeqNum, due: bool },
+    /// After a timeout everything up to `recover` counts as lost; it is sent again from `next`.
+    Loss { recover: SeqNum, next: SeqNum },
+}
+
+/// What an acknowledgement meant. The caller tells congestion control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Verdict {
+    /// Nothing that recovery cares for.
+    Ordinary,
+    /// The third duplicate: fast retransmit, halve the window.
+    LossFound,
+    /// New data acknowledged, the hole behind it is the next loss.
+    PartialAck,
+    /// Everything that was lost is acknowledged.
+    Recovered,
+}
+
+/// The recovery of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewReno {
+    phase: Phase,
+    dup_acks: u8,
+    /// Bytes by which duplicate ACKs show that segments left the network (RFC 5681 §3.2).
+    inflation: u32,
+}
+
+impl NewReno {
+    pub(crate) const fn new() -> Self {
+        Self { phase: Phase::Open, dup_acks: 0, inflation: 0 }
+    }
+
+    /// A duplicate ACK arrived while `una..nxt` is in flight.
+    pub(crate) fn on_dup_ack(&mut self, nxt: SeqNum, mss: u32) -> Verdict {
+        self.dup_acks = self.dup_acks.saturating_add(1);
+        match self.phase {
+            Phase::Open if self.dup_acks == DUP_ACK_THRESHOLD => {
+                self.phase = Phase::Fast { recover: nxt, due: true };
+                self.inflation = u32::from(DUP_ACK_THRESHOLD) * mss;
+                Verdict::LossFound
+            }
+            Phase::Open => {
+                // RFC 3042: each of the first two lets one new segment out.
+                self.inflation = self.inflation.saturating_add(mss);
+                Verdict::Ordinary
+            }
+            Phase::Fast { .. } => {
+                self.inflation = self.inflation.saturating_add(mss);
+                Verdict::Ordinary
+            }
+            Phase::Loss { .. } => Verdict::Ordinary,
+        }
+    }
+
+    /// `una` moved forward by `acked` bytes.
+    pub(crate) fn on_ack(&mut self, una: SeqNum, acked: u32, mss: u32) -> Verdict {
+        self.dup_acks = 0;
+        match self.phase {
+            Phase::Open => {
+                self.inflation = 0;
+                Verdict::Ordinary
+            }
+            Phase::Fast { recover, .. } if una.before(recover) => {
+                // RFC 6582 §3.2 step 3, partial: deflate by what was acknowledged, add one back.
+                self.phase = Phase::Fast { recover, due: true };
+                self.inflation = self.inflation.saturating_sub(acked);
+                if acked >= mss {
+                    self.inflation += mss;
+                }
+                Verdict::PartialAck
+            }
+            Phase::Loss { recover, next } if una.before(recover) => {
+                self.phase = Phase::Loss { recover, next: next.later(una) };
+                Verdict::Ordinary
+            }
+            Phase::Fast { .. } => {
+                *self = Self::new();
+                Verdict::Recovered
+            }
+            Phase::Loss { .. } => {
+                *self = Self::new();
+                Verdict::Ordinary
+            }
+        }
+    }
+
+    /// The retransmission timer ran out with `una..nxt` in flight.
+    pub(crate) fn on_timeout(&mut self, una: SeqNum, nxt: SeqNum) {
+        let recover = match self.phase {
+            Phase::Loss { recover, .. } => recover.later(nxt),
+            _ => nxt,
+        };
+        *self = Self { phase: Phase::Loss { recover, next: una }, dup_acks: 0, inflation: 0 };
+    }
+
+    /// What is to be sent again before anything new; the range may be longer than the window
+    /// allows.
+    pub(crate) fn resend(&self, una: SeqNum, mss: u32) -> Option<Range<SeqNum>> {
+        match self.phase {
+            Phase::Fast { recover, due: true } => {
+                let len = recover.since(una).min(mss);
+                (len > 0).then(|| una..una + len)
+            }
+            Phase::Loss { recover, next } if next.before(recover) => Some(next..recover),
+            _ => None,
+        }
+    }
+
+    /// The bytes up to `end` were sent again.
+    pub(crate) fn resent(&mut self, end: SeqNum) {
+        match &mut self.phase {
+            Phase::Fast { due, .. } => *due = false,
+            Phase::Loss { next, .. } => *next = next.later(end),
+            Phase::Open => {}
+        }
+    }
+
+    /// Bytes that count as in flight: after a timeout, only what was sent again.
+    pub(crate) fn flight(&self, una: SeqNum, nxt: SeqNum) -> u32 {
+        match self.phase {
+            Phase::Loss { recover, next } if next.before(recover) => next.since(una),
+            _ => nxt.since(una),
+        }
+    }
+
+    /// Bytes on top of the congestion window.
+    pub(crate) fn inflation(&self) -> u32 {
+        self.inflation
+    }
+
+    /// Neither fast recovery nor the way back from a timeout: the window may grow by ACKs.
+    pub(crate) fn in_fast_recovery(&self) -> bool {
+        matches!(self.phase, Phase::Fast { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MSS: u32 = 1000;
+
+    fn at(n: u32) -> SeqNum {
+        SeqNum::new(n)
+    }
+
+    #[test]
+    fn rfc5681_3_2_third_duplicate_resends_the_first_segment() {
+        let mut r = NewReno::new();
+        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::Ordinary);
+        assert_eq!(r.inflation(), MSS);
+        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::Ordinary);
+        assert_eq!(r.resend(at(0), MSS), None);
+        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::LossFound);
+        assert_eq!(r.resend(at(0), MSS), Some(at(0)..at(1000)));
+        r.resent(at(1000));
+        assert_eq!(r.resend(at(0), MSS), None);
+        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::Ordinary);
+        assert_eq!(r.inflation(), 4 * MSS);
+    }
+
+    #[test]
+    fn rfc6582_3_2_partial_ack_resends_the_next_hole() {
+        let mut r = NewReno::new();
+        for _ in 0..3 {
+            let _ = r.on_dup_ack(at(10_000), MSS);
+        }
+        r.resent(at(1000));
+        assert_eq!(r.on_ack(at(4000), 4000, MSS), Verdict::PartialAck);
+        assert_eq!(r.resend(at(4000), MSS), Some(at(4000)..at(5000)));
+        assert_eq!(r.on_ack(at(10_000), 6000, MSS), Verdict::Recovered);
+        assert_eq!(r.inflation(), 0);
+        assert_eq!(r.resend(at(10_000), MSS), None);
+    }
+
+    #[test]
+    fn rfc6298_5_4_after_a_timeout_all_is_sent_again_from_the_start() {
+        let mut r = NewReno::new();
+        r.on_timeout(at(0), at(5000));
+        assert_eq!(r.flight(at(0), at(5000)), 0);
+        assert_eq!(r.resend(at(0), MSS), Some(at(0)..at(5000)));
+        r.resent(at(1000));
+        assert_eq!(r.flight(at(0), at(5000)), 1000);
+        // The receiver had kept what came behind the hole.
+        assert_eq!(r.on_ack(at(4000), 4000, MSS), Verdict::Ordinary);
+        assert_eq!(r.resend(at(4000), MSS), Some(at(4000)..at(5000)));
+        assert_eq!(r.on_ack(at(5000), 1000, MSS), Verdict::Ordinary);
+        assert_eq!(r.resend(at(5000), MSS), None);
+    }
+}

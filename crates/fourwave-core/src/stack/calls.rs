@@ -1,0 +1,310 @@
+//! The user calls (RFC 9293 §3.9.1).
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use bytes::Bytes;
+use fourwave_wire::icmp::{IcmpError, emit_error};
+use fourwave_wire::ip::{IpEmit, protocol};
+use fourwave_wire::tcp::{Flags, TcpHeader};
+
+use super::{Accepted, Stack};
+use crate::conn::options::offer;
+use crate::conn::state::State;
+use crate::conn::{Birth, Connection, Fate};
+use crate::demux::{FourTuple, Target};
+use crate::end::EndReason;
+use crate::error::{ConnectError, ListenError, NoSuchConnection, ReceiveError, SendError};
+use crate::event::{ConnId, Decision, ListenerId, PendingId};
+use crate::half_open::Answer;
+use crate::info::{SocketOption, TcpInfo};
+use crate::listener::Listen;
+use crate::ports;
+use crate::time::Instant;
+
+impl Stack {
+    /// Answers SYNs from now on.
+    ///
+    /// # Errors
+    /// Another listener answers for exactly the same address and port.
+    pub fn listen(&mut self, options: Listen) -> Result<ListenerId, ListenError> {
+        let limit = self.config.somaxconn as usize;
+        self.listeners.insert(Listen { backlog: options.backlog.clamp(1, limit), ..options })
+    }
+
+    /// Ends a listener: its half-open records are forgotten, connections that nobody accepted are
+    /// reset. O(half-open records).
+    pub fn unlisten(&mut self, now: Instant, listener: ListenerId) {
+        let Some(listener) = self.listeners.remove(listener) else { return };
+        let records = &self.records.half_open;
+        let of_it = |i: &u32| records.get(*i).is_some_and(|r| r.listener == listener.id);
+        let gone: Vec<u32> = records.indices().filter(of_it).collect();
+        for index in gone {
+            self.drop_half_open(index);
+        }
+        for (conn, _) in listener.queue {
+            // The connection may have ended on its own: then its slot is freed.
+            let _ = self.abort(now, conn);
+        }
+    }
+
+    /// Answers an [`Event::Incoming`](crate::Event::Incoming). False when that SYN is gone or was
+    /// answered before.
+    pub fn decide(&mut self, _now: Instant, pending: PendingId, decision: Decision) -> bool {
+        let Some(index) = self.records.half_open.check(pending.index, pending.generation) else {
+            return false;
+        };
+        let Some(record) = self.records.half_open.get(index) else { return false };
+        if record.answer != Answer::Undecided {
+            return false;
+        }
+        let (tuple, irs) = (record.tuple, record.irs);
+        let syn = TcpHeader {
+            src_port: tuple.remote().port(),
+            dst_port: tuple.local().port(),
+            seq: irs,
+            flags: Flags::SYN,
+            ..TcpHeader::default()
+        };
+        match decision {
+            Decision::Accept => {
+                self.records.half_open.make_due(index);
+                self.answer_syn(index);
+                return true;
+            }
+            Decision::Reset => self.reset_segment(tuple, &syn, 1),
+            Decision::Unreachable(error) => self.refuse_by_icmp(&tuple, &syn, error),
+            Decision::Ignore => {}
+        }
+        self.drop_half_open(index);
+        true
+    }
+
+    fn refuse_by_icmp(&mut self, tuple: &FourTuple, syn: &TcpHeader, error: IcmpError) {
+        let (local, remote) = (tuple.local().ip(), tuple.remote().ip());
+        let ip = IpEmit { src: remote, dst: local, protocol: protocol::TCP, ttl: 64, ecn: 0 };
+        let mut offending = Vec::new();
+        ip.emit(syn.emitted_len(), &mut offending);
+        syn.emit(&mut offending);
+        let mut packet = Vec::new();
+        emit_error(local, error, &offending, &mut packet);
+        self.reply_packet(packet);
+    }
+
+    /// The next open connection of a listener.
+    pub fn accept(&mut self, _now: Instant, listener: ListenerId) -> Option<Accepted> {
+        loop {
+            let (id, pending) = self.listeners.get_mut(listener)?.queue.pop_front()?;
+            let Some(index) = self.records.conns.check(id.index, id.generation) else { continue };
+            let Some(conn) = self.records.conns.get_mut(index) else { continue };
+            conn.listener = None;
+            let (local, remote) = (conn.tuple.local(), conn.tuple.remote());
+            self.schedule(index);
+            return Some(Accepted { conn: id, pending, local, remote });
+        }
+    }
+
+    /// Opens a connection. A `local` port of 0 is chosen by the engine.
+    ///
+    /// # Errors
+    /// The four numbers are in use, no port is free, or the addresses cannot be a connection's.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Result<ConnId, ConnectError> {
+        let tuple = FourTuple::new(local, remote).ok_or(ConnectError::BadAddress)?;
+        if local.ip().is_unspecified() || remote.ip().is_unspecified() || remote.port() == 0 {
+            return Err(ConnectError::BadAddress);
+        }
+        let tuple = if local.port() == 0 { self.choose_port(tuple)? } else { tuple };
+        if self.demux.find(&self.records, &tuple).is_some() {
+            return Err(ConnectError::AddressInUse { local: tuple.local(), remote });
+        }
+        let options = offer(&self.config, &self.link, tuple.is_ipv6());
+        let iss = self.records.secret.isn(&tuple, now);
+        let ts_offset = self.records.secret.timestamp_offset(&tuple);
+        let config = &self.config;
+        let index = self.records.conns.insert_with(|index, generation| {
+            let birth = Birth {
+                tuple,
+                id: ConnId { index, generation },
+                iss,
+                irs: fourwave_wire::SeqNum::new(0),
+                state: State::SynSent,
+                options,
+                ts_offset,
+                ts_recent: 0,
+                opened: now,
+            };
+            let mut conn = Box::new(Connection::new(birth, now, config));
+            conn.open();
+            conn
+        });
+        self.counters.active_opens += 1;
+        self.demux.insert(&self.records, &tuple, Target::Connection(index));
+        self.schedule(index);
+        self.records.conns.get(index).map(|c| c.id).ok_or(ConnectError::BadAddress)
+    }
+
+    fn choose_port(&mut self, tuple: FourTuple) -> Result<FourTuple, ConnectError> {
+        let range = (self.config.ip_local_port_first as u16, self.config.ip_local_port_last as u16);
+        let base = self.records.secret.port_offset(&tuple.with_local_port(0));
+        let start = base.wrapping_add(self.ports_chosen);
+        let mut time_wait = 0;
+        let port = ports::choose(range, start, |port| {
+            let target = self.demux.find(&self.records, &tuple.with_local_port(port));
+            time_wait +=
+                u32::from(matches!(target, Some(Target::TimeWaitV4(_) | Target::TimeWaitV6(_))));
+            target.is_none()
+        });
+        self.ports_chosen = self.ports_chosen.wrapping_add(1);
+        let port = port.ok_or(ConnectError::PortsExhausted {
+            remote: tuple.remote(),
+            ports: u32::from(range.1) - u32::from(range.0) + 1,
+            time_wait,
+        })?;
+        Ok(tuple.with_local_port(port))
+    }
+
+    fn index(&self, conn: ConnId) -> Option<u32> {
+        let index = self.records.conns.check(conn.index, conn.generation)?;
+        let held = self.records.conns.get(index).is_some_and(|c| !c.orphan);
+        held.then_some(index)
+    }
+
+    /// Queues as much of `data` as there is room for and takes that off its front. Returns how
+    /// many bytes were taken; 0 means no room, and [`Event::Writable`](crate::Event::Writable)
+    /// follows. Nothing is copied.
+    ///
+    /// # Errors
+    /// The sending direction is closed, or the connection has ended.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        data: &mut Bytes,
+    ) -> Result<usize, SendError> {
+        let index = self.index(conn).ok_or(SendError::NoSuchConnection)?;
+        let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(SendError::NoSuchConnection)?;
+        let taken = conn.send(data, &ctx)?;
+        self.schedule(index);
+        Ok(taken)
+    }
+
+    /// The next received bytes, at most `max`: a slice of the packet that brought them. An empty
+    /// one is the end of the stream.
+    ///
+    /// # Errors
+    /// Nothing to read yet, or the connection ended in an error and all before it was read.
+    pub fn receive(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        max: usize,
+    ) -> Result<Bytes, ReceiveError> {
+        let index = self.index(conn).ok_or(ReceiveError::NoSuchConnection)?;
+        let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(ReceiveError::NoSuchConnection)?;
+        let read = conn.receive(max, &ctx)?;
+        if read.update {
+            conn.update_window();
+            self.schedule(index);
+        }
+        Ok(read.data)
+    }
+
+    /// Closes the sending direction: a FIN follows what is queued; receiving goes on. Calling it
+    /// again does nothing.
+    ///
+    /// # Errors
+    /// The connection has ended in an error.
+    pub fn shutdown(&mut self, now: Instant, conn: ConnId) -> Result<(), SendError> {
+        let index = self.index(conn).ok_or(SendError::NoSuchConnection)?;
+        let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(SendError::NoSuchConnection)?;
+        conn.shutdown(&ctx)?;
+        self.schedule(index);
+        Ok(())
+    }
+
+    /// Gives the handle back. The connection finishes by itself: in order, or by RST when
+    /// received data is unread. [`Event::Closed`](crate::Event::Closed) still comes.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn close(&mut self, now: Instant, conn: ConnId) -> Result<(), NoSuchConnection> {
+        self.give_back(now, conn, |conn, ctx| conn.close(ctx))
+    }
+
+    /// Gives the handle back and resets the connection.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn abort(&mut self, now: Instant, conn: ConnId) -> Result<(), NoSuchConnection> {
+        self.give_back(now, conn, |conn, ctx| conn.abort_by_user(ctx))
+    }
+
+    fn give_back(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        how: impl FnOnce(&mut Connection, &mut crate::conn::Ctx<'_>) -> Fate,
+    ) -> Result<(), NoSuchConnection> {
+        let index = self.index(conn).ok_or(NoSuchConnection)?;
+        let (conn, mut ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
+        if conn.ended.is_some() {
+            self.records.conns.remove(index);
+            return Ok(());
+        }
+        let fate = how(conn, &mut ctx);
+        self.orphans += 1;
+        let fate = self.within_max_orphans(index, fate);
+        self.settle(now, index, fate);
+        Ok(())
+    }
+
+    fn within_max_orphans(&mut self, index: u32, fate: Fate) -> Fate {
+        if fate != Fate::Alive || self.orphans as u64 <= self.config.tcp_max_orphans {
+            return fate;
+        }
+        let Some(conn) = self.records.conns.get_mut(index) else { return fate };
+        self.counters.abort_on_memory += 1;
+        conn.abort(EndReason::TooManyOrphans)
+    }
+
+    /// Sets an option of a connection.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn set_option(
+        &mut self,
+        now: Instant,
+        conn: ConnId,
+        option: SocketOption,
+    ) -> Result<(), NoSuchConnection> {
+        let index = self.index(conn).ok_or(NoSuchConnection)?;
+        let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
+        conn.set_option(option, &ctx);
+        self.schedule(index);
+        Ok(())
+    }
+
+    /// A connection's figures.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn info(&self, conn: ConnId) -> Result<TcpInfo, NoSuchConnection> {
+        let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
+        Ok(conn.ok_or(NoSuchConnection)?.info(&self.config))
+    }
+
+    /// Bytes that [`send`](Self::send) would take now.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn send_room(&self, conn: ConnId) -> Result<usize, SendError> {
+        let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
+        Ok(conn.ok_or(SendError::NoSuchConnection)?.send_room(&self.config) as usize)
+    }
+}

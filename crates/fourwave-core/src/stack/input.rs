@@ -1,0 +1,366 @@
+//! A packet in: device → demultiplexer → record.
+
+use alloc::boxed::Box;
+use core::net::IpAddr;
+
+use fourwave_wire::icmp::{IcmpError, QuotedTcp, parse_quoted_tcp};
+use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
+use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
+
+use super::{Queued, Stack};
+use crate::conn::arrive::listen::{Reception, receive_syn};
+use crate::conn::arrive::{self, Segment};
+use crate::conn::state::State;
+use crate::conn::{Birth, Connection};
+use crate::demux::{FourTuple, Target};
+use crate::end::EndReason;
+use crate::event::{ConnId, Event, PendingId};
+use crate::half_open::{Answer, SYN_WINDOW};
+use crate::time::Instant;
+use crate::time_wait::Verdict;
+
+/// By how much the first number of a connection that takes a TIME_WAIT over lies beyond the old
+/// SND.NXT: further than any window without scaling reaches (RFC 9293 §3.10.7.4).
+const TAKEOVER_GAP: u32 = 65_537;
+
+impl Stack {
+    /// Takes one received IP packet, or a super-packet. False when it is neither TCP nor an ICMP
+    /// error about TCP: then it is the caller's business. Malformed packets are counted and
+    /// dropped. O(1), but for the bytes when the checksum is to be verified.
+    pub fn handle_packet(&mut self, now: Instant, packet: &RxPacket) -> bool {
+        let ip = match IpHeader::parse(&packet.bytes) {
+            Ok(ip) => ip,
+            Err(WireError::Fragment) => return false,
+            Err(_) => {
+                self.counters.in_errs += 1;
+                return true;
+            }
+        };
+        match ip.protocol {
+            protocol::TCP => {}
+            protocol::ICMP | protocol::ICMPV6 => {
+                return match parse_quoted_tcp(&ip, &packet.bytes) {
+                    Ok(quoted) => {
+                        self.icmp_arrives(now, &quoted);
+                        true
+                    }
+                    Err(_) => false,
+                };
+            }
+            _ => return false,
+        }
+        self.counters.in_segs += 1;
+        match self.read_segment(&ip, packet) {
+            Some((tuple, segment)) => self.segment_arrives(now, tuple, &segment),
+            None => self.counters.in_errs += 1,
+        }
+        true
+    }
+
+    fn read_segment<'a>(
+        &mut self,
+        ip: &IpHeader,
+        packet: &'a RxPacket,
+    ) -> Option<(FourTuple, Segment<'a>)> {
+        let bytes = packet.bytes.get(ip.payload.clone())?;
+        if packet.checksum == RxChecksum::Unverified && !verify_checksum(ip.src, ip.dst, bytes) {
+            self.counters.in_csum_errors += 1;
+            return None;
+        }
+        let (header, payload) = TcpHeader::parse(bytes).ok()?;
+        // RFC 1122 §4.2.3.10: no connection with a multicast or broadcast address.
+        if !is_unicast(ip.src)
+            || !is_unicast(ip.dst)
+            || header.src_port == 0
+            || header.dst_port == 0
+        {
+            return None;
+        }
+        let local = (ip.dst, header.dst_port).into();
+        let tuple = FourTuple::new(local, (ip.src, header.src_port).into())?;
+        let payload = ip.payload.start + payload.start..ip.payload.start + payload.end;
+        Some((tuple, Segment { header, packet: &packet.bytes, payload }))
+    }
+
+    fn segment_arrives(&mut self, now: Instant, tuple: FourTuple, segment: &Segment<'_>) {
+        match self.demux.find(&self.records, &tuple) {
+            Some(Target::Connection(index)) => self.connection_arrives(now, index, segment),
+            Some(Target::HalfOpen(index)) => self.half_open_arrives(now, index, segment),
+            Some(target) => self.time_wait_arrives(now, target, tuple, segment),
+            None => self.nobody_arrives(now, tuple, &segment.header, segment.len(), None),
+        }
+    }
+
+    pub(super) fn connection_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
+        let link = self.link;
+        let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
+        let tuple = conn.tuple;
+        let fate = arrive::arrive(conn, segment, &link, &mut ctx);
+        if fate == crate::conn::Fate::Reject {
+            self.reset_segment(tuple, &segment.header, segment.len());
+        }
+        self.settle(now, index, fate);
+    }
+
+    /// LISTEN, or CLOSED when nobody listens (RFC 9293 §3.10.7.1, §3.10.7.2). `after`: where the
+    /// incarnation ended that a SYN takes over.
+    fn nobody_arrives(
+        &mut self,
+        now: Instant,
+        tuple: FourTuple,
+        header: &TcpHeader,
+        len: u32,
+        after: Option<SeqNum>,
+    ) {
+        if header.flags.rst() {
+            return;
+        }
+        let opens = header.flags.syn() && !header.flags.ack() && !header.flags.fin();
+        let listens = self.listeners.find(tuple.local()).is_some();
+        if opens && listens {
+            self.listener_arrives(now, tuple, header, after);
+        } else if header.flags.ack() || !listens {
+            self.reset_segment(tuple, header, len);
+        }
+    }
+
+    /// A SYN for a listener.
+    fn listener_arrives(
+        &mut self,
+        now: Instant,
+        tuple: FourTuple,
+        header: &TcpHeader,
+        after: Option<SeqNum>,
+    ) {
+        let Some(listener) = self.listeners.find(tuple.local()) else { return };
+        let full = listener.queue.len() >= listener.options.backlog;
+        if full || listener.half_open as u64 >= self.config.tcp_max_syn_backlog {
+            self.counters.listen_overflows += u64::from(full);
+            self.counters.listen_drops += 1;
+            return;
+        }
+        let (id, deferred) = (listener.id, listener.options.deferred);
+        let iss = self.records.secret.isn(&tuple, now);
+        let iss = after.map_or(iss, |end| iss.later(end + TAKEOVER_GAP));
+        let reception =
+            Reception { listener: id, deferred, iss, config: &self.config, link: &self.link };
+        let record = receive_syn(tuple, header, &reception, now);
+        let index = self.records.half_open.insert(record);
+        self.demux.insert(&self.records, &tuple, Target::HalfOpen(index));
+        if let Some(listener) = self.listeners.get_mut(id) {
+            listener.half_open += 1;
+        }
+        if deferred {
+            let generation = self.records.half_open.get(index).map_or(0, |r| r.generation);
+            self.events.push_back(Queued::Event(Event::Incoming {
+                listener: id,
+                pending: PendingId { index, generation },
+                local: tuple.local(),
+                remote: tuple.remote(),
+            }));
+        } else {
+            self.answer_syn(index);
+        }
+    }
+
+    /// A segment for a passive SYN_RECEIVED (RFC 9293 §3.10.7.4 and RFC 5961).
+    fn half_open_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
+        let Some(record) = self.records.half_open.get(index) else { return };
+        let header = &segment.header;
+        let rcv_nxt = record.irs + 1;
+        if header.flags.rst() {
+            if header.seq == rcv_nxt {
+                self.drop_half_open(index);
+            } else if header.seq.within(rcv_nxt, SYN_WINDOW) {
+                self.challenge_half_open(now, index);
+            }
+            return;
+        }
+        if header.flags.syn() {
+            if header.seq != record.irs {
+                self.challenge_half_open(now, index);
+            } else if record.answer == Answer::Sent && self.records.half_open.make_due(index) {
+                // The peer's SYN again: our SYN ACK was lost.
+                self.answer_syn(index);
+            }
+            return;
+        }
+        let last = header.seq + segment.len().saturating_sub(1);
+        if !header.seq.within(rcv_nxt, SYN_WINDOW) && !last.within(rcv_nxt, SYN_WINDOW) {
+            self.challenge_half_open(now, index);
+            return;
+        }
+        if !header.flags.ack() {
+            return;
+        }
+        if header.ack != record.iss + 1 || record.answer == Answer::Undecided {
+            let tuple = record.tuple;
+            self.reset_segment(tuple, header, segment.len());
+            return;
+        }
+        if let Some(conn) = self.promote(now, index, header) {
+            self.connection_arrives(now, conn, segment);
+        }
+    }
+
+    fn challenge_half_open(&mut self, now: Instant, index: u32) {
+        if !self.challenges.allow(now, self.config.tcp_challenge_ack_limit) {
+            return;
+        }
+        let Some(record) = self.records.half_open.get(index) else { return };
+        if record.answer == Answer::Undecided {
+            // Nothing was said yet: there is no number to repeat.
+            return;
+        }
+        let tuple = record.tuple;
+        let header = record.challenge(self.ts_now(&tuple, now));
+        self.counters.challenge_ack += 1;
+        self.reply(tuple, header);
+    }
+
+    /// The handshake's ACK: the record becomes a connection in the accept queue.
+    fn promote(&mut self, now: Instant, index: u32, header: &TcpHeader) -> Option<u32> {
+        let record = self.records.half_open.get(index)?.clone();
+        let listener = self.listeners.get_mut(record.listener)?;
+        if listener.queue.len() >= listener.options.backlog {
+            self.counters.listen_overflows += 1;
+            if self.config.tcp_abort_on_overflow == 1 {
+                self.reset_segment(record.tuple, header, 0);
+                self.drop_half_open(index);
+            }
+            return None;
+        }
+        listener.half_open -= 1;
+        let pending = PendingId { index, generation: record.generation };
+        let ts_offset = self.records.secret.timestamp_offset(&record.tuple);
+        let config = &self.config;
+        let conn = self.records.conns.insert_with(|index, generation| {
+            let birth = Birth {
+                tuple: record.tuple,
+                id: ConnId { index, generation },
+                iss: record.iss,
+                irs: record.irs,
+                state: State::SynReceived,
+                options: record.options(),
+                ts_offset,
+                ts_recent: record.ts_recent,
+                opened: record.opened,
+            };
+            let mut conn = Box::new(Connection::new(birth, now, config));
+            conn.handshake_done(header, record.answered_at(), now);
+            conn.listener = Some(record.listener);
+            conn
+        });
+        let id = self.records.conns.get(conn)?.id;
+        let (from, to) = (Target::HalfOpen(index), Target::Connection(conn));
+        self.demux.replace(&self.records, &record.tuple, from, to);
+        self.records.half_open.remove(index);
+        let listener = self.listeners.get_mut(record.listener)?;
+        listener.queue.push_back((id, record.deferred.then_some(pending)));
+        self.counters.passive_opens += 1;
+        let event = Event::Acceptable { listener: record.listener };
+        self.events.push_back(Queued::Event(event));
+        Some(conn)
+    }
+
+    fn time_wait_arrives(
+        &mut self,
+        now: Instant,
+        target: Target,
+        tuple: FourTuple,
+        segment: &Segment<'_>,
+    ) {
+        let Some(remains) = self.records.time_wait.remains(target) else { return };
+        let header = &segment.header;
+        let rfc1337 = self.config.tcp_rfc1337 == 1;
+        let mut verdict = remains.judge(header, segment.len(), rfc1337);
+        if verdict == Verdict::Takeover && self.listeners.find(tuple.local()).is_none() {
+            verdict = Verdict::Ack;
+        }
+        match verdict {
+            Verdict::Silence => {}
+            Verdict::Kill => {
+                self.counters.tw_killed += 1;
+                self.drop_time_wait(target, &tuple);
+            }
+            Verdict::Takeover => {
+                self.counters.tw_recycled += 1;
+                self.drop_time_wait(target, &tuple);
+                let len = segment.len();
+                self.nobody_arrives(now, tuple, header, len, Some(remains.snd_nxt));
+            }
+            Verdict::AckAndRestart => {
+                let length = self.config.time_wait_len();
+                self.records.time_wait.restart(target, now, length);
+                self.reply(tuple, remains.ack(&tuple, self.ts_now(&tuple, now)));
+            }
+            Verdict::Ack => {
+                if self.challenges.allow(now, self.config.tcp_challenge_ack_limit) {
+                    self.reply(tuple, remains.ack(&tuple, self.ts_now(&tuple, now)));
+                }
+            }
+        }
+    }
+
+    /// RFC 9293 §3.10.7.1: the RST that answers a segment to nobody. Never to an RST.
+    pub(super) fn reset_segment(&mut self, tuple: FourTuple, header: &TcpHeader, len: u32) {
+        if header.flags.rst() {
+            return;
+        }
+        let (seq, ack, flags) = if header.flags.ack() {
+            (header.ack, SeqNum::new(0), Flags::RST)
+        } else {
+            (SeqNum::new(0), header.seq + len, Flags::RST | Flags::ACK)
+        };
+        let reset = TcpHeader {
+            src_port: tuple.local().port(),
+            dst_port: tuple.remote().port(),
+            seq,
+            ack,
+            flags,
+            window: RawWindow(0),
+            ..TcpHeader::default()
+        };
+        self.reply(tuple, reset);
+    }
+
+    /// An ICMP error about a segment of ours (RFC 5927): believed only when it quotes data that
+    /// is in flight, and fatal only while the connection opens.
+    fn icmp_arrives(&mut self, now: Instant, quoted: &QuotedTcp) {
+        let tuple = FourTuple::new(quoted.src.into(), quoted.dst.into());
+        let target = tuple.and_then(|tuple| self.demux.find(&self.records, &tuple));
+        let Some(Target::Connection(index)) = target else {
+            self.counters.icmp_ignored += 1;
+            return;
+        };
+        let Some((conn, _)) = self.conn_and_ctx(index, now) else { return };
+        let in_flight = quoted.seq.within(conn.snd.una, conn.snd.nxt.since(conn.snd.una));
+        if !in_flight {
+            self.counters.icmp_ignored += 1;
+            return;
+        }
+        if let IcmpError::PacketTooBig { mtu } = quoted.error {
+            conn.path_mtu(mtu);
+            self.schedule(index);
+            return;
+        }
+        if conn.state != State::SynSent {
+            // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide.
+            self.counters.icmp_ignored += 1;
+            return;
+        }
+        let fate = conn.abort(EndReason::Unreachable(quoted.error));
+        self.counters.icmp_hard += 1;
+        self.counters.attempt_fails += 1;
+        self.settle(now, index, fate);
+    }
+}
+
+/// Whether an address can belong to one host.
+fn is_unicast(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast() && !ip.is_unspecified(),
+        IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unspecified(),
+    }
+}

@@ -1,0 +1,180 @@
+//! Time, and the end of connections: from a connection to TIME_WAIT, from anything to nothing.
+
+use alloc::boxed::Box;
+
+use super::{Queued, Stack};
+use crate::conn::Fate;
+use crate::demux::{FourTuple, Target};
+use crate::end::{EndReason, EndReport};
+use crate::event::{Event, PendingId};
+use crate::time::Instant;
+
+impl Stack {
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; it may be a little
+    /// earlier than there is something to do. O(1).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let time_wait = self.records.time_wait.oldest().map(|(_, at)| at);
+        let half_open = self.records.half_open.next_deadline();
+        [self.timers.next(), time_wait, half_open].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(index) = self.timers.expire(now) {
+            self.connection_times_out(now, index);
+        }
+        while let Some(index) = self.records.half_open.expired(now) {
+            self.half_open_times_out(index);
+        }
+        while let Some((target, deadline)) = self.records.time_wait.oldest() {
+            if deadline > now {
+                break;
+            }
+            self.counters.tw += 1;
+            if let Some(tuple) = self.records.time_wait.tuple(target) {
+                self.drop_time_wait(target, &tuple);
+            }
+        }
+    }
+
+    fn connection_times_out(&mut self, now: Instant, index: u32) {
+        let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
+        // The wheel keeps a deadline that has moved later: it is set anew, nothing is due.
+        let fate = match conn.next_deadline() {
+            Some(deadline) if deadline <= now => conn.on_timeout(&mut ctx),
+            _ => Fate::Alive,
+        };
+        self.settle(now, index, fate);
+    }
+
+    fn half_open_times_out(&mut self, index: u32) {
+        let Some(record) = self.records.half_open.get(index) else { return };
+        if u64::from(record.retries) >= self.config.tcp_synack_retries {
+            self.counters.attempt_fails += 1;
+            self.drop_half_open(index);
+            return;
+        }
+        self.records.half_open.make_due(index);
+        if let Some(record) = self.records.half_open.get_mut(index) {
+            record.retries += 1;
+        }
+        self.counters.retrans_segs += 1;
+        self.answer_syn(index);
+    }
+
+    /// Does what a step's outcome asks for.
+    pub(super) fn settle(&mut self, now: Instant, index: u32, fate: Fate) {
+        match fate {
+            Fate::Alive | Fate::Reject => self.schedule(index),
+            Fate::TimeWait => self.enter_time_wait(now, index),
+            Fate::Ended { reason, reset } => {
+                if let (true, Some(conn)) = (reset, self.records.conns.get(index)) {
+                    let (tuple, header) = (conn.tuple, conn.reset_header());
+                    self.reply(tuple, header);
+                }
+                self.unfile(index);
+                self.retire(now, index, reason, None);
+            }
+        }
+    }
+
+    /// The compact record takes the connection's place in the demultiplexer.
+    fn enter_time_wait(&mut self, now: Instant, index: u32) {
+        let Some((conn, ctx)) = self.conn_and_ctx(index, now) else { return };
+        let tuple = conn.tuple;
+        // The fourth wave, or whatever else is owed.
+        let ack = conn.rcv.acks.owed().then(|| conn.last_ack_header(&ctx));
+        let remains = conn.remains();
+        if let Some(header) = ack {
+            self.reply(tuple, header);
+        }
+        let length = self.config.time_wait_len();
+        if length.is_zero() || !self.make_room_in_time_wait() {
+            self.unfile(index);
+            self.retire(now, index, EndReason::Orderly, None);
+            return;
+        }
+        let target = self.records.time_wait.insert(&tuple, remains, now, length);
+        self.demux.replace(&self.records, &tuple, Target::Connection(index), target);
+        self.retire(now, index, EndReason::Orderly, Some(now + length));
+    }
+
+    /// Keeps TIME_WAIT within `tcp_max_tw_buckets`: the oldest goes. False when none may stay.
+    fn make_room_in_time_wait(&mut self) -> bool {
+        while self.records.time_wait.len() as u64 >= self.config.tcp_max_tw_buckets {
+            self.counters.time_wait_overflow += 1;
+            let Some((oldest, _)) = self.records.time_wait.oldest() else { return false };
+            if let Some(tuple) = self.records.time_wait.tuple(oldest) {
+                self.drop_time_wait(oldest, &tuple);
+            }
+        }
+        true
+    }
+
+    pub(super) fn drop_time_wait(&mut self, target: Target, tuple: &FourTuple) {
+        self.demux.remove(&self.records, tuple, target);
+        self.records.time_wait.remove(target);
+    }
+
+    pub(super) fn drop_half_open(&mut self, index: u32) {
+        let Some(record) = self.records.half_open.get(index) else { return };
+        let tuple = record.tuple;
+        self.demux.remove(&self.records, &tuple, Target::HalfOpen(index));
+        let Some(record) = self.records.half_open.remove(index) else { return };
+        if let Some(listener) = self.listeners.get_mut(record.listener) {
+            listener.half_open -= 1;
+        }
+        if record.deferred {
+            let pending = PendingId { index, generation: record.generation };
+            self.events.push_back(Queued::Event(Event::PendingGone { pending }));
+        }
+    }
+
+    fn unfile(&mut self, index: u32) {
+        if let Some(conn) = self.records.conns.get(index) {
+            let tuple = conn.tuple;
+            self.demux.remove(&self.records, &tuple, Target::Connection(index));
+        }
+    }
+
+    /// The connection's life is over: its report goes out. What was received stays for a handle
+    /// that is still held.
+    fn retire(
+        &mut self,
+        now: Instant,
+        index: u32,
+        reason: EndReason,
+        time_wait_until: Option<Instant>,
+    ) {
+        self.timers.cancel(index);
+        let Some(conn) = self.records.conns.get_mut(index) else { return };
+        let story = conn.story;
+        let report = Box::new(EndReport {
+            local: conn.tuple.local(),
+            remote: conn.tuple.remote(),
+            reason,
+            closed_first: story.closed_first,
+            last_call: story.last_call,
+            last_call_ago: now.since(story.last_call_at),
+            opened: story.opened,
+            ended: now,
+            time_wait_until,
+            bytes_acked: story.bytes_acked,
+            bytes_received: conn.rcv.received(),
+            bytes_unsent: conn.snd.queue.len().into(),
+            bytes_unread: conn.rcv.unread().into(),
+            fin_retransmits: story.fin_retransmits,
+            retransmits: story.retransmits,
+        });
+        conn.bury(reason);
+        conn.wake_all();
+        let id = conn.id;
+        if conn.orphan {
+            self.orphans -= 1;
+            self.records.conns.remove(index);
+        } else {
+            self.schedule(index);
+        }
+        self.events.push_back(Queued::Event(Event::Closed { conn: id, report }));
+    }
+}

@@ -1,0 +1,236 @@
+//! The engine's boundary: what goes in and comes out, and nothing clever.
+//!
+//! | direction | file |
+//! | --- | --- |
+//! | a packet in | [`input`] |
+//! | a packet out | [`output`] |
+//! | the user calls | [`calls`] |
+//! | time, and the end of connections | [`lifetime`] |
+
+mod calls;
+mod input;
+mod lifetime;
+mod output;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use core::net::SocketAddr;
+
+use fourwave_wire::Link;
+
+use crate::config::Config;
+use crate::conn::{Connection, Ctx, Signals};
+use crate::counters::Counters;
+use crate::demux::{Demux, Directory, FourTuple, Target};
+use crate::event::{ConnId, Event, PendingId};
+use crate::half_open::HalfOpens;
+use crate::limit::PerSecond;
+use crate::listener::Listeners;
+use crate::secret::Secret;
+use crate::slab::Slab;
+use crate::time::Instant;
+use crate::time_wait::TimeWaits;
+use crate::timers::Timers;
+use output::Ready;
+
+/// The records of all three sizes, and the keys by which they are filed.
+struct Records {
+    conns: Slab<Box<Connection>>,
+    half_open: HalfOpens,
+    time_wait: TimeWaits,
+    secret: Secret,
+}
+
+impl Directory for Records {
+    fn hash(&self, tuple: &FourTuple) -> u64 {
+        self.secret.demux(tuple)
+    }
+
+    fn tuple(&self, target: Target) -> Option<FourTuple> {
+        match target {
+            Target::Connection(i) => Some(self.conns.get(i)?.tuple),
+            Target::HalfOpen(i) => Some(self.half_open.get(i)?.tuple),
+            Target::TimeWaitV4(_) | Target::TimeWaitV6(_) => self.time_wait.tuple(target),
+        }
+    }
+}
+
+/// Something that waits in [`Stack::poll_event`].
+enum Queued {
+    /// A connection with signals.
+    Conn(u32),
+    /// An event as it is.
+    Event(Event),
+}
+
+/// A TCP for many connections: packets, calls and time in; packets, events and deadlines out.
+///
+/// Sans-I/O: after each call, [`poll_transmit`](Self::poll_transmit) until it is idle,
+/// [`poll_event`](Self::poll_event) until it is empty, and call
+/// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) says. The
+/// work for a packet or a call does not depend on how many connections there are.
+pub struct Stack {
+    config: Config,
+    link: Link,
+    demux: Demux,
+    records: Records,
+    listeners: Listeners,
+    timers: Timers,
+    ready: VecDeque<Ready>,
+    /// Replies in `ready`: those have a bound, everything else is bounded by the records.
+    replies: usize,
+    events: VecDeque<Queued>,
+    counters: Counters,
+    challenges: PerSecond,
+    orphans: usize,
+    /// Moves the search for a port on with each choice.
+    ports_chosen: u32,
+}
+
+/// A connection handed out by [`Stack::accept`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The connection.
+    pub conn: ConnId,
+    /// The name its SYN had, when the listener defers.
+    pub pending: Option<PendingId>,
+    /// Our address.
+    pub local: SocketAddr,
+    /// The peer's.
+    pub remote: SocketAddr,
+}
+
+/// How many of each size are alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Population {
+    /// Half-open records.
+    pub half_open: usize,
+    /// Connections, those included that ended and whose handle is still held.
+    pub connections: usize,
+    /// TIME_WAIT records.
+    pub time_wait: usize,
+    /// Connections among them whose handle was given back.
+    pub orphans: usize,
+    /// Deadlines of connections that are set.
+    pub timers: usize,
+    /// Entries of the demultiplexer.
+    pub filed: usize,
+}
+
+impl Stack {
+    /// A stack for one device. `seed` must come from a good source of randomness where strangers
+    /// send packets: sequence numbers, ports and hash keys are drawn from it.
+    pub fn new(config: Config, link: Link, seed: [u8; 32]) -> Self {
+        Self {
+            config,
+            link,
+            demux: Demux::new(),
+            records: Records {
+                conns: Slab::new(),
+                half_open: HalfOpens::new(),
+                time_wait: TimeWaits::new(),
+                secret: Secret::new(&seed),
+            },
+            listeners: Listeners::new(),
+            timers: Timers::new(),
+            ready: VecDeque::new(),
+            replies: 0,
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            challenges: PerSecond::new(),
+            orphans: 0,
+            ports_chosen: 0,
+        }
+    }
+
+    /// The next event, until there is none.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            let index = match self.events.pop_front()? {
+                Queued::Event(event) => return Some(event),
+                Queued::Conn(index) => index,
+            };
+            // The slot may have another owner by now: then its own signals are told, and its own
+            // entry in the queue finds none left.
+            let Some(connection) = self.records.conns.get_mut(index) else { continue };
+            let conn = connection.id;
+            let signals = &mut connection.signals;
+            let event = if signals.take(Signals::CONNECTED) {
+                Event::Connected { conn }
+            } else if signals.take(Signals::READABLE) {
+                Event::Readable { conn }
+            } else if signals.take(Signals::PEER_CLOSED) {
+                Event::PeerClosed { conn }
+            } else if signals.take(Signals::WRITABLE) {
+                Event::Writable { conn }
+            } else if signals.take(Signals::DRAINED) {
+                Event::Drained { conn }
+            } else {
+                connection.signalled = false;
+                continue;
+            };
+            if connection.signals.any() {
+                self.events.push_front(Queued::Conn(index));
+            } else {
+                connection.signalled = false;
+            }
+            return Some(event);
+        }
+    }
+
+    /// What was counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The device's properties.
+    pub fn link(&self) -> Link {
+        self.link
+    }
+
+    /// What is alive now. O(1).
+    pub fn population(&self) -> Population {
+        Population {
+            half_open: self.records.half_open.len(),
+            connections: self.records.conns.len(),
+            time_wait: self.records.time_wait.len(),
+            orphans: self.orphans,
+            timers: self.timers.len(),
+            filed: self.demux.len(),
+        }
+    }
+
+    /// The connection at `index` together with what its steps may use.
+    fn conn_and_ctx(&mut self, index: u32, now: Instant) -> Option<(&mut Connection, Ctx<'_>)> {
+        let conn = self.records.conns.get_mut(index)?;
+        let ctx = Ctx {
+            now,
+            config: &self.config,
+            counters: &mut self.counters,
+            challenges: &mut self.challenges,
+        };
+        Some((conn, ctx))
+    }
+
+    /// After a step: its deadline, its packets, its signals.
+    fn schedule(&mut self, index: u32) {
+        let Some(conn) = self.records.conns.get_mut(index) else { return };
+        if let Some(deadline) = conn.next_deadline() {
+            self.timers.arm(index, deadline);
+        }
+        if !conn.queued && conn.ended.is_none() && conn.may_transmit() {
+            conn.queued = true;
+            self.ready.push_back(Ready::Conn(conn.id));
+        }
+        // A connection that waits for accept has no one who would listen.
+        if conn.signals.any() && !conn.signalled && !conn.orphan && conn.listener.is_none() {
+            conn.signalled = true;
+            self.events.push_back(Queued::Conn(index));
+        }
+    }
+}
