@@ -122,7 +122,7 @@ async fn cancelled_reads_and_writes_lose_and_repeat_nothing() {
             tokio::select! {
                 biased;
                 written = near.write(&all[sent..]) => sent += written.unwrap(),
-                () = tokio::task::yield_now() => {}
+                () = std::future::ready(()) => tokio::task::yield_now().await,
             }
         }
         near.shutdown().await.unwrap();
@@ -137,7 +137,10 @@ async fn cancelled_reads_and_writes_lose_and_repeat_nothing() {
                 chunk if chunk.is_empty() => break,
                 chunk => got.extend_from_slice(&chunk),
             },
-            () = tokio::task::yield_now() => cancelled += 1,
+            () = std::future::ready(()) => {
+                cancelled += 1;
+                tokio::task::yield_now().await;
+            }
         }
     }
     writing.await.unwrap();
