@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourwave::{Config, Device, Stack, StackOptions};
+use fourwave_lens::summary::Summary;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -14,10 +15,9 @@ use tokio_util::task::TaskTracker;
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6};
 use crate::dns::Resolvers;
 use crate::notice::Notices;
-use crate::observe::{LensOptions, Observer};
+use crate::observe::{LensOptions, Observer, Remarks};
 use crate::publish::{self, Published};
 use crate::relay::dial;
-use crate::summary::Summary;
 use crate::traffic::Traffic;
 use crate::{demo, other};
 
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) resolvers: Resolvers,
     pub(crate) notices: Notices,
     pub(crate) traffic: Traffic,
+    pub(crate) remarks: Remarks,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -80,7 +81,8 @@ impl Gateway {
         raise_descriptor_limit();
         let addresses = vec![GATEWAY_V4.into(), GATEWAY_V6.into()];
         let stack_options = StackOptions { config: options.config, seed: None, addresses };
-        let (stack, observer) = Observer::start(device, stack_options, options.lens)?;
+        let ports = options.published.iter().map(|published| published.port).collect();
+        let (stack, observer) = Observer::start(device, stack_options, options.lens, ports)?;
         let others = stack.take_other_packets();
         let calls = stack.listen_any()?;
         let shared = Arc::new(Shared {
@@ -89,6 +91,7 @@ impl Gateway {
             resolvers: Resolvers::new(options.resolvers),
             notices: Notices::default(),
             traffic: Traffic::default(),
+            remarks: observer.remarks(),
             tasks: TaskTracker::new(),
             cancel: CancellationToken::new(),
         });
@@ -114,13 +117,12 @@ impl Gateway {
             () = self.settle() => {}
             () = cut_short => {}
         }
-        let cut = self.shared.stack.population().connections as u64;
         // Whatever is dropped now resets both its ends.
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
         self.shared.stack.shutdown().await;
-        self.observer.finish(cut).await
+        self.observer.finish().await
     }
 
     /// Until all connections have ended, or nothing moves any more.

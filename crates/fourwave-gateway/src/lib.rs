@@ -2,3 +2,29 @@
 //! that namespace's packets to host sockets.
 
 pub mod addresses;
+mod demo;
+pub mod dns;
+mod gateway;
+mod icmp;
+mod memory_demo;
+pub mod namespace;
+mod notice;
+mod observe;
+mod other;
+mod outputs;
+mod packet;
+mod privileges;
+mod publish;
+mod relay;
+pub mod run;
+mod supervise;
+mod sys;
+mod target;
+mod traffic;
+mod udp;
+
+pub use fourwave_lens::summary::Summary;
+pub use gateway::{Gateway, GatewayOptions};
+pub use memory_demo::{DEMO_REQUEST, demo_in_memory};
+pub use observe::LensOptions;
+pub use publish::Published;

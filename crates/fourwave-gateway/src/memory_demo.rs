@@ -13,7 +13,7 @@ use crate::gateway::{Gateway, GatewayOptions};
 use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::run::{RunError, RunOptions, open_outputs, runtime};
-use crate::summary::Summary;
+use fourwave_lens::summary::Summary;
 
 /// What the demo's client sends, whichever TCP it has.
 pub const DEMO_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: 10.4.0.1\r\nConnection: close\r\n\r\n";

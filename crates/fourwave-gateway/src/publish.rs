@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::gateway::Shared;
-use crate::relay::{HostStream, relay};
+use crate::relay::{Far, HostStream, relay};
 use crate::target::{program_like, seen_from_inside};
 
 /// A port of the namespace, and where the host listens for it.
@@ -54,8 +54,7 @@ async fn call(shared: Arc<Shared>, host: TcpStream, client: SocketAddr, port: u1
         _ = host.stream().ready(Interest::ERROR) => return,
     };
     if let Ok(program) = opened {
-        let _counted = shared.traffic.relay();
-        relay(program, host, &shared.traffic).await;
+        relay(program, host, Far::Caller, &shared).await;
     }
 }
 

@@ -1,7 +1,7 @@
 //! `fourwave run` from its options to the program's exit status.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -11,13 +11,14 @@ use fourwave_device::tun::Tun;
 
 use crate::dns;
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::namespace::{self, Failure, Prepared, Program};
+use crate::namespace::{self, Failure, Prepared, Program, without_number};
 use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
 use crate::publish::Published;
-use crate::summary::Summary;
-use crate::supervise::{Ended, Signals, block_signals, supervise};
+use fourwave_lens::summary::Summary;
+pub use crate::supervise::Ended;
+use crate::supervise::{Signals, block_signals, supervise};
 
 /// Threads of the runtime: one drives the engine, the other moves host sockets.
 const WORKERS: usize = 2;
@@ -83,7 +84,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// A file could not be opened for writing.
-    #[error("cannot write {}: {source}", .path.display())]
+    #[error("cannot write {}: {}", .path.display(), without_number(.source))]
     Output {
         /// Which.
         path: PathBuf,
@@ -91,7 +92,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// Something of our own.
-    #[error("{what}: {source}")]
+    #[error("{what}: {}", without_number(.source))]
     Internal {
         /// What was tried.
         what: &'static str,
@@ -126,7 +127,7 @@ fn bind_reason(address: &SocketAddr, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied if address.port() < 1024 => {
             "ports below 1024 are for root: choose a higher one".into()
         }
-        _ => error.to_string(),
+        _ => without_number(error),
     }
 }
 
@@ -151,14 +152,14 @@ impl Publish {
     }
 }
 
-/// Runs the program; returns the exit status to leave with. `say` gets the lines for the user:
+/// Runs the program; returns how it ended. `say` gets the lines for the user:
 /// what works less well than it should, and at the end the summary.
 ///
 /// Call it while the process has one thread.
 ///
 /// # Errors
 /// Nothing was run, and nothing is left behind.
-pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<u8, RunError> {
+pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
     let published = options.publish.iter().map(Publish::bind).collect::<Result<_, _>>()?;
     let mut outputs = Outputs::default();
     let lens = open_outputs(options, &mut outputs)?;
@@ -184,7 +185,7 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<u8, RunErr
     if !options.quiet {
         say(&summary.to_string());
     }
-    Ok(ended.exit_code())
+    Ok(ended)
 }
 
 /// Made after the privileges were dropped: threads inherit what is left.
@@ -252,6 +253,7 @@ pub(crate) fn open_outputs(
     };
     Ok(LensOptions {
         ladder,
+        terminal: options.ladder == Some(LadderTo::Stderr) && io::stderr().is_terminal(),
         follow: options.follow,
         events: options.events.as_ref().map(&mut open).transpose()?,
         pcap: options.pcap.as_ref().map(&mut open).transpose()?,

@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourwave::{Decision, IcmpError, Incoming, IncomingListener};
+use fourwave_lens::summary::Unopened;
 use rustix::io::Errno;
 use tokio::net::{TcpSocket, TcpStream};
 
-use super::{HostStream, relay};
+use super::{Far, HostStream, relay};
 use crate::gateway::Shared;
 use crate::target::{Target, target};
 
@@ -21,33 +22,66 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: IncomingListener) {
 }
 
 async fn answer(shared: Arc<Shared>, mut call: Incoming) {
+    let (program, called) = (call.remote(), call.local());
     let dialled = tokio::select! {
-        dialled = dial(&shared, call.local()) => dialled,
-        // The program gave up: the dial is dropped with it.
-        () = call.gone() => return,
+        dialled = dial(&shared, called) => dialled,
+        // The dial is dropped with it.
+        () = call.gone() => return shared.remarks.unopened(Unopened::GivenUp),
     };
-    match dialled {
+    let refusal = match dialled {
         Ok(host) => {
             let host = HostStream::new(host);
             // An error: the program is gone, and the host learns it by RST.
             if let Ok(program) = call.accept().await {
-                let _counted = shared.traffic.relay();
-                relay(program, host, &shared.traffic).await;
+                relay(program, host, Far::Destination, &shared).await;
             }
+            return;
         }
-        Err(Decision::Unreachable(error)) => call.unreachable(error),
-        Err(Decision::Ignore) => call.ignore(),
-        Err(Decision::Reset | Decision::Accept) => call.reset(),
+        Err(refusal) => refusal,
+    };
+    shared.remarks.note(program, called, || refusal.why.clone());
+    match refusal.decision {
+        Decision::Unreachable(error) => {
+            shared.remarks.unopened(Unopened::Unreachable);
+            call.unreachable(error);
+        }
+        Decision::Ignore => {
+            shared.remarks.unopened(Unopened::Unanswered);
+            call.ignore();
+        }
+        Decision::Reset | Decision::Accept => {
+            shared.remarks.unopened(Unopened::Refused);
+            call.reset();
+        }
+    }
+}
+
+/// Why the program does not get its connection.
+#[derive(Debug)]
+struct Refusal {
+    decision: Decision,
+    why: String,
+}
+
+impl Refusal {
+    fn new(decision: Decision, why: &str) -> Self {
+        Self { decision, why: why.to_owned() }
     }
 }
 
 /// Connects to what the program called, or says how to refuse it.
-async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Decision> {
+async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Refusal> {
     let found = match target(called, shared.host_loopback) {
         Target::Host(address) => connect(address).await,
         Target::Resolver => shared.resolvers.dial().await,
-        Target::Refused => return Err(Decision::Reset),
-        Target::Unreachable(error) => return Err(Decision::Unreachable(error)),
+        Target::Refused => {
+            let why = "nothing listens at the gateway; --host-loopback would lead to the host";
+            return Err(Refusal::new(Decision::Reset, why));
+        }
+        Target::Unreachable(error) => {
+            let why = "the gateway leads to no such address";
+            return Err(Refusal::new(Decision::Unreachable(error), why));
+        }
     };
     found.map_err(|error| {
         shared.notices.descriptors(&error);
@@ -56,7 +90,12 @@ async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Decision
                 format!("the host has no port left towards {called}: connections are refused")
             });
         }
-        refusal(&error)
+        let why = match error.kind() {
+            io::ErrorKind::ConnectionRefused => "the destination refused the connection".into(),
+            io::ErrorKind::TimedOut => "the destination did not answer".into(),
+            _ => format!("the host could not connect: {error}"),
+        };
+        Refusal { decision: refusal(&error), why }
     })
 }
 

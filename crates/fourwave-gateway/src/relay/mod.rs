@@ -7,16 +7,17 @@ pub(crate) mod dial;
 mod host;
 mod pump;
 
+use std::io;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 use fourwave::{EndReason, ReadHalf, TcpStream};
 use tokio::io::Interest;
 
+use crate::gateway::Shared;
+use crate::traffic::Traffic;
 pub(crate) use host::HostStream;
 use pump::ProgramGone;
-
-use crate::traffic::Traffic;
 
 /// How the two ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,28 +30,65 @@ enum Verdict {
     ProgramGone,
 }
 
+/// Who is at the far end of a host socket, for the words in a ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Far {
+    /// The program called it.
+    Destination,
+    /// It called the program.
+    Caller,
+}
+
+impl Far {
+    fn broke(self, error: &io::Error) -> String {
+        let who = match self {
+            Self::Destination => "the destination",
+            Self::Caller => "the caller",
+        };
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                format!("{who} reset its connection: the RST is passed on")
+            }
+            io::ErrorKind::TimedOut => format!("{who} answers no more: its connection timed out"),
+            _ => format!("the connection to {who} broke: {error}"),
+        }
+    }
+}
+
 /// Joins the two until both have ended.
 ///
 /// Dropping the future resets both: neither side may take a cut for an orderly end.
-pub(crate) async fn relay(program: TcpStream, mut host: HostStream, traffic: &Traffic) {
+pub(crate) async fn relay(program: TcpStream, mut host: HostStream, far: Far, shared: &Shared) {
+    let _counted = shared.traffic.relay();
+    let ends = program.peer_addr().and_then(|inside| Ok((inside, program.local_addr()?)));
     let mut program = AbortOnDrop(Some(program));
     let Some(stream) = program.0.as_mut() else { return };
-    match join(stream, host.stream(), traffic).await {
+    let broken = OnceLock::new();
+    match join(stream, host.stream(), &broken, &shared.traffic).await {
         Verdict::Finished => {
             host.finish();
             // Both FINs are acknowledged or on their way: close in order.
             drop(program.0.take());
         }
         // Dropped as they are, each resets its peer.
-        Verdict::HostBroken | Verdict::ProgramGone => {}
+        Verdict::HostBroken => {
+            if let (Ok((inside, outside)), Some(error)) = (ends, broken.get()) {
+                shared.remarks.note(inside, outside, || far.broke(error));
+            }
+        }
+        Verdict::ProgramGone => {}
     }
 }
 
-async fn join(program: &mut TcpStream, host: &tokio::net::TcpStream, traffic: &Traffic) -> Verdict {
-    let broken = AtomicBool::new(false);
+async fn join(
+    program: &mut TcpStream,
+    host: &tokio::net::TcpStream,
+    broken: &OnceLock<io::Error>,
+    traffic: &Traffic,
+) -> Verdict {
     let (reader, mut writer) = program.split();
-    let mut up = pin!(pump::up(reader, host, &broken, traffic));
-    let mut down = pin!(pump::down(host, &mut writer, &broken, traffic));
+    let mut up = pin!(pump::up(reader, host, broken, traffic));
+    let mut down = pin!(pump::down(host, &mut writer, broken, traffic));
     let mut read_to_end = None;
     let (mut down_done, mut end_seen) = (false, false);
     loop {
@@ -71,11 +109,13 @@ async fn join(program: &mut TcpStream, host: &tokio::net::TcpStream, traffic: &T
                 _ => return Verdict::ProgramGone,
             },
             // … and the host's.
-            _ = host.ready(Interest::ERROR), if !broken.load(Ordering::Relaxed) => {
-                broken.store(true, Ordering::Relaxed);
+            _ = host.ready(Interest::ERROR), if broken.get().is_none() => {
+                // Whoever reads or writes next may have taken the error already.
+                let error = host.take_error().ok().flatten();
+                broken.get_or_init(|| error.unwrap_or(io::ErrorKind::ConnectionReset.into()));
             }
         }
-        if down_done && broken.load(Ordering::Relaxed) {
+        if down_done && broken.get().is_some() {
             return Verdict::HostBroken;
         }
         if down_done && read_to_end.is_some() {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 use std::task::Poll;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -33,7 +33,7 @@ const READ_MAX: usize = 256 * 1024;
 pub(crate) async fn up<'a>(
     mut program: ReadHalf<'a>,
     host: &TcpStream,
-    broken: &AtomicBool,
+    broken: &OnceLock<io::Error>,
     traffic: &Traffic,
 ) -> Result<ReadHalf<'a>, ProgramGone> {
     loop {
@@ -44,8 +44,10 @@ pub(crate) async fn up<'a>(
         write_all(&program, host, &mut batch, broken).await?;
         if finished {
             let host = socket2::SockRef::from(host);
-            if !broken.load(Ordering::Relaxed) && host.shutdown(Shutdown::Write).is_err() {
-                broken.store(true, Ordering::Relaxed);
+            if broken.get().is_none()
+                && let Err(error) = host.shutdown(Shutdown::Write)
+            {
+                broken.get_or_init(|| error);
             }
             return Ok(program);
         }
@@ -79,10 +81,10 @@ async fn write_all(
     program: &ReadHalf<'_>,
     host: &TcpStream,
     batch: &mut [Bytes],
-    broken: &AtomicBool,
+    broken: &OnceLock<io::Error>,
 ) -> Result<(), ProgramGone> {
     let mut first = 0;
-    while first < batch.len() && !broken.load(Ordering::Relaxed) {
+    while first < batch.len() && broken.get().is_none() {
         let mut slices = [IoSlice::new(&[]); BATCH_CHUNKS];
         let count = batch[first..].len().min(BATCH_CHUNKS);
         for (slice, chunk) in slices.iter_mut().zip(&batch[first..]) {
@@ -95,12 +97,14 @@ async fn write_all(
                 tokio::task::coop::consume_budget().await;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if writable(program, host).await?.is_err() {
-                    broken.store(true, Ordering::Relaxed);
+                if let Err(error) = writable(program, host).await? {
+                    broken.get_or_init(|| error);
                 }
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(_) => broken.store(true, Ordering::Relaxed),
+            Err(error) => {
+                broken.get_or_init(|| error);
+            }
         }
     }
     Ok(())
@@ -138,7 +142,7 @@ async fn writable(program: &ReadHalf<'_>, host: &TcpStream) -> Result<io::Result
 pub(crate) async fn down(
     host: &TcpStream,
     program: &mut WriteHalf<'_>,
-    broken: &AtomicBool,
+    broken: &OnceLock<io::Error>,
     traffic: &Traffic,
 ) -> Result<(), ProgramGone> {
     let mut size = READ_MIN;
@@ -166,8 +170,8 @@ pub(crate) async fn down(
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => {
-                    broken.store(true, Ordering::Relaxed);
+                Err(error) => {
+                    broken.get_or_init(|| error);
                     return close(program, broken).await;
                 }
             }
@@ -175,10 +179,13 @@ pub(crate) async fn down(
     }
 }
 
-async fn close(program: &mut WriteHalf<'_>, broken: &AtomicBool) -> Result<(), ProgramGone> {
+async fn close(
+    program: &mut WriteHalf<'_>,
+    broken: &OnceLock<io::Error>,
+) -> Result<(), ProgramGone> {
     // The writing direction takes a socket's error away from the reading one, which then sees a
     // plain end of data: a broken connection must not end in a FIN.
-    if !broken.load(Ordering::Relaxed) {
+    if broken.get().is_none() {
         program.shutdown().await.map_err(|_| ProgramGone)?;
     }
     program.drained().await.map_err(|_| ProgramGone)

@@ -1,0 +1,155 @@
+//! The tap's end: packets into the lens and the capture, the lens's events to the teller.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use fourwave::EndReport;
+use fourwave_device::pcapng::{PacketId, PcapngOptions, PcapngWriter};
+use fourwave_device::tap::{Direction, Observer, PacketView};
+use fourwave_lens::{Event, Lens, Names, Seen};
+
+/// How long a packet that ended its connection waits for the engine's word on it.
+const COMMENT_PATIENCE: Duration = Duration::from_millis(20);
+/// How many later packets may pass meanwhile: fewer than the capture holds back.
+const COMMENT_PACKETS: u64 = 128;
+
+/// Shared by the tap and those who know more than packets say.
+pub(crate) struct Watch {
+    state: Mutex<State>,
+    origin: Instant,
+}
+
+struct State {
+    lens: Lens,
+    names: Names,
+    pcap: Option<PcapngWriter>,
+    /// Packets that ended their connection and have no comment yet.
+    uncommented: VecDeque<(PacketId, Seen, Duration)>,
+    teller: Option<SyncSender<Event>>,
+    /// Start of the engine's clock on ours.
+    engine_epoch: Duration,
+}
+
+impl Watch {
+    /// # Errors
+    /// The capture's first bytes cannot be written.
+    pub(super) fn new(
+        options: fourwave_lens::LensOptions,
+        names: Names,
+        pcap: Option<File>,
+        teller: SyncSender<Event>,
+        origin: Instant,
+    ) -> io::Result<Self> {
+        let pcap = pcap.map(|file| {
+            PcapngWriter::to_stream(Box::new(file), "pcapng", PcapngOptions::default())
+        });
+        let state = State {
+            lens: Lens::new(options),
+            names,
+            pcap: pcap.transpose().map_err(io::Error::other)?,
+            uncommented: VecDeque::new(),
+            teller: Some(teller),
+            engine_epoch: Duration::ZERO,
+        };
+        Ok(Self { state: Mutex::new(state), origin })
+    }
+
+    pub(super) fn set_engine_epoch(&self, epoch: Duration) {
+        self.lock().engine_epoch = epoch;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The engine's word on a connection's end.
+    pub(super) fn end(&self, report: &EndReport) {
+        let mut state = self.lock();
+        let shift = state.engine_epoch;
+        let report = EndReport {
+            opened: report.opened + shift,
+            ended: report.ended + shift,
+            time_wait_until: report.time_wait_until.map(|until| until + shift),
+            ..report.clone()
+        };
+        state.lens.end(&report);
+        state.tell();
+    }
+
+    pub(super) fn note(&self, ends: (SocketAddr, SocketAddr), text: &str) {
+        let mut state = self.lock();
+        // Timed under the lock, so that rows stay in order.
+        let at = self.origin.elapsed();
+        state.lens.note(at, ends, text);
+        state.tell();
+    }
+
+    pub(super) fn tick(&self) {
+        let mut state = self.lock();
+        let now = self.origin.elapsed();
+        state.lens.tick(now);
+        state.comment(|_, at| at + COMMENT_PATIENCE <= now);
+        state.tell();
+    }
+
+    /// No packet comes any more: tells what is left and completes the capture.
+    pub(super) fn finish(&self) {
+        let mut state = self.lock();
+        state.comment(|_, _| true);
+        state.lens.finish(self.origin.elapsed());
+        state.tell();
+        state.teller = None;
+        if let Some(Err(error)) = state.pcap.take().map(PcapngWriter::finish) {
+            eprintln!("fourwave: {error}");
+        }
+    }
+}
+
+impl State {
+    /// Comments on the packets that are old enough.
+    fn comment(&mut self, is_due: impl Fn(PacketId, Duration) -> bool) {
+        let Some(pcap) = &mut self.pcap else { return };
+        while let Some((id, seen, at)) = self.uncommented.front() {
+            if !is_due(*id, *at) {
+                return;
+            }
+            if let Some(text) = self.lens.comment(seen, &self.names) {
+                pcap.comment(*id, &text);
+            }
+            self.uncommented.pop_front();
+        }
+    }
+
+    /// Hands events on. A writer that does not keep up slows the packets down: nothing is lost.
+    fn tell(&mut self) {
+        while let Some(event) = self.lens.poll_event() {
+            // It fails only when the writer has given up, which it said.
+            if self.teller.as_ref().is_some_and(|teller| teller.send(event).is_err()) {
+                self.teller = None;
+            }
+        }
+    }
+}
+
+impl Observer for Watch {
+    fn packet(&self, direction: Direction, packet: &PacketView<'_>) {
+        let mut state = self.lock();
+        let state = &mut *state;
+        let seen = state.lens.observe(packet.elapsed, packet.head, packet.len(), packet.gso_size);
+        // A failure is kept, and told at the end.
+        let id = state.pcap.as_mut().and_then(|pcap| pcap.push(direction, packet).ok());
+        if let (Some(id), Some(seen)) = (id, seen.filter(|seen| seen.ended)) {
+            state.uncommented.push_back((id, seen, packet.elapsed));
+        }
+        if let Some(id) = id {
+            let newest = id.number();
+            state.comment(|id, _| id.number() + COMMENT_PACKETS <= newest);
+        }
+        state.tell();
+    }
+}

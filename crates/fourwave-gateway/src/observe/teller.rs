@@ -1,0 +1,147 @@
+//! Writes what the lens tells, on a thread of its own: a terminal may stand still.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+
+use fourwave_lens::ladder::LadderOptions;
+use fourwave_lens::{Event, Names, follow, json, ladder};
+
+/// Events that wait to be written; beyond, packets wait.
+const BACKLOG: usize = 8192;
+
+/// The thread that writes.
+pub(super) struct Teller {
+    sender: SyncSender<Event>,
+    thread: JoinHandle<()>,
+}
+
+impl Teller {
+    /// # Errors
+    /// No thread can be had.
+    pub(super) fn start(
+        ladder: Option<Box<dyn Write + Send>>,
+        terminal: bool,
+        follow: bool,
+        events: Option<File>,
+        names: Names,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = sync_channel(BACKLOG);
+        let options = LadderOptions { names, ..ladder_options(terminal) };
+        let mut outputs = Outputs {
+            ladder: ladder.map(BufWriter::new),
+            follow,
+            events: events.map(BufWriter::new),
+            options,
+            line: String::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("fourwave-lens".to_owned())
+            .spawn(move || outputs.write_all(&receiver))?;
+        Ok(Self { sender, thread })
+    }
+
+    pub(super) fn sender(&self) -> SyncSender<Event> {
+        self.sender.clone()
+    }
+
+    /// Waits until all is written. The other senders must be gone.
+    pub(super) async fn finish(self) {
+        drop(self.sender);
+        // Either fails only by a panic of the thread, which was printed.
+        let _ = tokio::task::spawn_blocking(|| self.thread.join()).await;
+    }
+}
+
+/// How a ladder looks on this terminal, or in a file.
+fn ladder_options(terminal: bool) -> LadderOptions {
+    let mut options = LadderOptions::default();
+    if !terminal {
+        return options;
+    }
+    if let Ok(size) = rustix::termios::tcgetwinsize(io::stderr())
+        && size.ws_col > 0
+    {
+        options.width = usize::from(size.ws_col);
+    }
+    // https://no-color.org: set and not empty.
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    options.color = !no_color && !dumb;
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .filter_map(std::env::var_os)
+        .find(|value| !value.is_empty());
+    let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    // The C locale says nothing about the terminal, and nearly all of them can.
+    let unknown = locale.is_empty() || locale == "c" || locale == "posix";
+    options.ascii = !(unknown || locale.contains("utf-8") || locale.contains("utf8"));
+    options
+}
+
+struct Outputs {
+    ladder: Option<BufWriter<Box<dyn Write + Send>>>,
+    follow: bool,
+    events: Option<BufWriter<File>>,
+    options: LadderOptions,
+    line: String,
+}
+
+impl Outputs {
+    fn write_all(&mut self, events: &Receiver<Event>) {
+        loop {
+            let event = match events.try_recv() {
+                Ok(event) => event,
+                Err(TryRecvError::Disconnected) => break,
+                Err(TryRecvError::Empty) => {
+                    // Nothing more for now: what there is should be seen.
+                    self.flush();
+                    match events.recv() {
+                        Ok(event) => event,
+                        Err(_) => break,
+                    }
+                }
+            };
+            self.write(&event);
+        }
+        self.flush();
+    }
+
+    fn write(&mut self, event: &Event) {
+        if let Some(file) = &mut self.events {
+            self.line.clear();
+            json::write(event, &self.options.names, &mut self.line);
+            let written = file.write_all(self.line.as_bytes());
+            give_up("the events file", &mut self.events, written);
+        }
+        if let Some(out) = &mut self.ladder {
+            let text = match event {
+                event if self.follow => follow::line(event, &self.options),
+                Event::Ended(story) => ladder::render(story, &self.options) + "\n",
+                _ => return,
+            };
+            let written = out.write_all(text.as_bytes());
+            give_up("the ladder", &mut self.ladder, written);
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Some(file) = &mut self.events {
+            let flushed = file.flush();
+            give_up("the events file", &mut self.events, flushed);
+        }
+        if let Some(out) = &mut self.ladder {
+            let flushed = out.flush();
+            give_up("the ladder", &mut self.ladder, flushed);
+        }
+    }
+}
+
+/// After a failure an output is written no more; the program runs on.
+fn give_up<T>(what: &str, output: &mut Option<T>, result: io::Result<()>) {
+    if let Err(error) = result {
+        eprintln!("fourwave: {what} could not be written and ends here: {error}");
+        *output = None;
+    }
+}
