@@ -17,8 +17,8 @@ pub(crate) fn set(config: &mut Config, setting: &str) -> Result<(), String> {
 /// Applies a TOML file of `name = value` lines.
 pub(crate) fn read_file(config: &mut Config, path: &Path) -> Result<(), String> {
     let shown = path.display();
-    let text =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {shown}: {}", error.kind()))?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         format!("{shown}, line {line}: {}", error.message())

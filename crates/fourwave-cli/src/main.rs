@@ -53,7 +53,7 @@ fn run_program(arguments: RunArguments) -> u8 {
         say(warning);
     }
     match run(&options, &mut say) {
-        Ok(status) => status,
+        Ok(ended) => ended.leave(),
         Err(error) => {
             say(&error.to_string());
             if options.demo && error.is_forbidden() {

@@ -16,9 +16,9 @@ use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
 use crate::publish::Published;
-use fourwave_lens::summary::Summary;
 pub use crate::supervise::Ended;
 use crate::supervise::{Signals, block_signals, supervise};
+use fourwave_lens::summary::Summary;
 
 /// Threads of the runtime: one drives the engine, the other moves host sockets.
 const WORKERS: usize = 2;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -16,7 +15,7 @@ use crate::sys;
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ended {
+pub enum Ended {
     /// It returned this status.
     Exited(u8),
     /// This signal killed it.
@@ -25,11 +24,25 @@ pub(crate) enum Ended {
 
 impl Ended {
     /// The exit status a shell would report: the program's own, or 128 plus the signal's number.
-    pub(crate) fn exit_code(self) -> u8 {
+    pub fn exit_code(self) -> u8 {
         match self {
             Self::Exited(status) => status,
             Self::Killed(signal) => u8::try_from(128 + signal).unwrap_or(u8::MAX),
         }
+    }
+
+    /// Ends this process as the program ended, as far as that shows: where Ctrl-C killed it, this
+    /// dies of the same signal, or a shell would take the exit status for a program that has
+    /// handled Ctrl-C, and go on with its script. Otherwise returns the exit status.
+    pub fn leave(self) -> u8 {
+        if self == Self::Killed(Signal::SIGINT as i32) {
+            let interrupt: SigSet = [Signal::SIGINT].into_iter().collect();
+            // Nothing handles it, so only a mask could keep it from working; the status is
+            // right then, too.
+            let _alive = interrupt.thread_unblock();
+            let _alive = nix::sys::signal::raise(Signal::SIGINT);
+        }
+        self.exit_code()
     }
 }
 
@@ -171,12 +184,19 @@ fn forward(program: Pid, signal: Signal) {
     }
 }
 
-/// Whether a process is in the program's network namespace.
+/// Whether a process is the program or descends from it. (Its network namespace would say so
+/// better, but to look at that needs the privileges that are dropped.)
 fn is_inside(sender: u32, program: Pid) -> bool {
-    let namespace = |pid: i64| fs::read_link(PathBuf::from(format!("/proc/{pid}/ns/net"))).ok();
-    let program = program.as_raw_nonzero().get().into();
-    let inside = namespace(program);
-    inside.is_some() && inside == namespace(sender.into())
+    let program = program.as_raw_nonzero().get().cast_unsigned();
+    std::iter::successors(Some(sender), |pid| parent(*pid)).any(|pid| pid == program)
+}
+
+/// The parent of a process that still exists.
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name in parentheses may hold anything; the state and the parent follow it.
+    let parent = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    (parent != 0).then_some(parent)
 }
 
 #[cfg(test)]
@@ -188,5 +208,21 @@ mod tests {
         assert_eq!(Ended::Exited(7).exit_code(), 7);
         assert_eq!(Ended::Killed(9).exit_code(), 137);
         assert_eq!(Ended::Killed(64).exit_code(), 192);
+    }
+
+    #[test]
+    fn descent_is_followed_up_to_the_program_only() {
+        let mut child = std::process::Command::new("cat")
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let ours = rustix::process::getpid();
+        let theirs = Pid::from_child(&child);
+        assert!(is_inside(child.id(), ours) && is_inside(child.id(), theirs));
+        assert!(!is_inside(std::process::id(), theirs));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(!is_inside(child.id(), ours), "gone");
     }
 }

@@ -93,9 +93,14 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// The kernel's words without Rust's "(os error N)".
-fn reason(errno: i32) -> String {
-    let text = io::Error::from_raw_os_error(errno).to_string();
+/// The kernel's words.
+pub(super) fn reason(errno: i32) -> String {
+    without_number(&io::Error::from_raw_os_error(errno))
+}
+
+/// An error's words without Rust's "(os error N)".
+pub(crate) fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 

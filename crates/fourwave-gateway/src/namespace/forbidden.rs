@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::failure::reason;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +110,7 @@ impl fmt::Display for Forbidden {
                 "namespaces may not be made here ({}; no sysctl forbids them, so a container's \
                  seccomp filter, SELinux or a chroot does): for Docker and Podman add \
                  `--security-opt seccomp=unconfined --device /dev/net/tun`",
-                Errno::from_raw_os_error(*errno)
+                reason(*errno)
             ),
         }
     }

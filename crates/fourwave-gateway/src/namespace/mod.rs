@@ -23,6 +23,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
 pub use failure::Failure;
+pub(crate) use failure::without_number;
 pub use forbidden::Forbidden;
 use handoff::{Channel, Message, Request};
 pub use stage::stage;

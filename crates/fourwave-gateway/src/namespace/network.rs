@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::Failure;
+use super::failure::reason;
 use super::netlink::Netlink;
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6, PREFIX_V4, PREFIX_V6, PROGRAM_V4, PROGRAM_V6};
 
@@ -41,7 +42,10 @@ pub(super) fn set_up(mtu: u16) -> Result<(OwnedFd, Vec<String>), Failure> {
         Ok(()) => {}
         // EACCES is IPv6 switched off by sysctl, EOPNOTSUPP a kernel without it.
         Err(errno @ (Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => {
-            warnings.push(format!("this system has no IPv6 ({errno}): the program has only IPv4"));
+            warnings.push(format!(
+                "this system has no IPv6 ({}): the program has only IPv4",
+                reason(errno.raw_os_error())
+            ));
         }
         Err(errno) => {
             return Err(Failure::step("giving the TUN its IPv6 address and route", errno));

@@ -1,0 +1,142 @@
+//! What a person reads when something is wrong: one line that names it, the right exit status,
+//! and nothing left behind.
+
+mod common;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use common::{Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
+
+/// Runs, and expects this exit status and one line that contains these words.
+#[track_caller]
+fn refused(arguments: &[&str], status: i32, words: &[&str]) {
+    let output = run(arguments);
+    assert_line(&output, status, words);
+}
+
+#[track_caller]
+fn assert_line(output: &std::process::Output, status: i32, words: &[&str]) {
+    let line = stderr(output);
+    assert_eq!(output.status.code(), Some(status), "{line}");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("fourwave: "), "{line}");
+    assert!(!line.contains("os error"), "{line}");
+    for word in words {
+        assert!(line.contains(word), "{word:?} is not in {line}");
+    }
+    assert_eq!(stdout(output), "");
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    refused(&["-o", "tcp_fin_timeot=1", "--", "true"], 2, &["tcp_fin_timeot", "tcp_fin_timeout?"]);
+    refused(&["-o", "tcp_fin_timeout=3601", "--", "true"], 2, &["0 to 3600 s", "not 3601"]);
+    refused(&["-o", "tcp_fin_timeout", "--", "true"], 2, &["KNOB=VALUE"]);
+    refused(&["--mtu", "1279", "--", "true"], 2, &["1279", "1280..=65520"]);
+    refused(&["--mtu", "65521", "--", "true"], 2, &["65521", "1280..=65520"]);
+    refused(&["-p", "80", "--", "true"], 2, &["ADDRESS:HOST-PORT:PORT"]);
+    refused(&["-p", "::1:80:80", "--", "true"], 2, &["[::1]"]);
+    refused(&["--publsh", "1:2", "--", "true"], 2, &["--publsh", "--publish"]);
+    refused(&["--config", "/nonexistent", "--", "true"], 2, &["/nonexistent"]);
+}
+
+#[test]
+fn an_internal_subcommand_by_hand_is_refused() {
+    let output = fourwave().args(["__stage", "99", "true"]).output().unwrap();
+    assert_line(&output, 2, &["internal"]);
+}
+
+#[test]
+fn a_port_in_use_is_told_before_the_program_starts() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let publish = format!("127.0.0.1:{port}:80");
+    refused(
+        &["-p", &publish, "--", "echo", "started"],
+        125,
+        &[&publish[..publish.len() - 3], "in use"],
+    );
+    refused(&["-p", "192.0.2.1:8080:80", "--", "true"], 125, &["192.0.2.1:8080", "no interface"]);
+    refused(&["-p", "[2001:db8::1]:8080:80", "--", "true"], 125, &["[2001:db8::1]:8080"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_program_starts() {
+    for option in ["--pcap=", "--events=", "--ladder="] {
+        let missing = format!("{option}/nonexistent/file");
+        refused(&[&missing, "--", "echo", "started"], 125, &["/nonexistent/file", "No such file"]);
+        let directory = format!("{option}/");
+        refused(&[&directory, "--", "echo", "started"], 125, &["Is a directory"]);
+    }
+}
+
+#[test]
+fn no_file_is_left_by_a_run_that_never_started() {
+    let scratch = Scratch::new("no-file");
+    let path = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let publish = format!("127.0.0.1:{}:80", taken.local_addr().unwrap().port());
+    let (pcap, events) = (format!("--pcap={}", path("p")), format!("--events={}", path("e")));
+    refused(&["-p", &publish, &pcap, &events, "--", "true"], 125, &["in use"]);
+    refused(&[&pcap, &events, "--ladder=/nonexistent/l", "--", "true"], 125, &["/nonexistent/l"]);
+    if permitted() {
+        refused(&[&pcap, &events, "--", "/nonexistent/program"], 127, &["not found"]);
+    }
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_command_that_cannot_run_is_127_or_126() {
+    if !permitted() {
+        return;
+    }
+    let scratch = Scratch::new("commands");
+    let file = |name: &str, text: &str, mode: u32| {
+        let path = scratch.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    refused(&["--", "no-such-command"], 127, &["no-such-command", "not found"]);
+    refused(&["--", "/nonexistent/program"], 127, &["/nonexistent/program", "not found"]);
+    let text = file("text", "true\n", 0o644);
+    refused(&["--", &text], 126, &[&text, "Permission denied"]);
+    let script = file("script", "#!/nonexistent/interpreter\n", 0o755);
+    refused(&["--", &script], 126, &[&script, "interpreter"]);
+    let bare = file("bare", "exit 5\n", 0o755);
+    assert_eq!(run(&["-q", "--", &bare]).status.code(), Some(5), "execvp gives it to sh");
+}
+
+/// Runs fourwave under a shell that first breaks its own namespaces.
+fn broken(unshare: &[&str], break_it: &str) -> std::process::Output {
+    let script = format!("{break_it} && exec \"$0\" run -- echo started");
+    Command::new("unshare")
+        .args(unshare)
+        .args(["sh", "-c", &script, env!("CARGO_BIN_EXE_fourwave")])
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn what_is_missing_for_a_namespace_is_named_with_the_way_out() {
+    if !permitted() {
+        return;
+    }
+    if !is_root() {
+        skip("needs root to take /dev/net/tun away");
+        return;
+    }
+    let output = broken(&["-m"], "mount -t tmpfs none /dev/net");
+    assert_line(&output, 125, &["/dev/net/tun is missing", "modprobe tun"]);
+    // A device number without a driver, as in a container that was given the file only.
+    let output = broken(&["-m"], "mount -t tmpfs none /dev/net && mknod /dev/net/tun c 10 201");
+    assert_line(&output, 125, &["/dev/net/tun is missing"]);
+    let output = broken(&["-Ur"], "echo 0 > /proc/sys/user/max_net_namespaces");
+    assert_line(&output, 125, &["user.max_net_namespaces=0", "sysctl -w"]);
+    // Nobody's user is not mapped in there, so no user namespace may be made.
+    let output = broken(&["-U"], "true");
+    assert_line(&output, 125, &["namespaces may not be made here", "Operation not permitted"]);
+}

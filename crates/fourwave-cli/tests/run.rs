@@ -1,0 +1,282 @@
+//! `fourwave run` as a wrapper: the program's world, its exit status, signals, privileges.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use common::{fourwave, is_root, permitted, run, stderr, stdout};
+
+fn spawn(arguments: &[&str]) -> Child {
+    fourwave()
+        .arg("run")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Reads one line of the program, which says that it got so far.
+fn line(reader: &mut impl BufRead) -> String {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+fn kill(signal: &str, pid: u32) {
+    let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+fn wait(mut child: Child) -> ExitStatus {
+    child.wait().unwrap()
+}
+
+#[test]
+fn the_exit_status_and_the_output_are_the_programs_own() {
+    if !permitted() {
+        return;
+    }
+    for status in [0, 1, 42, 255] {
+        let output =
+            run(&["-q", "--", "sh", "-c", &format!("echo out; echo err >&2; exit {status}")]);
+        assert_eq!(output.status.code(), Some(status));
+        assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("out\n", "err\n"));
+    }
+    for (signal, status) in [("KILL", 137), ("TERM", 143), ("SEGV", 139)] {
+        let output = run(&["-q", "--", "sh", "-c", &format!("kill -{signal} $$")]);
+        assert_eq!(output.status.code(), Some(status));
+    }
+}
+
+#[test]
+fn without_quiet_there_is_one_line_on_stderr_at_the_end() {
+    if !permitted() {
+        return;
+    }
+    let output = run(&["--", "echo", "out"]);
+    assert_eq!(stdout(&output), "out\n");
+    let text = stderr(&output);
+    assert!(text.starts_with("fourwave: no connections"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn without_a_command_the_users_shell_runs() {
+    if !permitted() {
+        return;
+    }
+    let mut child = fourwave()
+        .args(["run", "-q"])
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"echo shell-$((6 * 7))\nexit 3\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("shell-42\n", Some(3)));
+}
+
+#[test]
+fn the_namespace_has_its_addresses_routes_loopback_and_resolver() {
+    if !permitted() {
+        return;
+    }
+    let script = r#"
+import socket
+for family, host in (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"):
+    listener = socket.socket(family); listener.bind((host, 0)); listener.listen()
+    socket.create_connection(listener.getsockname()[:2]).close()
+for family, far in (socket.AF_INET, "192.0.2.9"), (socket.AF_INET6, "2001:db8::9"):
+    probe = socket.socket(family, socket.SOCK_DGRAM); probe.connect((far, 9))
+    print(probe.getsockname()[0])
+print(sorted(name for _, name in socket.if_nameindex()))
+print(open("/etc/resolv.conf").read().splitlines()[0])
+"#;
+    let output = run(&["-q", "--", "python3", "-c", script]);
+    let expected = "10.4.0.100\nfd04::100\n['fourwave0', 'lo']\nnameserver 10.4.0.1\n";
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), (expected, ""));
+    let mtu = |options: &[&str]| {
+        let script = "import fcntl, socket, struct; print(struct.unpack('16xi', fcntl.ioctl(\
+                      socket.socket(), 0x8921, struct.pack('16sxxxx', b'fourwave0')))[0])";
+        stdout(&run(&[options, &["-q", "--", "python3", "-c", script]].concat()))
+    };
+    assert_eq!(mtu(&[]), "65520\n");
+    assert_eq!(mtu(&["--mtu", "1280"]), "1280\n");
+}
+
+#[test]
+fn the_hosts_mounts_and_resolver_are_untouched_and_the_programs_go_with_it() {
+    if !permitted() {
+        return;
+    }
+    let host = || {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        (mounts, fs::read("/etc/resolv.conf").ok())
+    };
+    let before = host();
+    let inside = stdout(&run(&["-q", "--", "cat", "/proc/self/mountinfo", "/etc/resolv.conf"]));
+    assert!(inside.contains("nameserver 10.4.0.1"));
+    assert_eq!(host(), before);
+    // Only the one file (or /etc) is covered; the scratch mount is gone.
+    let mounts = inside.lines().filter(|line| line.contains(" - ")).count();
+    assert_eq!(mounts, before.0.lines().count() + 1, "{inside}");
+}
+
+#[test]
+fn the_program_inherits_what_it_would_have_without_us() {
+    if !permitted() {
+        return;
+    }
+    let script =
+        "ls /proc/self/fd | wc -l; cat /proc/self/status; pwd; echo \"$MARK\"; umask; id -u";
+    let world = |command: &mut Command| {
+        let output = command.env("MARK", "m").stdin(Stdio::null()).output().unwrap();
+        let keep = |line: &&str| {
+            let (key, _) = line.split_once(':').unwrap_or(("", ""));
+            // In a user namespace of its own the program has no capabilities either, but it
+            // could have.
+            let compare =
+                ["Uid", "Gid", "NoNewPrivs", "SigBlk", "SigIgn", "SigCgt", "CapEff", "CapPrm"];
+            !line.contains(':') || compare.contains(&key)
+        };
+        stdout(&output).lines().filter(keep).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let plain = world(Command::new("sh").args(["-c", script]));
+    let ours = world(fourwave().args(["run", "-q", "--", "sh", "-c", script]));
+    assert_eq!(ours, plain);
+}
+
+#[test]
+fn signals_reach_the_program() {
+    if !permitted() {
+        return;
+    }
+    for signal in ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2"] {
+        let script = format!("trap 'echo got; exit 9' {signal}; echo ready; read x");
+        let mut child = spawn(&["-q", "--", "bash", "-c", &script]);
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        assert_eq!(line(&mut out), "ready");
+        kill(&format!("-{signal}"), child.id());
+        assert_eq!(line(&mut out), "got", "{signal}");
+        assert_eq!(wait(child).code(), Some(9), "{signal}");
+    }
+}
+
+#[test]
+fn a_signal_from_inside_is_not_sent_twice() {
+    if !permitted() {
+        return;
+    }
+    // The shell signals its whole process group, which is fourwave's too; `exec` makes one
+    // process of it, so that a second signal would be counted.
+    let script = "import os, signal\nn = 0\ndef count(*_):\n global n\n n += 1\n\
+                  signal.signal(signal.SIGUSR1, count)\nos.kill(0, signal.SIGUSR1)\n\
+                  signal.sigtimedwait([signal.SIGUSR2], 0.3)\nprint(n)";
+    let output = Command::new("setsid")
+        .args(["-w", env!("CARGO_BIN_EXE_fourwave"), "run", "-q", "--", "python3", "-c", script])
+        .output()
+        .unwrap();
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("1\n", ""));
+}
+
+#[test]
+fn the_program_ends_when_the_gateway_is_killed() {
+    if !permitted() {
+        return;
+    }
+    let mut child =
+        spawn(&["-q", "--", "sh", "-c", "trap 'echo told; exit' TERM; echo $$; read x"]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let pid = line(&mut out);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(line(&mut out), "told");
+    // End of file: nobody holds the pipe any more.
+    assert_eq!(line(&mut out), "");
+    assert_ne!(pid, "");
+}
+
+#[test]
+fn a_pipe_that_the_program_closes_is_closed() {
+    if !permitted() {
+        return;
+    }
+    let mut child = spawn(&["-q", "--", "sh", "-c", "echo out; exec >&-; read x; exit 4"]);
+    let mut out = String::new();
+    // Returns only if nobody else holds the pipe, because the program still runs.
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(out, "out\n");
+    child.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    assert_eq!(wait(child).code(), Some(4));
+}
+
+#[test]
+fn the_gateway_keeps_no_privileges() {
+    if !permitted() {
+        return;
+    }
+    let mut child = spawn(&["-q", "--", "sh", "-c", "echo ready; read x"]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(line(&mut out), "ready");
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+    let statuses: Vec<_> = tasks
+        .map(|task| fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+        .collect();
+    drop(child.stdin.take());
+    assert!(statuses.len() > 1, "the runtime has threads");
+    let kill = if is_root() { "0000000000000020" } else { "0000000000000000" };
+    for status in statuses {
+        for (key, value) in [
+            ("CapPrm", kill),
+            ("CapEff", kill),
+            ("CapInh", "0000000000000000"),
+            ("NoNewPrivs", "1"),
+        ] {
+            assert!(status.contains(&format!("{key}:\t{value}\n")), "{key}: {status}");
+        }
+    }
+    wait(child);
+}
+
+#[test]
+fn an_unprivileged_user_can_do_all_this_too() {
+    if !permitted() {
+        return;
+    }
+    if !is_root() {
+        common::skip("the tests run unprivileged anyway");
+        return;
+    }
+    // Where nobody may execute it.
+    let scratch = common::Scratch::new("unprivileged");
+    let binary = scratch.path().join("fourwave");
+    fs::copy(env!("CARGO_BIN_EXE_fourwave"), &binary).unwrap();
+    let nobody = |script: &str| {
+        Command::new("setpriv")
+            .args([
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+                "--inh-caps=-all",
+                "sh",
+                "-c",
+            ])
+            .args([script, binary.to_str().unwrap()])
+            .output()
+            .unwrap()
+    };
+    if !nobody("unshare -Unm true && : <>/dev/net/tun").status.success() {
+        common::skip("only root may make namespaces or open /dev/net/tun here");
+        return;
+    }
+    let script = "\"$0\" run -q -- sh -c 'id -u; id -g; head -1 /etc/resolv.conf; exit 5'";
+    let output = nobody(script);
+    let expected = "65534\n65534\nnameserver 10.4.0.1\n";
+    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), (expected, ""));
+    assert_eq!(output.status.code(), Some(5));
+}
