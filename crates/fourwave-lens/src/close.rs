@@ -58,6 +58,7 @@ impl Conn {
     fn fins_crossed(&mut self, from: Role, row: &mut Row) {
         let (i, to) = (from.index(), from.other());
         row.remark = Some("the two FINs cross");
+        self.crossed = true;
         if !self.fin_arrived[to.index()] {
             return;
         }
@@ -88,9 +89,8 @@ impl Conn {
         if self.how.is_some_and(|how| how != Ended::Orderly) {
             return;
         }
-        row.remark = Some("FIN again");
         if self.fin_acked[i] {
-            row.remark = Some("FIN again: its ACK was lost or late");
+            row.remark = Some("its ACK was lost or late");
             match self.ends[i].state {
                 State::Closed => {
                     self.ends[i].set(State::LastAck);
@@ -120,7 +120,7 @@ impl Conn {
                 self.time_wait[i] = Some(at);
             }
             if self.fin_acked[i] {
-                row.remark = Some("the ACK of the FIN again");
+                row.remark = Some("once more");
             }
         }
         if !self.fin_acked[i] {
@@ -171,9 +171,9 @@ impl Conn {
         }
         row.cause = Some(RstCause::AfterTheEnd);
         if self.options.rfc1337 {
-            row.remark = Some("after the end: TIME_WAIT stays (tcp_rfc1337)");
+            row.remark = Some("TIME_WAIT stays: tcp_rfc1337 is 1");
         } else {
-            row.remark = Some("after the end: TIME_WAIT is cut short (tcp_rfc1337 is 0)");
+            row.remark = Some("TIME_WAIT is cut short: tcp_rfc1337 is 0");
             self.end_by_rst(to, Input::RecvRst);
         }
     }
@@ -266,6 +266,9 @@ impl Conn {
 
     fn half_closed(&self) -> Option<HalfClosed> {
         let first = self.closed_first.filter(|first| first.by == ClosedBy::Fin)?;
+        if self.crossed {
+            return None;
+        }
         let sender = first.who.other();
         let sent = self.ends[sender.index()].bytes();
         Some(HalfClosed {
@@ -281,7 +284,6 @@ impl Conn {
             return how;
         }
         match (self.ends[0].state, self.ends[1].state) {
-            _ if self.other_syn.is_some() && self.over_at.is_some() => Ended::Replaced,
             (State::SynSent, _) | (_, State::SynSent) => {
                 Ended::Unanswered { again: self.syn_again }
             }
@@ -299,12 +301,12 @@ impl Conn {
         let mut all = Vec::new();
         for who in Role::BOTH {
             let Some(since) = self.time_wait[who.index()] else { continue };
-            let mut until = since + self.options.time_wait;
+            let mut until = since.saturating_add(self.options.time_wait);
             if let Some(report) = self.report.as_ref().filter(|_| engine == Some(who)) {
                 let Some(said) = report.time_wait_until else { continue };
                 // A FIN that came again since the report has restarted the engine's 2MSL.
                 let lasts = said.since(report.ended);
-                until = Duration::from_micros(said.as_micros()).max(since + lasts);
+                until = Duration::from_micros(said.as_micros()).max(since.saturating_add(lasts));
             }
             all.push(TimeWait { who, since, until });
         }

@@ -46,6 +46,8 @@ pub(crate) struct Conn {
     /// The FIN has reached the other end; it has been acknowledged.
     pub(crate) fin_arrived: [bool; 2],
     pub(crate) fin_acked: [bool; 2],
+    /// The two FINs crossed.
+    pub(crate) crossed: bool,
     /// A SYN or FIN under way to this end crossed one of its own.
     pub(crate) crossing: [Option<Input>; 2],
     /// This end owes a challenge ACK.
@@ -95,6 +97,7 @@ impl Conn {
             bytes_at_fin: [0; 2],
             fin_arrived: [false; 2],
             fin_acked: [false; 2],
+            crossed: false,
             crossing: [None; 2],
             challenge_due: [false; 2],
             time_wait: [None; 2],
@@ -202,9 +205,7 @@ impl Conn {
                 Place::Outside
             }
             // Simultaneous open: the SYN goes again with the ACK of the other one.
-            Kind::SynAck if x.state == State::SynReceived && y.state == State::SynReceived => {
-                Place::InOrder
-            }
+            Kind::SynAck if before.is_some() && !x.syn_acked => Place::InOrder,
             Kind::Keepalive | Kind::WindowProbe => match x.place(s, y) {
                 Place::Again => Place::InOrder,
                 place => place,
@@ -215,13 +216,17 @@ impl Conn {
             kind,
             place,
             flags,
-            seq: before.map_or_else(|| u64::from(!flags.syn()), |_| x.relative(s.tcp.seq)),
+            seq: match before {
+                Some(_) => x.relative(s.tcp.seq),
+                None => u64::from(!flags.syn() && !flags.rst()),
+            },
             ack: flags.ack().then(|| y.relative(s.tcp.ack)),
             len: s.len.into(),
             segments: s.count.into(),
             window: x.window_of(s, y),
             mss: if flags.syn() { s.tcp.options.mss } else { None },
         };
+        x.syn_acked |= kind == Kind::SynAck;
         self.challenge_due[from.index()] = false;
         shown
     }
@@ -388,6 +393,13 @@ impl Conn {
         self.finish_row(Row::new(at, Role::Client, What::Note(text)), out);
     }
 
+    /// A new connection takes the four numbers.
+    pub(crate) fn replaced(&mut self) {
+        if self.over_at.is_none() && self.was_answered() {
+            self.how.get_or_insert(Ended::Replaced);
+        }
+    }
+
     /// Both ends are done.
     fn note_over(&mut self, at: Duration) {
         let done = |t: &Track| matches!(t.state, State::Closed | State::TimeWait);
@@ -485,6 +497,7 @@ impl Conn {
     pub(crate) fn close_run(&mut self, out: &mut Outbox) {
         if let Some(row) = self.rows.close_run()
             && out.live
+            && self.run_told != Some(row.until())
         {
             let row = row.clone();
             self.tell(row, false, out);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::comment::time_wait;
+use crate::comment::ending;
 use crate::event::{Event, Opened, RowSeen};
 use crate::label::{self, Signs};
 use crate::ladder::LadderOptions;
@@ -70,7 +70,7 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
     };
     let mut text = text.swap_remove(0);
     if let Some(wave) = row.wave {
-        text.push_str(&format!("   {} \"{}\"", wave.title(), wave.says()));
+        text.push_str(&format!("   {}: \"{}\"", wave.title(), wave.says()));
     }
     if let Some(cause) = row.cause {
         let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
@@ -82,7 +82,11 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
     if seen.so_far {
         text.push_str("   so far");
     }
-    let mut line = start(seen.conn, row.until().saturating_sub(seen.opened), options);
+    let at = match &row.what {
+        What::Run(run) if run.packets == 1 => row.at,
+        _ => row.until(),
+    };
+    let mut line = start(seen.conn, at.saturating_sub(seen.opened), options);
     let state = |line: &mut Line, moved: Option<Move>| {
         if let Some(moved) = moved {
             line.put(Style::of_state(moved.to), moved.to.name());
@@ -100,19 +104,10 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
 }
 
 fn ended(story: &Story, options: &LadderOptions, out: &mut String) {
-    let names = &options.names;
-    let mut text = "ends: ".to_owned();
-    if let Some(first) = story.closed_first {
-        let who = names.word(first.who, story.addr(first.who));
-        text.push_str(&format!("{who} closed first, with {}; ", first.by.name()));
-    }
-    text.push_str(&story.why(names));
-    for wait in &story.time_wait {
-        text.push_str(&format!("; {}", time_wait(story, wait, names)));
-    }
     let [up, down] = story.bytes.map(bytes);
-    let [right, left] = [Role::Client, Role::Server].map(|who| arrow(who, options));
-    text.push_str(&format!("; {up} {right} {down} {left}"));
+    let [right, left] = Role::BOTH.map(|who| arrow(who, options));
+    let ending = ending(story, &options.names);
+    let text = format!("ends: {ending}; {up} {right}, {down} {left}");
     let mut line = start(story.conn, story.lasted(), options);
     line.put(Style::Bold, &text);
     line.finish(out);

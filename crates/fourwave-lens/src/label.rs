@@ -66,6 +66,7 @@ pub(crate) fn run(run: &Run, signs: Signs) -> Vec<String> {
         Kind::WindowProbe => "window probe",
         _ => "segment",
     };
+    let probes = thing != "segment";
     let segments = counted(run.segments, thing);
     let data = if run.bytes > 0 { format!(", {}", bytes(run.bytes)) } else { String::new() };
     let mut odd = String::new();
@@ -77,13 +78,14 @@ pub(crate) fn run(run: &Run, signs: Signs) -> Vec<String> {
     }
     let acks = match (run.acks, run.dup_acks) {
         (0, _) => String::new(),
+        (acks, _) if probes => format!("  ({})", counted(acks, "answer")),
         (acks, 0) => format!("  ({})", counted(acks, "ACK")),
         (acks, dup) => format!("  ({}, {} duplicate)", counted(acks, "ACK"), count(dup)),
     };
-    let from = run.first.seq;
-    let to = run.end_seq;
+    let numbers =
+        if probes { String::new() } else { format!("  seq={}..{}", run.first.seq, run.end_seq) };
     vec![
-        format!("{more} {segments}{data}{odd}  seq={from}..{to}{acks}"),
+        format!("{more} {segments}{data}{odd}{numbers}{acks}"),
         format!("{more} {segments}{data}{odd}{acks}"),
         format!("{more} {segments}{data}{odd}"),
         format!("{more} {segments}{data}"),

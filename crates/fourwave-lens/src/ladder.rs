@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use fourwave_core::{EndReport, Side};
+use fourwave_core::state::State;
+use fourwave_core::{EndReason, EndReport, Side};
 
 use crate::label;
 use crate::label::Signs;
@@ -39,6 +40,9 @@ const STATE: usize = 12;
 const LEFT: usize = 13;
 /// Where the left lifeline stands.
 const LIFELINE: usize = LEFT + STATE + 1;
+
+/// Where the closing lines' texts begin: where labels do.
+const FACT: usize = LIFELINE + 3;
 
 /// The strokes of a ladder.
 struct Strokes {
@@ -147,7 +151,8 @@ impl Ladder<'_> {
 
     fn head(&mut self) {
         let rule = self.strokes.line.to_string();
-        let title = format!("connection {}", self.story.conn);
+        let middle = if self.story.opened_by.is_some() { "" } else { ", seen in mid-stream" };
+        let title = format!("connection {}{middle}", self.story.conn);
         let when = clock(self.story.opened);
         let used = 3 + 1 + title.len() + 1 + 1 + when.len() + 1 + 3;
         let mut line = self.line();
@@ -197,7 +202,11 @@ impl Ladder<'_> {
                     Style::Plain
                 };
                 let arrow = self.arrow_of(row.from, self.strokes.line, style);
-                self.arrow(row.at, &row.moved, &arrow, label::segment(shown));
+                let (labels, said) = self.with_remark(label::segment(shown), row.remark);
+                self.arrow(row.at, &row.moved, &arrow, labels);
+                if said {
+                    return self.captions(row, None);
+                }
             }
             What::Run(run) => self.run(row, run),
             What::Exchange(exchange) => {
@@ -221,7 +230,26 @@ impl Ladder<'_> {
                 self.gap(row, labels);
             }
         }
-        self.captions(row);
+        self.captions(row, row.remark);
+    }
+
+    /// Where a remark fits behind the first label, it stands there, and `true` is returned.
+    fn with_remark(
+        &self,
+        mut labels: Vec<String>,
+        remark: Option<&'static str>,
+    ) -> (Vec<String>, bool) {
+        if let (Some(remark), Some(label)) = (remark, labels.first_mut()) {
+            let longer = match label.strip_suffix(')') {
+                Some(open) => format!("{open}, {remark})"),
+                None => format!("{label}  ({remark})"),
+            };
+            if longer.chars().count() <= self.middle() - 6 {
+                *label = longer;
+                return (labels, true);
+            }
+        }
+        (labels, false)
     }
 
     fn arrow_of(&self, from: Role, stroke: char, style: Style) -> Arrow {
@@ -333,16 +361,28 @@ impl Ladder<'_> {
     }
 
     /// What stands below an arrow: the wave and what it says, what an RST was for, remarks.
-    fn captions(&mut self, row: &Row) {
+    fn captions(&mut self, row: &Row, remark: Option<&'static str>) {
         let mut captions = Vec::new();
         if let Some(wave) = row.wave {
-            captions.push((Style::Dim, format!("{}  \"{}\"", wave.title(), wave.says())));
+            captions.push((Style::Dim, format!("{}: \"{}\"", wave.title(), wave.says())));
+            if let (Some(first), Some(closed)) = (self.story.closed_first, wave.closes()) {
+                let who = self.word(if closed { first.who } else { first.who.other() });
+                captions.push((Style::Dim, format!("now closed: {who}'s sending direction")));
+            }
         }
         if let Some(cause) = row.cause {
+            // The engine knows why it sent an RST; packets leave only a guess.
+            let said = self.story.reason().filter(|reason| {
+                self.story.engine == Some(row.from) && *reason != EndReason::Orderly
+            });
             let (sender, receiver) = (self.word(row.from), self.word(row.from.other()));
-            captions.push((Style::Red, cause.sentence(&sender, &receiver)));
+            let sentence = match said {
+                Some(reason) => reason.sentence().to_owned(),
+                None => cause.sentence(&sender, &receiver),
+            };
+            captions.push((Style::Red, sentence));
         }
-        if let Some(remark) = row.remark {
+        if let Some(remark) = remark {
             captions.push((Style::Dim, remark.to_owned()));
         }
         for (style, caption) in captions {
@@ -355,16 +395,12 @@ impl Ladder<'_> {
     fn foot(&mut self) {
         self.out.push('\n');
         let story = self.story;
-        if let Some(first) = story.closed_first {
+        if let Some(first) = story.closed_first_told() {
             let by = first.by.name();
             let at = self.since(first.at);
             self.fact("closed first", &format!("{}, with {by} at {at}", self.word(first.who)));
         }
-        let mut why = story.why(&self.options.names);
-        if let (Some(engine), Some(_)) = (story.engine, story.reason()) {
-            why.push_str(&format!(" (said by the engine at {})", story.addr(engine)));
-        }
-        self.fact("why", &why);
+        self.fact("why", &story.why(&self.options.names));
         if let Some(report) = &story.report {
             self.report(report);
         }
@@ -374,7 +410,7 @@ impl Ladder<'_> {
                 Some(until) => format!("for {}", span(until.saturating_sub(half.since))),
                 None => "to the end".to_owned(),
             };
-            let sent = bytes(half.bytes);
+            let sent = if half.bytes == 0 { "nothing".to_owned() } else { bytes(half.bytes) };
             self.fact("half-closed", &format!("{lasted}; {sender} sent {sent} in that time"));
         }
         for wait in &story.time_wait {
@@ -383,7 +419,22 @@ impl Ladder<'_> {
             let who = self.word(wait.who);
             self.fact("TIME_WAIT", &format!("{who}, until {until} ({lasts} from {since})"));
         }
+        self.left_behind();
         self.totals();
+    }
+
+    /// Who still has a connection when its story ends.
+    fn left_behind(&mut self) {
+        let story = self.story;
+        let left: Vec<String> = Role::BOTH
+            .into_iter()
+            .zip(story.states)
+            .filter(|(_, state)| !matches!(state, State::Closed | State::TimeWait))
+            .map(|(who, state)| format!("{} in {state}", self.word(who)))
+            .collect();
+        if !left.is_empty() {
+            self.fact("left open", &left.join(", "));
+        }
     }
 
     fn totals(&mut self) {
@@ -397,7 +448,7 @@ impl Ladder<'_> {
         let lasted = span(story.lasted());
         self.fact(
             "carried",
-            &format!("{up} {long_right}  {down} {long_left}  in {segments}{again}, {lasted}"),
+            &format!("{up} {long_right}, {down} {long_left}, {segments}{again}, {lasted}"),
         );
         if let Some(handshake) = story.handshake {
             self.fact("handshake", &span(handshake));
@@ -410,7 +461,10 @@ impl Ladder<'_> {
 
     fn report(&mut self, report: &EndReport) {
         let ago = span(report.last_call_ago);
-        self.fact("last call", &format!("{}, {ago} before the end", report.last_call.name()));
+        let call = report.last_call.name();
+        let whose = self.story.engine.map(|who| format!(" at {}", self.story.addr(who)));
+        let whose = whose.unwrap_or_default();
+        self.fact("last call", &format!("{call}{whose}, {ago} before the end"));
         if let (Some(side), None) = (report.closed_first, self.story.closed_first) {
             let ours = side == Side::Local;
             let who = if ours { "the engine's end" } else { "the other end" };
@@ -428,9 +482,9 @@ impl Ladder<'_> {
 
     fn fact(&mut self, name: &str, text: &str) {
         let mut name = name;
-        for piece in wrap(text, self.width - LIFELINE) {
+        for piece in wrap(text, self.width - FACT) {
             let mut line = self.line();
-            line.to(LEFT).put(Style::Bold, name).to(LIFELINE).put(Style::Plain, &piece);
+            line.to(LEFT).put(Style::Bold, name).to(FACT).put(Style::Plain, &piece);
             line.finish(&mut self.out);
             name = "";
         }

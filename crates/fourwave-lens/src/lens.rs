@@ -135,6 +135,9 @@ impl Lens {
     fn segment(&mut self, at: Duration, s: &Segment) -> Option<Seen> {
         let key = Key::new(s.src, s.dst);
         if self.begins_anew(key, s) {
+            if let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) {
+                conn.replaced();
+            }
             self.tell(at, key);
             self.slots.remove(&key);
         }
@@ -164,13 +167,13 @@ impl Lens {
         conn.segment(at, from, s, out);
         let (id, over) = (conn.id, conn.over_at);
         if s.tcp.flags.syn() {
-            self.syns.push_back((at + options.syn_timeout, key, id));
+            self.syns.push_back((at.saturating_add(options.syn_timeout), key, id));
         }
         if options.live && conn.wants_progress() {
-            self.runs.push_back((at + RUN_PROGRESS, key, id));
+            self.runs.push_back((at.saturating_add(RUN_PROGRESS), key, id));
         }
         if let Some(over) = over.filter(|_| was_over != over) {
-            self.settling.push_back((over + options.settle, key, id));
+            self.settling.push_back((over.saturating_add(options.settle), key, id));
         }
         Some(Seen { key, conn: id, ended: was_over.is_none() && over.is_some() })
     }
@@ -213,7 +216,7 @@ impl Lens {
         conn.icmp(at, from, quoted, &mut self.out);
         let (id, over) = (conn.id, conn.over_at);
         if let Some(over) = over.filter(|_| was_over != over) {
-            self.settling.push_back((over + self.options.settle, key, id));
+            self.settling.push_back((over.saturating_add(self.options.settle), key, id));
         }
         Some(Seen { key, conn: id, ended: was_over.is_none() && over.is_some() })
     }
@@ -232,7 +235,7 @@ impl Lens {
         let was_over = conn.over_at;
         conn.end_reported(at, report, &mut self.out);
         if was_over.is_none() {
-            self.settling.push_back((at + self.options.settle, key, conn.id));
+            self.settling.push_back((at.saturating_add(self.options.settle), key, conn.id));
         }
         true
     }
@@ -266,7 +269,9 @@ impl Lens {
         while let Some((key, conn)) = due(&mut self.settling, now) {
             let settled = match self.slots.get(&key) {
                 Some(Slot::Watched(c)) => {
-                    c.id == conn && c.over_at.is_some_and(|over| over + self.options.settle <= now)
+                    c.id == conn
+                        && c.over_at
+                            .is_some_and(|over| over.saturating_add(self.options.settle) <= now)
                 }
                 _ => false,
             };
@@ -277,7 +282,9 @@ impl Lens {
         while let Some((key, conn)) = due(&mut self.syns, now) {
             let given_up = match self.slots.get(&key) {
                 Some(Slot::Watched(c)) => {
-                    c.id == conn && c.is_opening() && c.last_seen + self.options.syn_timeout <= now
+                    c.id == conn
+                        && c.is_opening()
+                        && c.last_seen.saturating_add(self.options.syn_timeout) <= now
                 }
                 _ => false,
             };
@@ -290,7 +297,7 @@ impl Lens {
                 && c.id == conn
                 && c.tell_progress(&mut self.out)
             {
-                self.runs.push_back((now + RUN_PROGRESS, key, conn));
+                self.runs.push_back((now.saturating_add(RUN_PROGRESS), key, conn));
             }
         }
         while let Some((key, conn)) = due(&mut self.told, now) {
@@ -359,7 +366,7 @@ impl Lens {
             self.out.queue.push_back(Event::Ended(Box::new(story)));
         }
         if over && !self.options.time_wait.is_zero() {
-            self.told.push_back((now + self.options.time_wait, key, conn_id));
+            self.told.push_back((now.saturating_add(self.options.time_wait), key, conn_id));
         } else {
             self.slots.remove(&key);
         }

@@ -198,6 +198,16 @@ impl Wave {
         }
     }
 
+    /// Which direction is closed with it, where one is: that of the end that closed first
+    /// (`true`), or of the other one.
+    pub const fn closes(self) -> Option<bool> {
+        match self {
+            Self::Two | Self::TwoThree => Some(true),
+            Self::Four => Some(false),
+            Self::One | Self::Three => None,
+        }
+    }
+
     /// What the sender says by it.
     pub const fn says(self) -> &'static str {
         match self {

@@ -28,7 +28,7 @@ impl Rows {
     /// Keeps the first `first` and the last `last` rows.
     pub(crate) fn new(first: usize, last: usize) -> Self {
         let (first, last) = (first.max(1), last.max(STREAK + 2));
-        Self { rows: Vec::new(), first, limit: first + last + 1, open: false, streak: 0 }
+        Self { rows: Vec::new(), first, limit: first + last, open: false, streak: 0 }
     }
 
     pub(crate) fn into_vec(self) -> Vec<Row> {

@@ -158,7 +158,7 @@ pub struct Story {
     pub handshake: Option<Duration>,
     /// Who closed first.
     pub closed_first: Option<ClosedFirst>,
-    /// The time between the two FINs.
+    /// The time between the two FINs; `None` when they crossed.
     pub half_closed: Option<HalfClosed>,
     /// How it ended, as far as the packets tell.
     pub how: Ended,
@@ -195,11 +195,21 @@ impl Story {
         self.ended.saturating_sub(self.opened)
     }
 
+    /// Who closed first and with what, where that is not told by [`why`](Self::why) already.
+    pub(crate) fn closed_first_told(&self) -> Option<ClosedFirst> {
+        let refused = matches!(self.how, Ended::Reset { cause: RstCause::Refused, .. });
+        self.closed_first.filter(|_| !refused)
+    }
+
     /// One sentence without a full stop: the engine's where it said why, else what the packets
     /// tell, with the ends called by their names.
     pub fn why(&self, names: &Names) -> String {
-        if let Some(reason) = self.reason() {
-            return reason.sentence().to_owned();
+        if let (Some(reason), Some(engine)) = (self.reason(), self.engine) {
+            // "The peer" and "the application" are the engine's, seen from its own end.
+            return match reason {
+                EndReason::Orderly => reason.sentence().to_owned(),
+                _ => format!("{} says: {}", names.title(self.addr(engine)), reason.sentence()),
+            };
         }
         let name = |who: Role| names.word(who, self.addr(who));
         match self.how {

@@ -26,6 +26,8 @@ pub(crate) struct Track {
     holes: Vec<(SeqNum, SeqNum)>,
     /// The sequence number of its first SYN.
     pub(crate) isn: Option<SeqNum>,
+    /// It has sent a SYN ACK.
+    pub(crate) syn_acked: bool,
     /// The sequence number of its FIN.
     pub(crate) fin: Option<SeqNum>,
     /// The highest acknowledgement it sent.
@@ -53,6 +55,7 @@ impl Track {
             sent: None,
             holes: Vec::new(),
             isn: None,
+            syn_acked: false,
             fin: None,
             ack: None,
             scale: None,

@@ -9,6 +9,7 @@ use fourwave_lens::{
     Event, Lens, LensOptions, Names, Role, Seen, Story, json,
     ladder::{self, LadderOptions},
 };
+use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::options::TcpOptions;
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -98,6 +99,15 @@ impl Wire {
         let packet = self.packet(from, names, seq, ack, len);
         self.now = Duration::from_micros(micros);
         self.seen = self.lens.observe(self.now, &packet, packet.len() + len, self.gso_size);
+        self.drain();
+    }
+
+    /// A router answers one of the client's packets.
+    pub fn icmp(&mut self, micros: u64, error: IcmpError, about: &[u8]) {
+        let mut packet = Vec::new();
+        emit_error("10.4.0.1".parse().unwrap(), error, about, &mut packet);
+        self.now = Duration::from_micros(micros);
+        self.seen = self.lens.observe(self.now, &packet, packet.len(), 0);
         self.drain();
     }
 
@@ -339,6 +349,8 @@ pub fn loss() -> Wire {
     let mut w = Wire::new();
     w.open();
     w.at(12_300, Client, "PSH ACK", 1, 1, 73);
+    let sent = w.packet(Client, "PSH ACK", 1, 1, 73);
+    w.icmp(12_700, IcmpError::PacketTooBig { mtu: 1400 }, &sent);
     // The second of five is missing here; the fourth and fifth come swapped.
     for (i, n) in [0, 2, 4, 3].into_iter().enumerate() {
         w.at(24_000 + i as u64 * 10, Server, "ACK", 1 + n * 1000, 74, 1000);
@@ -390,12 +402,7 @@ pub fn unreachable() -> Wire {
     let mut w = Wire::new();
     w.at(0, Client, "SYN", 0, 0, 0);
     let syn = w.packet(Client, "SYN", 0, 0, 0);
-    let mut icmp = Vec::new();
-    let error = fourwave_wire::icmp::IcmpError::HostUnreachable;
-    fourwave_wire::icmp::emit_error("10.4.0.1".parse().unwrap(), error, &syn, &mut icmp);
-    w.now = Duration::from_millis(3_060);
-    w.seen = w.lens.observe(w.now, &icmp, icmp.len(), 0);
-    w.drain();
+    w.icmp(3_060_000, IcmpError::HostUnreachable, &syn);
     w
 }
 

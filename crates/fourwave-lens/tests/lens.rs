@@ -1,0 +1,294 @@
+//! What a lens remembers, and for how long.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use fourwave_core::state::State;
+use fourwave_core::{EndReason, Instant, Side};
+use fourwave_lens::{Ended, Event, Role, RstCause, What, ladder};
+
+fn ended(wire: &Wire) -> usize {
+    wire.events.iter().filter(|event| matches!(event, Event::Ended(_))).count()
+}
+
+fn tick(wire: &mut Wire, now: Duration) {
+    wire.now = now;
+    wire.lens.tick(now);
+    wire.drain();
+}
+
+#[test]
+fn a_story_is_told_once_it_has_settled_and_then_forgotten() {
+    let mut w = Wire::new();
+    w.lens = fourwave_lens::Lens::new(fourwave_lens::LensOptions::default());
+    w.open();
+    w.at(25_000, Client, "FIN ACK", 1, 1, 0);
+    w.at(36_000, Server, "FIN ACK", 1, 2, 0);
+    w.at(36_030, Client, "ACK", 2, 2, 0);
+    assert_eq!((ended(&w), w.lens.watched()), (0, 1));
+    let settled = w.now + Duration::from_secs(1);
+    assert_eq!(w.lens.next_tick(), Some(settled));
+    tick(&mut w, settled);
+    assert_eq!((ended(&w), w.lens.watched()), (1, 0));
+    // Its late segments are no connection of their own.
+    w.at(20_000_000, Server, "FIN ACK", 1, 2, 0);
+    assert_eq!(w.lens.ignored().late, 1);
+    assert_eq!(w.story().conn, 1);
+    // After 2MSL nothing is remembered: a segment then is a connection seen in mid-stream.
+    w.at(90_000_000, Server, "ACK", 2, 2, 0);
+    assert_eq!(w.seen.map(|seen| seen.conn), Some(2));
+}
+
+#[test]
+fn the_last_segment_ends_it_and_only_that_one() {
+    let mut w = Wire::new();
+    w.open();
+    w.at(20_000, Client, "FIN ACK", 1, 1, 0);
+    w.at(30_000, Server, "FIN ACK", 1, 2, 0);
+    assert!(!w.seen.unwrap().ended);
+    assert_eq!(w.lens.comment(&w.seen.unwrap(), &w.names), None);
+    w.at(30_050, Client, "ACK", 2, 2, 0);
+    assert!(w.seen.unwrap().ended);
+    assert_eq!(
+        w.lens.comment(&w.seen.unwrap(), &w.names).as_deref(),
+        Some(
+            "fourwave: end of connection 1: the program closed first, with FIN; both sides closed \
+             and both FINs were acknowledged; the program holds TIME_WAIT until 60.030000 (60 s); \
+             0 B from the client, 0 B from the server"
+        )
+    );
+    w.at(31_000, Client, "ACK", 2, 2, 0);
+    assert!(!w.seen.unwrap().ended);
+}
+
+#[test]
+fn a_syn_in_time_wait_is_a_new_connection() {
+    let mut w = three_waves();
+    w.isn = [70_000_000, 80_000_000];
+    w.at(500_000, Client, "SYN", 0, 0, 0);
+    assert_eq!(w.seen.unwrap().conn, 2);
+    w.at(510_000, Server, "SYN ACK", 0, 1, 0);
+    w.at(510_050, Client, "ACK", 1, 1, 0);
+    let stories = w.stories();
+    assert_eq!(
+        stories.iter().map(|story| story.how).collect::<Vec<_>>(),
+        [Ended::Orderly, Ended::Open]
+    );
+    assert_eq!(stories[1].states, [State::Established; 2]);
+}
+
+#[test]
+fn a_client_that_restarted_replaces_its_connection() {
+    let mut w = Wire::new();
+    w.open();
+    let isn = w.isn;
+    // The client lost its memory and takes the same port again.
+    w.isn[0] = 2_000_000_000;
+    w.at(1_000_000, Client, "SYN", 0, 0, 0);
+    assert_eq!(w.seen.unwrap().conn, 1);
+    w.isn = isn;
+    w.at(1_010_000, Server, "ACK", 1, 1, 0);
+    w.isn[0] = 2_000_000_000;
+    w.isn[1] = 5;
+    w.at(3_000_000, Server, "SYN ACK", 0, 1, 0);
+    assert_eq!(w.seen.unwrap().conn, 2);
+    w.at(3_000_100, Client, "ACK", 1, 1, 0);
+    let stories = w.stories();
+    assert_eq!(stories[0].how, Ended::Replaced);
+    assert_eq!(stories[1].states, [State::Established; 2]);
+}
+
+#[test]
+fn a_syn_without_an_answer_is_given_up() {
+    let mut w = unanswered();
+    tick(&mut w, Duration::from_secs(130));
+    assert_eq!(ended(&w), 0, "the last SYN came at 7 s");
+    tick(&mut w, Duration::from_secs(137));
+    assert_eq!(w.story().how, Ended::Unanswered { again: 3 });
+}
+
+#[test]
+fn a_syn_after_an_icmp_error_is_the_same_attempt() {
+    let mut w = unreachable();
+    w.at(3_500_000, Client, "SYN", 0, 0, 0);
+    w.at(3_510_000, Server, "SYN ACK", 0, 1, 0);
+    w.at(3_510_050, Client, "ACK", 1, 1, 0);
+    let story = w.story();
+    assert_eq!((story.how, story.handshake), (Ended::Open, None));
+    assert_eq!(story.states, [State::Established; 2]);
+}
+
+#[test]
+fn the_engines_word_counts_more_than_arithmetic() {
+    let mut w = Wire::new();
+    w.open();
+    w.at(20_000, Server, "FIN ACK", 1, 1, 0);
+    w.at(20_050, Client, "FIN ACK", 1, 2, 0);
+    w.at(20_090, Server, "ACK", 2, 2, 0);
+    let mut report = w.report(EndReason::Orderly, Some(Side::Local));
+    report.time_wait_until = Some(Instant::from_micros(5_020_090));
+    assert!(w.lens.end(&report));
+    let story = w.story();
+    let [wait] = story.time_wait[..] else { panic!("one holds it: {:?}", story.time_wait) };
+    assert_eq!((wait.who, wait.until), (Server, Duration::from_micros(5_020_090)));
+    // Without TIME_WAIT in the report, nobody holds it.
+    let mut w = Wire::new();
+    w.open();
+    w.at(20_000, Server, "FIN ACK", 1, 1, 0);
+    w.at(20_050, Client, "FIN ACK", 1, 2, 0);
+    w.at(20_090, Server, "ACK", 2, 2, 0);
+    assert!(w.lens.end(&w.report(EndReason::Orderly, Some(Side::Local))));
+    assert!(w.story().time_wait.is_empty());
+}
+
+#[test]
+fn a_report_may_come_before_its_rst() {
+    let mut w = Wire::new();
+    w.open();
+    w.now = Duration::from_millis(50);
+    assert!(w.lens.end(&w.report(EndReason::Linger, Some(Side::Local))));
+    w.at(50_010, Server, "RST ACK", 1, 1, 0);
+    let story = w.story();
+    assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::Aborted });
+    assert_eq!(story.states, [State::Closed; 2]);
+    assert_eq!(story.reason(), Some(EndReason::Linger));
+}
+
+#[test]
+fn a_report_of_an_earlier_connection_is_left_alone() {
+    let mut w = Wire::new();
+    w.at(5_000_000, Client, "SYN", 0, 0, 0);
+    let mut report = w.report(EndReason::Aborted, None);
+    report.ended = Instant::from_micros(4_000_000);
+    assert!(!w.lens.end(&report));
+    assert_eq!(w.story().report, None);
+}
+
+#[test]
+fn rfc1337_keeps_time_wait() {
+    let mut w = time_wait_assassinated();
+    assert!(w.story().time_wait.is_empty());
+    let mut w = Wire::new();
+    let options = fourwave_lens::LensOptions { rfc1337: true, ..Default::default() };
+    w.lens = fourwave_lens::Lens::new(options);
+    w.open();
+    w.at(20_000, Client, "FIN ACK", 1, 1, 0);
+    w.at(20_050, Server, "FIN ACK", 1, 2, 0);
+    w.at(20_090, Client, "ACK", 2, 2, 0);
+    w.at(20_400, Server, "RST", 2, 0, 0);
+    assert_eq!(w.story().time_wait.len(), 1);
+}
+
+#[test]
+fn more_than_4_gib_each_byte_counted_once() {
+    let mut w = Wire::new();
+    w.open();
+    w.gso_size = 1000;
+    let (chunk, chunks) = (60_000u64, 80_000u64);
+    for n in 0..chunks {
+        let seq = 1 + (n * chunk) as u32;
+        w.at(20_000 + n, Server, "ACK", seq, 1, chunk as usize);
+        w.at(20_000 + n, Client, "ACK", 1, seq.wrapping_add(chunk as u32), 0);
+    }
+    let story = w.story();
+    assert_eq!(story.bytes, [0, chunk * chunks]);
+    assert_eq!(story.bytes_acked, [0, chunk * chunks]);
+    assert_eq!(story.segments[1], 1 + chunks * 60);
+    assert_eq!(story.anomalies, 0);
+}
+
+#[test]
+fn rows_are_bounded_and_say_what_is_missing() {
+    let mut w = Wire::new();
+    w.open();
+    // Windows that close and open again: rows that fold into nothing.
+    for n in 0..2_000u32 {
+        let at = 20_000 + u64::from(n) * 1_000;
+        w.at(at, Server, "ACK", 1 + n * 100, 1, 100);
+        w.window[0] = 0;
+        w.at(at + 10, Client, "ACK", 1, 101 + n * 100, 0);
+        w.window[0] = 100;
+        w.at(at + 20, Client, "ACK", 1, 101 + n * 100, 0);
+    }
+    w.at(3_000_000, Client, "RST ACK", 1, 200_001, 0);
+    let story = w.story();
+    assert!(story.rows.len() <= 24 + 24 + 1, "{} rows", story.rows.len());
+    let left_out: Vec<_> = story
+        .rows
+        .iter()
+        .filter_map(|row| match row.what {
+            What::LeftOut(left_out) => Some(left_out),
+            _ => None,
+        })
+        .collect();
+    let [left_out] = left_out[..] else { panic!("{left_out:?}") };
+    let kept: u64 = story
+        .rows
+        .iter()
+        .map(|row| match &row.what {
+            What::Segment(shown) => shown.segments,
+            What::Run(run) => run.segments + run.acks,
+            _ => 0,
+        })
+        .sum();
+    assert_eq!(left_out.segments + kept, story.segments.iter().sum::<u64>());
+    let drawn = ladder::render(&story, &w.options());
+    assert!(drawn.contains("rows left out"), "{drawn}");
+}
+
+#[test]
+fn told_connections_are_remembered_within_a_limit() {
+    let mut w = Wire::new();
+    let options = fourwave_lens::LensOptions { remembered: 10, ..Default::default() };
+    w.lens = fourwave_lens::Lens::new(options);
+    for n in 0..100 {
+        w.addrs[0].set_port(1_000 + n);
+        let at = u64::from(n) * 2_000_000;
+        w.at(at, Client, "SYN", 0, 0, 0);
+        w.at(at + 10, Server, "RST ACK", 0, 1, 0);
+    }
+    tick(&mut w, Duration::from_secs(200));
+    assert_eq!(w.lens.watched(), 0);
+    // The last one is remembered, an old one is not: its segment opens a connection.
+    w.at(201_000_000, Client, "ACK", 1, 1, 0);
+    assert_eq!(w.lens.ignored().late, 1);
+    w.addrs[0].set_port(1_050);
+    w.at(201_000_000, Client, "ACK", 1, 1, 0);
+    assert_eq!(w.seen.unwrap().conn, 101);
+}
+
+#[test]
+fn headers_cut_within_their_options_are_read() {
+    let mut w = Wire::new();
+    let syn = w.packet(Client, "SYN", 0, 0, 0);
+    let seen = w.lens.observe(Duration::ZERO, &syn[..40], syn.len(), 0);
+    assert!(seen.is_some());
+    assert!(w.lens.observe(Duration::ZERO, &syn[..39], syn.len(), 0).is_none());
+    assert_eq!(w.lens.ignored().unreadable, 1);
+    assert_eq!(w.story().states[Role::Client.index()], State::SynSent);
+}
+
+#[test]
+fn what_is_not_tcp_is_counted() {
+    let mut w = Wire::new();
+    let mut packet = w.packet(Client, "SYN", 0, 0, 0);
+    packet[9] = 17;
+    assert!(w.lens.observe(Duration::ZERO, &packet, packet.len(), 0).is_none());
+    w.at(0, Server, "RST", 7, 0, 0);
+    let ignored = w.lens.ignored();
+    assert_eq!((ignored.other, ignored.stray, ignored.unreadable), (1, 1, 0));
+    assert!(w.stories().is_empty());
+}
+
+#[test]
+fn a_quiet_lens_tells_stories_only() {
+    let mut w = Wire::new();
+    w.lens = fourwave_lens::Lens::new(fourwave_lens::LensOptions::default());
+    w.open();
+    w.lens.finish(w.now);
+    assert!(w.events.is_empty());
+    assert_eq!(w.lens.poll_story().map(|story| story.conn), Some(1));
+    assert_eq!(w.lens.poll_story(), None);
+}
