@@ -5,12 +5,22 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import sys
 import termios
 
 FOURWAVE, SCENARIO = sys.argv[1:]
 GIVE_UP = 60  # seconds: not a measurement, only so that a failure ends
+
+
+if SCENARIO == "sleeper":
+    # A program that says when it runs and when it was continued.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGCONT, lambda *_: print("continued", flush=True))
+    print("running", flush=True)
+    while True:
+        signal.pause()
 
 
 class Terminal:
@@ -43,8 +53,8 @@ class Terminal:
 terminal = Terminal()
 terminal.until("OUT> ")
 RUNNING = r"running\r\n"
-# The terminal echoes a command; what it prints must not be taken for the echo.
-SAY_RUNNING = "sh -c 'echo runn''ing; exec sleep 1000'"
+CONTINUED = r"continued\r\n"
+SLEEPER = f"python3 {__file__} - sleeper"
 
 if SCENARIO == "shell":
     command = f"PS1='IN> ' {FOURWAVE} run -q -- bash --norc --noprofile --noediting -i\n"
@@ -53,11 +63,11 @@ if SCENARIO == "shell":
     fcntl.ioctl(terminal.fd, termios.TIOCSWINSZ, struct.pack("HHHH", 21, 55, 0, 0))
     terminal.type("stty size\n", "21 55\r\n")
     # Ctrl-C ends what is in the foreground, not the shell, not the gateway.
-    terminal.type(SAY_RUNNING + "\n", RUNNING)
+    terminal.type(SLEEPER + "\n", RUNNING)
     terminal.type("\x03", "IN> ")
-    terminal.type(SAY_RUNNING + "\n", RUNNING)
+    terminal.type(SLEEPER + "\n", RUNNING)
     terminal.type("\x1a", r"Stopped(.|\n)*IN> ")
-    terminal.type("fg\n", "sleep 1000")
+    terminal.type("fg\n", CONTINUED)
     terminal.type("\x03", "IN> ")
     # The shell stops itself: the caller's shell must get the terminal, and give it back.
     terminal.type("suspend\n", r"Stopped(.|\n)*OUT> ")
@@ -66,10 +76,10 @@ if SCENARIO == "shell":
     terminal.type("exit 9\n", "OUT> ")
     terminal.type("echo status-$?\n", "status-9\r\n")
 elif SCENARIO == "program":
-    program = f"{FOURWAVE} run -q -- {SAY_RUNNING}\n"
+    program = f"{FOURWAVE} run -q -- {SLEEPER}\n"
     terminal.type(program, RUNNING)
     terminal.type("\x1a", r"Stopped(.|\n)*OUT> ")
-    terminal.type("fg\n", "run")
+    terminal.type("fg\n", CONTINUED)
     terminal.type("\x03", "OUT> ")
     terminal.type("echo status-$?\n", "status-130\r\n")
     terminal.type(program, RUNNING)
@@ -77,7 +87,7 @@ elif SCENARIO == "program":
     terminal.type("echo status-$?\n", "status-131\r\n")
 elif SCENARIO == "script":
     # A shell goes on with its script when the interrupted program ends normally.
-    script = f"bash -c '{FOURWAVE} run -q -- sh -c \"echo runn\\ing; exec sleep 1000\"; echo went-on'\n"
+    script = f"bash -c '{FOURWAVE} run -q -- {SLEEPER}; echo went-on'\n"
     terminal.type(script, RUNNING)
     text = terminal.type("\x03", "OUT> ")
     if "went-on" in text:
