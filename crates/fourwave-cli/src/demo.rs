@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use fourwave_gateway::DEMO_REQUEST;
 use fourwave_gateway::addresses::GATEWAY_V4;
+use fourwave_gateway::{DEMO_REQUEST, demo_answer_is_whole};
 
 use crate::DEMO_CLIENT;
 
@@ -14,8 +14,8 @@ pub(crate) fn command() -> Vec<OsString> {
     vec!["/proc/self/exe".into(), DEMO_CLIENT.into()]
 }
 
-/// One request, the answer to its end, and a half-close between: the server still sends after
-/// the client has said that it will not.
+/// One request and its answer on a kept connection; then the client closes its direction and
+/// reads to the end of the other.
 pub(crate) fn client(_arguments: impl Iterator<Item = OsString>) -> u8 {
     match exchange(SocketAddr::from((GATEWAY_V4, 80))) {
         Ok(bytes) => {
@@ -32,8 +32,15 @@ pub(crate) fn client(_arguments: impl Iterator<Item = OsString>) -> u8 {
 fn exchange(server: SocketAddr) -> io::Result<usize> {
     let mut stream = TcpStream::connect(server)?;
     stream.write_all(DEMO_REQUEST)?;
-    stream.shutdown(Shutdown::Write)?;
     let mut answer = Vec::new();
+    let mut chunk = [0; 4096];
+    while !demo_answer_is_whole(&answer) {
+        match stream.read(&mut chunk)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            read => answer.extend_from_slice(&chunk[..read]),
+        }
+    }
+    stream.shutdown(Shutdown::Write)?;
     stream.read_to_end(&mut answer)?;
     Ok(answer.len())
 }

@@ -25,6 +25,6 @@ mod udp;
 
 pub use fourwave_lens::summary::Summary;
 pub use gateway::{Gateway, GatewayOptions};
-pub use memory_demo::{DEMO_REQUEST, demo_in_memory};
+pub use memory_demo::{DEMO_REQUEST, demo_answer_is_whole, demo_in_memory};
 pub use observe::LensOptions;
 pub use publish::Published;
