@@ -404,16 +404,9 @@ impl Inner {
         }
     }
 
-    /// Resets every connection whose handle is held and wakes all who wait.
+    /// Resets every connection, ends the listeners and wakes all who wait.
     pub(crate) fn abort_all(&mut self, now: Instant) {
-        for index in 0..self.slots.len() {
-            if let Some(conn) = self.slots[index].id {
-                // It may have ended already; then there is nothing to reset.
-                let _ = self.engine.abort(now, conn);
-                self.slots[index].ended.get_or_insert(EndReason::Shutdown);
-                self.slots[index].take_wakers(&mut self.to_wake);
-            }
-        }
+        self.engine.shut_down(now);
         let listeners: Vec<ListenerId> = self.listeners.keys().copied().collect();
         for listener in listeners {
             self.unlisten(now, listener);

@@ -256,9 +256,9 @@ impl Stack {
         self.shared.started + Duration::from_micros(at.as_micros())
     }
 
-    /// Resets every connection whose socket is held, sends what can be sent, and drops the
-    /// device. Sockets and listeners report [`EndReason::Shutdown`](crate::EndReason) or an
-    /// error from then on.
+    /// Resets every connection, those included whose socket was dropped, sends what the device
+    /// takes within a second, and drops the device. Sockets still yield what was received, then
+    /// [`EndReason::Shutdown`](crate::EndReason); listeners report an error.
     pub async fn shutdown(&self) {
         self.shared.call(|inner, now| {
             if !inner.stopping {

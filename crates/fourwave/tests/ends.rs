@@ -163,18 +163,33 @@ mod common_cut {
 #[tokio::test(start_paused = true)]
 async fn shutdown_resets_and_tells_everyone() {
     let (client, server) = stacks();
-    let (mut near, mut far) = connected(&client, &server).await;
+    let listener = server.listen((SERVER, PORT).into(), 8).unwrap();
+    let (near, far) = tokio::join!(client.connect((SERVER, PORT).into()), listener.accept());
+    let (mut near, mut far) = (near.unwrap(), far.unwrap().0);
+    far.write_all(b"received").await.unwrap();
+    far.drained().await.unwrap();
+    // A connection that its application has closed already and its peer has not.
+    let orphan = client.connect((SERVER, PORT).into()).await.unwrap();
+    let (_held, orphans_peer) = listener.accept().await.unwrap();
+    assert_eq!(orphans_peer, orphan.local_addr().unwrap());
+    drop(orphan);
     let mut ends = client.take_ends().unwrap();
-    let listener = client.listen(SocketAddr::new(CLIENT, PORT), 1).unwrap();
+    let at_home = client.listen(SocketAddr::new(CLIENT, PORT), 1).unwrap();
+
     client.shutdown().await;
     assert_eq!(end_reason(&far.read_chunk(1).await.unwrap_err()), Some(EndReason::ResetByPeer));
-    let error = near.write_all(b"x").await.unwrap_err();
-    assert!(end_reason(&error).is_some(), "{error:?}");
-    assert!(listener.accept().await.is_err());
+    assert_eq!(near.read_chunk(99).await.unwrap(), "received");
+    for error in [near.read_chunk(1).await.unwrap_err(), near.write_all(b"x").await.unwrap_err()] {
+        assert_eq!(end_reason(&error), Some(EndReason::Shutdown));
+    }
+    assert!(at_home.accept().await.is_err());
     assert!(client.connect((SERVER, PORT).into()).await.is_err());
     assert!(client.listen((CLIENT, 81).into(), 1).is_err());
-    assert!(ends.recv().await.is_some());
+    for _ in 0..2 {
+        assert_eq!(ends.recv().await.unwrap().reason, EndReason::Shutdown);
+    }
     assert!(ends.recv().await.is_none(), "no more reports can come");
+    assert_eq!(server.population().connections, 2, "their handles are still held");
     client.shutdown().await;
     client.drained().await;
 }
@@ -228,7 +243,7 @@ fn sockets_outlive_their_runtime_with_an_error() {
     });
     drop(first);
     let error = runtime().block_on(near.read_chunk(1)).unwrap_err();
-    assert!(end_reason(&error).is_some(), "{error}");
+    assert_eq!(end_reason(&error), Some(EndReason::Shutdown));
 }
 
 #[test]

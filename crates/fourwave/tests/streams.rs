@@ -249,3 +249,34 @@ async fn two_listeners_cannot_share_a_port_and_port_0_finds_another() {
     drop(first);
     listen(&server);
 }
+
+/// The same on four threads: the lock, the wakers and the driver's sleep have no gap.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_connections_on_many_threads() {
+    let (client, server) = stacks();
+    let listener = server.listen(SocketAddr::new(common::SERVER, PORT), 512).unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(echo(stream));
+        }
+    });
+    let mut clients = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let client = client.clone();
+        clients.spawn(async move {
+            for _ in 0..4 {
+                let stream = client.connect((common::SERVER, PORT).into()).await.unwrap();
+                let (mut reader, mut writer) = stream.into_split();
+                let sent = tokio::spawn(async move {
+                    send_pattern(&mut writer, 200_000).await.unwrap();
+                });
+                assert_eq!(check_pattern(&mut reader).await.unwrap(), 200_000);
+                sent.await.unwrap();
+            }
+        });
+    }
+    while let Some(done) = clients.join_next().await {
+        done.unwrap();
+    }
+    tokio::join!(client.drained(), server.drained());
+}

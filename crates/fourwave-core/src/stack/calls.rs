@@ -245,6 +245,20 @@ impl Stack {
         self.give_back(now, conn, |conn, ctx| conn.abort_by_user(ctx))
     }
 
+    /// Resets every connection because the process that holds them ends, those included whose
+    /// handle was given back. What was received can still be read by the handles that are held.
+    /// O(connections); as many peers are told by RST as there is room for replies (4096).
+    pub fn shut_down(&mut self, now: Instant) {
+        let all: Vec<u32> = self.records.conns.indices().collect();
+        for index in all {
+            let Some(conn) = self.records.conns.get_mut(index) else { continue };
+            if conn.ended.is_none() {
+                let fate = conn.abort(EndReason::Shutdown);
+                self.settle(now, index, fate);
+            }
+        }
+    }
+
     fn give_back(
         &mut self,
         now: Instant,
