@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use fourwave::{IcmpError, RxPacket};
 use rustix::io::Errno;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
@@ -17,7 +17,7 @@ use crate::addresses::is_gateway;
 use crate::gateway::Shared;
 use crate::packet::{Echo, icmp_error};
 use crate::target::{Target, gateway_like, target};
-use crate::udp::meaning;
+use crate::udp::{meaning, received_or_failed};
 
 /// Pings under way at once; beyond, new ones get no answer.
 const PINGS_MAX: usize = 128;
@@ -55,7 +55,11 @@ impl Pings {
             Target::Unreachable(error) => return self.refuse(&request, error, packet),
             Target::Refused | Target::Resolver => return,
         };
-        match self.ping(&request, to).and_then(|ping| ping.socket.try_send(&request.message())) {
+        let sent = self.ping(&request, to).and_then(|ping| {
+            // Not by way of tokio's readiness, which a socket made just now does not have yet.
+            SockRef::from(&ping.socket).send(&request.message())
+        });
+        match sent {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => {
@@ -128,19 +132,23 @@ fn open(to: IpAddr) -> io::Result<UdpSocket> {
 }
 
 impl Ping {
+    fn receive(&self) -> io::Result<Vec<u8>> {
+        let mut message = vec![0; 65_536];
+        let len = self.socket.try_recv(&mut message)?;
+        message.truncate(len);
+        Ok(message)
+    }
+
     async fn receive_until_silent(&self, shared: &Shared, (src, dst, id): Key) {
         loop {
             let deadline = *lock(&self.deadline);
-            match timeout_at(deadline, self.socket.readable()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return,
+            let ready = match timeout_at(deadline, received_or_failed(&self.socket)).await {
+                Ok(ready) => ready,
                 Err(_) if *lock(&self.deadline) <= Instant::now() => return,
                 Err(_) => continue,
-            }
-            let mut message = vec![0; 65_536];
-            match self.socket.try_recv(&mut message) {
-                Ok(len) => {
-                    message.truncate(len);
+            };
+            match ready.and_then(|()| self.receive()) {
+                Ok(message) => {
                     let Some((true, _, seq)) = Echo::read_header(src.is_ipv6(), &message) else {
                         continue;
                     };

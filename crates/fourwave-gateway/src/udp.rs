@@ -91,10 +91,19 @@ impl Flows {
             }
         };
         flow.touch();
-        if let Err(error) = flow.send(&datagram)
-            && error.kind() != io::ErrorKind::WouldBlock
+        let mut sent = flow.send(&datagram);
+        if let Err(error) = &sent
+            && error.kind() == io::ErrorKind::ConnectionRefused
         {
-            self.refuse(&datagram, flow.explain(&error), packet);
+            // The answer to an earlier datagram; this one has not been sent yet.
+            self.refuse(&datagram, IcmpError::PortUnreachable, packet);
+            sent = flow.send(&datagram);
+        }
+        match sent {
+            Ok(()) => {}
+            // The host's queue is full: lost, as on any link.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => self.refuse(&datagram, flow.explain(&error), packet),
         }
     }
 
@@ -254,8 +263,7 @@ impl Flow {
             .saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed)))
     }
 
-    /// Sends to the host. A first error may be an earlier datagram's (ICMP): that one is told, and
-    /// this datagram is tried once more.
+    /// Sends to the host. An error may be that of an earlier datagram (ICMP).
     fn send(&self, datagram: &Datagram) -> io::Result<()> {
         let whole = datagram.segment == 0 || datagram.segment >= datagram.payload.len();
         let fits = datagram.payload.len() <= datagram.segment * self.offload.max_gso_segments();
@@ -281,14 +289,8 @@ impl Flow {
             segment_size: segment,
             src_ip: None,
         };
-        let socket = &self.socket;
-        let send = || {
-            socket.try_io(Interest::WRITABLE, || self.offload.try_send(socket.into(), &transmit))
-        };
-        match send() {
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => send(),
-            result => result,
-        }
+        // Not by way of tokio's readiness, which a socket made just now does not have yet.
+        self.offload.try_send((&self.socket).into(), &transmit)
     }
 
     /// What an error of this socket's means to the program.
@@ -309,30 +311,35 @@ impl Flow {
     async fn receive_until_silent(&self, shared: &Shared) {
         while !self.evicted.load(Ordering::Relaxed) {
             let ready = tokio::select! {
-                ready = timeout_at(self.deadline(), self.socket.readable()) => ready,
+                ready = timeout_at(self.deadline(), received_or_failed(&self.socket)) => ready,
                 () = self.evict.notified() => return,
             };
             match ready {
-                Ok(Ok(())) => {}
-                // The runtime ends.
-                Ok(Err(_)) => return,
-                Err(_) if self.deadline() <= Instant::now() => return,
-                Err(_) => continue,
-            }
-            if let Err(error) = self.receive(shared) {
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    continue;
+                Ok(Ok(())) => {
+                    if let Err(error) = self.receive(shared) {
+                        self.tell(shared, &error);
+                    }
                 }
-                let quoted = Datagram::quotation(self.src, self.dst);
-                let meaning = meaning(&error);
-                let src = match meaning {
-                    IcmpError::PortUnreachable => self.dst.ip(),
-                    _ => gateway_like(self.src.ip()),
-                };
-                shared.send(&icmp_error(src, meaning, &quoted));
+                Ok(Err(error)) => self.tell(shared, &error),
+                Err(_) if self.deadline() <= Instant::now() => return,
+                Err(_) => {}
             }
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// Passes on what the network said about an earlier datagram.
+    fn tell(&self, shared: &Shared, error: &io::Error) {
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return;
+        }
+        let meaning = self.explain(error);
+        let src = match meaning {
+            IcmpError::PortUnreachable => self.dst.ip(),
+            _ => gateway_like(self.src.ip()),
+        };
+        let quoted = Datagram::quotation(self.src, self.dst);
+        shared.send(&icmp_error(src, meaning, &quoted));
     }
 
     /// One system call's worth.
@@ -379,6 +386,21 @@ impl Flow {
     }
 }
 
+/// Waits until there is something to receive.
+///
+/// # Errors
+/// What the network said meanwhile (ICMP): the kernel tells it apart from what can be read.
+pub(crate) async fn received_or_failed(socket: &UdpSocket) -> io::Result<()> {
+    let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+    if !ready.is_error() {
+        return Ok(());
+    }
+    // The readiness is cleared before the error is taken: one that comes between is not missed.
+    let clear = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+    let _would_block = socket.try_io(Interest::ERROR, clear);
+    socket.take_error()?.map_or(Ok(()), Err)
+}
+
 /// A datagram larger than the host's way out is the host's to cut: the program believes in the
 /// MTU of its own device.
 fn allow_fragments(socket: &Socket, peer: SocketAddr) -> io::Result<()> {
@@ -389,6 +411,7 @@ fn allow_fragments(socket: &Socket, peer: SocketAddr) -> io::Result<()> {
         set_ip_mtu_discover(socket, Ipv4PathMtuDiscovery::WANT)?;
     } else {
         set_ipv6_mtu_discover(socket, Ipv6PathMtuDiscovery::WANT)?;
+        nix::sys::socket::setsockopt(socket, nix::sys::socket::sockopt::Ipv6DontFrag, &false)?;
     }
     Ok(())
 }
