@@ -34,15 +34,15 @@ impl fmt::Display for Probability {
 ///
 /// Text form: items separated by commas, each at most once.
 ///
-/// | item | meaning |
-/// | --- | --- |
-/// | `loss:1%` | drop a packet with this probability |
-/// | `delay:20ms` or `delay:20ms±5ms` | hold each packet that long, ± a uniform jitter (`+-` is as good as `±`); jitter alone never reorders |
-/// | `reorder:1%` | let up to three later packets overtake |
-/// | `dup:1%` | deliver twice |
-/// | `corrupt:0.1%` | flip one random bit |
-/// | `rate:10mbit` | bits per second (`bit`, `kbit`, `mbit`, `gbit`, powers of 1000) |
-/// | `queue:64kb` | bytes that may wait for the rate (`b`, `kb`, `mb`, powers of 1000); more are dropped. Default: 100 ms of the rate, at least 64 kB |
+/// - `loss:1%`: drop a packet with this probability
+/// - `delay:20ms` or `delay:20ms±5ms`: hold each packet that long, give or take a uniform jitter
+///   (`+-` is as good as `±`); jitter alone never reorders
+/// - `reorder:1%`: let up to three later packets overtake
+/// - `dup:1%`: deliver twice
+/// - `corrupt:0.1%`: flip one random bit
+/// - `rate:10mbit`: bits per second (`bit`, `kbit`, `mbit`, `gbit`, powers of 1000)
+/// - `queue:64kb`: bytes that may wait for the rate (`b`, `kb`, `mb`, powers of 1000); what
+///   exceeds them is dropped. Default: 100 ms of the rate, at least 64 kB
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct FaultConfig {
     /// Drop.
@@ -289,7 +289,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_shown_is_read_again(
-            loss in 0..=10_000u32, dup in 0..=100u32, delay in 0..3_600_000u64, jitter in 0..=100u64,
+            (loss, dup) in (0..=10_000u32, 0..=100u32),
+            (delay, jitter) in (0..3_600_000u64, 0..=100u64),
             rate in proptest::option::of(1..1_000_000u64), queue in 1..1_000_000u64,
         ) {
             let delay = Duration::from_millis(delay);

@@ -38,6 +38,9 @@ const MIN_MTU: u16 = 68;
 /// copied out so that they do not keep a large buffer alive.
 pub struct Tun {
     fd: AsyncFd<OwnedFd>,
+    /// The same file, watched for errors only: a deleted interface raises EPOLLERR alone, which
+    /// tokio does not count as readable.
+    gone: AsyncFd<OwnedFd>,
     name: String,
     link: Link,
     vnet_header: bool,
@@ -63,12 +66,18 @@ impl Tun {
         let attached = open::negotiate(fd.as_fd())?;
         set_nonblocking(fd.as_fd())
             .map_err(|errno| TunError::Other { action: "fcntl", source: errno.into() })?;
-        // SAFETY: the OwnedFd stays inside, is never exchanged, and always names the same file.
-        let fd = unsafe { AsyncFd::register(fd) }
-            .map_err(|error| TunError::Other { action: "epoll_ctl", source: error.into() })?;
+        let failed = |source| TunError::Other { action: "epoll_ctl", source };
+        let twin = fd.try_clone().map_err(failed)?;
+        // SAFETY: each OwnedFd stays inside, is never exchanged, and always names the same file.
+        let (fd, gone) = unsafe {
+            (AsyncFd::register(fd), AsyncFd::register_with_interest(twin, Interest::ERROR))
+        };
+        let fd = fd.map_err(|error| failed(error.into()))?;
+        let gone = gone.map_err(|error| failed(error.into()))?;
         let link = if attached.vnet_header { Link::offloading(mtu) } else { Link::plain(mtu) };
         Ok(Self {
             fd,
+            gone,
             name: attached.name,
             link,
             vnet_header: attached.vnet_header,
@@ -172,6 +181,10 @@ impl Device for Tun {
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(gone) = self.gone.poll_write_ready(cx) {
+            gone?.retain_ready();
+            return Poll::Ready(Err(self.failed(Errno::BADFD)));
+        }
         // The guard is dropped with the readiness kept: only a WouldBlock clears it.
         ready!(self.fd.poll_read_ready(cx))?.retain_ready();
         Poll::Ready(Ok(()))

@@ -74,6 +74,9 @@ pub enum TunError {
         /// Permission bits of the file; 0 when even they could not be read.
         mode: u32,
     },
+    /// The device file may not be opened, whatever its mode: a container's device rules.
+    #[error("{PATH} is forbidden here: start the container with `--device {PATH}`")]
+    Forbidden,
     /// The file opened, but no interface may be made in this network namespace.
     #[error("no interface may be made here: it needs CAP_NET_ADMIN in the network namespace")]
     NotPermitted,
@@ -121,7 +124,9 @@ impl TunError {
     fn kind(&self) -> io::ErrorKind {
         match self {
             Self::NotFound => io::ErrorKind::NotFound,
-            Self::PermissionDenied { .. } | Self::NotPermitted => io::ErrorKind::PermissionDenied,
+            Self::PermissionDenied { .. } | Self::Forbidden | Self::NotPermitted => {
+                io::ErrorKind::PermissionDenied
+            }
             Self::Busy { .. } => io::ErrorKind::ResourceBusy,
             Self::Incompatible { .. } => io::ErrorKind::AlreadyExists,
             Self::InvalidName { .. } | Self::InvalidMtu { .. } | Self::NotATun { .. } => {
@@ -194,7 +199,9 @@ fn open_error(errno: Errno) -> TunError {
     match errno {
         // ENODEV and ENXIO: the file is there, the driver is not.
         Errno::NOENT | Errno::NODEV | Errno::NXIO | Errno::NOTDIR => TunError::NotFound,
-        Errno::ACCESS | Errno::PERM => {
+        // The device controller of cgroups says EPERM, file modes say EACCES.
+        Errno::PERM => TunError::Forbidden,
+        Errno::ACCESS => {
             let mode = std::fs::metadata(PATH).map_or(0, |m| m.permissions().mode() & 0o7777);
             TunError::PermissionDenied { mode }
         }
@@ -284,6 +291,7 @@ mod tests {
         assert!(matches!(open_error(Errno::NOENT), TunError::NotFound));
         assert!(matches!(open_error(Errno::NODEV), TunError::NotFound));
         assert!(matches!(open_error(Errno::ACCESS), TunError::PermissionDenied { .. }));
+        assert!(matches!(open_error(Errno::PERM), TunError::Forbidden));
         assert!(matches!(open_error(Errno::MFILE), TunError::Other { .. }));
         assert!(matches!(attach_error(Errno::PERM, "x"), TunError::NotPermitted));
         assert!(matches!(attach_error(Errno::BUSY, "x"), TunError::Busy { .. }));

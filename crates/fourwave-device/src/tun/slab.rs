@@ -13,7 +13,9 @@ const RETIRED: usize = 3;
 /// Packets up to this size get an allocation of their own.
 ///
 /// A slice keeps its whole slab alive, so one idle payload of n bytes costs SLAB / n times its
-/// size. Copying out costs an allocation and n bytes: see `copying_out` in `tests/tun_cost.rs`.
+/// size. Copying out 2 KiB takes about 0.1 µs beside the 1.5 to 2 µs of the read itself, 8 KiB
+/// 0.4 µs and 60 kB 1.8 µs (`examples/tun_cost.rs`). So a packet of MTU 1500 is always copied,
+/// for 5 %, and slabs hold large packets only, whose payload is in a hurry.
 pub(super) const COPY_OUT: usize = 2048;
 
 /// A few large buffers in turn. Packets are cut off the front of the current one; it is used

@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fourwave_device::Device;
@@ -57,9 +57,10 @@ pub(crate) fn in_namespace(test: &'static str, body: impl FnOnce() + Send + 'sta
 }
 
 /// Runs `ip` in this thread's namespace.
-pub(crate) fn ip(args: &str) {
+pub(crate) fn ip(args: &str) -> String {
     let output = Command::new("ip").args(args.split(' ')).output().expect("ip runs");
     assert!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Addresses and `up` for a TUN.
@@ -67,10 +68,15 @@ pub(crate) fn configure(name: &str, mtu: u16) {
     ip("link set lo up");
     ip(&format!("link set {name} mtu {mtu}"));
     ip(&format!("addr add {}/24 dev {name}", KERNEL[0]));
-    if mtu >= 1280 {
-        ip(&format!("addr add {}/64 dev {name} nodad", KERNEL[1]));
-    }
+    ip(&format!("addr add {}/64 dev {name} nodad", KERNEL[1]));
     ip(&format!("link set {name} up"));
+    // The kernel's workqueue makes the route to an IPv6 address; until then it may be bound,
+    // but what is sent to it is dropped.
+    let started = Instant::now();
+    while !ip("-6 route show table local").contains(KERNEL[1]) {
+        assert!(started.elapsed() < STUCK, "{} has no route", KERNEL[1]);
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Runs `body` with a configured TUN in a namespace of its own.

@@ -226,7 +226,10 @@ proptest! {
     }
 
     #[test]
-    fn nothing_is_held_past_its_due_time(seed: u64, offers in proptest::collection::vec(0..9u64, 1..99)) {
+    fn nothing_is_held_past_its_due_time(
+        seed: u64,
+        offers in proptest::collection::vec(0..9u64, 1..99),
+    ) {
         let mut injector = injector("delay:3ms±3ms,reorder:30%,dup:10%,rate:1mbit", seed);
         let mut now = Duration::ZERO;
         for (i, wait) in offers.iter().enumerate() {
