@@ -1,0 +1,560 @@
+//! SEGMENT ARRIVES, a segment at a time: one engine, and a peer that is written by hand.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use fourwave_core::state::State;
+use fourwave_core::time::Duration;
+use fourwave_core::{
+    Config, ConnId, Decision, EndReason, Event, Instant, Listen, ListenerId, PendingId, Stack,
+};
+use fourwave_wire::icmp::{IcmpError, emit_error, parse_quoted_tcp};
+use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
+use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
+use fourwave_wire::{Link, RawWindow, RxChecksum, RxPacket, SeqNum, TxPacket, WindowScale};
+
+const US: &str = "10.0.0.1:80";
+const PEER: &str = "10.0.0.2:4000";
+/// The peer's first sequence number.
+const IRS: u32 = 7000;
+
+/// One engine, and what it said last.
+struct Bench {
+    stack: Stack,
+    now: Instant,
+    listener: ListenerId,
+    /// Our first sequence number, once it was seen.
+    iss: SeqNum,
+    timestamps: bool,
+}
+
+/// What the engine sent.
+#[derive(Debug)]
+struct Sent {
+    header: TcpHeader,
+    payload: Vec<u8>,
+}
+
+impl Bench {
+    fn new(config: Config) -> Self {
+        Self::with(config, false)
+    }
+
+    fn with(config: Config, deferred: bool) -> Self {
+        let mut stack = Stack::new(config, Link::plain(1500), [7; 32]);
+        let options = Listen { address: None, port: Some(80), deferred, backlog: 2 };
+        let listener = stack.listen(options).unwrap();
+        let now = Instant::from_micros(10_000_000);
+        Self { stack, now, listener, iss: SeqNum::new(0), timestamps: false }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+        self.stack.handle_timeout(self.now);
+    }
+
+    fn packets(&mut self) -> Vec<Vec<u8>> {
+        let mut out = TxPacket::default();
+        let mut all = Vec::new();
+        while self.stack.poll_transmit(self.now, &mut out) {
+            all.push(out.to_vec());
+        }
+        all
+    }
+
+    fn sent(&mut self) -> Vec<Sent> {
+        let read = |packet: Vec<u8>| {
+            let ip = IpHeader::parse(&packet).unwrap();
+            let segment = &packet[ip.payload.clone()];
+            assert!(verify_checksum(ip.src, ip.dst, segment));
+            let (header, payload) = TcpHeader::parse(segment).unwrap();
+            Sent { header, payload: segment[payload].to_vec() }
+        };
+        self.packets().into_iter().map(read).collect()
+    }
+
+    /// Exactly one segment was sent.
+    fn one(&mut self) -> Sent {
+        let mut sent = self.sent();
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0)
+    }
+
+    fn silence(&mut self) {
+        let sent = self.sent();
+        assert!(sent.is_empty(), "{sent:?}");
+    }
+
+    /// The challenge or duplicate ACK of the established connection.
+    fn ack(&mut self, seq: u32, ack: u32) {
+        let sent = self.one();
+        assert_eq!(sent.header.flags, Flags::ACK);
+        assert_eq!(sent.header.seq, self.iss + seq);
+        assert_eq!(sent.header.ack, SeqNum::new(IRS) + ack);
+    }
+
+    fn raw(&mut self, from: SocketAddr, mut header: TcpHeader, payload: &[u8]) {
+        let to: SocketAddr = US.parse().unwrap();
+        header.src_port = from.port();
+        header.dst_port = to.port();
+        let mut bytes = Vec::new();
+        let ip = IpEmit { src: from.ip(), dst: to.ip(), protocol: protocol::TCP, ttl: 64, ecn: 0 };
+        ip.emit(header.emitted_len() + payload.len(), &mut bytes);
+        header.emit(&mut bytes);
+        bytes.extend_from_slice(payload);
+        let checksum = RxChecksum::Trusted;
+        let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+        assert!(self.stack.handle_packet(self.now, &packet));
+    }
+
+    /// A segment of the peer; `seq` and `ack` are relative, 1 is the first byte.
+    fn arrives(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8]) {
+        self.arrives_at(flags, seq, ack, payload, None);
+    }
+
+    fn arrives_at(&mut self, flags: Flags, seq: u32, ack: u32, payload: &[u8], ts: Option<u32>) {
+        let mut options = TcpOptions::default();
+        if flags.syn() {
+            options.mss = Some(1000);
+            options.window_scale = Some(WindowScale::new(2));
+        }
+        if self.timestamps {
+            options.timestamps = Some(Timestamps { value: ts.unwrap_or(100), echo: 0 });
+        }
+        let header = TcpHeader {
+            seq: SeqNum::new(IRS) + seq,
+            ack: self.iss + ack,
+            flags,
+            window: RawWindow(10_000),
+            options,
+            ..TcpHeader::default()
+        };
+        self.raw(PEER.parse().unwrap(), header, payload);
+    }
+
+    /// A passive open, up to ESTABLISHED.
+    fn open(&mut self) -> ConnId {
+        self.arrives(Flags::SYN, 0, 0, b"");
+        let syn_ack = self.one();
+        assert_eq!(syn_ack.header.flags, Flags::SYN | Flags::ACK);
+        self.iss = syn_ack.header.seq;
+        self.arrives(Flags::ACK, 1, 1, b"");
+        let conn = self.stack.accept(self.now, self.listener).expect("accepted").conn;
+        self.silence();
+        conn
+    }
+
+    fn state(&self, conn: ConnId) -> State {
+        self.stack.info(conn).unwrap().state
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.stack.poll_event()).collect()
+    }
+
+    fn reason(&mut self) -> Option<EndReason> {
+        self.events().into_iter().find_map(|event| match event {
+            Event::Closed { report, .. } => Some(report.reason),
+            _ => None,
+        })
+    }
+
+    fn pending(&mut self) -> PendingId {
+        let incoming = |event| match event {
+            Event::Incoming { pending, .. } => Some(pending),
+            _ => None,
+        };
+        self.events().into_iter().find_map(incoming).expect("a SYN was reported")
+    }
+}
+
+fn config(settings: &[(&str, &str)]) -> Config {
+    let mut config = Config::default();
+    for (name, value) in settings {
+        config.set(name, value).unwrap();
+    }
+    config
+}
+
+#[test]
+fn rfc5961_3_2_rst_only_at_rcv_nxt() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    // Outside the window: silence. Elsewhere in it: a challenge.
+    bench.arrives(Flags::RST, 0, 0, b"");
+    bench.arrives(Flags::RST, 1_000_000, 0, b"");
+    bench.silence();
+    bench.arrives(Flags::RST, 2, 0, b"");
+    bench.ack(1, 1);
+    assert_eq!(bench.state(conn), State::Established);
+    bench.arrives(Flags::RST, 1, 0, b"");
+    bench.silence();
+    assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
+    assert_eq!(bench.stack.counters().challenge_ack, 1);
+    assert_eq!(bench.stack.counters().estab_resets, 1);
+}
+
+#[test]
+fn rfc5961_4_2_every_syn_is_challenged() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    for seq in [0, 1, 5, 1_000_000] {
+        bench.arrives(Flags::SYN, seq, 0, b"");
+        bench.ack(1, 1);
+    }
+    assert_eq!(bench.state(conn), State::Established);
+    assert_eq!(bench.stack.counters().syn_challenge, 4);
+}
+
+#[test]
+fn rfc5961_5_2_data_with_an_impossible_ack_is_challenged_and_dropped() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.arrives(Flags::ACK, 1, 500, b"injected");
+    bench.ack(1, 1);
+    // Older than the largest window the peer ever offered (10,000 << 2).
+    bench.arrives(Flags::ACK, 1, 1u32.wrapping_sub(40_001), b"injected");
+    bench.ack(1, 1);
+    assert!(bench.stack.receive(bench.now, conn, 100).is_err());
+    // An old but possible one is taken.
+    bench.arrives(Flags::ACK, 1, 0, b"data");
+    assert_eq!(&bench.stack.receive(bench.now, conn, 100).unwrap()[..], b"data");
+}
+
+#[test]
+fn rfc5961_7_challenges_have_a_budget() {
+    let mut bench = Bench::new(config(&[("tcp_challenge_ack_limit", "3")]));
+    bench.open();
+    for _ in 0..10 {
+        bench.arrives(Flags::SYN, 1, 0, b"");
+        let _ = bench.sent();
+    }
+    assert_eq!(bench.stack.counters().challenge_ack, 3);
+    bench.pass(Duration::from_secs(1));
+    bench.arrives(Flags::SYN, 1, 0, b"");
+    bench.ack(1, 1);
+}
+
+#[test]
+fn rfc9293_3_10_7_4_a_segment_outside_the_window_is_answered_but_not_in_a_loop() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.arrives(Flags::ACK, 2_000_000, 1, b"");
+    bench.ack(1, 1);
+    // Two such stacks would answer each other for ever: one answer in a while.
+    bench.arrives(Flags::ACK, 2_000_000, 1, b"");
+    bench.silence();
+    bench.pass(Duration::from_millis(600));
+    bench.arrives(Flags::ACK, 2_000_000, 1, b"");
+    bench.ack(1, 1);
+    // Data is answered each time: its sender waits.
+    for _ in 0..3 {
+        bench.arrives(Flags::ACK, 2_000_000, 1, b"data");
+        bench.ack(1, 1);
+    }
+    assert_eq!(bench.state(conn), State::Established);
+}
+
+#[test]
+fn rfc9293_3_10_7_4_text_is_cut_to_what_is_new_and_put_in_order() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.arrives(Flags::ACK, 4, 1, b"def");
+    bench.ack(1, 1);
+    bench.arrives(Flags::ACK | Flags::FIN, 7, 1, b"ghi");
+    bench.ack(1, 1);
+    assert_eq!(bench.state(conn), State::Established);
+    bench.arrives(Flags::ACK, 1, 1, b"abcdefgh");
+    // Everything up to the FIN, and the FIN.
+    bench.ack(1, 11);
+    assert_eq!(bench.state(conn), State::CloseWait);
+    let mut text = Vec::new();
+    loop {
+        let data = bench.stack.receive(bench.now, conn, 4).unwrap();
+        if data.is_empty() {
+            break;
+        }
+        assert!(data.len() <= 4);
+        text.extend_from_slice(&data);
+    }
+    assert_eq!(text, b"abcdefghi");
+    // The FIN again: an ACK, and nothing moves.
+    bench.arrives(Flags::ACK | Flags::FIN, 7, 1, b"ghi");
+    bench.ack(1, 11);
+    assert_eq!(bench.state(conn), State::CloseWait);
+}
+
+#[test]
+fn rfc7323_5_3_paws_drops_an_old_duplicate_but_not_an_rst() {
+    let mut bench = Bench::new(Config::default());
+    bench.timestamps = true;
+    let conn = bench.open();
+    bench.arrives_at(Flags::ACK, 1, 1, b"ab", Some(200));
+    bench.ack(1, 3);
+    bench.arrives_at(Flags::ACK, 3, 1, b"old", Some(150));
+    bench.ack(1, 3);
+    assert_eq!(bench.stack.counters().paws_estab, 1);
+    assert_eq!(bench.stack.info(conn).unwrap().bytes_received, 2);
+    bench.arrives_at(Flags::RST, 3, 1, b"", Some(150));
+    assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
+}
+
+#[test]
+fn rfc9293_3_10_7_1_nobody_listens() {
+    let mut bench = Bench::new(Config::default());
+    let other: SocketAddr = "10.0.0.3:9".parse().unwrap();
+    let seq = SeqNum::new(50);
+    let header = |flags| TcpHeader { flags, seq, ack: SeqNum::new(99), ..TcpHeader::default() };
+    bench.stack.unlisten(bench.now, bench.listener);
+    bench.raw(other, header(Flags::SYN), b"");
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.ack), (Flags::RST | Flags::ACK, seq + 1));
+    bench.raw(other, header(Flags::ACK), b"text");
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.seq), (Flags::RST, SeqNum::new(99)));
+    bench.raw(other, header(Flags::RST | Flags::ACK), b"");
+    bench.silence();
+}
+
+#[test]
+fn rfc9293_3_10_7_4_syn_received() {
+    let mut bench = Bench::new(Config::default());
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.iss = bench.one().header.seq;
+    // The SYN again brings the SYN ACK again.
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    assert_eq!(bench.one().header.seq, bench.iss);
+    // Another SYN is challenged; an ACK of something else is reset; an RST in the window only
+    // counts at its left edge.
+    bench.arrives(Flags::SYN, 9, 0, b"");
+    bench.ack(1, 1);
+    bench.arrives(Flags::ACK, 1, 77, b"");
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.seq), (Flags::RST, bench.iss + 77));
+    bench.arrives(Flags::RST, 2, 0, b"");
+    bench.ack(1, 1);
+    assert_eq!(bench.stack.population().half_open, 1);
+    bench.arrives(Flags::RST, 1, 0, b"");
+    bench.silence();
+    assert_eq!(bench.stack.population().half_open, 0);
+}
+
+#[test]
+fn the_handshakes_ack_may_carry_text_and_fin() {
+    let mut bench = Bench::new(Config::default());
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::ACK | Flags::FIN, 1, 1, b"all at once");
+    bench.ack(1, 13);
+    let conn = bench.stack.accept(bench.now, bench.listener).unwrap().conn;
+    assert_eq!(bench.state(conn), State::CloseWait);
+    assert_eq!(&bench.stack.receive(bench.now, conn, 100).unwrap()[..], b"all at once");
+}
+
+#[test]
+fn a_syn_ack_is_repeated_and_given_up() {
+    let mut bench = Bench::new(config(&[("tcp_synack_retries", "2")]));
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    assert_eq!(bench.sent().len(), 1);
+    for seconds in [1, 2] {
+        bench.pass(Duration::from_millis(seconds * 1000 - 10));
+        bench.silence();
+        bench.pass(Duration::from_millis(10));
+        assert!(bench.one().header.flags.syn());
+    }
+    bench.pass(Duration::from_secs(4));
+    bench.silence();
+    assert_eq!(bench.stack.population().half_open, 0);
+    assert_eq!(bench.stack.poll_timeout(), None);
+}
+
+#[test]
+fn half_open_records_and_the_accept_queue_are_bounded() {
+    let mut bench = Bench::new(config(&[("tcp_max_syn_backlog", "3")]));
+    let syn = TcpHeader { flags: Flags::SYN, seq: SeqNum::new(IRS), ..TcpHeader::default() };
+    for port in 1..=10 {
+        bench.raw(([10, 0, 9, 9], port).into(), syn, b"");
+    }
+    assert_eq!(bench.stack.population().half_open, 3);
+    assert_eq!(bench.stack.counters().listen_drops, 7);
+    // The backlog is 2: the third handshake stays half-open, and is not lost.
+    let answers = bench.sent();
+    for answer in &answers {
+        let header = TcpHeader {
+            flags: Flags::ACK,
+            seq: SeqNum::new(IRS) + 1,
+            ack: answer.header.seq + 1,
+            ..TcpHeader::default()
+        };
+        bench.raw(([10, 0, 9, 9], answer.header.dst_port).into(), header, b"");
+    }
+    let population = bench.stack.population();
+    assert_eq!((population.connections, population.half_open), (2, 1));
+    assert_eq!(bench.stack.counters().listen_overflows, 1);
+}
+
+#[test]
+fn a_deferring_listener_answers_as_it_is_told() {
+    // Nothing is answered before the decision, however often the SYN comes.
+    let mut bench = Bench::with(Config::default(), true);
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    let pending = bench.pending();
+    bench.pass(Duration::from_secs(3));
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.silence();
+    assert!(bench.stack.decide(bench.now, pending, Decision::Accept));
+    assert!(!bench.stack.decide(bench.now, pending, Decision::Accept), "one answer only");
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::ACK, 1, 1, b"");
+    let accepted = bench.stack.accept(bench.now, bench.listener).unwrap();
+    assert_eq!(accepted.pending, Some(pending));
+    assert_eq!(accepted.local, US.parse().unwrap());
+
+    let mut bench = Bench::with(Config::default(), true);
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    let pending = bench.pending();
+    assert!(bench.stack.decide(bench.now, pending, Decision::Reset));
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.ack), (Flags::RST | Flags::ACK, SeqNum::new(IRS) + 1));
+
+    let mut bench = Bench::with(Config::default(), true);
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    let pending = bench.pending();
+    let error = IcmpError::HostUnreachable;
+    assert!(bench.stack.decide(bench.now, pending, Decision::Unreachable(error)));
+    let packet = bench.packets().remove(0);
+    let ip = IpHeader::parse(&packet).unwrap();
+    let quoted = parse_quoted_tcp(&ip, &packet).unwrap();
+    assert_eq!((quoted.error, quoted.seq), (error, SeqNum::new(IRS)));
+    assert_eq!(ip.dst, PEER.parse::<SocketAddr>().unwrap().ip());
+
+    let mut bench = Bench::with(Config::default(), true);
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    let pending = bench.pending();
+    assert!(bench.stack.decide(bench.now, pending, Decision::Ignore));
+    bench.silence();
+    // A later SYN is a new question.
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    assert_ne!(bench.pending(), pending);
+}
+
+/// An ICMP error about a segment that we sent.
+fn icmp(bench: &mut Bench, error: IcmpError, seq: SeqNum, local: SocketAddr, remote: SocketAddr) {
+    let header =
+        TcpHeader { src_port: local.port(), dst_port: remote.port(), seq, ..TcpHeader::default() };
+    let mut quoted = Vec::new();
+    let ip = IpEmit { src: local.ip(), dst: remote.ip(), protocol: protocol::TCP, ttl: 64, ecn: 0 };
+    ip.emit(20, &mut quoted);
+    header.emit(&mut quoted);
+    let mut packet = Vec::new();
+    emit_error("10.0.0.254".parse().unwrap(), error, &quoted, &mut packet);
+    let packet = RxPacket { bytes: packet.into(), ..RxPacket::default() };
+    assert!(bench.stack.handle_packet(bench.now, &packet));
+}
+
+#[test]
+fn rfc5927_hard_errors_end_only_an_open_and_only_when_they_quote_it() {
+    let mut bench = Bench::new(Config::default());
+    let remote: SocketAddr = "10.0.0.9:443".parse().unwrap();
+    let local: SocketAddr = "10.0.0.1:5000".parse().unwrap();
+    let conn = bench.stack.connect(bench.now, local, remote).unwrap();
+    let iss = bench.one().header.seq;
+    icmp(&mut bench, IcmpError::HostUnreachable, iss + 5, local, remote);
+    assert_eq!(bench.reason(), None);
+    icmp(&mut bench, IcmpError::HostUnreachable, iss, local, remote);
+    assert_eq!(bench.reason(), Some(EndReason::Unreachable(IcmpError::HostUnreachable)));
+    bench.stack.close(bench.now, conn).unwrap();
+
+    // An open connection outlives the same error (RFC 5927 §5.2).
+    let conn = bench.open();
+    let mut data = Bytes::from_static(b"in flight");
+    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    let seq = bench.one().header.seq;
+    let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
+    icmp(&mut bench, IcmpError::HostUnreachable, seq, us, peer);
+    assert_eq!(bench.state(conn), State::Established);
+    assert_eq!(bench.stack.counters().icmp_ignored, 2);
+}
+
+#[test]
+fn rfc1191_packet_too_big_makes_segments_smaller_and_sends_them_again() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let mut data = Bytes::from(vec![1; 1000]);
+    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    let sent = bench.one();
+    assert_eq!(sent.payload.len(), 1000);
+    let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
+    let error = IcmpError::PacketTooBig { mtu: 600 };
+    icmp(&mut bench, error, sent.header.seq, us, peer);
+    assert_eq!(bench.stack.info(conn).unwrap().snd_mss, 560);
+    assert!(bench.sent().iter().all(|s| s.payload.len() <= 560));
+}
+
+#[test]
+fn rfc9293_3_10_7_3_syn_sent() {
+    let mut bench = Bench::new(Config::default());
+    let (us, peer): (SocketAddr, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
+    let conn = bench.stack.connect(bench.now, us, peer).unwrap();
+    bench.iss = bench.one().header.seq;
+    // An ACK of something else: RST, and the open goes on.
+    bench.arrives(Flags::ACK, 0, 9, b"");
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.seq), (Flags::RST, bench.iss + 9));
+    // An RST without an acceptable ACK is anyone's.
+    bench.arrives(Flags::RST, 0, 9, b"");
+    bench.arrives(Flags::RST | Flags::ACK, 0, 9, b"");
+    bench.silence();
+    assert_eq!(bench.state(conn), State::SynSent);
+    bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
+    bench.ack(1, 1);
+    assert_eq!(bench.state(conn), State::Established);
+    // The window of a SYN ACK is not scaled.
+    assert_eq!(bench.stack.info(conn).unwrap().snd_wnd, 10_000);
+    bench.arrives(Flags::ACK, 1, 1, b"");
+    assert_eq!(bench.stack.info(conn).unwrap().snd_wnd, 40_000);
+}
+
+#[test]
+fn rfc6191_a_newer_syn_takes_time_wait_over_beyond_the_old_numbers() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.stack.close(bench.now, conn).unwrap();
+    assert!(bench.one().header.flags.fin());
+    bench.arrives(Flags::ACK | Flags::FIN, 1, 2, b"");
+    bench.ack(2, 2);
+    assert_eq!(bench.stack.population().time_wait, 1);
+    // Older: the last ACK again.
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.ack(2, 2);
+    // Beyond what was received: a new incarnation.
+    bench.arrives(Flags::SYN, 100, 0, b"");
+    let syn_ack = bench.one().header;
+    assert!(syn_ack.flags.syn());
+    assert!(syn_ack.seq.after(bench.iss + 2 + 65_535), "no old segment can fit");
+    assert_eq!(bench.stack.population().time_wait, 0);
+    assert_eq!(bench.stack.counters().tw_recycled, 1);
+}
+
+#[test]
+fn a_wrong_checksum_is_counted_and_dropped() {
+    let mut bench = Bench::new(Config::default());
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    let mut bytes = bench.packets().remove(0);
+    // Our own SYN ACK, turned into a packet to us with a flipped bit.
+    bytes[25] ^= 1;
+    let packet = RxPacket { bytes: bytes.into(), ..RxPacket::default() };
+    assert!(bench.stack.handle_packet(bench.now, &packet));
+    bench.silence();
+    assert_eq!(bench.stack.counters().in_csum_errors, 1);
+    let udp = {
+        let mut bytes = Vec::new();
+        let (src, dst) = ("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
+        IpEmit { src, dst, protocol: protocol::UDP, ttl: 64, ecn: 0 }.emit(8, &mut bytes);
+        bytes.extend_from_slice(&[0; 8]);
+        bytes
+    };
+    let packet = RxPacket { bytes: udp.into(), ..RxPacket::default() };
+    assert!(!bench.stack.handle_packet(bench.now, &packet), "UDP is the caller's business");
+}
