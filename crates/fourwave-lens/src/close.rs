@@ -259,6 +259,7 @@ impl Conn {
             time_wait: self.time_waits(engine),
             report: self.report,
             engine,
+            unseen: [client.unseen, server.unseen],
             anomalies: self.anomalies,
             rows: self.rows.into_vec(),
         }

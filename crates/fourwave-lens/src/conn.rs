@@ -422,7 +422,11 @@ impl Conn {
                 Kind::Data | Kind::Keepalive | Kind::WindowProbe => {
                     return self.data_row(row, shown, out);
                 }
-                Kind::Ack | Kind::DupAck | Kind::WindowUpdate | Kind::ProbeAnswer
+                Kind::Ack
+                | Kind::DupAck
+                | Kind::WindowUpdate
+                | Kind::ZeroWindow
+                | Kind::ProbeAnswer
                     if self.rows.grow_by_ack(row.at, row.from, &shown) =>
                 {
                     return;
@@ -453,6 +457,7 @@ impl Conn {
             late,
             acks: 0,
             dup_acks: 0,
+            zero_windows: 0,
             first: shown,
             end_seq: shown.seq + shown.len,
             last_ack: None,
@@ -507,7 +512,7 @@ impl Conn {
     fn tell(&self, row: Row, so_far: bool, out: &mut Outbox) {
         let addrs = [self.ends[0].addr, self.ends[1].addr];
         let seen = RowSeen { conn: self.id, opened: self.opened, addrs, row, so_far };
-        out.queue.push_back(Event::Row(seen));
+        out.queue.push_back(Event::Row(Box::new(seen)));
     }
 
     /// The wave of a segment that carries the second FIN after `acked` the first in it.

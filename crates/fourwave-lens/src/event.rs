@@ -14,7 +14,7 @@ pub enum Event {
     /// Its first segment was seen. Only with [`LensOptions::live`](crate::LensOptions::live).
     Opened(Opened),
     /// A row of its ladder. Only with [`LensOptions::live`](crate::LensOptions::live).
-    Row(RowSeen),
+    Row(Box<RowSeen>),
     /// It is over.
     Ended(Box<Story>),
 }

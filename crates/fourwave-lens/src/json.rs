@@ -107,6 +107,7 @@ struct Data {
     late: u64,
     acks: u64,
     dup_acks: u64,
+    zero_windows: u64,
 }
 
 #[derive(Serialize)]
@@ -185,6 +186,7 @@ struct End {
     segments: Pair<u64>,
     retransmitted: Pair<u64>,
     fin_again: Pair<u32>,
+    unseen: Pair<u64>,
     anomalies: u32,
     report: Option<Report>,
 }
@@ -287,6 +289,7 @@ fn data(row: &Row, run: &Run, so_far: bool) -> Data {
         late: run.late,
         acks: run.acks,
         dup_acks: run.dup_acks,
+        zero_windows: run.zero_windows,
     }
 }
 
@@ -322,6 +325,7 @@ fn end(story: &Story, names: &Names) -> End {
         segments: Pair::of(story.segments),
         retransmitted: Pair::of(story.retransmitted),
         fin_again: Pair::of(story.fin_again),
+        unseen: Pair::of(story.unseen),
         anomalies: story.anomalies,
         report: story.report.as_ref().map(|said| report(said, story.engine)),
     }

@@ -76,17 +76,32 @@ pub(crate) fn run(run: &Run, signs: Signs) -> Vec<String> {
     if run.late > 0 {
         odd.push_str(&format!(", {} out of order", count(run.late)));
     }
-    let acks = match (run.acks, run.dup_acks) {
-        (0, _) => String::new(),
-        (acks, _) if probes => format!("  ({})", counted(acks, "answer")),
-        (acks, 0) => format!("  ({})", counted(acks, "ACK")),
-        (acks, dup) => format!("  ({}, {} duplicate)", counted(acks, "ACK"), count(dup)),
+    let closed = match run.zero_windows {
+        0 => String::new(),
+        n => format!("window closed {}", counted(n, "time")),
     };
+    let mut answers = Vec::new();
+    if run.acks > 0 {
+        answers.push(counted(run.acks, if probes { "answer" } else { "ACK" }));
+    }
+    if run.dup_acks > 0 {
+        answers.push(format!("{} duplicate", count(run.dup_acks)));
+    }
+    if !closed.is_empty() {
+        answers.push(closed.clone());
+    }
+    let in_brackets = |text: &str| match text {
+        "" => String::new(),
+        text => format!("  ({text})"),
+    };
+    let acks = in_brackets(&answers.join(", "));
+    let closed = in_brackets(&closed);
     let numbers =
         if probes { String::new() } else { format!("  seq={}..{}", run.first.seq, run.end_seq) };
     vec![
         format!("{more} {segments}{data}{odd}{numbers}{acks}"),
         format!("{more} {segments}{data}{odd}{acks}"),
+        format!("{more} {segments}{data}{odd}{closed}"),
         format!("{more} {segments}{data}{odd}"),
         format!("{more} {segments}{data}"),
     ]

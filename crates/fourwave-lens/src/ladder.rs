@@ -453,6 +453,13 @@ impl Ladder<'_> {
         if let Some(handshake) = story.handshake {
             self.fact("handshake", &span(handshake));
         }
+        for (who, unseen) in Role::BOTH.into_iter().zip(story.unseen) {
+            if unseen > 0 {
+                let (unseen, who) = (bytes(unseen), self.word(who));
+                let text = format!("{unseen} by {who} were acknowledged and never passed here");
+                self.fact("unseen", &text);
+            }
+        }
         if story.anomalies > 0 {
             let odd = counted(story.anomalies.into(), "segment");
             self.fact("anomalies", &format!("{odd} made no sense in the states of that time"));

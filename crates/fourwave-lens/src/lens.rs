@@ -245,7 +245,9 @@ impl Lens {
     pub fn note(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), text: &str) -> bool {
         let key = Key::new(ends.0, ends.1);
         let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
-        conn.note(at, text.to_owned(), &mut self.out);
+        // It becomes part of single lines.
+        let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        conn.note(at, text, &mut self.out);
         true
     }
 

@@ -8,6 +8,22 @@
 //! [`summary`] says in one line how a whole run went.
 //!
 //! It does no I/O and reads no clock.
+//!
+//! ```
+//! use fourwave_lens::{Lens, LensOptions, ladder};
+//! # let capture: Vec<(std::time::Duration, Vec<u8>)> = Vec::new();
+//!
+//! let mut lens = Lens::new(LensOptions::default());
+//! let mut last = std::time::Duration::ZERO;
+//! for (at, packet) in capture {
+//!     lens.observe(at, &packet, packet.len(), 0);
+//!     last = at;
+//! }
+//! lens.finish(last);
+//! while let Some(story) = lens.poll_story() {
+//!     print!("{}", ladder::render(&story, &ladder::LadderOptions::default()));
+//! }
+//! ```
 #![forbid(unsafe_code)]
 
 mod close;

@@ -313,6 +313,8 @@ pub struct Run {
     pub acks: u64,
     /// Duplicates among the ACKs.
     pub dup_acks: u64,
+    /// How often an ACK closed the window.
+    pub zero_windows: u64,
     /// The first of them.
     pub first: Shown,
     /// The highest relative number behind the data.

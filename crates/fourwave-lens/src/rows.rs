@@ -108,6 +108,7 @@ impl Rows {
         run.until = at;
         run.acks += 1;
         run.dup_acks += u64::from(shown.kind == Kind::DupAck);
+        run.zero_windows += u64::from(shown.kind == Kind::ZeroWindow);
         run.last_ack = Some((at, *shown));
         true
     }

@@ -168,6 +168,8 @@ pub struct Story {
     pub report: Option<EndReport>,
     /// Which end was the engine's, where it said anything.
     pub engine: Option<Role>,
+    /// Bytes that the other end acknowledged and that never passed the point of watching.
+    pub unseen: [u64; 2],
     /// Segments that made no sense in the states at their time.
     pub anomalies: u32,
     /// The rows of its ladder.

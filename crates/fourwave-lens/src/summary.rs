@@ -58,7 +58,7 @@ pub enum Unopened {
 /// Sums over the connections of a run. [`Display`](fmt::Display) is the line, without a line
 /// feed: `12 connections, 34.1 MB up, 1.2 GB down; 11 closed by the program, 1 refused`.
 ///
-/// "Up" is what the program sent. Feed it [`Story`]s or [`EndReport`]s, not both.
+/// "Up" is what the program (or the client, where no end has a name) sent. Feed it [`Story`]s or [`EndReport`]s, not both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Connections, attempts included.
@@ -69,6 +69,8 @@ pub struct Summary {
     pub down: u64,
     /// As [`ENDS`]; by program and server apart where the other side is one.
     ends: [u64; 12],
+    /// Whether anything but a story without names was added: then there is a program.
+    has_program: bool,
     /// Whether an end of the other side was that of a client (a published port).
     other_is_client: bool,
     /// Whether one was that of a server.
@@ -96,6 +98,7 @@ impl Summary {
     }
 
     fn add_report_anyway(&mut self, report: &EndReport) {
+        self.has_program = true;
         let end = match report.reason {
             EndReason::Orderly => match report.closed_first {
                 Some(Side::Remote) => End::ClosedByProgram,
@@ -122,6 +125,7 @@ impl Summary {
     /// Adds a connection that the engine never had: its SYN was answered with the truth about
     /// the destination.
     pub fn add_unopened(&mut self, why: Unopened) {
+        self.has_program = true;
         self.other_is_server = true;
         let end = match why {
             Unopened::Refused => End::RefusedByOther,
@@ -139,6 +143,7 @@ impl Summary {
             [false, true] => Role::Server,
             _ => Role::Client,
         };
+        self.has_program |= story.addrs.iter().any(|&addr| names.is_named(addr));
         match program {
             Role::Client => self.other_is_server = true,
             Role::Server => self.other_is_client = true,
@@ -192,7 +197,10 @@ impl fmt::Display for Summary {
         for (end, words) in ENDS {
             let n = self.ends[end as usize];
             if n > 0 {
-                let words = words.replace("the other side", other);
+                let mut words = words.replace("the other side", other);
+                if !self.has_program {
+                    words = words.replace("the program", "the client");
+                }
                 write!(f, "{separator}{} {words}", crate::units::count(n))?;
                 separator = ", ";
             }

@@ -44,6 +44,8 @@ pub(crate) struct Track {
     /// Keepalive probes since the other end answered last.
     pub(crate) probes_unanswered: u32,
     pub(crate) fin_again: u32,
+    /// Numbers that the other end acknowledged and that were never seen.
+    pub(crate) unseen: u64,
 }
 
 impl Track {
@@ -66,6 +68,7 @@ impl Track {
             again_unanswered: 0,
             probes_unanswered: 0,
             fin_again: 0,
+            unseen: 0,
         }
     }
 
@@ -133,10 +136,17 @@ impl Track {
         if let Some((next, relative)) = &mut self.sent
             && ack.after(*next)
         {
-            *relative += u64::from(ack.since(*next));
+            let unseen = u64::from(ack.since(*next));
+            *relative += unseen;
+            self.unseen += unseen;
             *next = ack;
         }
-        self.holes.retain(|hole| hole.1.after(ack));
+        let unseen = &mut self.unseen;
+        self.holes.retain(|&(start, end)| {
+            let stays = end.after(ack);
+            *unseen += if stays { 0 } else { u64::from(end.since(start)) };
+            stays
+        });
     }
 
     /// The other end acknowledges `ack` before this one was seen: that is byte number 1.

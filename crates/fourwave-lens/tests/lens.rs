@@ -8,6 +8,7 @@ use common::*;
 use fourwave_core::state::State;
 use fourwave_core::{EndReason, Instant, Side};
 use fourwave_lens::{Ended, Event, Role, RstCause, What, ladder};
+use fourwave_wire::icmp::IcmpError;
 
 fn ended(wire: &Wire) -> usize {
     wire.events.iter().filter(|event| matches!(event, Event::Ended(_))).count()
@@ -200,17 +201,40 @@ fn more_than_4_gib_each_byte_counted_once() {
 }
 
 #[test]
+fn what_never_passed_is_counted() {
+    let mut w = Wire::new();
+    w.open();
+    // One segment of three passes elsewhere, and so does the last.
+    w.at(20_000, Server, "ACK", 1, 1, 1000);
+    w.at(20_010, Server, "ACK", 2001, 1, 1000);
+    w.at(20_050, Client, "ACK", 1, 4001, 0);
+    let story = w.story();
+    assert_eq!((story.bytes, story.unseen), ([0, 4000], [0, 2000]));
+}
+
+#[test]
+fn a_summary_of_stories() {
+    let mut summary = fourwave_lens::summary::Summary::new();
+    let mut unnamed = summary.clone();
+    for (_, mut w) in all() {
+        for story in w.stories() {
+            summary.add_story(&story, &w.names);
+            unnamed.add_story(&story, &fourwave_lens::Names::default());
+        }
+    }
+    insta::assert_snapshot!(format!("{summary}\n{unnamed}"));
+}
+
+#[test]
 fn rows_are_bounded_and_say_what_is_missing() {
     let mut w = Wire::new();
     w.open();
-    // Windows that close and open again: rows that fold into nothing.
+    // Rows that fold into nothing: a router complains about every segment.
     for n in 0..2_000u32 {
         let at = 20_000 + u64::from(n) * 1_000;
         w.at(at, Server, "ACK", 1 + n * 100, 1, 100);
-        w.window[0] = 0;
-        w.at(at + 10, Client, "ACK", 1, 101 + n * 100, 0);
-        w.window[0] = 100;
-        w.at(at + 20, Client, "ACK", 1, 101 + n * 100, 0);
+        let packet = w.packet(Server, "ACK", 1 + n * 100, 1, 100);
+        w.icmp(at + 10, IcmpError::TimeExceeded, &packet);
     }
     w.at(3_000_000, Client, "RST ACK", 1, 200_001, 0);
     let story = w.story();
