@@ -137,6 +137,16 @@ fn parse_v6(packet: &[u8]) -> Result<IpHeader, WireError> {
     })
 }
 
+/// Whether the checksum of an IPv4 header is right; IPv6 has none (RFC 8200 §8.1).
+pub fn header_checksum_is_right(packet: &[u8]) -> bool {
+    let Some(first) = packet.first() else { return false };
+    if first >> 4 != 4 {
+        return true;
+    }
+    let header = packet.get(..usize::from(first & 0x0f) * 4);
+    header.is_some_and(|header| Sum::default().with(header).finish() == [0, 0])
+}
+
 /// What an IP header to be written says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpEmit {
@@ -229,7 +239,10 @@ mod tests {
     fn rfc791_header_checksum() {
         let mut packet = Vec::new();
         v4().emit(0, &mut packet);
-        assert_eq!(Sum::default().with(&packet).finish(), [0, 0]);
+        assert!(header_checksum_is_right(&packet));
+        packet[8] ^= 1;
+        assert!(!header_checksum_is_right(&packet));
+        assert!(!header_checksum_is_right(&[]) && !header_checksum_is_right(&[0x45]));
     }
 
     #[test]

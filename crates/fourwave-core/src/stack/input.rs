@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use fourwave_wire::icmp::{IcmpError, QuotedTcp, parse_quoted_tcp};
-use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::ip::{IpHeader, header_checksum_is_right, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
 use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
 
@@ -37,6 +37,11 @@ impl Stack {
                 return true;
             }
         };
+        let verify = packet.checksum == RxChecksum::Unverified;
+        if verify && !header_checksum_is_right(&packet.bytes) {
+            self.counters.in_csum_errors += 1;
+            return true;
+        }
         match ip.protocol {
             protocol::TCP => {}
             protocol::ICMP | protocol::ICMPV6 => {

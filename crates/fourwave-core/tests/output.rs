@@ -1,0 +1,258 @@
+//! Which segment goes out when: Nagle, silly windows, delayed ACKs, probes, retransmission.
+
+mod pair;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use fourwave_core::time::Duration;
+use fourwave_core::{Config, ConnId, SocketOption};
+use fourwave_wire::Link;
+use fourwave_wire::ip::IpHeader;
+use fourwave_wire::tcp::TcpHeader;
+use pair::{CLIENT, Pair, SERVER, Way, text};
+
+/// Sender, relative sequence number of the first byte seen, payload length, of each packet.
+type Log = Rc<RefCell<Vec<(usize, u32, usize)>>>;
+
+/// Writes down every packet from here on.
+fn log(pair: &mut Pair) -> Log {
+    let log: Log = Rc::default();
+    let to = log.clone();
+    pair.filter = Box::new(move |from, bytes| {
+        let ip = IpHeader::parse(bytes).unwrap();
+        let (header, payload) = TcpHeader::parse(&bytes[ip.payload]).unwrap();
+        to.borrow_mut().push((from, header.seq.value(), payload.len()));
+        Way::Pass
+    });
+    log
+}
+
+/// Payload lengths of the packets that `end` sent.
+fn lengths(log: &Log, end: usize) -> Vec<usize> {
+    log.borrow().iter().filter(|(from, ..)| *from == end).map(|(.., len)| *len).collect()
+}
+
+fn set(pair: &mut Pair, conn: ConnId, option: SocketOption) {
+    let now = pair.now;
+    pair.ends[CLIENT].stack.set_option(now, conn, option).unwrap();
+}
+
+#[test]
+fn rfc9293_3_7_4_nagle_holds_a_small_segment_while_data_is_in_flight() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    let packets = log(&mut pair);
+    for _ in 0..5 {
+        pair.send(CLIENT, client, b"word");
+    }
+    assert_eq!(lengths(&packets, CLIENT), [4]);
+    pair.run_for(Duration::from_millis(200));
+    assert_eq!(lengths(&packets, CLIENT), [4, 16]);
+}
+
+#[test]
+fn nodelay_sends_at_once() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    set(&mut pair, client, SocketOption::NoDelay(true));
+    let packets = log(&mut pair);
+    for _ in 0..5 {
+        pair.send(CLIENT, client, b"word");
+    }
+    assert_eq!(lengths(&packets, CLIENT), [4; 5]);
+}
+
+#[test]
+fn rfc9293_3_6_a_fin_rides_on_the_last_data_and_is_not_held_by_nagle() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    pair.send(CLIENT, client, b"first");
+    let packets = log(&mut pair);
+    let now = pair.now;
+    pair.ends[CLIENT].stack.send(now, client, &mut Bytes::from_static(b"last")).unwrap();
+    pair.shutdown(CLIENT, client);
+    assert_eq!(lengths(&packets, CLIENT), [4]);
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(pair.read(SERVER, server), b"firstlast");
+    let eof = pair.ends[SERVER].stack.receive(pair.now, server, 1).unwrap();
+    assert!(eof.is_empty());
+}
+
+#[test]
+fn rfc6928_the_first_flight_is_ten_segments() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    let packets = log(&mut pair);
+    pair.send(CLIENT, client, &text(100_000));
+    assert_eq!(lengths(&packets, CLIENT), [1448; 10]);
+}
+
+#[test]
+fn an_offloading_device_gets_the_same_as_one_super_segment() {
+    let link = Link::offloading(1500);
+    let mut pair = Pair::with(Config::default(), Config::default(), link);
+    let (client, server) = pair.open();
+    let packets = log(&mut pair);
+    pair.send(CLIENT, client, &text(100_000));
+    assert_eq!(lengths(&packets, CLIENT), [14_480]);
+    pair.run_for(Duration::from_millis(15));
+    // One ACK answers the batch.
+    assert_eq!(lengths(&packets, SERVER), [0]);
+    assert_eq!(pair.read(SERVER, server).len(), 14_480);
+}
+
+#[test]
+fn rfc9293_3_8_6_3_an_ack_waits_for_a_second_segment_or_its_time() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    set(&mut pair, client, SocketOption::NoDelay(true));
+    // Past the segments that are acknowledged at once at the start.
+    for _ in 0..16 {
+        pair.send(CLIENT, client, b"x");
+        pair.run_for(Duration::from_millis(50));
+    }
+    pair.read(SERVER, server);
+    let packets = log(&mut pair);
+    pair.send(CLIENT, client, b"x");
+    pair.run_for(Duration::from_millis(49));
+    assert_eq!(lengths(&packets, SERVER), []);
+    pair.run_for(Duration::from_millis(2));
+    assert_eq!(lengths(&packets, SERVER), [0]);
+    pair.run_for(Duration::from_millis(50));
+    // An answer carries it.
+    pair.send(CLIENT, client, b"question");
+    pair.run_for(Duration::from_millis(11));
+    packets.borrow_mut().clear();
+    pair.send(SERVER, server, b"answer");
+    pair.run_for(Duration::from_millis(8));
+    assert_eq!(lengths(&packets, SERVER), [6]);
+    assert_eq!(pair.ends[SERVER].stack.counters().delayed_acks, 1);
+}
+
+#[test]
+fn rfc9293_3_8_6_2_2_the_window_opens_by_whole_segments() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    let mut data = Bytes::from(text(1_000_000));
+    for _ in 0..200 {
+        let now = pair.now;
+        pair.ends[CLIENT].stack.send(now, client, &mut data).unwrap();
+        pair.run_for(Duration::from_millis(20));
+    }
+    let wnd = |pair: &Pair| pair.ends[CLIENT].stack.info(client).unwrap().snd_wnd;
+    assert_eq!(wnd(&pair), 0, "nobody reads");
+    let packets = log(&mut pair);
+    // A byte read is no reason to say anything.
+    let now = pair.now;
+    let one = pair.ends[SERVER].stack.receive(now, server, 1).unwrap();
+    assert_eq!(one.len(), 1);
+    pair.run_for(Duration::from_millis(5));
+    assert_eq!(lengths(&packets, SERVER), []);
+    // A buffer read is.
+    let before = wnd(&pair);
+    pair.read(SERVER, server);
+    pair.run_for(Duration::from_millis(15));
+    assert!(!lengths(&packets, SERVER).is_empty());
+    assert!(wnd(&pair) > before + 1448);
+}
+
+#[test]
+fn rfc9293_3_8_6_1_a_zero_window_is_probed_for_as_long_as_the_peer_answers() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    let mut data = Bytes::from(text(1_000_000));
+    for _ in 0..100 {
+        let now = pair.now;
+        pair.ends[CLIENT].stack.send(now, client, &mut data).unwrap();
+        pair.run_for(Duration::from_millis(20));
+    }
+    pair.run_for(Duration::from_secs(3 * 3600));
+    let probes = pair.ends[CLIENT].stack.counters().window_probes;
+    assert!((90..=120).contains(&probes), "{probes} probes in three hours: at most every 120 s");
+    assert_eq!(pair.state(CLIENT, client), fourwave_core::state::State::Established);
+    // A peer that does not answer any more is given up.
+    pair.filter = Box::new(|_, _| Way::Drop);
+    pair.run_for(Duration::from_secs(3 * 3600));
+    assert_eq!(
+        pair.ends[CLIENT].reports[0].reason,
+        fourwave_core::EndReason::RetransmissionTimeout
+    );
+    let _ = server;
+}
+
+#[test]
+fn rfc5681_3_2_a_lost_segment_is_sent_again_without_a_timeout() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    let mut seen = 0;
+    pair.filter = Box::new(move |from, bytes| {
+        seen += u32::from(from == CLIENT && bytes.len() > 1000);
+        if seen == 3 && from == CLIENT { Way::Drop } else { Way::Pass }
+    });
+    let data = text(100_000);
+    pair.send(CLIENT, client, &data);
+    pair.run_for(Duration::from_millis(300));
+    assert_eq!(pair.read(SERVER, server), data);
+    let counters = pair.ends[CLIENT].stack.counters();
+    assert_eq!((counters.fast_retrans, counters.retrans_segs, counters.timeouts), (1, 1, 0));
+}
+
+#[test]
+fn rfc6298_5_the_timeout_doubles_and_the_connection_is_given_up() {
+    let mut config = Config::default();
+    config.set("tcp_retries2", "5").unwrap();
+    let mut pair = Pair::with(config, Config::default(), Link::plain(1500));
+    let (client, server) = pair.open();
+    let times = Rc::new(RefCell::new(Vec::new()));
+    let to = times.clone();
+    pair.filter = Box::new(move |from, _| {
+        to.borrow_mut().push(from);
+        Way::Drop
+    });
+    pair.send(CLIENT, client, b"lost");
+    let start = pair.now;
+    pair.run_until_idle();
+    assert_eq!(times.borrow().len(), 6, "once and five times again");
+    let report = &pair.ends[CLIENT].reports[0];
+    assert_eq!(report.reason, fourwave_core::EndReason::RetransmissionTimeout);
+    assert_eq!((report.bytes_unsent, report.retransmits), (4, 5));
+    // RTO is 20 ms of round trip and 200 ms at least of variance; 1 + 2 + … + 32 of them.
+    let rtos = report.ended.since(start).as_millis() / 63;
+    assert!((219..=225).contains(&rtos), "{rtos} ms");
+    let _ = server;
+}
+
+#[test]
+fn user_timeout_bounds_how_long_data_may_stay_unacknowledged() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    set(&mut pair, client, SocketOption::UserTimeout(Duration::from_secs(5)));
+    pair.filter = Box::new(|_, _| Way::Drop);
+    pair.send(CLIENT, client, b"lost");
+    let start = pair.now;
+    pair.run_until_idle();
+    let report = &pair.ends[CLIENT].reports[0];
+    assert_eq!(report.reason, fourwave_core::EndReason::UserTimeout);
+    let seconds = report.ended.since(start).as_secs();
+    assert!((5..=7).contains(&seconds), "{seconds} s");
+}
+
+#[test]
+fn ports_run_out_with_a_word_about_what_ran_out() {
+    let mut config = Config::default();
+    config.set("ip_local_port_last", "60000").unwrap();
+    config.set("ip_local_port_first", "59991").unwrap();
+    let mut pair = Pair::with(config, Config::default(), Link::plain(1500));
+    let conns: Vec<ConnId> = (0..10).map(|_| pair.connect()).collect();
+    pair.run_for(Duration::from_millis(100));
+    let now = pair.now;
+    let (local, remote) = (pair.address(CLIENT, 0), pair.address(SERVER, 80));
+    let error = pair.ends[CLIENT].stack.connect(now, local, remote).unwrap_err();
+    assert!(error.to_string().contains("all 10 ports"), "{error}");
+    // Another destination has all of them.
+    let other = pair.address(SERVER, 81);
+    assert!(pair.ends[CLIENT].stack.connect(now, local, other).is_ok());
+    assert_eq!(conns.len(), 10);
+}
