@@ -345,7 +345,7 @@ fn wait(wait: &TimeWait) -> Wait {
 }
 
 fn report(report: &EndReport, engine: Option<Role>) -> Report {
-    let at = |instant: fourwave_core::Instant| instant.as_micros() as f64 / 1e6;
+    let at = |micros: u64| t(Duration::from_micros(micros));
     let side = |side: Side| match side {
         Side::Local => engine.map(Role::name),
         Side::Remote => engine.map(|role| role.other().name()),
@@ -357,9 +357,9 @@ fn report(report: &EndReport, engine: Option<Role>) -> Report {
         closed_first: report.closed_first.and_then(side),
         last_call: report.last_call.name(),
         last_call_ago: t(report.last_call_ago),
-        opened: at(report.opened),
-        ended: at(report.ended),
-        time_wait_until: report.time_wait_until.map(at),
+        opened: at(report.opened.as_micros()),
+        ended: at(report.ended.as_micros()),
+        time_wait_until: report.time_wait_until.map(|until| at(until.as_micros())),
         bytes_acked: report.bytes_acked,
         bytes_received: report.bytes_received,
         bytes_unsent: report.bytes_unsent,

@@ -58,7 +58,8 @@ pub enum Unopened {
 /// Sums over the connections of a run. [`Display`](fmt::Display) is the line, without a line
 /// feed: `12 connections, 34.1 MB up, 1.2 GB down; 11 closed by the program, 1 refused`.
 ///
-/// "Up" is what the program (or the client, where no end has a name) sent. Feed it [`Story`]s or [`EndReport`]s, not both.
+/// "Up" is what the program (or the client, where no end has a name) sent. Feed it [`Story`]s
+/// or [`EndReport`]s, not both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Connections, attempts included.
@@ -67,7 +68,7 @@ pub struct Summary {
     pub up: u64,
     /// Bytes that the program received.
     pub down: u64,
-    /// As [`ENDS`]; by program and server apart where the other side is one.
+    /// In the order of `ENDS`.
     ends: [u64; 12],
     /// Whether anything but a story without names was added: then there is a program.
     has_program: bool,
