@@ -82,7 +82,8 @@ impl fmt::Display for KnobError {
 impl core::error::Error for KnobError {}
 
 macro_rules! knobs {
-    ($($name:ident: $unit:ident, $min:literal..=$max:literal, $default:literal, $about:literal;)*) => {
+    ($($name:ident: $unit:ident, $min:literal..=$max:literal, $default:literal,
+        $about:literal;)*) => {
         /// The engine's settings. Fields are named and counted as [`Config::knobs`] says.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Config {

@@ -180,7 +180,10 @@ mod tests {
         /// Against a plain map: nothing fires early, nothing is forgotten, nothing fires twice.
         #[test]
         fn fires_what_is_due_and_nothing_else(
-            steps in proptest::collection::vec((0u32..40, 0u64..20_000_000_000, 0u64..3_000_000), 1..200)
+            steps in proptest::collection::vec(
+                (0u32..40, 0u64..20_000_000_000, 0u64..3_000_000),
+                1..200,
+            )
         ) {
             let mut timers = Timers::new();
             let mut model: BTreeMap<u32, u64> = BTreeMap::new();

@@ -101,7 +101,8 @@ mod tests {
             for (what, a, b) in steps {
                 match what {
                     0 => {
-                        let chunk: Vec<u8> = (0..b).map(|_| { next = next.wrapping_add(1); next }).collect();
+                        let chunk: Vec<u8> = (0..b).map(|i| next.wrapping_add(i as u8)).collect();
+                        next = next.wrapping_add(b as u8);
                         model.extend_from_slice(&chunk);
                         queue.push(chunk.into());
                     }
