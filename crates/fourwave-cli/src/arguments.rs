@@ -33,10 +33,15 @@ pub(crate) enum Command {
 
 const RUN_NOTES: &str = "\
 Inside, the program is 10.4.0.100 and fd04::100, the gateway 10.4.0.1 and fd04::1.
-The exit status is the program's own; 128+N when signal N killed it; 127 when there is no such \
-command, 126 when it cannot be executed, 125 when fourwave itself fails, 2 for wrong usage.
-Needs /dev/net/tun, and user namespaces or root. It separates networks; it is no sandbox for \
-hostile programs: files and processes are shared with the host.
+
+The exit status is the program's own; 128+N when signal N killed it; 127 when there is no \
+such command, 126 when it cannot be executed, 125 when fourwave itself fails, 2 for wrong \
+usage.
+
+Needs /dev/net/tun, and user namespaces or root. Once the program runs, fourwave itself keeps \
+no capability but CAP_KILL and can gain none; the program keeps its own. It separates \
+networks; it is no sandbox for hostile programs: files and processes are the host's.
+
 Examples:
   fourwave run --ladder -- curl http://example.org/
   fourwave run -p 8080:80 -- nginx -g 'daemon off;'

@@ -244,6 +244,31 @@ fn the_gateway_keeps_no_privileges() {
 }
 
 #[test]
+fn a_published_port_leads_to_the_program_which_sees_who_called() {
+    if !permitted() {
+        return;
+    }
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let script = "import socket\nlistener = socket.create_server(('', 80))\n\
+                  print('ready', flush=True)\nstream, peer = listener.accept()\n\
+                  stream.sendall(stream.recv(100).upper() + peer[0].encode())";
+    let publish = format!("127.0.0.1:{}:80", free.port());
+    let mut child = spawn(&["-p", &publish, "--", "python3", "-c", script]);
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    assert_eq!(line(&mut out), "ready");
+    let mut stream = std::net::TcpStream::connect(free).unwrap();
+    stream.write_all(b"hello ").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    // The host's loopback is shown as the gateway.
+    assert_eq!(answer, "HELLO 10.4.0.1");
+    drop(stream);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert!(stderr(&output).starts_with("fourwave: 1 connection"), "{}", stderr(&output));
+}
+
+#[test]
 fn an_unprivileged_user_can_do_all_this_too() {
     if !permitted() {
         return;

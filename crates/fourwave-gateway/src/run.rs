@@ -17,7 +17,7 @@ use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
 use crate::publish::Published;
 pub use crate::supervise::Ended;
-use crate::supervise::{Signals, block_signals, supervise};
+use crate::supervise::{Signals, supervise};
 use fourwave_lens::summary::Summary;
 
 /// Threads of the runtime: one drives the engine, the other moves host sockets.
@@ -155,7 +155,11 @@ impl Publish {
 /// Runs the program; returns how it ended. `say` gets the lines for the user:
 /// what works less well than it should, and at the end the summary.
 ///
-/// Call it while the process has one thread.
+/// Call it while the process has one thread; it stays without most privileges (`privileges`), with
+/// its signals blocked, and with `/dev/null` for standard input and output.
+///
+/// It returns when the program's own process has ended. Processes that the program left behind
+/// live on without a network.
 ///
 /// # Errors
 /// Nothing was run, and nothing is left behind.
@@ -170,7 +174,6 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     for warning in prepared.warnings.drain(..) {
         say(&warning);
     }
-    block_signals().map_err(RunError::internal("blocking signals"))?;
     drop_privileges().map_err(RunError::internal("dropping privileges"))?;
     let gateway = GatewayOptions {
         config: options.config.clone(),

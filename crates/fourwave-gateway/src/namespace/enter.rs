@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 
 use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{CapabilitySet, UnshareFlags, capabilities};
 
@@ -19,8 +20,9 @@ use crate::sys;
 pub(super) fn enter() -> Result<(), Failure> {
     let namespaces = UnshareFlags::NEWNET | UnshareFlags::NEWNS;
     if is_privileged() {
-        return sys::unshare(namespaces)
-            .map_err(|errno| Failure::Namespaces(Forbidden::diagnose(errno, false)));
+        let forbidden = |errno| Failure::Namespaces(Forbidden::diagnose(errno, false));
+        sys::unshare(namespaces).map_err(forbidden)?;
+        return detach_mounts().map_err(|errno| Failure::step(DETACHING, errno));
     }
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let forbidden = |errno| Failure::Namespaces(Forbidden::diagnose(errno, true));
@@ -33,7 +35,18 @@ pub(super) fn enter() -> Result<(), Failure> {
     };
     write("/proc/self/setgroups", "deny".into())?;
     write("/proc/self/uid_map", format!("{uid} {uid} 1"))?;
-    write("/proc/self/gid_map", format!("{gid} {gid} 1"))
+    write("/proc/self/gid_map", format!("{gid} {gid} 1"))?;
+    detach_mounts().map_err(|errno| match errno {
+        Errno::PERM | Errno::ACCESS => forbidden(errno),
+        errno => Failure::step(DETACHING, errno),
+    })
+}
+
+const DETACHING: &str = "detaching the mount namespace from the host's";
+
+/// What the program mounts stays in its namespace; what the host mounts later still arrives.
+fn detach_mounts() -> rustix::io::Result<()> {
+    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
 }
 
 fn is_privileged() -> bool {

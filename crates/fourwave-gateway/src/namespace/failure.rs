@@ -32,6 +32,11 @@ pub enum Failure {
         /// The file exists, but its interpreter (the line after `#!`) does not.
         interpreter_missing: bool,
     },
+    /// A signal ended the child process before the program started: Ctrl-C, say.
+    Killed {
+        /// The signal's number.
+        signal: i32,
+    },
     /// The child process ended without saying why.
     Vanished,
 }
@@ -52,6 +57,7 @@ impl Failure {
             Self::Command { interpreter_missing: true, .. } => 126,
             Self::Command { errno, .. } if is_missing(*errno) => 127,
             Self::Command { .. } => 126,
+            Self::Killed { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
             _ => 125,
         }
     }
@@ -83,6 +89,9 @@ impl fmt::Display for Failure {
             }
             Self::Command { name, errno, .. } => {
                 write!(f, "{name}: cannot be executed: {}", reason(*errno))
+            }
+            Self::Killed { signal } => {
+                write!(f, "signal {signal} came before the program was started")
             }
             Self::Vanished => f.write_str(
                 "the child process ended before the program started, without saying why",

@@ -96,9 +96,10 @@ impl fmt::Display for Forbidden {
             Self::AppArmor { executable } => write!(
                 f,
                 "AppArmor forbids unprivileged user namespaces ({APPARMOR}=1): give {executable} a \
-                 profile with `printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile fourwave \
-                 \"{executable}\" flags=(unconfined) {{\\n  userns,\\n}}\\n' | sudo tee \
-                 /etc/apparmor.d/fourwave && sudo apparmor_parser -r /etc/apparmor.d/fourwave`, or \
+                 profile with `printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\n\
+                 profile fourwave \"{executable}\" flags=(unconfined) \
+                 {{\\n  userns,\\n}}\\n' | sudo tee /etc/apparmor.d/fourwave && \
+                 sudo apparmor_parser -r /etc/apparmor.d/fourwave`, or \
                  allow everyone with `sudo sysctl -w {APPARMOR}=0`"
             ),
             Self::NotInKernel => f.write_str(

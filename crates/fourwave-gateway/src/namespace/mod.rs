@@ -16,7 +16,7 @@ mod stage;
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -27,6 +27,8 @@ pub(crate) use failure::without_number;
 pub use forbidden::Forbidden;
 use handoff::{Channel, Message, Request};
 pub use stage::stage;
+
+use crate::supervise::block_signals;
 
 /// First argument of the re-executed binary: what follows is for [`stage`].
 pub const STAGE_ARGUMENT: &str = "__stage";
@@ -54,7 +56,8 @@ pub struct Prepared {
 /// Starts the child stage and waits until the namespace is ready.
 ///
 /// Call it while this process has one thread: the descriptors that must not leak to other
-/// children are open for a moment. Returns the TUN's descriptor and the process.
+/// children are open for a moment, and signals are blocked in this thread for good. Returns the
+/// TUN's descriptor and the process.
 ///
 /// # Errors
 /// The step that failed; nothing is left behind then.
@@ -65,6 +68,8 @@ pub fn prepare(program: &Program) -> Result<(OwnedFd, Prepared), Failure> {
     drop(theirs);
     let mut prepared = Prepared { child: Some(child), channel: Some(ours), warnings: Vec::new() };
     let request = Request { mtu: program.mtu, interactive };
+    // From here on Ctrl-C is the child's, and its end tells us. (The child has the caller's mask.)
+    block_signals().map_err(|error| Failure::io("blocking signals", &error))?;
     let channel = prepared.channel.as_ref().ok_or(Failure::Vanished)?;
     // A child that is dead already shows in the answer.
     let _sent = channel.send(&Message::Request(request), None);
@@ -74,7 +79,7 @@ pub fn prepare(program: &Program) -> Result<(OwnedFd, Prepared), Failure> {
             Ok((tun, prepared))
         }
         Some((Message::Failed(failure), _)) => Err(failure),
-        Some(_) | None => Err(Failure::Vanished),
+        Some(_) | None => Err(prepared.vanished()),
     }
 }
 
@@ -94,6 +99,18 @@ impl Prepared {
         }
         let child = self.child.take().ok_or(Failure::Vanished)?;
         Pid::from_raw(child.id().cast_signed()).ok_or(Failure::Vanished)
+    }
+}
+
+impl Prepared {
+    /// The child is gone without a word: a signal may have ended it.
+    fn vanished(mut self) -> Failure {
+        self.channel = None;
+        let status = self.child.take().and_then(|mut child| child.wait().ok());
+        match status.and_then(|status| status.signal()) {
+            Some(signal) => Failure::Killed { signal },
+            None => Failure::Vanished,
+        }
     }
 }
 

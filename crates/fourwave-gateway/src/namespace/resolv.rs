@@ -6,9 +6,7 @@ use std::io;
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::mount::{
-    MountFlags, MountPropagationFlags, UnmountFlags, mount, mount_bind, mount_change, unmount,
-};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
 use super::Failure;
 use crate::addresses::GATEWAY_V4;
@@ -22,9 +20,6 @@ const SCRATCH: [&str; 3] = ["/tmp", "/run", "/mnt"];
 /// A symlink (systemd-resolved's) is followed, and its target covered. Where there is no file to
 /// cover, `/etc` is covered by an overlay that has one.
 pub(super) fn replace() -> Result<Vec<String>, Failure> {
-    // What the program mounts stays in its namespace; what the host mounts later still arrives.
-    mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC)
-        .map_err(|errno| Failure::step("detaching the mount namespace from the host's", errno))?;
     let text = program_conf(&fs::read_to_string(RESOLV_CONF).unwrap_or_default());
     match fs::canonicalize(RESOLV_CONF) {
         Ok(target) => cover_file(&target, &text).map(|()| Vec::new()),
