@@ -32,7 +32,8 @@ pub(crate) enum Command {
 }
 
 const RUN_NOTES: &str = "\
-Inside, the program is 10.4.0.100 and fd04::100, the gateway 10.4.0.1 and fd04::1.
+Inside, the program is 10.4.0.100 and fd04::100, the gateway 10.4.0.1 and fd04::1; it \
+may listen on every port.
 
 The exit status is the program's own; 128+N when signal N killed it; 127 when there is no \
 such command, 126 when it cannot be executed, 125 when fourwave itself fails, 2 for wrong \

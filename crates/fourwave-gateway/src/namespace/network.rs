@@ -51,7 +51,7 @@ pub(super) fn set_up(mtu: u16) -> Result<(OwnedFd, Vec<String>), Failure> {
             return Err(Failure::step("giving the TUN its IPv6 address and route", errno));
         }
     }
-    allow_ping();
+    allow_ping_and_low_ports();
     Ok((tun, warnings))
 }
 
@@ -79,10 +79,12 @@ fn quieten(interface: &str) {
     }
 }
 
-/// Lets the program's user open ping sockets. Best effort: `ping` may have other ways.
-fn allow_ping() {
+/// Lets the program's user open ping sockets, and listen on any port: the ports below 1024 of
+/// this namespace are nobody's but the program's (Docker's default too). Best effort.
+fn allow_ping_and_low_ports() {
     let group = getegid().as_raw();
     let everyone = "0 2147483647".to_owned();
     let range = if geteuid().is_root() { everyone } else { format!("{group} {group}") };
     let _unchanged = fs::write("/proc/sys/net/ipv4/ping_group_range", range);
+    let _unchanged = fs::write("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
 }

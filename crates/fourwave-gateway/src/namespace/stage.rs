@@ -1,10 +1,14 @@
 //! The child stage: the same executable started again, which turns itself into the program.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::handoff::{Channel, Message, Request};
@@ -41,7 +45,7 @@ fn become_program(
     let (tun, more) = network::set_up(request.mtu)?;
     warnings.extend(more);
     die_with_parent(request)?;
-    channel.send(&Message::Ready { warnings }, Some(std::os::fd::AsFd::as_fd(&tun)))?;
+    channel.send(&Message::Ready { warnings }, Some(tun.as_fd()))?;
     drop(tun);
     // A parent that died before this closed its end; one that dies later sends the signal.
     let Some((Message::Go, _)) = channel.receive()? else {
@@ -49,11 +53,18 @@ fn become_program(
     };
     let (name, arguments) = command.split_first().ok_or(Failure::Vanished)?;
     let error = Command::new(name).args(arguments).exec();
-    Err(Failure::Command {
-        name: name.to_string_lossy().into_owned(),
-        errno: error.raw_os_error().unwrap_or(0),
-        interpreter_missing: error.kind() == std::io::ErrorKind::NotFound && exists(name),
-    })
+    Err(command_failure(name, &error))
+}
+
+fn command_failure(name: &OsStr, error: &io::Error) -> Failure {
+    let found = is_there(name);
+    let mut errno = error.raw_os_error().unwrap_or(0);
+    // A directory of PATH that may not be searched makes execvp say EACCES for what is nowhere.
+    if error.kind() == io::ErrorKind::PermissionDenied && !found {
+        errno = Errno::NOENT.raw_os_error();
+    }
+    let interpreter_missing = error.kind() == io::ErrorKind::NotFound && found;
+    Failure::Command { name: name.to_string_lossy().into_owned(), errno, interpreter_missing }
 }
 
 /// The program gets a signal when the gateway dies, because nothing carries its packets then.
@@ -63,9 +74,36 @@ fn die_with_parent(request: Request) -> Result<(), Failure> {
         .map_err(|errno| Failure::step("PR_SET_PDEATHSIG", errno))
 }
 
-/// Whether a command that gave ENOENT is there all the same. Only for one with a path: a search
-/// through `PATH` goes on after such a file.
-fn exists(name: &OsString) -> bool {
-    let path = Path::new(name);
-    path.components().count() > 1 && path.symlink_metadata().is_ok() && path.exists()
+/// Whether there is such a file: where the name says, or for a bare name in some directory of
+/// `PATH` that may be searched.
+fn is_there(name: &OsStr) -> bool {
+    if name.as_bytes().contains(&b'/') {
+        return Path::new(name).exists();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    !name.is_empty() && std::env::split_paths(&path).any(|directory| directory.join(name).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_looked_for_where_exec_looked() {
+        assert!(is_there(OsStr::new("sh")) && is_there(OsStr::new("/bin/sh")));
+        for missing in ["no-such-command", "/bin/no-such-command", "bin/no", ""] {
+            assert!(!is_there(OsStr::new(missing)), "{missing}");
+        }
+    }
+
+    #[test]
+    fn what_is_nowhere_is_not_found_whatever_exec_says() {
+        let failure = |name: &str, errno: Errno| {
+            command_failure(OsStr::new(name), &io::Error::from(errno)).exit_code()
+        };
+        assert_eq!(failure("no-such-command", Errno::ACCESS), 127);
+        assert_eq!(failure("no-such-command", Errno::NOENT), 127);
+        assert_eq!(failure("/etc/passwd", Errno::ACCESS), 126);
+        assert_eq!(failure("/bin/sh", Errno::NOENT), 126, "its interpreter is missing");
+    }
 }
