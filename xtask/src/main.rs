@@ -1,5 +1,7 @@
-//! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`.
+//! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`,
+//! `cargo xtask bench`.
 
+mod bench;
 mod deny;
 mod fuzz;
 mod report;
@@ -31,6 +33,15 @@ enum Chore {
         #[arg(long, value_name = "STEP", value_enum, value_delimiter = ',')]
         only: Vec<steps::Step>,
     },
+    /// Measure `fourwave run` beside a direct path, in turn (root; needs iperf3, wrk, nginx)
+    Bench {
+        /// Rounds of each case; the medians count
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+        rounds: u32,
+        /// Seconds of each measurement
+        #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
+        seconds: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -52,6 +63,13 @@ fn main() -> ExitCode {
             }
         },
         Chore::Test { only } => steps::run(&root, &only),
+        Chore::Bench { rounds, seconds } => match bench::run(&root, rounds as usize, seconds) {
+            Ok(()) => true,
+            Err(problem) => {
+                eprintln!("bench: {problem}");
+                false
+            }
+        },
     };
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
