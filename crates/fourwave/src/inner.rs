@@ -394,14 +394,20 @@ impl Inner {
         }
     }
 
-    /// The error of a socket whose handle the engine does not know (any more): its half was
-    /// aborted, or the stack has stopped.
-    pub(crate) fn dead(&mut self, conn: ConnId) -> io::Error {
-        match self.slot(conn).and_then(|slot| slot.ended) {
-            Some(reason) if reason != EndReason::Shutdown => crate::error::ended(reason),
-            _ if self.failure.is_some() => self.stopped(),
-            _ => crate::error::ended(EndReason::Shutdown),
+    /// A connection's end as an error: by its reason, or by the device's failure where that ended
+    /// it.
+    pub(crate) fn ended(&self, reason: EndReason) -> io::Error {
+        if reason == EndReason::Shutdown && self.failure.is_some() {
+            return self.stopped();
         }
+        crate::error::ended(reason)
+    }
+
+    /// The error of a socket whose handle the engine does not know any more: the other half
+    /// aborted it.
+    pub(crate) fn dead(&mut self, conn: ConnId) -> io::Error {
+        let reason = self.slot(conn).and_then(|slot| slot.ended);
+        self.ended(reason.unwrap_or(EndReason::Aborted))
     }
 
     /// Resets every connection, ends the listeners and wakes all who wait.

@@ -11,7 +11,6 @@ use fourwave_core::{ConnId, EndReason, Instant, SocketOption, TcpInfo};
 use tokio::io::ReadBuf;
 use tokio::task::coop::poll_proceed;
 
-use crate::error;
 use crate::inner::{Inner, Slot, wait};
 use crate::shared::Ref;
 
@@ -87,7 +86,7 @@ impl Socket {
         match inner.engine.receive(now, self.conn, max) {
             Ok(chunk) => Poll::Ready(Ok(chunk)),
             Err(ReceiveError::WouldBlock) => self.wait_in(cx, inner, |slot| &mut slot.reader),
-            Err(ReceiveError::Ended(reason)) => Poll::Ready(Err(error::ended(reason))),
+            Err(ReceiveError::Ended(reason)) => Poll::Ready(Err(inner.ended(reason))),
             Err(ReceiveError::NoSuchConnection) => Poll::Ready(Err(inner.dead(self.conn))),
         }
     }
@@ -161,7 +160,7 @@ impl Socket {
         let inner = &mut *inner;
         match inner.slot(self.conn).and_then(|slot| slot.ended) {
             Some(EndReason::Orderly) => return Poll::Ready(Ok(())),
-            Some(reason) => return Poll::Ready(Err(error::ended(reason))),
+            Some(reason) => return Poll::Ready(Err(inner.ended(reason))),
             None => {}
         }
         let info =
@@ -224,7 +223,7 @@ impl Socket {
         match why {
             SendError::NoSuchConnection => inner.dead(self.conn),
             SendError::Shutdown => io::Error::new(io::ErrorKind::BrokenPipe, why),
-            SendError::Ended(reason) => error::ended(reason),
+            SendError::Ended(reason) => inner.ended(reason),
         }
     }
 }

@@ -303,7 +303,7 @@ impl Socket {
             return Poll::Ready(Err(inner.stopped()));
         };
         if let Some(reason) = slot.ended {
-            return Poll::Ready(Err(crate::error::ended(reason)));
+            return Poll::Ready(Err(inner.ended(reason)));
         }
         if slot.connected {
             return Poll::Ready(Ok(()));
