@@ -117,11 +117,11 @@ impl Gateway {
             () = self.settle() => {}
             () = cut_short => {}
         }
-        // Whatever is dropped now resets both its ends.
+        // Every relay that is left loses its program's end by this, and resets its host's.
+        self.shared.stack.shutdown().await;
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-        self.shared.stack.shutdown().await;
         self.observer.finish().await
     }
 
@@ -170,3 +170,6 @@ fn raise_descriptor_limit() {
     // It fails only where the hard limit was lowered meanwhile; then the soft one stays.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,7 @@ fn reassemble(v6: bool, packets: &[TxPacket]) -> Vec<u8> {
         } else {
             assert_eq!(Sum::default().with(&bytes[..20]).finish(), [0, 0]);
             let word = u16::from_be_bytes([bytes[6], bytes[7]]);
-            ((word & 0x1fff) * 8 | u16::from(word & 0x2000 != 0), 20)
+            (((word & 0x1fff) * 8) | u16::from(word & 0x2000 != 0), 20)
         };
         assert_eq!(usize::from(word & !7), whole.len());
         assert_eq!(word & 1 == 1, i + 1 < packets.len());
