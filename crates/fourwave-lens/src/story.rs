@@ -8,7 +8,7 @@ use fourwave_core::{EndReason, EndReport};
 use fourwave_wire::icmp::IcmpError;
 
 use crate::names::Names;
-use crate::row::{Role, Row, RstCause};
+use crate::row::{Role, Row, RstCause, What};
 use crate::units;
 
 /// How an end began to close.
@@ -203,13 +203,23 @@ impl Story {
         self.closed_first.filter(|_| !refused)
     }
 
+    /// The last word that was given from beside the packets.
+    fn last_note(&self) -> Option<&str> {
+        self.rows.iter().rev().find_map(|row| match &row.what {
+            What::Note(text) => Some(text.as_str()),
+            _ => None,
+        })
+    }
+
     /// One sentence without a full stop: the engine's where it said why, else what the packets
     /// tell, with the ends called by their names.
     pub fn why(&self, names: &Names) -> String {
         if let (Some(reason), Some(engine)) = (self.reason(), self.engine) {
             // "The peer" and "the application" are the engine's, seen from its own end.
-            return match reason {
-                EndReason::Orderly => reason.sentence().to_owned(),
+            return match (reason, self.last_note()) {
+                (EndReason::Orderly, _) => reason.sentence().to_owned(),
+                // Whoever aborted it said why.
+                (EndReason::Aborted, Some(note)) => note.to_owned(),
                 _ => format!("{} says: {}", names.title(self.addr(engine)), reason.sentence()),
             };
         }

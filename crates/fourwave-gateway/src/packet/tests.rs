@@ -99,7 +99,8 @@ proptest! {
 
     #[test]
     fn an_echo_that_was_written_is_read_again(
-        v6: bool, reply: bool, id: u16, seq: u16, data in proptest::collection::vec(any::<u8>(), 0..1400),
+        v6: bool, reply: bool, id: u16, seq: u16,
+        data in proptest::collection::vec(any::<u8>(), 0..1400),
     ) {
         let (src, dst) = addresses(v6);
         let before = Echo { src, dst, reply, id, seq, data: data.into() };

@@ -47,9 +47,9 @@ impl Far {
         };
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-                format!("{who} reset its connection: the RST is passed on")
+                format!("{who} reset the connection")
             }
-            io::ErrorKind::TimedOut => format!("{who} answers no more: its connection timed out"),
+            io::ErrorKind::TimedOut => format!("{who} answered no more: its connection timed out"),
             _ => format!("the connection to {who} broke: {error}"),
         }
     }
