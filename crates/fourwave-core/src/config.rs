@@ -19,6 +19,8 @@ pub enum Unit {
     Milliseconds,
     /// A port number.
     Port,
+    /// One of these names; the number is its place.
+    Name(&'static [&'static str]),
 }
 
 impl Unit {
@@ -28,7 +30,7 @@ impl Unit {
             Self::Bytes => " bytes",
             Self::Seconds => " s",
             Self::Milliseconds => " ms",
-            Self::Switch | Self::Count | Self::Port => "",
+            Self::Switch | Self::Count | Self::Port | Self::Name(_) => "",
         }
     }
 }
@@ -50,6 +52,24 @@ pub struct Knob {
     pub about: &'static str,
 }
 
+impl Knob {
+    fn parse(&'static self, value: &str) -> Result<u64, KnobError> {
+        if let Unit::Name(names) = self.unit {
+            let place = names.iter().position(|name| *name == value);
+            return place.map(|n| n as u64).ok_or(KnobError::NotAName(self));
+        }
+        value.parse().map_err(|_| KnobError::NotANumber(self))
+    }
+
+    /// `value` as a person writes it.
+    pub fn show(&self, value: u64) -> alloc::string::String {
+        match self.unit {
+            Unit::Name(names) => names.get(value as usize).copied().unwrap_or("?").into(),
+            _ => alloc::format!("{value}"),
+        }
+    }
+}
+
 /// Why a setting was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KnobError {
@@ -57,6 +77,8 @@ pub enum KnobError {
     Unknown,
     /// The value is not a whole number.
     NotANumber(&'static Knob),
+    /// The value is none of the knob's names.
+    NotAName(&'static Knob),
     /// The value lies outside the knob's range.
     OutOfRange(&'static Knob),
     /// The lower end of a range of ports would lie above its upper end.
@@ -71,6 +93,11 @@ impl fmt::Display for KnobError {
                 let suffix = k.unit.suffix();
                 write!(f, "{} takes a whole number from {} to {}{suffix}", k.name, k.min, k.max)
             }
+            Self::NotAName(k) => {
+                write!(f, "{} is one of", k.name)?;
+                let Unit::Name(names) = k.unit else { return Ok(()) };
+                names.iter().try_for_each(|name| write!(f, " {name}"))
+            }
             Self::EmptyPortRange => f.write_str(
                 "ip_local_port_first must not be greater than ip_local_port_last: set them in an \
                  order that keeps it so",
@@ -81,8 +108,32 @@ impl fmt::Display for KnobError {
 
 impl core::error::Error for KnobError {}
 
+/// The names of [`TwOverflow`], in its order.
+const TW_OVERFLOW: &[&str] = &["oldest", "refuse-new", "shorten"];
+
+/// What happens at `tcp_max_tw_buckets`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TwOverflow {
+    /// The oldest record goes.
+    Oldest,
+    /// The new one is destroyed at once.
+    RefuseNew,
+    /// What remains of every record's time is halved; the oldest goes when that was not enough.
+    Shorten,
+}
+
+impl From<u64> for TwOverflow {
+    fn from(knob: u64) -> Self {
+        match knob {
+            1 => Self::RefuseNew,
+            2 => Self::Shorten,
+            _ => Self::Oldest,
+        }
+    }
+}
+
 macro_rules! knobs {
-    ($($name:ident: $unit:ident, $min:literal..=$max:literal, $default:literal,
+    ($($name:ident: $unit:expr, $min:literal..=$max:literal, $default:literal,
         $about:literal;)*) => {
         /// The engine's settings. Fields are named and counted as [`Config::knobs`] says.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +151,7 @@ macro_rules! knobs {
         static KNOBS: &[Knob] = &[
             $(Knob {
                 name: stringify!($name),
-                unit: Unit::$unit,
+                unit: $unit,
                 min: $min,
                 max: $max,
                 default: $default,
@@ -120,62 +171,75 @@ macro_rules! knobs {
 }
 
 knobs! {
-    ip_local_port_first: Port, 1..=65535, 32768,
+    ip_local_port_first: Unit::Port, 1..=65535, 32768,
         "First port of the range for outgoing connections (ip_local_port_range).";
-    ip_local_port_last: Port, 1..=65535, 60999,
+    ip_local_port_last: Unit::Port, 1..=65535, 60999,
         "Last port of the range for outgoing connections (ip_local_port_range).";
-    somaxconn: Count, 1..=65535, 4096,
+    somaxconn: Unit::Count, 1..=65535, 4096,
         "Longest queue of connections that wait for accept.";
-    tcp_abort_on_overflow: Switch, 0..=1, 0,
+    tcp_abort_on_overflow: Unit::Switch, 0..=1, 0,
         "1: answer with RST when the accept queue is full; 0: drop and let the peer try again.";
-    tcp_challenge_ack_limit: Count, 1..=1000000, 1000,
+    tcp_challenge_ack_limit: Unit::Count, 1..=1000000, 1000,
         "Challenge ACKs for each second, over all connections (RFC 5961 §7).";
-    tcp_delack_ms: Milliseconds, 1..=500, 40,
+    tcp_close_wait_limit: Unit::Seconds, 0..=86400, 300,
+        "Age at which a CLOSE_WAIT is reported as a suspected leak; 0 reports none.";
+    tcp_delack_ms: Unit::Milliseconds, 1..=500, 40,
         "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
-    tcp_fin_timeout: Seconds, 0..=3600, 60,
+    tcp_fin_timeout: Unit::Seconds, 0..=3600, 60,
         "Life of a FIN_WAIT_2 whose application is gone; it is not TIME_WAIT's.";
-    tcp_init_cwnd: Count, 1..=100, 10,
+    tcp_init_cwnd: Unit::Count, 1..=100, 10,
         "Initial congestion window in segments (RFC 6928).";
-    tcp_invalid_ratelimit: Milliseconds, 0..=60000, 500,
+    tcp_invalid_ratelimit: Unit::Milliseconds, 0..=60000, 500,
         "Least time between two ACKs of one connection that answer unacceptable segments.";
-    tcp_keepalive_intvl: Seconds, 1..=32767, 75,
+    tcp_keepalive_intvl: Unit::Seconds, 1..=32767, 75,
         "Time between keepalive probes.";
-    tcp_keepalive_probes: Count, 1..=127, 9,
+    tcp_keepalive_probes: Unit::Count, 1..=127, 9,
         "Unanswered keepalive probes that end a connection.";
-    tcp_keepalive_time: Seconds, 1..=32767, 7200,
+    tcp_keepalive_time: Unit::Seconds, 1..=32767, 7200,
         "Idle time before the first keepalive probe.";
-    tcp_max_orphans: Count, 0..=1048576, 65536,
+    tcp_max_orphans: Unit::Count, 0..=1048576, 65536,
         "Most connections that their application has closed and that are not finished.";
-    tcp_max_syn_backlog: Count, 1..=1048576, 4096,
+    tcp_max_syn_backlog: Unit::Count, 1..=1048576, 4096,
         "Most half-open connections of a listener.";
-    tcp_max_tw_buckets: Count, 0..=16777216, 262144,
-        "Most connections in TIME_WAIT; beyond, the oldest is dropped and protects no more.";
-    tcp_orphan_retries: Count, 0..=15, 8,
+    tcp_max_tw_buckets: Unit::Count, 0..=16777216, 262144,
+        "Most connections in TIME_WAIT; beyond, tw_overflow decides.";
+    tcp_orphan_retries: Unit::Count, 0..=15, 8,
         "Retransmissions on a connection whose application is gone.";
-    tcp_retries2: Count, 1..=15, 15,
+    tcp_retries2: Unit::Count, 1..=15, 15,
         "Retransmissions of data before a connection is given up.";
-    tcp_rfc1337: Switch, 0..=1, 0,
+    tcp_rfc1337: Unit::Switch, 0..=1, 0,
         "1: an RST does not end TIME_WAIT (RFC 1337).";
-    tcp_rmem_default: Bytes, 4096..=1073741824, 131072,
+    tcp_rmem_default: Unit::Bytes, 4096..=1073741824, 131072,
         "First size of a receive buffer.";
-    tcp_rmem_max: Bytes, 4096..=1073741824, 6291456,
+    tcp_rmem_max: Unit::Bytes, 4096..=1073741824, 6291456,
         "Size up to which a receive buffer grows by itself.";
-    tcp_rto_max_ms: Milliseconds, 1000..=120000, 120000,
+    tcp_rto_max_ms: Unit::Milliseconds, 1000..=120000, 120000,
         "Longest retransmission timeout.";
-    tcp_rto_min_ms: Milliseconds, 1..=120000, 200,
+    tcp_rto_min_ms: Unit::Milliseconds, 1..=120000, 200,
         "Shortest retransmission timeout.";
-    tcp_syn_retries: Count, 1..=127, 6,
+    tcp_syn_retries: Unit::Count, 1..=127, 6,
         "Retransmissions of a SYN.";
-    tcp_synack_retries: Count, 0..=127, 5,
+    tcp_synack_retries: Unit::Count, 0..=127, 5,
         "Retransmissions of a SYN ACK.";
-    tcp_timestamps: Switch, 0..=1, 1,
+    tcp_timestamps: Unit::Switch, 0..=1, 1,
         "Timestamps (RFC 7323): PAWS, and round-trip times of retransmitted data.";
-    tcp_timewait_len: Seconds, 0..=3600, 60,
+    tcp_timewait_len: Unit::Seconds, 0..=3600, 60,
         "Length of TIME_WAIT, 2MSL; 0 gives both its protections up.";
-    tcp_window_scaling: Switch, 0..=1, 1,
+    tcp_tw_recycle: Unit::Switch, 0..=1, 0,
+        "1: TIME_WAIT lasts 3.5 RTOs where timestamps are in use, and a SYN from the same host needs \
+         a newer one; breaks clients behind one NAT, removed from Linux in 4.12.";
+    tcp_tw_reuse: Unit::Switch, 0..=2, 2,
+        "1: an outgoing connection may take a TIME_WAIT's four numbers over, with timestamps \
+         (RFC 6191); 2: on loopback only; 0: never. Does nothing for a server.";
+    tcp_tw_reuse_delay: Unit::Milliseconds, 1..=60000, 1000,
+        "Least age of a TIME_WAIT that tcp_tw_reuse takes over.";
+    tcp_window_scaling: Unit::Switch, 0..=1, 1,
         "Window scaling (RFC 7323); without it no window is larger than 65535 bytes.";
-    tcp_wmem_max: Bytes, 4096..=1073741824, 4194304,
+    tcp_wmem_max: Unit::Bytes, 4096..=1073741824, 4194304,
         "Most bytes of a connection that wait to be sent or acknowledged.";
+    tw_overflow: Unit::Name(TW_OVERFLOW), 0..=2, 0,
+        "At tcp_max_tw_buckets: drop the oldest, destroy the new one at once (as Linux does), or \
+         halve the remaining times. What is dropped protects no more.";
 }
 
 impl Config {
@@ -191,7 +255,7 @@ impl Config {
     /// then.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), KnobError> {
         let knob = KNOBS.iter().find(|k| k.name == name).ok_or(KnobError::Unknown)?;
-        let number: u64 = value.trim().parse().map_err(|_| KnobError::NotANumber(knob))?;
+        let number = knob.parse(value.trim())?;
         if number < knob.min || number > knob.max {
             return Err(KnobError::OutOfRange(knob));
         }
@@ -206,11 +270,18 @@ impl Config {
 
     /// A sentence about each setting that is allowed and takes a protection away.
     pub fn warnings(&self) -> impl Iterator<Item = &'static str> {
-        [(
-            self.tcp_timewait_len == 0,
-            "tcp_timewait_len=0: no TIME_WAIT, so a lost last ACK ends in RST and an old duplicate \
-             may reach a new connection",
-        )]
+        [
+            (
+                self.tcp_timewait_len == 0,
+                "tcp_timewait_len=0: no TIME_WAIT, so a lost last ACK ends in RST and an old \
+                 duplicate may reach a new connection",
+            ),
+            (
+                self.tcp_tw_recycle == 1,
+                "tcp_tw_recycle=1: SYNs of clients behind one NAT are dropped when their \
+                 timestamps disagree (removed from Linux in 4.12)",
+            ),
+        ]
         .into_iter()
         .filter_map(|(dangerous, sentence)| dangerous.then_some(sentence))
     }
@@ -239,7 +310,7 @@ mod tests {
         for knob in KNOBS {
             assert!((knob.min..=knob.max).contains(&knob.default), "{}", knob.name);
             let mut config = Config::default();
-            config.set(knob.name, &knob.default.to_string()).unwrap();
+            config.set(knob.name, &knob.show(knob.default)).unwrap();
             assert_eq!(config, Config::default());
         }
     }
@@ -255,5 +326,9 @@ mod tests {
         assert_eq!(config, Config::default());
         config.set("tcp_timewait_len", "0").unwrap();
         assert_eq!(config.warnings().count(), 1);
+        let error = config.set("tw_overflow", "newest").unwrap_err();
+        assert_eq!(error.to_string(), "tw_overflow is one of oldest refuse-new shorten");
+        config.set("tw_overflow", "shorten").unwrap();
+        assert_eq!(config.tw_overflow, 2);
     }
 }

@@ -33,9 +33,13 @@ counters! {
     paws_active = "TcpExtPAWSActive", "SYN ACKs dropped for an old timestamp.";
     paws_estab = "TcpExtPAWSEstab", "Segments dropped for an old timestamp.";
     tw = "TcpExtTW", "TIME_WAITs that ran their time.";
-    tw_recycled = "TcpExtTWRecycled", "TIME_WAITs taken over by a new connection.";
-    tw_killed = "TcpExtTWKilled", "TIME_WAITs ended by an RST.";
-    time_wait_overflow = "TcpExtTCPTimeWaitOverflow", "TIME_WAITs dropped at tcp_max_tw_buckets.";
+    tw_recycled = "TcpExtTWRecycled", "TIME_WAITs that an outgoing connection took over.";
+    tw_killed = "TcpExtTWKilled", "TIME_WAITs that ended early: recycled, or by an RST.";
+    tw_taken_over = "TcpExtTWTakenOver", "TIME_WAITs that an incoming SYN took over.";
+    tw_evicted = "TcpExtTWEvicted", "TIME_WAITs dropped to make room for newer ones.";
+    time_wait_overflow = "TcpExtTCPTimeWaitOverflow", "TIME_WAITs that met tcp_max_tw_buckets.";
+    paws_passive = "TcpExtPAWSPassive", "SYNs dropped by tcp_tw_recycle for an old timestamp.";
+    close_wait_suspected = "TcpExtCloseWaitSuspected", "CLOSE_WAITs older than the limit.";
     challenge_ack = "TcpExtTCPChallengeACK", "Challenge ACKs sent (RFC 5961).";
     syn_challenge = "TcpExtTCPSYNChallenge", "Challenge ACKs that answered a SYN.";
     delayed_acks = "TcpExtDelayedACKs", "ACKs that waited their time.";

@@ -3,7 +3,8 @@
 use alloc::boxed::Box;
 use core::net::SocketAddr;
 
-use crate::end::EndReport;
+use crate::end::{EndReport, UserCall};
+use crate::time::Instant;
 
 /// Names a connection of one [`Stack`](crate::Stack); never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,6 +94,18 @@ pub enum Event {
     PeerClosed {
         /// The connection.
         conn: ConnId,
+    },
+    /// The connection has been in CLOSE_WAIT for `tcp_close_wait_limit`: the peer closed and the
+    /// application did not. Told once.
+    CloseWaitSuspected {
+        /// The connection.
+        conn: ConnId,
+        /// When the peer closed.
+        since: Instant,
+        /// The application's last call.
+        last_call: UserCall,
+        /// When that was.
+        last_call_at: Instant,
     },
     /// All that was queued, the FIN included, is acknowledged.
     Drained {

@@ -73,6 +73,12 @@ pub enum SocketOption {
     },
     /// `SO_LINGER` with 0 seconds: close sends RST. `false` takes it back.
     LingerZero(bool),
+    /// `TCP_LINGER2`: how long an orphan waits in FIN_WAIT_2, instead of `tcp_fin_timeout`; zero
+    /// ends it by RST as soon as it gets there.
+    Linger2(Duration),
+    /// Let the peer close first: shutdown and close hold our FIN back until the peer's has come,
+    /// or for this long, so that TIME_WAIT lands on the peer. Zero takes it back.
+    PeerClosesFirst(Duration),
     /// `TCP_USER_TIMEOUT`: how long data may stay unacknowledged; zero for the default.
     UserTimeout(Duration),
 }

@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 mod fifo;
 mod half_open;
+mod hosts;
 pub mod info;
 mod limit;
 mod listener;

@@ -1,6 +1,6 @@
 //! What is drawn from the seed: keys for hashes and sequence numbers, and nothing else.
 
-use core::hash::Hasher;
+use core::hash::{BuildHasher, Hasher};
 
 use fourwave_wire::SeqNum;
 use siphasher::sip::{SipHasher13, SipHasher24};
@@ -60,9 +60,27 @@ impl Secret {
         tuple.with_host_bytes(|b| self.timestamp.hash(b)) as u32
     }
 
-    /// Where the search for a free port towards a destination starts (RFC 6056 §3.3.3).
-    pub(crate) fn port_offset(&self, tuple: &FourTuple) -> u32 {
-        tuple.with_bytes(|b| self.port.hash(b)) as u32
+    /// Where the search for a free port towards a destination starts, and which counter it moves
+    /// on: the two hashes of RFC 6056 §3.3.4 in one.
+    pub(crate) fn port_hash(&self, tuple: &FourTuple) -> u64 {
+        tuple.with_bytes(|b| self.port.hash(b))
+    }
+
+    /// A hasher for tables with keys that strangers choose.
+    pub(crate) fn keyed_hash(&self) -> KeyedHash {
+        KeyedHash(self.demux)
+    }
+}
+
+/// Builds hashers that start from a secret.
+#[derive(Clone)]
+pub(crate) struct KeyedHash(SipHasher13);
+
+impl BuildHasher for KeyedHash {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        self.0
     }
 }
 

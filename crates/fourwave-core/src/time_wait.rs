@@ -1,7 +1,7 @@
 //! TIME_WAIT: compact records, their deadlines, the bound.
 //!
 //! All records of one length expire in the order in which they came (or came anew), so a queue
-//! through the records is their timer. Everything here is O(1).
+//! through the records is their timer: a lane for each length. Everything here is O(1).
 
 use alloc::vec::Vec;
 
@@ -28,18 +28,59 @@ pub(crate) struct Remains {
     pub(crate) timestamps: bool,
 }
 
+/// An instant that is aligned like the rest of a record, which saves padding.
+#[derive(Clone, Copy)]
+struct Stamp([u32; 2]);
+
+impl Stamp {
+    const fn new(at: Instant) -> Self {
+        let micros = at.as_micros();
+        Self([(micros >> 32) as u32, micros as u32])
+    }
+
+    const fn get(self) -> Instant {
+        let [high, low] = self.0;
+        Instant::from_micros(((high as u64) << 32) | low as u64)
+    }
+}
+
 struct Record<K> {
     key: K,
     remains: Remains,
-    deadline: Instant,
+    /// When its time began.
+    since: Stamp,
     links: Links,
+    lane: u8,
+}
+
+/// How often at most `tw_overflow=shorten` halves, as a part of the length: at most this many
+/// halvings concern one record.
+const HALVINGS: u32 = 60;
+
+/// All records of one length, the earliest first.
+#[derive(Clone)]
+struct Lane {
+    length: Duration,
+    queue: Fifo,
+    /// When the remaining times were halved, as far as it concerns a record.
+    halved: Vec<Instant>,
+}
+
+impl Lane {
+    /// When a record ends whose time began at `since`. O(halvings), at most 60.
+    fn deadline(&self, since: Instant) -> Instant {
+        let start = self.halved.partition_point(|&at| at <= since);
+        self.halved[start..].iter().fold(since + self.length, |deadline, &at| {
+            if deadline > at { at + deadline.since(at) / 2 } else { deadline }
+        })
+    }
 }
 
 /// Records of one IP version.
 struct Table<K> {
     records: Vec<Record<K>>,
     free: Vec<u32>,
-    queue: Fifo,
+    lanes: Vec<Lane>,
 }
 
 impl<K> LinkTable for Vec<Record<K>> {
@@ -49,12 +90,13 @@ impl<K> LinkTable for Vec<Record<K>> {
 }
 
 impl<K: Copy> Table<K> {
-    const fn new() -> Self {
-        Self { records: Vec::new(), free: Vec::new(), queue: Fifo::new() }
+    fn new(lanes: Vec<Lane>) -> Self {
+        Self { records: Vec::new(), free: Vec::new(), lanes }
     }
 
-    fn insert(&mut self, key: K, remains: Remains, deadline: Instant) -> u32 {
-        let record = Record { key, remains, deadline, links: Links::default() };
+    fn insert(&mut self, key: K, remains: Remains, now: Instant, lane: usize) -> u32 {
+        let since = Stamp::new(now);
+        let record = Record { key, remains, since, links: Links::default(), lane: lane as u8 };
         let index = match self.free.pop() {
             Some(index) => {
                 self.records[index as usize] = record;
@@ -65,18 +107,22 @@ impl<K: Copy> Table<K> {
                 self.records.len() as u32 - 1
             }
         };
-        self.queue.push_back(&mut self.records, index);
+        self.lanes[lane].queue.push_back(&mut self.records, index);
         index
     }
 
-    fn refresh(&mut self, index: u32, deadline: Instant) {
-        self.queue.remove(&mut self.records, index);
-        self.records[index as usize].deadline = deadline;
-        self.queue.push_back(&mut self.records, index);
+    fn refresh(&mut self, index: u32, now: Instant) {
+        let Some(record) = self.records.get_mut(index as usize) else { return };
+        record.since = Stamp::new(now);
+        let queue = &mut self.lanes[usize::from(record.lane)].queue;
+        queue.remove(&mut self.records, index);
+        queue.push_back(&mut self.records, index);
     }
 
     fn remove(&mut self, index: u32) {
-        self.queue.remove(&mut self.records, index);
+        let Some(record) = self.records.get(index as usize) else { return };
+        let lane = usize::from(record.lane);
+        self.lanes[lane].queue.remove(&mut self.records, index);
         self.free.push(index);
         if self.free.len() == self.records.len() {
             // Nothing left: give the memory of a past peak back.
@@ -85,9 +131,26 @@ impl<K: Copy> Table<K> {
         }
     }
 
-    fn front(&self) -> Option<(u32, Instant)> {
-        let index = self.queue.front()?;
-        Some((index, self.records[index as usize].deadline))
+    /// The record that ends first, and when. O(lanes).
+    fn oldest(&self) -> Option<(u32, Instant)> {
+        let front = |lane: &Lane| {
+            let index = lane.queue.front()?;
+            let since = self.records.get(index as usize)?.since.get();
+            Some((index, lane.deadline(since)))
+        };
+        self.lanes.iter().filter_map(front).min_by_key(|(_, at)| *at)
+    }
+
+    fn halve(&mut self, now: Instant) {
+        for lane in &mut self.lanes {
+            let recent = lane.halved.last().map(|&at| now.since(at));
+            if recent.is_some_and(|since| since < lane.length / HALVINGS) {
+                continue;
+            }
+            let length = lane.length;
+            lane.halved.retain(|&at| now.since(at) < length);
+            lane.halved.push(now);
+        }
     }
 
     fn len(&self) -> usize {
@@ -118,25 +181,37 @@ pub(crate) enum Verdict {
 }
 
 impl TimeWaits {
-    pub(crate) const fn new() -> Self {
-        Self { v4: Table::new(), v6: Table::new() }
+    /// `length` is 2MSL. Shorter lanes, by powers of two from one second, take what
+    /// `tcp_tw_recycle` shortens.
+    pub(crate) fn new(length: Duration) -> Self {
+        let lane = |length| Lane { length, queue: Fifo::new(), halved: Vec::new() };
+        let shorter = (0..12).map(|n| Duration::from_secs(1 << n)).take_while(|&d| d < length);
+        let mut lanes: Vec<Lane> = shorter.map(lane).collect();
+        lanes.push(lane(length));
+        Self { v4: Table::new(lanes.clone()), v6: Table::new(lanes) }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.v4.len() + self.v6.len()
     }
 
+    /// Files a record for at least `wanted`, at most 2MSL: in the shortest lane that is long
+    /// enough. Returns until when it stays.
     pub(crate) fn insert(
         &mut self,
         tuple: &FourTuple,
         remains: Remains,
         now: Instant,
-        length: Duration,
-    ) -> Target {
-        match tuple {
-            FourTuple::V4(key) => Target::TimeWaitV4(self.v4.insert(*key, remains, now + length)),
-            FourTuple::V6(key) => Target::TimeWaitV6(self.v6.insert(*key, remains, now + length)),
-        }
+        wanted: Duration,
+    ) -> (Target, Instant) {
+        let lanes = &self.v4.lanes;
+        let lane = lanes.iter().position(|l| l.length >= wanted).unwrap_or(lanes.len() - 1);
+        let until = now + lanes[lane].length;
+        let target = match tuple {
+            FourTuple::V4(key) => Target::TimeWaitV4(self.v4.insert(*key, remains, now, lane)),
+            FourTuple::V6(key) => Target::TimeWaitV6(self.v6.insert(*key, remains, now, lane)),
+        };
+        (target, until)
     }
 
     pub(crate) fn tuple(&self, target: Target) -> Option<FourTuple> {
@@ -147,21 +222,39 @@ impl TimeWaits {
         }
     }
 
-    pub(crate) fn remains(&self, target: Target) -> Option<Remains> {
+    /// What a record keeps, and since when.
+    pub(crate) fn remains(&self, target: Target) -> Option<(Remains, Instant)> {
         match target {
-            Target::TimeWaitV4(i) => Some(self.v4.records.get(i as usize)?.remains),
-            Target::TimeWaitV6(i) => Some(self.v6.records.get(i as usize)?.remains),
+            Target::TimeWaitV4(i) => {
+                let record = self.v4.records.get(i as usize)?;
+                Some((record.remains, record.since.get()))
+            }
+            Target::TimeWaitV6(i) => {
+                let record = self.v6.records.get(i as usize)?;
+                Some((record.remains, record.since.get()))
+            }
             _ => None,
         }
     }
 
-    /// 2MSL anew.
-    pub(crate) fn restart(&mut self, target: Target, now: Instant, length: Duration) {
+    /// Its length anew.
+    pub(crate) fn restart(&mut self, target: Target, now: Instant) {
         match target {
-            Target::TimeWaitV4(i) => self.v4.refresh(i, now + length),
-            Target::TimeWaitV6(i) => self.v6.refresh(i, now + length),
+            Target::TimeWaitV4(i) => self.v4.refresh(i, now),
+            Target::TimeWaitV6(i) => self.v6.refresh(i, now),
             _ => {}
         }
+    }
+
+    /// Whether a record's lane is shorter than 2MSL.
+    pub(crate) fn is_shortened(&self, target: Target) -> bool {
+        let last = self.v4.lanes.len() - 1;
+        let lane = match target {
+            Target::TimeWaitV4(i) => self.v4.records.get(i as usize).map(|r| r.lane),
+            Target::TimeWaitV6(i) => self.v6.records.get(i as usize).map(|r| r.lane),
+            _ => None,
+        };
+        lane.is_some_and(|lane| usize::from(lane) < last)
     }
 
     /// Drops a record; its entry in the demultiplexer is the caller's.
@@ -173,14 +266,20 @@ impl TimeWaits {
         }
     }
 
-    /// The record that expires first, and when.
+    /// The record that ends first, and when.
     pub(crate) fn oldest(&self) -> Option<(Target, Instant)> {
-        let v4 = self.v4.front().map(|(i, at)| (Target::TimeWaitV4(i), at));
-        let v6 = self.v6.front().map(|(i, at)| (Target::TimeWaitV6(i), at));
+        let v4 = self.v4.oldest().map(|(i, at)| (Target::TimeWaitV4(i), at));
+        let v6 = self.v6.oldest().map(|(i, at)| (Target::TimeWaitV6(i), at));
         match (v4, v6) {
             (Some(a), Some(b)) => Some(if a.1 <= b.1 { a } else { b }),
             (a, b) => a.or(b),
         }
+    }
+
+    /// Halves what remains of every record's time; nothing when it was done just before. O(lanes).
+    pub(crate) fn halve(&mut self, now: Instant) {
+        self.v4.halve(now);
+        self.v6.halve(now);
     }
 }
 
@@ -291,19 +390,25 @@ mod tests {
         assert_eq!(r.judge(&segment(Flags::ACK, 8000, Some(100)), 9, false), Verdict::Ack);
     }
 
+    fn tuple(port: u16) -> FourTuple {
+        let local = core::net::SocketAddr::from(([1, 1, 1, 1], port));
+        FourTuple::new(local, core::net::SocketAddr::from(([2, 2, 2, 2], 80))).unwrap()
+    }
+
+    fn at(s: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(s)
+    }
+
+    const LENGTH: Duration = Duration::from_secs(60);
+
     #[test]
     fn they_expire_in_order_and_a_restart_goes_to_the_back() {
-        let mut table = TimeWaits::new();
-        let at = |s| Instant::ZERO + Duration::from_secs(s);
-        let tuple = |port| {
-            let local = core::net::SocketAddr::from(([1, 1, 1, 1], port));
-            FourTuple::new(local, core::net::SocketAddr::from(([2, 2, 2, 2], 80))).unwrap()
-        };
-        let length = Duration::from_secs(60);
-        let a = table.insert(&tuple(1), remains(), at(0), length);
-        let b = table.insert(&tuple(2), remains(), at(1), length);
+        let mut table = TimeWaits::new(LENGTH);
+        let (a, until) = table.insert(&tuple(1), remains(), at(0), LENGTH);
+        assert_eq!(until, at(60));
+        let (b, _) = table.insert(&tuple(2), remains(), at(1), LENGTH);
         assert_eq!(table.oldest(), Some((a, at(60))));
-        table.restart(a, at(2), length);
+        table.restart(a, at(2));
         assert_eq!(table.oldest(), Some((b, at(61))));
         table.remove(b);
         assert_eq!(table.oldest(), Some((a, at(62))));
@@ -311,5 +416,35 @@ mod tests {
         table.remove(a);
         assert_eq!((table.len(), table.oldest()), (0, None));
         assert_eq!(table.v4.records.capacity(), 0);
+    }
+
+    #[test]
+    fn a_shorter_time_goes_into_the_shortest_lane_that_is_long_enough() {
+        let mut table = TimeWaits::new(LENGTH);
+        let (full, _) = table.insert(&tuple(1), remains(), at(0), LENGTH);
+        let wanted = Duration::from_millis(2500);
+        let (short, until) = table.insert(&tuple(2), remains(), at(0), wanted);
+        assert_eq!(until, at(4));
+        assert_eq!(table.oldest(), Some((short, at(4))));
+        assert!(table.is_shortened(short) && !table.is_shortened(full));
+        let (_, until) = table.insert(&tuple(3), remains(), at(0), Duration::from_secs(999));
+        assert_eq!(until, at(60));
+    }
+
+    #[test]
+    fn halving_concerns_what_is_there_and_keeps_the_order() {
+        let mut table = TimeWaits::new(LENGTH);
+        let (a, _) = table.insert(&tuple(1), remains(), at(0), LENGTH);
+        let (b, _) = table.insert(&tuple(2), remains(), at(10), LENGTH);
+        table.halve(at(20));
+        table.halve(at(20));
+        assert_eq!(table.oldest(), Some((a, at(40))));
+        table.remove(a);
+        assert_eq!(table.oldest(), Some((b, at(45))));
+        let (c, _) = table.insert(&tuple(3), remains(), at(21), LENGTH);
+        table.remove(b);
+        assert_eq!(table.oldest(), Some((c, at(81))));
+        table.halve(at(31));
+        assert_eq!(table.oldest(), Some((c, at(56))));
     }
 }

@@ -534,7 +534,7 @@ fn rfc6191_a_newer_syn_takes_time_wait_over_beyond_the_old_numbers() {
     assert!(syn_ack.flags.syn());
     assert!(syn_ack.seq.after(bench.iss + 2 + 65_535), "no old segment can fit");
     assert_eq!(bench.stack.population().time_wait, 0);
-    assert_eq!(bench.stack.counters().tw_recycled, 1);
+    assert_eq!(bench.stack.counters().tw_taken_over, 1);
 }
 
 #[test]

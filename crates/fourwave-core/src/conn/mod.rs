@@ -76,6 +76,7 @@ impl Signals {
     pub(crate) const PEER_CLOSED: Self = Self(4);
     pub(crate) const WRITABLE: Self = Self(8);
     pub(crate) const DRAINED: Self = Self(16);
+    pub(crate) const CLOSE_WAIT_SUSPECTED: Self = Self(32);
 
     pub(crate) fn set(&mut self, other: Self) {
         self.0 |= other.0;
@@ -100,8 +101,21 @@ struct Deadlines {
     resend: Instant,
     /// Keepalive.
     keepalive: Instant,
-    /// End of an orphan's FIN_WAIT_2.
-    fin_wait_2: Instant,
+    /// A point of the close: see [`CloseTimer`].
+    close: Instant,
+}
+
+/// What the one timer of the closing states means: only one of them can run in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum CloseTimer {
+    /// Our FIN was held back long enough.
+    ReleaseFin,
+    /// An orphan waited long enough for the peer's FIN.
+    FinWait2,
+    /// CLOSE_WAIT is old enough to be suspected.
+    CloseWait,
+    /// Nothing, any more.
+    None,
 }
 
 /// Packets without new data that are to go out.
@@ -151,6 +165,10 @@ pub(crate) struct Connection {
     /// `TCP_USER_TIMEOUT`; zero when not set.
     user_timeout: Duration,
     linger_zero: bool,
+    /// `TCP_LINGER2`; `None` for `tcp_fin_timeout`.
+    linger2: Option<Duration>,
+    /// How long our FIN waits for the peer's; zero when it does not.
+    peer_closes_first: Duration,
     /// The last ACK that answered an unacceptable segment.
     invalid_answered_at: Instant,
     last_received_at: Instant,
@@ -174,6 +192,8 @@ pub(crate) struct Story {
     pub(crate) closed_first: Option<Side>,
     pub(crate) last_call: UserCall,
     pub(crate) last_call_at: Instant,
+    /// When the peer's FIN was taken.
+    pub(crate) peer_closed_at: Instant,
     pub(crate) bytes_acked: u64,
     pub(crate) fin_retransmits: u32,
     pub(crate) retransmits: u32,
@@ -214,13 +234,15 @@ impl Connection {
             deadlines: Deadlines {
                 resend: Instant::NEVER,
                 keepalive: Instant::NEVER,
-                fin_wait_2: Instant::NEVER,
+                close: Instant::NEVER,
             },
             due: Due::default(),
             retries: 0,
             keepalive: None,
             user_timeout: Duration::ZERO,
             linger_zero: false,
+            linger2: None,
+            peer_closes_first: Duration::ZERO,
             invalid_answered_at: Instant::NEVER,
             last_received_at: now,
             last_sent_at: now,
@@ -234,6 +256,7 @@ impl Connection {
                 closed_first: None,
                 last_call: UserCall::Open,
                 last_call_at: now,
+                peer_closed_at: Instant::NEVER,
                 bytes_acked: 0,
                 fin_retransmits: 0,
                 retransmits: 0,
@@ -276,7 +299,7 @@ impl Connection {
         ((now.as_micros() / 1000) as u32).wrapping_add(self.ts_offset)
     }
 
-    fn rto(&self, config: &Config) -> Duration {
+    pub(crate) fn rto(&self, config: &Config) -> Duration {
         self.rtt.rto(config.rto_min(), config.rto_max())
     }
 
@@ -348,8 +371,8 @@ impl Connection {
 
     /// The earliest of its deadlines.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let Deadlines { resend, keepalive, fin_wait_2 } = self.deadlines;
-        resend.min(keepalive).min(fin_wait_2).min(self.rcv.acks.delayed_until).known()
+        let Deadlines { resend, keepalive, close } = self.deadlines;
+        resend.min(keepalive).min(close).min(self.rcv.acks.delayed_until).known()
     }
 
     /// Frees what only a living connection needs.
@@ -359,11 +382,8 @@ impl Connection {
         self.snd.queue.clear();
         self.rcv.give_up();
         self.keepalive = None;
-        self.deadlines = Deadlines {
-            resend: Instant::NEVER,
-            keepalive: Instant::NEVER,
-            fin_wait_2: Instant::NEVER,
-        };
+        self.deadlines =
+            Deadlines { resend: Instant::NEVER, keepalive: Instant::NEVER, close: Instant::NEVER };
         self.rcv.acks.delayed_until = Instant::NEVER;
         self.due = Due::default();
     }

@@ -236,6 +236,25 @@ pub const fn next(state: State, input: Input) -> Result<State, Illegal> {
     })
 }
 
+/// The table as a Mermaid state diagram, an arrow for each pair of states with the inputs that
+/// lead from one to the other.
+pub fn diagram() -> alloc::string::String {
+    use core::fmt::Write;
+    let mut text = alloc::string::String::from("stateDiagram-v2\n");
+    for from in State::ALL {
+        for to in State::ALL {
+            let leads = |input: &&Input| next(from, **input) == Ok(to);
+            let inputs: alloc::vec::Vec<_> =
+                Input::ALL.iter().filter(leads).map(|input| alloc::format!("{input:?}")).collect();
+            if !inputs.is_empty() {
+                // Writing to a string cannot fail.
+                let _ = writeln!(text, "    {from} --> {to}: {}", inputs.join(", "));
+            }
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

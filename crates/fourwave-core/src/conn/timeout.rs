@@ -1,7 +1,8 @@
 //! Timeouts (RFC 9293 §3.10.8): retransmission, zero window, delayed ACK, keepalive, FIN_WAIT_2.
 
+use super::send::Fin;
 use super::state::{Input, State};
-use super::{Connection, Ctx, Fate};
+use super::{CloseTimer, Connection, Ctx, Fate, Signals};
 use crate::congestion::CongestionControl;
 use crate::end::EndReason;
 use crate::time::Instant;
@@ -12,9 +13,12 @@ impl Connection {
         if self.rcv.acks.on_timer(ctx.now) {
             ctx.counters.delayed_acks += 1;
         }
-        if self.deadlines.fin_wait_2 <= ctx.now {
-            ctx.counters.abort_on_timeout += 1;
-            return self.ends(Input::Timeout, EndReason::FinWait2Timeout, false);
+        if self.deadlines.close <= ctx.now {
+            self.deadlines.close = Instant::NEVER;
+            match self.close_timeout(ctx) {
+                Fate::Alive => {}
+                fate => return fate,
+            }
         }
         if self.deadlines.resend <= ctx.now {
             self.deadlines.resend = Instant::NEVER;
@@ -25,6 +29,31 @@ impl Connection {
         }
         if self.deadlines.keepalive <= ctx.now {
             return self.keepalive_timeout(ctx);
+        }
+        Fate::Alive
+    }
+
+    fn close_timer(&self) -> CloseTimer {
+        match self.state {
+            _ if self.snd.fin == Fin::Held => CloseTimer::ReleaseFin,
+            State::FinWait2 if self.orphan => CloseTimer::FinWait2,
+            State::CloseWait => CloseTimer::CloseWait,
+            _ => CloseTimer::None,
+        }
+    }
+
+    fn close_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+        match self.close_timer() {
+            CloseTimer::ReleaseFin => self.release_fin(),
+            CloseTimer::FinWait2 => {
+                ctx.counters.abort_on_timeout += 1;
+                return self.ends(Input::Timeout, EndReason::FinWait2Timeout, false);
+            }
+            CloseTimer::CloseWait => {
+                ctx.counters.close_wait_suspected += 1;
+                self.signals.set(Signals::CLOSE_WAIT_SUSPECTED);
+            }
+            CloseTimer::None => {}
         }
         Fate::Alive
     }

@@ -99,12 +99,30 @@ impl Connection {
             return Ok(());
         }
         self.called(UserCall::Shutdown, ctx.now);
+        self.queue_fin(ctx);
+        Ok(())
+    }
+
+    /// The application sends no more. Its FIN goes behind what is queued, at once or when the
+    /// peer has closed.
+    fn queue_fin(&mut self, ctx: &Ctx<'_>) {
+        if self.state == State::Established && !self.peer_closes_first.is_zero() {
+            self.snd.fin = Fin::Held;
+            self.deadlines.close = ctx.now + self.peer_closes_first;
+            return;
+        }
         self.snd.fin = Fin::Queued;
         // In SYN_SENT the close waits for the handshake (RFC 9293 §3.10.4 allows it).
         if self.state != State::SynSent {
             self.close_by_table();
         }
-        Ok(())
+    }
+
+    /// The FIN that was held back goes out.
+    pub(super) fn release_fin(&mut self) {
+        self.deadlines.close = Instant::NEVER;
+        self.snd.fin = Fin::Queued;
+        self.close_by_table();
     }
 
     /// The FIN is queued: the state says so at once, as RFC 9293 §3.10.4 has it.
@@ -132,11 +150,9 @@ impl Connection {
             return self.abort(EndReason::ClosedWithUnreadData);
         }
         if self.snd.fin == Fin::Open {
-            self.snd.fin = Fin::Queued;
-            self.close_by_table();
+            self.queue_fin(ctx);
         }
-        self.start_fin_wait_2(ctx);
-        Fate::Alive
+        self.start_fin_wait_2(ctx)
     }
 
     /// Gives up at once (RFC 9293 §3.10.5).
@@ -157,6 +173,13 @@ impl Connection {
         match option {
             SocketOption::NoDelay(on) => self.snd.nodelay = on,
             SocketOption::LingerZero(on) => self.linger_zero = on,
+            SocketOption::Linger2(life) => self.linger2 = Some(life),
+            SocketOption::PeerClosesFirst(limit) => {
+                self.peer_closes_first = limit;
+                if limit.is_zero() && self.snd.fin == Fin::Held {
+                    self.release_fin();
+                }
+            }
             SocketOption::UserTimeout(limit) => self.user_timeout = limit,
             SocketOption::KeepAlive(false) => {
                 self.keepalive = None;

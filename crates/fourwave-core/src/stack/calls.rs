@@ -5,10 +5,12 @@ use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use bytes::Bytes;
+use fourwave_wire::SeqNum;
 use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 
+use super::input::TAKEOVER_GAP;
 use super::{Accepted, Stack};
 use crate::conn::options::offer;
 use crate::conn::state::State;
@@ -20,8 +22,9 @@ use crate::event::{ConnId, Decision, ListenerId, PendingId};
 use crate::half_open::Answer;
 use crate::info::{SocketOption, TcpInfo};
 use crate::listener::Listen;
-use crate::ports;
-use crate::time::Instant;
+use crate::ports::{Exhausted, Ports, Seat};
+use crate::time::{Duration, Instant};
+use crate::time_wait::Remains;
 
 impl Stack {
     /// Answers SYNs from now on.
@@ -119,12 +122,17 @@ impl Stack {
         if local.ip().is_unspecified() || remote.ip().is_unspecified() || remote.port() == 0 {
             return Err(ConnectError::BadAddress);
         }
-        let tuple = if local.port() == 0 { self.choose_port(tuple)? } else { tuple };
-        if self.demux.find(&self.records, &tuple).is_some() {
-            return Err(ConnectError::AddressInUse { local: tuple.local(), remote });
-        }
+        let tuple = if local.port() == 0 { self.choose_port(now, tuple)? } else { tuple };
+        let after = match self.seat(now, &tuple) {
+            Seat::Free => None,
+            Seat::Reusable => self.take_time_wait_over(&tuple),
+            Seat::TimeWait | Seat::Taken => {
+                return Err(ConnectError::AddressInUse { local: tuple.local(), remote });
+            }
+        };
         let options = offer(&self.config, &self.link, tuple.is_ipv6());
         let iss = self.records.secret.isn(&tuple, now);
+        let iss = after.map_or(iss, |end| iss.later(end + TAKEOVER_GAP));
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let config = &self.config;
         let index = self.records.conns.insert_with(|index, generation| {
@@ -149,24 +157,54 @@ impl Stack {
         self.records.conns.get(index).map(|c| c.id).ok_or(ConnectError::BadAddress)
     }
 
-    fn choose_port(&mut self, tuple: FourTuple) -> Result<FourTuple, ConnectError> {
+    fn choose_port(&mut self, now: Instant, tuple: FourTuple) -> Result<FourTuple, ConnectError> {
         let range = (self.config.ip_local_port_first as u16, self.config.ip_local_port_last as u16);
-        let base = self.records.secret.port_offset(&tuple.with_local_port(0));
-        let start = base.wrapping_add(self.ports_chosen);
-        let mut time_wait = 0;
-        let port = ports::choose(range, start, |port| {
-            let target = self.demux.find(&self.records, &tuple.with_local_port(port));
-            time_wait +=
-                u32::from(matches!(target, Some(Target::TimeWaitV4(_) | Target::TimeWaitV6(_))));
-            target.is_none()
-        });
-        self.ports_chosen = self.ports_chosen.wrapping_add(1);
-        let port = port.ok_or(ConnectError::PortsExhausted {
+        let hash = self.records.secret.port_hash(&tuple.with_local_port(0));
+        // Taken out for the search, which looks at everything else.
+        let mut ports = core::mem::replace(&mut self.ports, Ports::new());
+        let port = ports.choose(range, hash, |port| self.seat(now, &tuple.with_local_port(port)));
+        self.ports = ports;
+        let exhausted = |Exhausted { ports, time_wait }| ConnectError::PortsExhausted {
             remote: tuple.remote(),
-            ports: u32::from(range.1) - u32::from(range.0) + 1,
+            ports,
             time_wait,
-        })?;
-        Ok(tuple.with_local_port(port))
+        };
+        port.map(|port| tuple.with_local_port(port)).map_err(exhausted)
+    }
+
+    /// What stands in the way of an outgoing connection.
+    fn seat(&self, now: Instant, tuple: &FourTuple) -> Seat {
+        match self.demux.find(&self.records, tuple) {
+            None => Seat::Free,
+            Some(target @ (Target::TimeWaitV4(_) | Target::TimeWaitV6(_))) => {
+                if self.may_reuse(now, target, tuple) { Seat::Reusable } else { Seat::TimeWait }
+            }
+            Some(_) => Seat::Taken,
+        }
+    }
+
+    /// `tcp_tw_reuse` (RFC 6191): with timestamps, after a while, the peer can tell the two
+    /// incarnations apart.
+    fn may_reuse(&self, now: Instant, target: Target, tuple: &FourTuple) -> bool {
+        let allowed = match self.config.tcp_tw_reuse {
+            0 => false,
+            1 => true,
+            _ => tuple.local().ip().is_loopback() && tuple.remote().ip().is_loopback(),
+        };
+        let delay = Duration::from_millis(self.config.tcp_tw_reuse_delay);
+        let old = |(remains, since): (Remains, Instant)| {
+            remains.timestamps && self.config.tcp_timestamps == 1 && now.since(since) >= delay
+        };
+        allowed && self.records.time_wait.remains(target).is_some_and(old)
+    }
+
+    /// Ends a TIME_WAIT for a new outgoing connection; returns its SND.NXT.
+    fn take_time_wait_over(&mut self, tuple: &FourTuple) -> Option<SeqNum> {
+        let target = self.demux.find(&self.records, tuple)?;
+        let (remains, _) = self.records.time_wait.remains(target)?;
+        self.counters.tw_recycled += 1;
+        self.drop_time_wait(target, tuple);
+        Some(remains.snd_nxt)
     }
 
     fn index(&self, conn: ConnId) -> Option<u32> {

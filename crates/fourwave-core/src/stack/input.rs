@@ -22,7 +22,7 @@ use crate::time_wait::Verdict;
 
 /// By how much the first number of a connection that takes a TIME_WAIT over lies beyond the old
 /// SND.NXT: further than any window without scaling reaches (RFC 9293 §3.10.7.4).
-const TAKEOVER_GAP: u32 = 65_537;
+pub(super) const TAKEOVER_GAP: u32 = 65_537;
 
 impl Stack {
     /// Takes one received IP packet, or a super-packet. False when it is neither TCP nor an ICMP
@@ -139,6 +139,13 @@ impl Stack {
         after: Option<SeqNum>,
     ) {
         let Some(listener) = self.listeners.find(tuple.local()) else { return };
+        if self.config.tcp_tw_recycle == 1
+            && let Some(ts) = header.options.timestamps
+            && self.hosts.is_older(tuple.remote().ip(), ts.value, now)
+        {
+            self.counters.paws_passive += 1;
+            return;
+        }
         let full = listener.queue.len() >= listener.options.backlog;
         if full || listener.half_open as u64 >= self.config.tcp_max_syn_backlog {
             self.counters.listen_overflows += u64::from(full);
@@ -276,7 +283,7 @@ impl Stack {
         tuple: FourTuple,
         segment: &Segment<'_>,
     ) {
-        let Some(remains) = self.records.time_wait.remains(target) else { return };
+        let Some((remains, _)) = self.records.time_wait.remains(target) else { return };
         let header = &segment.header;
         let rfc1337 = self.config.tcp_rfc1337 == 1;
         let mut verdict = remains.judge(header, segment.len(), rfc1337);
@@ -290,14 +297,13 @@ impl Stack {
                 self.drop_time_wait(target, &tuple);
             }
             Verdict::Takeover => {
-                self.counters.tw_recycled += 1;
+                self.counters.tw_taken_over += 1;
                 self.drop_time_wait(target, &tuple);
                 let len = segment.len();
                 self.nobody_arrives(now, tuple, header, len, Some(remains.snd_nxt));
             }
             Verdict::AckAndRestart => {
-                let length = self.config.time_wait_len();
-                self.records.time_wait.restart(target, now, length);
+                self.records.time_wait.restart(target, now);
                 self.reply(tuple, remains.ack(&tuple, self.ts_now(&tuple, now)));
             }
             Verdict::Ack => {

@@ -3,11 +3,12 @@
 use alloc::boxed::Box;
 
 use super::{Queued, Stack};
+use crate::config::TwOverflow;
 use crate::conn::Fate;
 use crate::demux::{FourTuple, Target};
 use crate::end::{EndReason, EndReport};
 use crate::event::{Event, PendingId};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl Stack {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; it may be a little
@@ -26,11 +27,19 @@ impl Stack {
         while let Some(index) = self.records.half_open.expired(now) {
             self.half_open_times_out(index);
         }
+        self.expire_time_wait(now);
+    }
+
+    fn expire_time_wait(&mut self, now: Instant) {
         while let Some((target, deadline)) = self.records.time_wait.oldest() {
             if deadline > now {
                 break;
             }
-            self.counters.tw += 1;
+            if self.records.time_wait.is_shortened(target) {
+                self.counters.tw_killed += 1;
+            } else {
+                self.counters.tw += 1;
+            }
             if let Some(tuple) = self.records.time_wait.tuple(target) {
                 self.drop_time_wait(target, &tuple);
             }
@@ -88,25 +97,51 @@ impl Stack {
         if let Some(header) = ack {
             self.reply(tuple, header);
         }
-        let length = self.config.time_wait_len();
-        if length.is_zero() || !self.make_room_in_time_wait() {
+        let length = self.time_wait_length(index, remains.timestamps);
+        if remains.timestamps && self.config.tcp_tw_recycle == 1 {
+            self.hosts.remember(tuple.remote().ip(), remains.ts_recent, now);
+        }
+        if length.is_zero() || !self.make_room_in_time_wait(now) {
             self.unfile(index);
             self.retire(now, index, EndReason::Orderly, None);
             return;
         }
-        let target = self.records.time_wait.insert(&tuple, remains, now, length);
+        let (target, until) = self.records.time_wait.insert(&tuple, remains, now, length);
         self.demux.replace(&self.records, &tuple, Target::Connection(index), target);
-        self.retire(now, index, EndReason::Orderly, Some(now + length));
+        self.retire(now, index, EndReason::Orderly, Some(until));
     }
 
-    /// Keeps TIME_WAIT within `tcp_max_tw_buckets`: the oldest goes. False when none may stay.
-    fn make_room_in_time_wait(&mut self) -> bool {
-        while self.records.time_wait.len() as u64 >= self.config.tcp_max_tw_buckets {
-            self.counters.time_wait_overflow += 1;
-            let Some((oldest, _)) = self.records.time_wait.oldest() else { return false };
-            if let Some(tuple) = self.records.time_wait.tuple(oldest) {
-                self.drop_time_wait(oldest, &tuple);
+    /// 2MSL, or 3.5 retransmission timeouts where `tcp_tw_recycle` may shorten it.
+    fn time_wait_length(&self, index: u32, timestamps: bool) -> Duration {
+        let full = self.config.time_wait_len();
+        if !timestamps || self.config.tcp_tw_recycle == 0 {
+            return full;
+        }
+        let rto = self.records.conns.get(index).map(|conn| conn.rto(&self.config));
+        rto.map_or(full, |rto| (rto * 7 / 2).min(full))
+    }
+
+    /// Keeps TIME_WAIT within `tcp_max_tw_buckets`, as `tw_overflow` says. False when the new one
+    /// may not stay.
+    fn make_room_in_time_wait(&mut self, now: Instant) -> bool {
+        let limit = self.config.tcp_max_tw_buckets;
+        if (self.records.time_wait.len() as u64) < limit {
+            return true;
+        }
+        self.counters.time_wait_overflow += 1;
+        match TwOverflow::from(self.config.tw_overflow) {
+            TwOverflow::RefuseNew => return false,
+            TwOverflow::Shorten => {
+                self.records.time_wait.halve(now);
+                self.expire_time_wait(now);
             }
+            TwOverflow::Oldest => {}
+        }
+        while self.records.time_wait.len() as u64 >= limit {
+            let Some((oldest, _)) = self.records.time_wait.oldest() else { return false };
+            let Some(tuple) = self.records.time_wait.tuple(oldest) else { return false };
+            self.counters.tw_evicted += 1;
+            self.drop_time_wait(oldest, &tuple);
         }
         true
     }

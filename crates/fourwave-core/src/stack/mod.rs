@@ -24,8 +24,10 @@ use crate::counters::Counters;
 use crate::demux::{Demux, Directory, FourTuple, Target};
 use crate::event::{ConnId, Event, PendingId};
 use crate::half_open::HalfOpens;
+use crate::hosts::Hosts;
 use crate::limit::PerSecond;
 use crate::listener::Listeners;
+use crate::ports::Ports;
 use crate::secret::Secret;
 use crate::slab::Slab;
 use crate::time::Instant;
@@ -83,8 +85,9 @@ pub struct Stack {
     counters: Counters,
     challenges: PerSecond,
     orphans: usize,
-    /// Moves the search for a port on with each choice.
-    ports_chosen: u32,
+    ports: Ports,
+    /// What `tcp_tw_recycle` remembers of each host.
+    hosts: Hosts,
 }
 
 /// A connection handed out by [`Stack::accept`].
@@ -121,16 +124,14 @@ impl Stack {
     /// A stack for one device. `seed` must come from a good source of randomness where strangers
     /// send packets: sequence numbers, ports and hash keys are drawn from it.
     pub fn new(config: Config, link: Link, seed: [u8; 32]) -> Self {
+        let secret = Secret::new(&seed);
+        let hosts = Hosts::new(secret.keyed_hash());
+        let time_wait = TimeWaits::new(config.time_wait_len());
         Self {
             config,
             link,
             demux: Demux::new(),
-            records: Records {
-                conns: Slab::new(),
-                half_open: HalfOpens::new(),
-                time_wait: TimeWaits::new(),
-                secret: Secret::new(&seed),
-            },
+            records: Records { conns: Slab::new(), half_open: HalfOpens::new(), time_wait, secret },
             listeners: Listeners::new(),
             timers: Timers::new(),
             ready: VecDeque::new(),
@@ -139,7 +140,8 @@ impl Stack {
             counters: Counters::default(),
             challenges: PerSecond::new(),
             orphans: 0,
-            ports_chosen: 0,
+            ports: Ports::new(),
+            hosts,
         }
     }
 
@@ -161,6 +163,14 @@ impl Stack {
                 Event::Readable { conn }
             } else if signals.take(Signals::PEER_CLOSED) {
                 Event::PeerClosed { conn }
+            } else if signals.take(Signals::CLOSE_WAIT_SUSPECTED) {
+                let story = connection.story;
+                Event::CloseWaitSuspected {
+                    conn,
+                    since: story.peer_closed_at,
+                    last_call: story.last_call,
+                    last_call_at: story.last_call_at,
+                }
             } else if signals.take(Signals::WRITABLE) {
                 Event::Writable { conn }
             } else if signals.take(Signals::DRAINED) {

@@ -110,21 +110,23 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     if conn.snd.drained() && !fin_acknowledged {
         conn.signals.set(Signals::DRAINED);
     }
-    if fin_acknowledged { our_fin_acknowledged(conn, ctx) } else { Next::Continue }
+    if fin_acknowledged { our_fin_acknowledged(conn, header, ctx) } else { Next::Continue }
 }
 
 /// Waves two and four.
-fn our_fin_acknowledged(conn: &mut Connection, ctx: &Ctx<'_>) -> Next {
+fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next {
     conn.snd.fin = Fin::Acknowledged;
     conn.signals.set(Signals::DRAINED);
     conn.step(Input::RecvAckOfFin);
     match conn.state {
         State::TimeWait => Next::Fate(Fate::TimeWait),
         State::Closed => Next::Fate(Fate::Ended { reason: EndReason::Orderly, reset: false }),
-        _ => {
-            conn.start_fin_wait_2(ctx);
-            Next::Continue
-        }
+        // The peer's FIN may be in this very segment: then there is nothing to wait for.
+        _ if header.flags.fin() && conn.linger2 == Some(Duration::ZERO) => Next::Continue,
+        _ => match conn.start_fin_wait_2(ctx) {
+            Fate::Alive => Next::Continue,
+            fate => Next::Fate(fate),
+        },
     }
 }
 
@@ -190,12 +192,19 @@ impl Connection {
         self.snd.wl2 = ack;
     }
 
-    /// An orphan does not wait for the peer's FIN for ever.
-    pub(crate) fn start_fin_wait_2(&mut self, ctx: &Ctx<'_>) {
-        if self.orphan && self.state == State::FinWait2 {
-            let life = Duration::from_secs(ctx.config.tcp_fin_timeout);
-            self.deadlines.fin_wait_2 = ctx.now + life;
+    /// An orphan does not wait for the peer's FIN for ever. Where it may not wait at all, it ends
+    /// here.
+    pub(crate) fn start_fin_wait_2(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+        if !self.orphan || self.state != State::FinWait2 {
+            return Fate::Alive;
         }
+        let life = self.linger2.unwrap_or(Duration::from_secs(ctx.config.tcp_fin_timeout));
+        if life.is_zero() {
+            ctx.counters.abort_on_linger += 1;
+            return self.ends(Input::Timeout, EndReason::FinWait2Timeout, true);
+        }
+        self.deadlines.close = ctx.now + life;
+        Fate::Alive
     }
 
     /// Whose close came first, when ours goes out.

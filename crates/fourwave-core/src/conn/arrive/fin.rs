@@ -1,13 +1,15 @@
 //! Eighth: FIN (RFC 9293 §3.10.7.4).
 
 use super::Segment;
+use crate::conn::send::Fin;
 use crate::conn::state::{Input, State};
-use crate::conn::{Connection, Fate, Signals};
+use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::Side;
+use crate::time::Duration;
 
 /// Notes the FIN of the segment, and takes the peer's FIN once nothing before it is missing:
 /// one that came early is taken when the gap closes.
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>) -> Fate {
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> Fate {
     if segment.header.flags.fin() && segment.data_end().at_or_after(conn.rcv.nxt) {
         conn.rcv.fin_seen(segment.data_end());
     }
@@ -20,5 +22,12 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>) -> Fate {
     conn.signals.set(Signals::PEER_CLOSED);
     conn.signals.set(Signals::READABLE);
     conn.step(Input::RecvFin);
+    conn.story.peer_closed_at = ctx.now;
+    if conn.snd.fin == Fin::Held {
+        // The peer closed first, as was wished.
+        conn.release_fin();
+    } else if conn.state == State::CloseWait && ctx.config.tcp_close_wait_limit > 0 {
+        conn.deadlines.close = ctx.now + Duration::from_secs(ctx.config.tcp_close_wait_limit);
+    }
     if conn.state == State::TimeWait { Fate::TimeWait } else { Fate::Alive }
 }

@@ -89,5 +89,5 @@ pub(crate) fn arrive(
         Fate::Alive => {}
         fate => return fate,
     }
-    fin::arrive(conn, segment)
+    fin::arrive(conn, segment, ctx)
 }

@@ -12,6 +12,8 @@ pub(crate) use queue::SendQueue;
 pub(crate) enum Fin {
     /// The application may send more.
     Open,
+    /// The application has closed; the FIN waits for the peer's, or its time.
+    Held,
     /// To go out behind the last byte.
     Queued,
     /// On its way.
