@@ -9,16 +9,14 @@ pub(crate) struct Traffic {
     down: AtomicU64,
     owed: AtomicU64,
     relays: AtomicU64,
-    owing: AtomicU64,
 }
 
 impl Traffic {
     /// Bytes came from the program, and are owed to the host for as long as the answer lives.
-    pub(crate) fn up(&self, bytes: usize) -> OwedGuard<'_> {
+    pub(crate) fn up(&self, bytes: usize) -> Counted<'_> {
         let bytes = bytes as u64;
         self.up.fetch_add(bytes, Ordering::Relaxed);
-        self.owed.fetch_add(bytes, Ordering::Relaxed);
-        OwedGuard(self, bytes)
+        Counted::new(&self.owed, bytes)
     }
 
     /// Bytes of the program's that hosts have not taken yet.
@@ -33,18 +31,7 @@ impl Traffic {
 
     /// Counts a relay for as long as the answer lives.
     pub(crate) fn relay(&self) -> Counted<'_> {
-        Counted::new(&self.relays)
-    }
-
-    /// Counts a relay that holds data of the program for which the host has no room, for as long
-    /// as the answer lives.
-    pub(crate) fn owe(&self) -> Counted<'_> {
-        Counted::new(&self.owing)
-    }
-
-    /// Whether data of the program waits for room at the host.
-    pub(crate) fn is_owing(&self) -> bool {
-        self.owing.load(Ordering::Relaxed) > 0
+        Counted::new(&self.relays, 1)
     }
 
     /// Relays that have not ended.
@@ -58,28 +45,22 @@ impl Traffic {
     }
 }
 
-/// One more in a count until dropped.
-pub(crate) struct Counted<'a>(&'a AtomicU64);
+/// An amount that is part of a sum until this is dropped.
+#[must_use]
+pub(crate) struct Counted<'a> {
+    sum: &'a AtomicU64,
+    amount: u64,
+}
 
 impl<'a> Counted<'a> {
-    fn new(count: &'a AtomicU64) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+    fn new(sum: &'a AtomicU64, amount: u64) -> Self {
+        sum.fetch_add(amount, Ordering::Relaxed);
+        Self { sum, amount }
     }
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// See [`Traffic::up`].
-#[must_use]
-pub(crate) struct OwedGuard<'a>(&'a Traffic, u64);
-
-impl Drop for OwedGuard<'_> {
-    fn drop(&mut self) {
-        self.0.owed.fetch_sub(self.1, Ordering::Relaxed);
+        self.sum.fetch_sub(self.amount, Ordering::Relaxed);
     }
 }

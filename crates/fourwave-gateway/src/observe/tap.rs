@@ -46,7 +46,7 @@ impl Watch {
         origin: Instant,
     ) -> io::Result<Self> {
         let pcap = pcap.map(|file| {
-            PcapngWriter::to_stream(Box::new(file), "pcapng", PcapngOptions::default())
+            PcapngWriter::to_stream(Box::new(file), "file", PcapngOptions::default())
         });
         let state = State {
             lens: Lens::new(options),

@@ -41,7 +41,7 @@ pub(crate) async fn up<'a>(
         let mut batch: Vec<Bytes> = Vec::new();
         let finished = gather(&mut program, &mut batch).await.map_err(|_| ProgramGone)?;
         let _owed = traffic.up(batch.iter().map(Bytes::len).sum());
-        write_all(&program, host, &mut batch, broken, traffic).await?;
+        write_all(&program, host, &mut batch, broken).await?;
         if finished {
             let host = socket2::SockRef::from(host);
             if broken.get().is_none()
@@ -82,7 +82,6 @@ async fn write_all(
     host: &TcpStream,
     batch: &mut [Bytes],
     broken: &OnceLock<io::Error>,
-    traffic: &Traffic,
 ) -> Result<(), ProgramGone> {
     let mut first = 0;
     while first < batch.len() && broken.get().is_none() {
@@ -98,7 +97,6 @@ async fn write_all(
                 tokio::task::coop::consume_budget().await;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                let _owing = traffic.owe();
                 if let Err(error) = writable(program, host).await? {
                     broken.get_or_init(|| error);
                 }
