@@ -66,7 +66,7 @@ pub struct Gateway {
     observer: Observer,
 }
 
-/// How long nothing must have moved before what is left is given up.
+/// How long nothing must have moved before what is left is given up, unless it is owed to a host.
 const QUIET: Duration = Duration::from_secs(1);
 /// The longest wait for connections after the program's end.
 const FINISH_MAX: Duration = Duration::from_secs(30);
@@ -111,13 +111,15 @@ impl Gateway {
 
     /// The program is gone: waits for what is still on its way, ends everything, completes the
     /// outputs. Connections on which nothing has moved for a second are cut by RST; so are all
-    /// that are left after 30 s or as soon as `cut_short` resolves.
+    /// that are left after 30 s or as soon as `cut_short` resolves. What the program had sent is
+    /// waited for up to the 30 s; where the host has all of it, the FIN included, there is no RST.
     pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Summary {
         tokio::select! {
             () = self.settle() => {}
             () = cut_short => {}
         }
-        // Every relay that is left loses its program's end by this, and resets its host's.
+        // Every relay that is left loses its program's end by this, and resets its host's unless
+        // that has got all that it will.
         self.shared.stack.shutdown().await;
         self.shared.cancel.cancel();
         self.shared.tasks.close();
@@ -138,7 +140,8 @@ impl Gateway {
             }
             pause = (pause * 2).min(Duration::from_millis(50));
             let now = self.movement();
-            if now != last {
+            // A host that is slow to take what the program left for it is worth the wait.
+            if now != last || self.shared.traffic.owed() > 0 {
                 (last, quiet_since) = (now, Instant::now());
             }
         }

@@ -7,13 +7,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Traffic {
     up: AtomicU64,
     down: AtomicU64,
+    owed: AtomicU64,
     relays: AtomicU64,
 }
 
 impl Traffic {
-    /// Bytes went from the program to the host.
-    pub(crate) fn up(&self, bytes: usize) {
-        self.up.fetch_add(bytes as u64, Ordering::Relaxed);
+    /// Bytes came from the program, and are owed to the host for as long as the answer lives.
+    pub(crate) fn up(&self, bytes: usize) -> Counted<'_> {
+        let bytes = bytes as u64;
+        self.up.fetch_add(bytes, Ordering::Relaxed);
+        Counted::new(&self.owed, bytes)
+    }
+
+    /// Bytes of the program's that hosts have not taken yet.
+    pub(crate) fn owed(&self) -> u64 {
+        self.owed.load(Ordering::Relaxed)
     }
 
     /// Bytes went from the host to the program.
@@ -22,9 +30,8 @@ impl Traffic {
     }
 
     /// Counts a relay for as long as the answer lives.
-    pub(crate) fn relay(&self) -> RelayGuard<'_> {
-        self.relays.fetch_add(1, Ordering::Relaxed);
-        RelayGuard(self)
+    pub(crate) fn relay(&self) -> Counted<'_> {
+        Counted::new(&self.relays, 1)
     }
 
     /// Relays that have not ended.
@@ -38,11 +45,22 @@ impl Traffic {
     }
 }
 
-/// See [`Traffic::relay`].
-pub(crate) struct RelayGuard<'a>(&'a Traffic);
+/// An amount that is part of a sum until this is dropped.
+#[must_use]
+pub(crate) struct Counted<'a> {
+    sum: &'a AtomicU64,
+    amount: u64,
+}
 
-impl Drop for RelayGuard<'_> {
+impl<'a> Counted<'a> {
+    fn new(sum: &'a AtomicU64, amount: u64) -> Self {
+        sum.fetch_add(amount, Ordering::Relaxed);
+        Self { sum, amount }
+    }
+}
+
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.0.relays.fetch_sub(1, Ordering::Relaxed);
+        self.sum.fetch_sub(self.amount, Ordering::Relaxed);
     }
 }

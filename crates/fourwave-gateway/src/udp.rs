@@ -22,7 +22,8 @@ use crate::gateway::Shared;
 use crate::packet::{Datagram, fits_super_packet, icmp_error};
 use crate::target::{DNS_PORT, Target, gateway_like, target};
 
-/// Flows alive at once; beyond, the one that was silent for longest ends.
+/// Flows alive at once, and no more than a quarter of the open files that this process may have;
+/// beyond, the one that was silent for longest ends.
 const FLOWS_MAX: usize = 1024;
 /// Queries to the resolvers under way at once; beyond, they are dropped.
 const QUERIES_MAX: usize = 512;
@@ -41,6 +42,7 @@ pub(crate) struct Flows {
     shared: Arc<Shared>,
     table: Arc<Mutex<Table>>,
     queries: Arc<tokio::sync::Semaphore>,
+    max: usize,
 }
 
 #[derive(Default)]
@@ -72,7 +74,9 @@ struct Flow {
 impl Flows {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
         let queries = Arc::new(tokio::sync::Semaphore::new(QUERIES_MAX));
-        Self { shared, table: Arc::default(), queries }
+        let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let max = files.map_or(FLOWS_MAX, |files| FLOWS_MAX.min(files as usize / 4).max(1));
+        Self { shared, table: Arc::default(), queries, max }
     }
 
     /// Sends a datagram of the program; `packet` is what it came in.
@@ -153,7 +157,7 @@ impl Flows {
         if let Some(flow) = table.flows.get(&key) {
             return Ok(Arc::clone(flow));
         }
-        if table.flows.len() >= FLOWS_MAX {
+        if table.flows.len() >= self.max {
             table.evict_oldest();
         }
         let port = table.ports.get(&datagram.src).map(|(port, _)| *port);

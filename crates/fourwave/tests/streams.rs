@@ -8,7 +8,9 @@ use bytes::Bytes;
 use common::{
     CLIENT6, PORT, SERVER6, check_pattern, connected, echo, listen, send_pattern, stacks, stacks_on,
 };
-use fourwave::{EndReason, Link, State, end_reason};
+use fourwave::device::fault::Faulty;
+use fourwave::device::memory;
+use fourwave::{EndReason, Link, Stack, State, end_reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(start_paused = true)]
@@ -248,6 +250,28 @@ async fn two_listeners_cannot_share_a_port_and_port_0_finds_another() {
     assert_ne!(ports[0], ports[1]);
     drop(first);
     listen(&server);
+}
+
+/// Every timer counts here: the driver must wake for each of the engine's deadlines.
+#[tokio::test(start_paused = true)]
+async fn a_bad_link_only_takes_longer() {
+    for seed in 0..8 {
+        let (a, b) = memory::pair(Link::offloading(1500), Link::offloading(1500), 4096);
+        let faults = "loss:4%,delay:20ms±5ms,reorder:2%,dup:2%,corrupt:1%".parse().unwrap();
+        let a = Faulty::new(a, faults, faults, seed);
+        let client = Stack::spawn(a, common::options(&[common::CLIENT], 1)).unwrap();
+        let server = Stack::spawn(b, common::options(&[], 2)).unwrap();
+        let (near, far) = connected(&client, &server).await;
+        let echoing = tokio::spawn(echo(far));
+        let (mut reader, mut writer) = near.into_split();
+        let sent = tokio::spawn(async move { send_pattern(&mut writer, 300_000).await });
+        assert_eq!(check_pattern(&mut reader).await.unwrap(), 300_000, "seed {seed}");
+        sent.await.unwrap().unwrap();
+        echoing.await.unwrap().unwrap();
+        drop(reader);
+        tokio::join!(client.drained(), server.drained());
+        assert!(client.counters().retrans_segs > 0, "the test's point");
+    }
 }
 
 /// The same on four threads: the lock, the wakers and the driver's sleep have no gap.

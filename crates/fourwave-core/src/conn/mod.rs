@@ -271,7 +271,7 @@ impl Connection {
         self.options = options;
         self.snd.mss = options.snd_mss;
         self.snd.scale = options.snd_scale;
-        self.rcv.scale = options.rcv_scale;
+        self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
         self.congestion = NewRenoWindow::new(self.initial_window(config));
     }

@@ -14,7 +14,7 @@ use super::input::TAKEOVER_GAP;
 use super::{Accepted, Stack};
 use crate::conn::options::offer;
 use crate::conn::state::State;
-use crate::conn::{Birth, Connection, Fate};
+use crate::conn::{Birth, Connection, Fate, Signals};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::error::{ConnectError, ListenError, NoSuchConnection, ReceiveError, SendError};
@@ -102,6 +102,10 @@ impl Stack {
             let Some(index) = self.records.conns.check(id.index, id.generation) else { continue };
             let Some(conn) = self.records.conns.get_mut(index) else { continue };
             conn.listener = None;
+            if conn.ended.is_some() {
+                // Its last event was told already; the first read tells the rest.
+                conn.signals = Signals::default();
+            }
             let (local, remote) = (conn.tuple.local(), conn.tuple.remote());
             self.schedule(index);
             return Some(Accepted { conn: id, pending, local, remote });

@@ -155,6 +155,11 @@ impl Stack {
             // The slot may have another owner by now: then its own signals are told, and its own
             // entry in the queue finds none left.
             let Some(connection) = self.records.conns.get_mut(index) else { continue };
+            if connection.orphan {
+                // Nobody holds the handle that they would name.
+                connection.signalled = false;
+                continue;
+            }
             let conn = connection.id;
             let signals = &mut connection.signals;
             let event = if signals.take(Signals::CONNECTED) {

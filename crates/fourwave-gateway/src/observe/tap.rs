@@ -45,9 +45,8 @@ impl Watch {
         teller: SyncSender<Event>,
         origin: Instant,
     ) -> io::Result<Self> {
-        let pcap = pcap.map(|file| {
-            PcapngWriter::to_stream(Box::new(file), "pcapng", PcapngOptions::default())
-        });
+        let pcap = pcap
+            .map(|file| PcapngWriter::to_stream(Box::new(file), "file", PcapngOptions::default()));
         let state = State {
             lens: Lens::new(options),
             names,

@@ -26,7 +26,8 @@ async fn answer(shared: Arc<Shared>, mut call: Incoming) {
     let dialled = tokio::select! {
         dialled = dial(&shared, called) => dialled,
         // The dial is dropped with it.
-        () = call.gone() => return shared.remarks.unopened(Unopened::GivenUp),
+        // As the ladder says it: whoever gave up first, there was no answer.
+        () = call.gone() => return shared.remarks.unopened(Unopened::Unanswered),
     };
     let refusal = match dialled {
         Ok(host) => {

@@ -1,5 +1,6 @@
 //! A host socket that says RST unless it was told that all went well.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -8,7 +9,7 @@ use tokio::net::TcpStream;
 #[derive(Debug)]
 pub(crate) struct HostStream {
     stream: TcpStream,
-    finished: bool,
+    finished: AtomicBool,
 }
 
 impl HostStream {
@@ -16,22 +17,28 @@ impl HostStream {
         // The program's own Nagle has decided already what is worth a segment.
         // It fails only on a socket that is broken, which the relay then notices.
         let _ = stream.set_nodelay(true);
-        Self { stream, finished: false }
+        Self { stream, finished: AtomicBool::new(false) }
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {
         &self.stream
     }
 
-    /// From now on, dropping it closes in order: the kernel delivers what is queued.
-    pub(crate) fn finish(&mut self) {
-        self.finished = true;
+    /// From now on, dropping it closes in order: the kernel delivers what is queued, and answers
+    /// what still comes as for any process that has closed.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on, dropping it resets its peer.
+    pub(crate) fn reset(&self) {
+        self.finished.store(false, Ordering::Relaxed);
     }
 }
 
 impl Drop for HostStream {
     fn drop(&mut self) {
-        if !self.finished {
+        if !*self.finished.get_mut() {
             // Fails only where there is no connection left to reset.
             let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }

@@ -28,6 +28,8 @@ enum Verdict {
     HostBroken,
     /// The program's connection broke.
     ProgramGone,
+    /// The gateway ends, and what the program had to say was said: its FIN included.
+    Left,
 }
 
 /// Who is at the far end of a host socket, for the words in a ladder.
@@ -57,35 +59,39 @@ impl Far {
 
 /// Joins the two until both have ended.
 ///
-/// Dropping the future resets both: neither side may take a cut for an orderly end.
-pub(crate) async fn relay(program: TcpStream, mut host: HostStream, far: Far, shared: &Shared) {
+/// Dropping the future resets both: neither side may take a cut for an orderly end. But a host
+/// that has got all and the FIN is left to its kernel, as by a program that has closed.
+pub(crate) async fn relay(program: TcpStream, host: HostStream, far: Far, shared: &Shared) {
     let _counted = shared.traffic.relay();
     let ends = program.peer_addr().and_then(|inside| Ok((inside, program.local_addr()?)));
     let mut program = AbortOnDrop(Some(program));
     let Some(stream) = program.0.as_mut() else { return };
     let broken = OnceLock::new();
-    match join(stream, host.stream(), &broken, &shared.traffic).await {
+    match join(stream, &host, &broken, &shared.traffic).await {
         Verdict::Finished => {
             host.finish();
             // Both FINs are acknowledged or on their way: close in order.
             drop(program.0.take());
         }
-        // Dropped as they are, each resets its peer.
+        // Dropped, each resets its peer.
         Verdict::HostBroken => {
+            host.reset();
             if let (Ok((inside, outside)), Some(error)) = (ends, broken.get()) {
                 shared.remarks.note(inside, outside, || far.broke(error));
             }
         }
-        Verdict::ProgramGone => {}
+        Verdict::ProgramGone => host.reset(),
+        Verdict::Left => {}
     }
 }
 
 async fn join(
     program: &mut TcpStream,
-    host: &tokio::net::TcpStream,
+    host_stream: &HostStream,
     broken: &OnceLock<io::Error>,
     traffic: &Traffic,
 ) -> Verdict {
+    let host = host_stream.stream();
     let (reader, mut writer) = program.split();
     let mut up = pin!(pump::up(reader, host, broken, traffic));
     let mut down = pin!(pump::down(host, &mut writer, broken, traffic));
@@ -96,16 +102,20 @@ async fn join(
         tokio::select! {
             biased;
             result = &mut up, if read_to_end.is_none() => match result {
-                Ok(reader) => read_to_end = Some(reader),
+                Ok(reader) => {
+                    read_to_end = Some(reader);
+                    host_stream.finish();
+                }
                 Err(ProgramGone) => return Verdict::ProgramGone,
             },
             result = &mut down, if !down_done => match result {
                 Ok(()) => down_done = true,
-                Err(ProgramGone) => return Verdict::ProgramGone,
+                Err(ProgramGone) => return gone(&read_to_end).await,
             },
             // An RST is told even while nothing is read or written: the program's …
             reason = closed(&read_to_end), if !end_seen => match reason {
                 EndReason::Orderly => end_seen = true,
+                EndReason::Shutdown => return Verdict::Left,
                 _ => return Verdict::ProgramGone,
             },
             // … and the host's.
@@ -129,6 +139,14 @@ async fn closed(read_to_end: &Option<ReadHalf<'_>>) -> EndReason {
     match read_to_end {
         Some(reader) => reader.closed().await,
         None => std::future::pending().await,
+    }
+}
+
+/// The program's end of the connection failed.
+async fn gone(read_to_end: &Option<ReadHalf<'_>>) -> Verdict {
+    match read_to_end {
+        Some(reader) if reader.closed().await == EndReason::Shutdown => Verdict::Left,
+        _ => Verdict::ProgramGone,
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) async fn up<'a>(
         // Made anew each time: an idle connection holds no memory for its next batch.
         let mut batch: Vec<Bytes> = Vec::new();
         let finished = gather(&mut program, &mut batch).await.map_err(|_| ProgramGone)?;
-        traffic.up(batch.iter().map(Bytes::len).sum());
+        let _owed = traffic.up(batch.iter().map(Bytes::len).sum());
         write_all(&program, host, &mut batch, broken).await?;
         if finished {
             let host = socket2::SockRef::from(host);

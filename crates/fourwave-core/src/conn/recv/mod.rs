@@ -14,6 +14,8 @@ use ack::Acks;
 use autotune::Autotune;
 use reassembly::Reassembly;
 
+/// Units of the window's scale that a buffer holds at least.
+const LEAST_UNITS: u32 = 4;
 /// No FIN seen.
 const NO_FIN: u64 = u64::MAX;
 
@@ -67,6 +69,13 @@ impl ReceiveSide {
         }
     }
 
+    /// The handshake agreed on a scale. A buffer holds some of its units: with less than one, no
+    /// window could be told.
+    pub(crate) fn scale_by(&mut self, scale: WindowScale) {
+        self.scale = scale;
+        self.buffer = self.buffer.max(LEAST_UNITS << scale.shift());
+    }
+
     /// The peer's SYN arrived on an active open: its numbers start here.
     pub(crate) fn synchronize(&mut self, irs: SeqNum) {
         self.irs = irs;
@@ -91,24 +100,26 @@ impl ReceiveSide {
     }
 
     /// The window that the next segment would advertise, in bytes: what is promised stays
-    /// promised, and it opens only by steps worth a segment (RFC 9293 §3.8.6.2.2).
+    /// promised, and it opens only by steps worth a segment (RFC 9293 §3.8.6.2.2) and in units
+    /// of the scale.
     fn next_window(&self) -> u32 {
         let promised = self.window();
         // Out-of-order bytes lie inside the promised window: counting them would shrink it.
         let room = self.room() + self.reassembly.bytes() as u32;
+        let room = self.scale.to_bytes(self.scale.to_raw(room));
         let step = self.mss.min(self.buffer / 2);
         if room >= promised.saturating_add(step) { room } else { promised }
     }
 
-    /// The window field for a segment that goes out now; remembers what it promises. A window
-    /// is rounded down to the scale's unit, but never below what was promised.
+    /// The window field for a segment that goes out now; remembers what it promises. What is
+    /// left of a promise may lie between two of the scale's units. It is rounded up where there
+    /// is room; else down, which takes nothing back (RFC 7323 §2.4: bytes up to the edge are
+    /// still taken). Always up, a peer of small segments would never see the window close.
     pub(crate) fn advertise(&mut self) -> RawWindow {
-        let promised = self.window();
-        let unit = 1u32 << self.scale.shift();
         let window = self.next_window();
-        let rounded =
-            if window > promised { (window & !(unit - 1)).max(promised) } else { promised };
-        let raw = self.scale.to_raw(rounded.saturating_add(unit - 1));
+        let above = self.scale.to_raw(window.saturating_add((1 << self.scale.shift()) - 1));
+        let fits = self.scale.to_bytes(above) <= self.room().max(window);
+        let raw = if fits { above } else { self.scale.to_raw(window) };
         self.edge = self.edge.later(self.nxt + self.scale.to_bytes(raw));
         self.last_ack_sent = self.nxt;
         self.acks.sent();

@@ -116,7 +116,11 @@ impl SendSide {
     /// Takes the peer's window from a segment whose ACK is acceptable (RFC 9293 §3.10.7.4).
     /// Whether it changed.
     pub(crate) fn update_window(&mut self, seq: SeqNum, ack: SeqNum, raw: RawWindow) -> bool {
-        let newer = self.wl1.before(seq) || (self.wl1 == seq && self.wl2.at_or_before(ack));
+        // The window counts from SEG.ACK: when that moves SND.UNA, the window before it, counted
+        // from there, would reach further than the peer ever promised. Linux does so too.
+        let newer = ack.after(self.una)
+            || self.wl1.before(seq)
+            || (self.wl1 == seq && self.wl2.at_or_before(ack));
         if !newer {
             return false;
         }

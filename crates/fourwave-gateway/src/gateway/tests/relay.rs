@@ -233,6 +233,35 @@ async fn a_published_port_shows_who_called() {
 }
 
 #[tokio::test]
+async fn what_a_program_wrote_before_its_end_outlives_it() {
+    ends(async {
+        let bench = Bench::new(options());
+        let (mut program, mut host) = connected(&bench).await;
+        let shared = std::sync::Arc::clone(&bench.gateway.shared);
+        let sent = pattern(8_000_000);
+        let written = sent.clone();
+        let writing = tokio::spawn(async move {
+            program.write_all(&written).await.unwrap();
+            program.shutdown().await.unwrap();
+            program.read(&mut [0; 8]).await
+        });
+        while shared.traffic.owed() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let finishing = tokio::spawn(bench.gateway.finish(std::future::pending()));
+        // Longer than the gateway waits for connections on which nothing is owed.
+        tokio::time::sleep(super::super::QUIET * 2).await;
+        let mut received = Vec::new();
+        host.read_to_end(&mut received).await.unwrap();
+        assert!(received == sent);
+        drop(host);
+        assert_eq!(writing.await.unwrap().unwrap(), 0);
+        assert_eq!(finishing.await.unwrap().up, 8_000_000);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_cut_at_the_end_is_reset_on_both_sides() {
     ends(async {
         let bench = Bench::new(options());

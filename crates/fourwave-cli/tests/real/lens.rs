@@ -1,0 +1,91 @@
+//! What a run tells about itself: ladder, events, capture, summary; and that they agree.
+
+use serde_json::Value;
+
+use crate::process::{Outcome, finish};
+use crate::world::{World, find, skipped};
+
+/// A run that was watched in every way.
+pub(crate) struct Watched {
+    pub(crate) outcome: Outcome,
+    pub(crate) ladder: String,
+    pub(crate) events: Vec<Value>,
+    capture: String,
+}
+
+/// Runs a program with everything written that can be.
+pub(crate) fn watched(world: &World, options: &[&str], program: &[&str]) -> Watched {
+    let names = ["ladder", "events", "pcap"].map(|name| world.path(name));
+    let ladder = format!("--ladder={}", names[0]);
+    let all = [&[&ladder, "--events", &names[1], "--pcap", &names[2]], options].concat();
+    let outcome = finish(world.fourwave(&all, program));
+    let [ladder, events, capture] = names;
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let events = read(&events);
+    assert!(events.is_empty() || events.ends_with('\n'), "a line is cut short");
+    Watched {
+        outcome,
+        ladder: read(&ladder),
+        events: events.lines().map(|line| serde_json::from_str(line).expect(line)).collect(),
+        capture,
+    }
+}
+
+impl Watched {
+    /// The events that tell an end.
+    pub(crate) fn ends(&self) -> Vec<&Value> {
+        self.events.iter().filter(|event| event["event"] == "end").collect()
+    }
+
+    /// The one connection's end.
+    #[track_caller]
+    pub(crate) fn end(&self) -> &Value {
+        let ends = self.ends();
+        assert_eq!(ends.len(), 1, "{}", self.ladder);
+        ends[0]
+    }
+
+    /// The ladder in one line for each sentence: without the drawing, spaces single.
+    pub(crate) fn told(&self) -> String {
+        let drawn = |c: char| !"│├┤─═▶◀✗…".contains(c);
+        let text: String = self.ladder.chars().map(|c| if drawn(c) { c } else { ' ' }).collect();
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_told(&self, phrases: &[&str]) {
+        let told = self.told();
+        for phrase in phrases {
+            assert!(told.contains(phrase), "no {phrase:?} in\n{}", self.ladder);
+        }
+    }
+
+    /// Wireshark reads the capture without a complaint, and finds the reason of each connection's
+    /// end on the last packet of it.
+    #[track_caller]
+    pub(crate) fn assert_captured(&self, world: &World) {
+        if find("tshark").is_none() {
+            return skipped("tshark is missing: the capture is not read");
+        }
+        let mut command = world.host("tshark");
+        let fields = ["tcp.stream", "frame.comment", "_ws.malformed", "tcp.checksum.status"];
+        command.args(["-n", "-r", &self.capture, "-o", "tcp.check_checksum:FALSE", "-Tfields"]);
+        command.args(["-E", "separator=|"]).args(fields.iter().flat_map(|field| ["-e", field]));
+        let output = finish(command).well();
+        let rows: Vec<Vec<&str>> =
+            output.stdout.lines().map(|line| line.split('|').collect()).collect();
+        assert!(!rows.is_empty(), "{output:?}");
+        for row in &rows {
+            assert_eq!((row.len(), row[2]), (fields.len(), ""), "{row:?}");
+        }
+        for end in self.ends() {
+            let number = end["conn"].as_u64().unwrap();
+            let comment = format!("fourwave: end of connection {number}: ");
+            let at = rows.iter().rposition(|row| row[1].starts_with(&comment));
+            let at = at.unwrap_or_else(|| panic!("no comment on {number}: {output:?}"));
+            let stream = rows[at][0];
+            let last = rows.iter().rposition(|row| row[0] == stream);
+            assert_eq!(Some(at), last, "the last of stream {stream}: {rows:#?}\n{}", self.ladder);
+        }
+    }
+}

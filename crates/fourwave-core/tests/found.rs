@@ -1,0 +1,133 @@
+//! What the simulator and the fuzzers found, each case as small as it gets.
+
+mod bench;
+
+use bench::{Bench, config};
+use bytes::Bytes;
+use fourwave_core::error::ReceiveError;
+use fourwave_core::{Config, ConnId, EndReason, SocketOption};
+use fourwave_wire::tcp::Flags;
+
+/// Queues `len` bytes.
+fn send(bench: &mut Bench, conn: ConnId, len: usize) {
+    let mut data = Bytes::from(vec![7; len]);
+    let now = bench.now;
+    bench.stack.set_option(now, conn, SocketOption::NoDelay(true)).unwrap();
+    assert_eq!(bench.stack.send(now, conn, &mut data), Ok(len));
+}
+
+/// The window of an ACK in bytes.
+fn window(bench: &Bench, conn: ConnId, raw: u16) -> u32 {
+    let shift = bench.stack.info(conn).unwrap().rcv_wscale.unwrap_or(0);
+    u32::from(raw) << shift
+}
+
+/// The window counts from SEG.ACK. An ACK that moves SND.UNA on a segment older than SND.WL1
+/// left the old window in place, which then reached further than the peer ever promised.
+#[test]
+fn rfc9293_3_10_7_4_an_ack_that_moves_snd_una_brings_its_window() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.window = 2000;
+    // A pure ACK overtakes the ten bytes before it.
+    bench.arrives(Flags::ACK, 11, 1, b"");
+    send(&mut bench, conn, 8000);
+    assert_eq!(bench.sent().len(), 8);
+    // They follow, and say that the peer has all and no more room.
+    bench.window = 0;
+    bench.arrives(Flags::ACK, 1, 8001, b"ten bytes.");
+    bench.sent();
+    send(&mut bench, conn, 1000);
+    bench.silence();
+}
+
+#[test]
+fn events_name_only_handles_that_are_held() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.events();
+    bench.arrives(Flags::FIN | Flags::ACK, 1, 1, b"");
+    let now = bench.now;
+    assert_eq!(bench.stack.receive(now, conn, 10), Ok(Bytes::new()));
+    bench.stack.close(now, conn).unwrap();
+    assert_eq!(bench.events(), []);
+}
+
+#[test]
+fn a_connection_that_ended_before_accept_has_told_its_last_event() {
+    let mut bench = Bench::new(Config::default());
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::ACK, 1, 1, b"last words");
+    bench.arrives(Flags::RST, 11, 0, b"");
+    assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
+    let now = bench.now;
+    let conn = bench.stack.accept(now, bench.listener).unwrap().conn;
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.stack.receive(now, conn, 100), Ok(Bytes::from_static(b"last words")));
+    let ended = Err(ReceiveError::Ended(EndReason::ResetByPeer));
+    assert_eq!(bench.stack.receive(now, conn, 100), ended);
+    bench.stack.close(now, conn).unwrap();
+    assert_eq!(bench.events(), []);
+    assert_eq!(bench.stack.population(), fourwave_core::Population::default());
+}
+
+/// The window was always rounded up to the scale's unit: byte by byte, it never closed.
+#[test]
+fn rfc7323_2_4_small_segments_do_not_hold_the_window_open() {
+    for most in ["65536", "1073741824"] {
+        let settings = [("tcp_rmem_default", "65536"), ("tcp_rmem_max", most)];
+        let mut bench = Bench::new(config(&settings));
+        let conn = bench.open();
+        let mut open = true;
+        let mut sent = 0;
+        while open && sent < 200_000 {
+            bench.arrives(Flags::ACK, 1 + sent, 1, b"x");
+            sent += 1;
+            bench.pass(fourwave_core::time::Duration::from_millis(50));
+            open = bench.sent().iter().all(|s| s.header.window.0 > 0);
+        }
+        assert!(!open && sent <= 65_537, "{sent} bytes were taken into 64 KiB");
+        let unread = bench.stack.info(conn).unwrap().rcv_unread;
+        assert!(unread <= 65_537, "{unread}");
+    }
+}
+
+/// A buffer smaller than the scale's unit could not be told: the window stayed closed for ever.
+/// And each read that could not be told sent an ACK that said so.
+#[test]
+fn rfc9293_3_8_6_2_2_a_window_that_closed_opens_again_whatever_the_scale() {
+    let settings = [("tcp_rmem_default", "4096"), ("tcp_rmem_max", "1073741824")];
+    let mut bench = Bench::new(config(&settings));
+    let conn = bench.open();
+    let mut seq = 1;
+    let mut closed = false;
+    while !closed && seq < 1_000_000 {
+        bench.arrives(Flags::ACK, seq, 1, &[1; 1000]);
+        seq += 1000;
+        closed = bench.sent().iter().any(|s| s.header.window.0 == 0);
+    }
+    assert!(closed);
+    let (now, mut updates) = (bench.now, Vec::new());
+    while bench.stack.receive(now, conn, 10).is_ok() {
+        updates.extend(bench.sent().iter().map(|s| window(&bench, conn, s.header.window.0)));
+    }
+    assert!(!updates.is_empty() && updates.len() < 10, "{updates:?}");
+    assert!(updates.iter().all(|window| *window > 0), "{updates:?}");
+}
+
+/// Without scaling a buffer may be larger than any window; that is no gain to tell of.
+#[test]
+fn rfc9293_3_8_6_2_2_no_update_of_a_window_that_is_as_large_as_it_can_be() {
+    let mut bench = Bench::new(config(&[("tcp_window_scaling", "0")]));
+    let conn = bench.open();
+    let mut seq = 1;
+    for _ in 0..10 {
+        bench.arrives(Flags::ACK, seq, 1, &[1; 1000]);
+        seq += 1000;
+        bench.one();
+        let now = bench.now;
+        assert_eq!(bench.stack.receive(now, conn, 1000).unwrap().len(), 1000);
+        bench.silence();
+    }
+}
