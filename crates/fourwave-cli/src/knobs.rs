@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use fourwave_core::Config;
-use fourwave_core::config::KnobError;
+use fourwave_core::config::{KnobError, Unit};
 
 /// Applies one `name=value`.
 pub(crate) fn set(config: &mut Config, setting: &str) -> Result<(), String> {
@@ -41,7 +41,9 @@ fn apply(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
             Some(known) => format!("there is no knob {name}: did you mean {known}?"),
             None => format!("there is no knob {name}: `fourwave knobs` lists them"),
         },
-        KnobError::NotANumber(_) | KnobError::OutOfRange(_) => format!("{error}, not {value}"),
+        KnobError::NotANumber(_) | KnobError::OutOfRange(_) | KnobError::NotAName(_) => {
+            format!("{error}, not {value}")
+        }
         KnobError::EmptyPortRange => error.to_string(),
     })
 }
@@ -63,10 +65,14 @@ fn nearest(name: &str) -> Option<&'static str> {
 
 /// Prints every knob. A reader that stops early is no error.
 pub(crate) fn list() -> u8 {
-    let mut text = format!("{:<24} {:>10}  {:<24} {}\n", "knob", "default", "range", "meaning");
+    let mut text = format!("{:<24} {:>10}  {:<25} {}\n", "knob", "default", "range", "meaning");
     for knob in Config::knobs() {
-        let range = format!("{}..={}{}", knob.min, knob.max, knob.unit.suffix());
-        text += &format!("{:<24} {:>10}  {range:<24} {}\n", knob.name, knob.default, knob.about);
+        let range = match knob.unit {
+            Unit::Name(names) => names.join("|"),
+            unit => format!("{}..={}{}", knob.min, knob.max, unit.suffix()),
+        };
+        let default = knob.show(knob.default);
+        text += &format!("{:<24} {default:>10}  {range:<25} {}\n", knob.name, knob.about);
     }
     let _reader_left = std::io::stdout().lock().write_all(text.as_bytes());
     0

@@ -226,8 +226,8 @@ knobs! {
     tcp_timewait_len: Unit::Seconds, 0..=3600, 60,
         "Length of TIME_WAIT, 2MSL; 0 gives both its protections up.";
     tcp_tw_recycle: Unit::Switch, 0..=1, 0,
-        "1: TIME_WAIT lasts 3.5 RTOs where timestamps are in use, and a SYN from the same host needs \
-         a newer one; breaks clients behind one NAT, removed from Linux in 4.12.";
+        "1: TIME_WAIT lasts 3.5 RTOs where timestamps are in use, and a SYN from the same host \
+         needs a newer one; breaks clients behind one NAT, removed from Linux in 4.12.";
     tcp_tw_reuse: Unit::Switch, 0..=2, 2,
         "1: an outgoing connection may take a TIME_WAIT's four numbers over, with timestamps \
          (RFC 6191); 2: on loopback only; 0: never. Does nothing for a server.";
