@@ -4,15 +4,19 @@
 //! root, as nobody too. What a program sees under fourwave is compared with what the same program
 //! sees without.
 
+mod around;
 mod ends;
 mod lens;
 mod process;
 mod programs;
+mod published;
+mod udp;
 mod world;
 
 /// Scripts that the tests' hosts have.
-const SCRIPTS: [(&str, &str); 3] = [
+const SCRIPTS: [(&str, &str); 4] = [
     ("peer.py", include_str!("peer.py")),
     ("origin.py", include_str!("origin.py")),
     ("names.py", include_str!("names.py")),
+    ("terminal.py", include_str!("terminal.py")),
 ];

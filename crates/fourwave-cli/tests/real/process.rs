@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -93,14 +93,13 @@ pub(crate) fn kill(pid: u32) {
 /// Something that runs while the test does other things.
 pub(crate) struct Server {
     child: Child,
-    stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     errors: Receiver<String>,
 }
 
 impl Server {
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (sender, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -112,7 +111,7 @@ impl Server {
             }
         });
         let errors = gather(child.stderr.take());
-        Self { stdin: child.stdin.take(), child, lines, errors }
+        Self { child, lines, errors }
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -130,11 +129,6 @@ impl Server {
                 panic!("no line: {error}; it said {errors:?}");
             }
         }
-    }
-
-    /// Closes its standard input.
-    pub(crate) fn close_input(&mut self) {
-        self.stdin = None;
     }
 
     /// Waits for its end; what it said since the last line.
@@ -157,9 +151,8 @@ impl Server {
 
     /// Sends a signal, as `kill -NAME`.
     pub(crate) fn signal(&self, name: &str) {
-        let kill =
-            Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status();
-        assert!(kill.unwrap().success());
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
     }
 }
 
