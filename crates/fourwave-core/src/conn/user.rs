@@ -41,6 +41,13 @@ impl Connection {
         limit.saturating_sub(self.snd.queue.len())
     }
 
+    /// Whether a third of the send buffer is free, as Linux has it: waking a writer for less costs
+    /// more than it moves.
+    pub(crate) fn send_room_is_worth_a_wake(&self, config: &Config) -> bool {
+        let room = self.send_room(config);
+        room > 0 && room >= self.snd.queue.len() / 2
+    }
+
     /// Queues what there is room for, off the front of `data`. 0: no room, `WRITABLE` follows.
     pub(crate) fn send(&mut self, data: &mut Bytes, ctx: &Ctx<'_>) -> Result<usize, SendError> {
         if let Some(reason) = self.ended {

@@ -103,7 +103,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     // RFC 6298 §5.2, §5.3: off when nothing is left, anew otherwise.
     conn.deadlines.resend =
         if conn.snd.outstanding() == 0 { Instant::NEVER } else { ctx.now + conn.rto(ctx.config) };
-    if conn.snd.starved && conn.send_room(ctx.config) > 0 {
+    if conn.snd.starved && conn.send_room_is_worth_a_wake(ctx.config) {
         conn.snd.starved = false;
         conn.signals.set(Signals::WRITABLE);
     }

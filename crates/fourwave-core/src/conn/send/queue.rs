@@ -3,13 +3,21 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Chunks smaller than this are gathered into blocks: an application that writes a byte at a time
+/// shall not fill the queue with a million chunks.
+const SMALL: usize = 1024;
+/// Size of such a block.
+const BLOCK: usize = 4096;
 
 /// The queue. Offsets count from its front, which is the oldest unacknowledged byte. Holds no
 /// memory when empty.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     chunks: VecDeque<Bytes>,
+    /// Small pieces behind the last chunk, not asked for yet.
+    tail: BytesMut,
     len: u32,
     /// The chunk in which the last range ended, and the offset at which that chunk starts: the
     /// next range usually starts there, so finding it costs O(1) however many chunks there are.
@@ -25,11 +33,25 @@ impl SendQueue {
         self.len == 0
     }
 
-    /// Appends a chunk; the caller keeps the whole below 2³¹ bytes.
+    /// Appends a chunk; the caller keeps the whole below 2³¹ bytes. A small one is copied.
     pub(crate) fn push(&mut self, chunk: Bytes) {
-        if !chunk.is_empty() {
-            self.len += chunk.len() as u32;
-            self.chunks.push_back(chunk);
+        self.len += chunk.len() as u32;
+        if chunk.len() < SMALL {
+            if self.tail.capacity() - self.tail.len() < chunk.len() {
+                self.close_tail();
+                self.tail = BytesMut::with_capacity(BLOCK);
+            }
+            self.tail.extend_from_slice(&chunk);
+            return;
+        }
+        self.close_tail();
+        self.chunks.push_back(chunk);
+    }
+
+    /// The small pieces become a chunk; what is free of their block serves the next ones.
+    fn close_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(self.tail.split().freeze());
         }
     }
 
@@ -37,6 +59,9 @@ impl SendQueue {
     pub(crate) fn acknowledge(&mut self, n: u32) {
         let n = n.min(self.len);
         self.len -= n;
+        if n > 0 {
+            self.close_tail();
+        }
         let (mut index, start) = self.cursor;
         let mut left = n as usize;
         while let Some(front) = self.chunks.front_mut() {
@@ -50,7 +75,7 @@ impl SendQueue {
         }
         self.cursor = if index == 0 { (0, 0) } else { (index, start - n) };
         if self.chunks.is_empty() {
-            self.chunks = VecDeque::new();
+            *self = Self::default();
         }
     }
 
@@ -89,11 +114,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_byte_at_a_time_makes_few_chunks() {
+        let mut queue = SendQueue::default();
+        for i in 0..10_000u32 {
+            queue.push(Bytes::copy_from_slice(&i.to_be_bytes()[3..]));
+        }
+        let mut out = Vec::new();
+        queue.gather(0, 10_000, &mut out);
+        assert!(out.len() <= 3, "{} chunks", out.len());
+        queue.acknowledge(10_000);
+        assert_eq!((queue.chunks.capacity(), queue.tail.capacity()), (0, 0));
+    }
+
     proptest! {
         /// Against one plain vector.
         #[test]
         fn ranges_are_those_of_a_plain_vector(
-            steps in proptest::collection::vec((0u8..3, 0u32..300, 1u32..200), 1..100)
+            steps in proptest::collection::vec((0u8..3, 0u32..3000, 1u32..2000), 1..100)
         ) {
             let mut queue = SendQueue::default();
             let mut model: Vec<u8> = Vec::new();
