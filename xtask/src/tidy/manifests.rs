@@ -12,7 +12,7 @@ const TABLE: [(&str, &[&str]); 10] = [
     ("fourwave-gateway", &["fourwave", "fourwave-lens"]),
     ("fourwave-drill", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     ("fourwave-cli", &["fourwave", "fourwave-lens", "fourwave-gateway", "fourwave-drill"]),
-    ("fourwave-sim", &["fourwave-core", "fourwave-lens"]),
+    ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
     ("xtask", &[]),
 ];
 

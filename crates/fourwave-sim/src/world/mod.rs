@@ -1,0 +1,375 @@
+//! Hosts, links and applications in virtual time: the loop that lets them happen.
+
+mod end;
+mod events;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourwave_core::{ConnId, Decision, EndReport, Instant, Listen, ListenerId, PendingId, Stack};
+use fourwave_device::fault::Injector;
+use fourwave_lens::{Lens, LensOptions};
+use fourwave_wire::RxPacket;
+
+use crate::app::App;
+use crate::dice::Dice;
+use crate::failure::Failure;
+use crate::plan::{CLOSED_PORT, ConnPlan, HostPlan, LISTENS_ON, Open, PipePlan, Plan};
+use crate::text::Text;
+use crate::watch::Watch;
+
+/// Longer than any world of these plans has a reason to last: virtual time.
+const LONGEST: Duration = Duration::from_secs(8 * 3600);
+/// More steps than any of them takes.
+const MOST_STEPS: u64 = 3_000_000;
+/// More packets than a host has to send at one moment.
+const MOST_AT_ONCE: u64 = 50_000;
+
+/// A host: its engine, and who of the applications holds which of its connections.
+struct Host {
+    plan: HostPlan,
+    stack: Stack,
+    listener: ListenerId,
+    /// Each connection that was ever seen, its application and how often it was told to be over.
+    conns: BTreeMap<ConnId, Known>,
+    pending: BTreeMap<PendingId, SocketAddr>,
+    /// What is to be done about its listener, and when.
+    chores: Vec<(Instant, Chore)>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    app: Option<usize>,
+    closed: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Chore {
+    Decide(PendingId, Decision),
+    Accept,
+}
+
+/// One direction of a link.
+struct Pipe {
+    plan: PipePlan,
+    injector: Injector<RxPacket>,
+    dice: Dice,
+}
+
+/// What a world came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Outcome {
+    /// Connections that were planned.
+    pub conns: u64,
+    /// Of those, the ones that had to end in order.
+    pub polite: u64,
+    /// Packets that the engines sent.
+    pub packets: u64,
+    /// Packets lost, duplicated, damaged or reordered.
+    pub faults: u64,
+    /// Bytes that the applications read.
+    pub bytes: u64,
+    /// Segments that were sent again.
+    pub retransmits: u64,
+    /// Virtual time.
+    pub time: Duration,
+}
+
+/// Takes what happens, a line for each packet that leaves or reaches a host.
+pub type Trace = Box<dyn FnMut(&str)>;
+
+/// A world that runs to its end.
+pub struct World {
+    plan: Plan,
+    now: Instant,
+    hosts: Vec<Host>,
+    pipes: Vec<Pipe>,
+    /// Two for each connection, the client's first.
+    apps: Vec<App>,
+    /// Connections to be opened, by their index.
+    to_open: BTreeMap<usize, Instant>,
+    /// The latest connection between a client's address and a server's.
+    by_address: BTreeMap<(SocketAddr, SocketAddr), usize>,
+    /// Where each connection was opened from and to.
+    addresses: Vec<Option<(SocketAddr, SocketAddr)>>,
+    /// Reports of connections that ended before they were accepted.
+    early: BTreeMap<(usize, ConnId), EndReport>,
+    watch: Watch,
+    dice: Dice,
+    lens: Option<Lens>,
+    trace: Option<Trace>,
+    steps: u64,
+    outcome: Outcome,
+}
+
+impl World {
+    /// The world of a plan.
+    pub fn new(plan: Plan) -> Self {
+        let hosts = plan.hosts.iter().map(|host| Host::new(host.clone())).collect();
+        let seed = plan.seed;
+        let pipe = |(n, pipe): (usize, &PipePlan)| Pipe {
+            plan: pipe.clone(),
+            injector: Injector::new(pipe.faults, seed.wrapping_mul(31).wrapping_add(n as u64)),
+            dice: Dice::new(seed, 100 + n as u64),
+        };
+        let apps = (0..plan.conns.len() * 2).map(|n| {
+            let (conn, side) = (n / 2, n % 2);
+            let text = |side| Text::new(seed, conn, side);
+            let end = plan.conns[conn].ends[side].clone();
+            App::new(end, Dice::new(seed, 1000 + n as u64), text(side), text(1 - side))
+        });
+        let first = |c: &ConnPlan| !matches!(c.open, Open::Again { .. });
+        let to_open = plan.conns.iter().enumerate().filter(|(_, c)| first(c));
+        Self {
+            now: plan.start,
+            hosts,
+            pipes: plan.pipes.iter().enumerate().map(pipe).collect(),
+            apps: apps.collect(),
+            to_open: to_open.map(|(n, c)| (n, plan.start + c.start)).collect(),
+            by_address: BTreeMap::new(),
+            addresses: vec![None; plan.conns.len()],
+            early: BTreeMap::new(),
+            watch: Watch::default(),
+            dice: Dice::new(seed, 1),
+            lens: None,
+            trace: None,
+            steps: 0,
+            outcome: Outcome::default(),
+            plan,
+        }
+    }
+
+    /// From now on a lens watches the packets, and keeps so many rows of each connection's
+    /// beginning and end.
+    pub fn observe(&mut self, rows: usize) {
+        let options =
+            LensOptions { first_rows: rows, last_rows: rows.max(12), ..LensOptions::default() };
+        self.lens = Some(Lens::new(options));
+    }
+
+    /// From now on every packet of one connection is told, or of all.
+    pub fn trace(&mut self, trace: Trace) {
+        self.trace = Some(trace);
+    }
+
+    /// The lens, with all that it saw.
+    pub fn lens(&mut self) -> Option<Lens> {
+        let at = self.age();
+        let mut lens = self.lens.take()?;
+        lens.finish(at);
+        Some(lens)
+    }
+
+    /// The addresses of a connection, once it was opened: the client's and the server's.
+    pub fn addresses(&self, conn: usize) -> Option<(SocketAddr, SocketAddr)> {
+        self.addresses.get(conn).copied().flatten()
+    }
+
+    /// What it came to.
+    pub fn outcome(&self) -> Outcome {
+        let mut outcome = self.outcome;
+        outcome.conns = self.plan.conns.len() as u64;
+        outcome.polite = self.plan.conns.iter().filter(|c| c.is_polite()).count() as u64;
+        outcome.time = self.age();
+        outcome.bytes = self.apps.iter().map(|app| app.received).sum();
+        outcome.retransmits =
+            self.hosts.iter().map(|host| host.stack.counters().retrans_segs).sum();
+        for pipe in &self.pipes {
+            let c = pipe.injector.counters();
+            outcome.faults += c.lost + c.overflowed + c.duplicated + c.corrupted + c.reordered;
+        }
+        outcome
+    }
+
+    fn age(&self) -> Duration {
+        self.now.since(self.plan.start)
+    }
+
+    fn fail<T>(&self, conn: Option<usize>, what: impl Into<String>) -> Result<T, Failure> {
+        Err(Failure { at: self.age(), conn, what: what.into() })
+    }
+
+    /// Lets everything happen and checks it.
+    ///
+    /// # Errors
+    /// The first rule that was broken.
+    pub fn run(&mut self) -> Result<(), Failure> {
+        loop {
+            self.settle()?;
+            let Some(next) = self.next_time() else {
+                if self.release_the_stranded()? {
+                    continue;
+                }
+                break;
+            };
+            self.now = self.now.max(next);
+            self.steps += 1;
+            if self.age() > LONGEST || self.steps > MOST_STEPS {
+                let apps: Vec<_> = self.apps.iter().filter(|app| !app.is_done()).collect();
+                let what = format!("still busy after {} steps: {apps:?}", self.steps);
+                return self.fail(self.unfinished(), what);
+            }
+            self.advance()?;
+        }
+        self.check_the_end()
+    }
+
+    /// A connection that is not over.
+    fn unfinished(&self) -> Option<usize> {
+        self.apps.iter().position(|app| !app.is_done()).map(|n| n / 2)
+    }
+
+    /// The next time at which something happens.
+    fn next_time(&self) -> Option<Instant> {
+        // The links count nanoseconds: up to the engines' next microsecond.
+        let whole = |at: Duration| {
+            self.plan.start + Duration::from_micros(at.as_nanos().div_ceil(1000) as u64)
+        };
+        let pipes = self.pipes.iter().filter_map(|p| p.injector.next_due()).map(whole);
+        let timers =
+            self.hosts.iter().filter_map(|h| h.stack.poll_timeout().map(|at| at + h.plan.late));
+        let chores = self.hosts.iter().flat_map(|h| h.chores.iter().map(|(at, _)| *at));
+        let apps = self.apps.iter().filter_map(|app| app.wake);
+        let opens = self.to_open.values().copied();
+        pipes.chain(timers).chain(chores).chain(apps).chain(opens).min()
+    }
+
+    /// Everything that is due.
+    fn advance(&mut self) -> Result<(), Failure> {
+        self.deliver()?;
+        for n in 0..self.hosts.len() {
+            let host = &mut self.hosts[n];
+            let late = host.plan.late;
+            if host.stack.poll_timeout().is_some_and(|at| at + late <= self.now) {
+                host.stack.handle_timeout(self.now);
+            }
+            self.do_chores(n)?;
+        }
+        let due: Vec<usize> =
+            self.to_open.iter().filter(|(_, at)| **at <= self.now).map(|(n, _)| *n).collect();
+        for conn in due {
+            self.open(conn)?;
+        }
+        for n in 0..self.apps.len() {
+            if self.apps[n].wake.is_some_and(|at| at <= self.now) {
+                self.run_app(n)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens a planned connection.
+    fn open(&mut self, conn: usize) -> Result<(), Failure> {
+        self.to_open.remove(&conn);
+        let [client, server] = [0, 1].map(|side| self.plan.conns[conn].ends[side].host);
+        let [from, to] = [client, server].map(|host| self.hosts[host].plan.ip);
+        let own = 1000 + conn as u16;
+        let (local, remote): (SocketAddr, SocketAddr) = match self.plan.conns[conn].open {
+            Open::Ordinary => ((from, 0).into(), (to, LISTENS_ON).into()),
+            Open::Refused => ((from, 0).into(), (to, CLOSED_PORT).into()),
+            Open::Simultaneous => ((from, own).into(), (to, own).into()),
+            Open::Again { of, .. } => match self.addresses[of] {
+                Some(addresses) => addresses,
+                None => return self.fail(Some(conn), "opened before the connection it follows"),
+            },
+        };
+        let host = &mut self.hosts[client];
+        let id = match host.stack.connect(self.now, local, remote) {
+            Ok(id) => id,
+            Err(fourwave_core::error::ConnectError::AddressInUse { .. })
+                if matches!(self.plan.conns[conn].open, Open::Again { .. }) =>
+            {
+                // Our own end is in TIME_WAIT.
+                self.to_open.insert(conn, self.now + Duration::from_secs(10));
+                return Ok(());
+            }
+            Err(e) => return self.fail(Some(conn), format!("connect: {e}")),
+        };
+        let local = match host.stack.info(id) {
+            Ok(info) => info.local,
+            Err(e) => return self.fail(Some(conn), format!("info after connect: {e}")),
+        };
+        self.by_address.insert((local, remote), conn);
+        self.addresses[conn] = Some((local, remote));
+        let texts = [0, 1].map(|side| Text::new(self.plan.seed, conn, side));
+        let mtus = [client, server].map(|host| self.hosts[host].plan.link.mtu);
+        self.watch.expect([local, remote], texts, mtus);
+        self.give(client, id, conn * 2, false)?;
+        if self.plan.conns[conn].open == Open::Simultaneous {
+            let id = match self.hosts[server].stack.connect(self.now, remote, local) {
+                Ok(id) => id,
+                Err(e) => return self.fail(Some(conn), format!("connect: {e}")),
+            };
+            self.give(server, id, conn * 2 + 1, false)?;
+        }
+        Ok(())
+    }
+
+    /// An application gets its connection.
+    fn give(&mut self, host: usize, id: ConnId, app: usize, open: bool) -> Result<(), Failure> {
+        let known = self.hosts[host].conns.entry(id).or_default();
+        if known.app.replace(app).is_some() {
+            return self.fail(Some(app / 2), "two connections have the same name");
+        }
+        let closed = known.closed;
+        if closed > 0 && self.apps[app].report.is_none() {
+            return self.fail(Some(app / 2), "its report came before accept and was not kept");
+        }
+        self.apps[app].opened(&mut self.hosts[host].stack, self.now, id, open);
+        self.run_app(app)
+    }
+
+    fn run_app(&mut self, n: usize) -> Result<(), Failure> {
+        let app = &mut self.apps[n];
+        let stack = &mut self.hosts[app.plan.host].stack;
+        match app.run(stack, self.now).and_then(|()| app.look(stack)) {
+            Ok(()) => self.follow_up(n / 2),
+            Err(what) => self.fail(Some(n / 2), format!("{}: {what}", side(n))),
+        }
+    }
+
+    /// A connection that is over lets the next one on its four numbers begin.
+    fn follow_up(&mut self, conn: usize) -> Result<(), Failure> {
+        if !(self.apps[conn * 2].is_done() && self.apps[conn * 2 + 1].is_done()) {
+            return Ok(());
+        }
+        for (n, next) in self.plan.conns.iter().enumerate() {
+            if let Open::Again { of, after } = next.open
+                && of == conn
+                && self.addresses[n].is_none()
+            {
+                self.to_open.entry(n).or_insert(self.now + after);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    fn new(plan: HostPlan) -> Self {
+        let mut stack = Stack::new(plan.config.clone(), plan.link, plan.seed);
+        let options = Listen {
+            address: None,
+            port: Some(LISTENS_ON),
+            deferred: plan.listener.decides_after.is_some(),
+            backlog: plan.listener.backlog,
+        };
+        // The only listener of a new stack: its address is free.
+        let listener = stack.listen(options).unwrap_or_else(|e| panic!("listen: {e}"));
+        Self {
+            plan,
+            stack,
+            listener,
+            conns: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            chores: Vec::new(),
+        }
+    }
+}
+
+/// What an application is called, by its index.
+fn side(app: usize) -> &'static str {
+    if app.is_multiple_of(2) { "client" } else { "server" }
+}

@@ -1,0 +1,203 @@
+//! Packets between engines and links.
+
+use fourwave_device::offload::complete_checksum;
+use fourwave_device::segment::segments;
+use fourwave_wire::{GsoKind, RxChecksum, RxPacket, TxChecksum, TxPacket};
+
+use super::{MOST_AT_ONCE, World};
+use crate::failure::Failure;
+use crate::watch::Sighting;
+
+impl World {
+    /// What the engines have to send, to tell and to be asked at this moment, until there is no
+    /// more of it.
+    pub(super) fn settle(&mut self) -> Result<(), Failure> {
+        let mut rounds = 0;
+        loop {
+            let mut busy = false;
+            for host in 0..self.hosts.len() {
+                // Callers do it in either order.
+                if self.dice.chance(0.5) {
+                    busy |= self.transmit(host)?;
+                    busy |= self.tell(host)?;
+                } else {
+                    busy |= self.tell(host)?;
+                    busy |= self.transmit(host)?;
+                }
+            }
+            for n in 0..self.apps.len() {
+                let app = &mut self.apps[n];
+                let looked = app.look(&self.hosts[app.plan.host].stack);
+                if let Err(what) = looked {
+                    return self.fail(Some(n / 2), format!("{}: {what}", super::side(n)));
+                }
+            }
+            if !busy {
+                return Ok(());
+            }
+            rounds += 1;
+            if rounds > MOST_AT_ONCE {
+                return self.fail(self.unfinished(), "no end of events at one moment");
+            }
+        }
+    }
+
+    /// Puts on the links what a host has to send. Whether there was anything.
+    fn transmit(&mut self, host: usize) -> Result<bool, Failure> {
+        let mut out = TxPacket::default();
+        let mut sent = 0;
+        while self.hosts[host].stack.poll_transmit(self.now, &mut out) {
+            sent += 1;
+            self.outcome.packets += 1;
+            if sent > MOST_AT_ONCE {
+                return self.fail(self.unfinished(), "poll_transmit does not come to an end");
+            }
+            self.put_on_the_link(host, &out)?;
+        }
+        Ok(sent > 0)
+    }
+
+    fn put_on_the_link(&mut self, host: usize, out: &TxPacket) -> Result<(), Failure> {
+        let mut bytes = out.to_vec();
+        if bytes.len() != out.meta.len {
+            return self.fail(None, format!("a packet's length is wrong: {:?}", out.meta));
+        }
+        let link = self.hosts[host].plan.link;
+        let whole = out.meta.gso_kind == GsoKind::None;
+        let limit = if whole { u32::from(link.mtu) } else { link.gso_max };
+        if bytes.len() as u32 > limit || whole != (out.meta.gso_size == 0) {
+            return self.fail(None, format!("the link cannot carry {:?}", out.meta));
+        }
+        match out.meta.checksum {
+            TxChecksum::Complete => {}
+            TxChecksum::Partial { .. } if link.checksum_offload => {
+                complete_checksum(&mut bytes);
+            }
+            TxChecksum::Partial { .. } => {
+                return self.fail(None, "a partial checksum for a device that finishes none");
+            }
+        }
+        let gso_size = out.meta.gso_size;
+        let conn = self.look_at(&bytes, gso_size)?;
+        let Some(n) = self.pipes.iter().position(|pipe| pipe.plan.from == host) else {
+            return self.fail(conn, "no way out of the host");
+        };
+        let cut = gso_size > 0 && {
+            let p = self.pipes[n].plan.cut;
+            self.pipes[n].dice.chance(p)
+        };
+        if !cut {
+            // A link within one machine may vouch for what never crossed a wire.
+            let trusted = link.checksum_offload && self.pipes[n].dice.chance(0.3);
+            let (bytes, checksum) = match trusted {
+                true => (out.to_vec(), RxChecksum::Trusted),
+                false => (bytes, RxChecksum::Unverified),
+            };
+            self.offer(n, RxPacket { bytes: bytes.into(), gso_size, checksum });
+            return Ok(());
+        }
+        let pieces: Vec<Vec<u8>> = match segments(&bytes, gso_size) {
+            Ok(pieces) => pieces.collect(),
+            Err(e) => return self.fail(conn, format!("a packet that cannot be cut: {e}")),
+        };
+        for piece in pieces {
+            let checksum = RxChecksum::Unverified;
+            self.offer(n, RxPacket { bytes: piece.into(), gso_size: 0, checksum });
+        }
+        Ok(())
+    }
+
+    /// Holds a packet that leaves its host against the rules. Its connection, if it has one.
+    fn look_at(&mut self, bytes: &[u8], gso_size: u16) -> Result<Option<usize>, Failure> {
+        let at = self.age();
+        if let Some(lens) = &mut self.lens {
+            let _ = lens.observe(at, bytes, bytes.len(), gso_size);
+        }
+        let Some(seen) = Sighting::read(bytes, RxChecksum::Unverified) else {
+            return self.fail(None, "a packet left that no host would take for TCP");
+        };
+        let conn = self.conn_of(seen.src, seen.dst);
+        self.tell_trace("sends", &seen);
+        match self.watch.sent(self.age(), &seen, bytes, gso_size) {
+            Ok(()) => Ok(conn),
+            Err(what) => self.fail(conn, format!("{} sends {}: {what}", seen.src, told(&seen))),
+        }
+    }
+
+    fn tell_trace(&mut self, what: &str, seen: &Sighting) {
+        let (at, conn) = (self.age().as_secs_f64(), self.conn_of(seen.src, seen.dst));
+        let Some(trace) = &mut self.trace else { return };
+        let conn = conn.map_or("?".to_owned(), |conn| conn.to_string());
+        trace(&format!("{at:.6} {conn} {} {what}: {}", seen.src, told(seen)));
+    }
+
+    fn offer(&mut self, pipe: usize, packet: RxPacket) {
+        let at = self.age();
+        let seen = self.lens.is_some().then(|| Sighting::read(&packet.bytes, packet.checksum));
+        let injector = &mut self.pipes[pipe].injector;
+        let before = injector.counters();
+        injector.offer(at, packet);
+        let after = injector.counters();
+        let (Some(lens), Some(Some(seen))) = (&mut self.lens, seen) else { return };
+        for (fate, count) in [
+            ("lost", after.lost - before.lost),
+            ("lost in a full queue", after.overflowed - before.overflowed),
+            ("damaged", after.corrupted - before.corrupted),
+            ("delivered twice", after.duplicated - before.duplicated),
+            ("overtaken", after.reordered - before.reordered),
+        ] {
+            if count > 0 {
+                let text = format!("{fate} on the link: {}", told(&seen));
+                let _ = lens.note(at, (seen.src, seen.dst), &text);
+            }
+        }
+    }
+
+    /// Hands over what has reached the other ends.
+    pub(super) fn deliver(&mut self) -> Result<(), Failure> {
+        let at = self.age();
+        let mut taken = vec![0; self.hosts.len()];
+        for n in 0..self.pipes.len() {
+            while let Some(packet) = self.pipes[n].injector.poll(at) {
+                let to = self.pipes[n].plan.to;
+                if let Some(seen) = Sighting::read(&packet.bytes, packet.checksum) {
+                    self.watch.arrived(&seen);
+                    self.tell_trace("reaches the other end", &seen);
+                }
+                let host = &mut self.hosts[to];
+                let _ = host.stack.handle_packet(self.now, &packet);
+                taken[to] += 1;
+                if taken[to] >= host.plan.batch {
+                    taken[to] = 0;
+                    self.settle()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is on its way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.pipes.iter().all(|pipe| pipe.injector.next_due().is_none())
+    }
+
+    pub(super) fn conn_of(
+        &self,
+        a: std::net::SocketAddr,
+        b: std::net::SocketAddr,
+    ) -> Option<usize> {
+        self.by_address.get(&(a, b)).or_else(|| self.by_address.get(&(b, a))).copied()
+    }
+}
+
+/// A segment in a few words.
+fn told(s: &Sighting) -> String {
+    format!(
+        "{} seq {} ack {} window {} len {}",
+        s.header.flags,
+        s.header.seq.value(),
+        s.header.ack.value(),
+        s.header.window.0,
+        s.payload.len()
+    )
+}
