@@ -481,7 +481,8 @@ impl Ladder<'_> {
             let unsent = bytes(report.bytes_unsent);
             self.fact("lost", &format!("{unsent} were queued and never acknowledged"));
         }
-        if report.bytes_unread > 0 {
+        // At an orderly end the reader may only be a moment behind.
+        if report.bytes_unread > 0 && report.reason != EndReason::Orderly {
             let unread = bytes(report.bytes_unread);
             self.fact("unread", &format!("{unread} had been received and were not read"));
         }

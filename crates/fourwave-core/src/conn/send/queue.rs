@@ -1,5 +1,6 @@
 //! Bytes that wait to be sent or acknowledged: shared chunks, never copied.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
@@ -16,8 +17,8 @@ const BLOCK: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     chunks: VecDeque<Bytes>,
-    /// Small pieces behind the last chunk, not asked for yet.
-    tail: BytesMut,
+    /// Small pieces behind the last chunk, not asked for yet. Boxed: most connections have none.
+    tail: Option<Box<BytesMut>>,
     len: u32,
     /// The chunk in which the last range ended, and the offset at which that chunk starts: the
     /// next range usually starts there, so finding it costs O(1) however many chunks there are.
@@ -37,11 +38,14 @@ impl SendQueue {
     pub(crate) fn push(&mut self, chunk: Bytes) {
         self.len += chunk.len() as u32;
         if chunk.len() < SMALL {
-            if self.tail.capacity() - self.tail.len() < chunk.len() {
-                self.close_tail();
-                self.tail = BytesMut::with_capacity(BLOCK);
+            let tail = self.tail.get_or_insert_default();
+            if tail.capacity() - tail.len() < chunk.len() {
+                let full = core::mem::replace(&mut **tail, BytesMut::with_capacity(BLOCK));
+                if !full.is_empty() {
+                    self.chunks.push_back(full.freeze());
+                }
             }
-            self.tail.extend_from_slice(&chunk);
+            tail.extend_from_slice(&chunk);
             return;
         }
         self.close_tail();
@@ -50,8 +54,8 @@ impl SendQueue {
 
     /// The small pieces become a chunk; what is free of their block serves the next ones.
     fn close_tail(&mut self) {
-        if !self.tail.is_empty() {
-            self.chunks.push_back(self.tail.split().freeze());
+        if let Some(tail) = self.tail.as_mut().filter(|tail| !tail.is_empty()) {
+            self.chunks.push_back(tail.split().freeze());
         }
     }
 
@@ -74,7 +78,7 @@ impl SendQueue {
             index = index.saturating_sub(1);
         }
         self.cursor = if index == 0 { (0, 0) } else { (index, start - n) };
-        if self.chunks.is_empty() {
+        if self.len == 0 {
             *self = Self::default();
         }
     }
@@ -82,6 +86,7 @@ impl SendQueue {
     /// Appends the chunks of `offset..offset + len` to `out`. What lies beyond the end is left
     /// out.
     pub(crate) fn gather(&mut self, offset: u32, len: u32, out: &mut Vec<Bytes>) {
+        self.close_tail();
         let (mut index, mut start) = if offset >= self.cursor.1 { self.cursor } else { (0, 0) };
         let mut offset = offset;
         let mut left = len;
@@ -124,7 +129,8 @@ mod tests {
         queue.gather(0, 10_000, &mut out);
         assert!(out.len() <= 3, "{} chunks", out.len());
         queue.acknowledge(10_000);
-        assert_eq!((queue.chunks.capacity(), queue.tail.capacity()), (0, 0));
+        assert_eq!(queue.chunks.capacity(), 0);
+        assert!(queue.tail.is_none());
     }
 
     proptest! {
