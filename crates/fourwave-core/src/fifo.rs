@@ -3,6 +3,7 @@
 
 /// A record's place in its queue.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Links {
     prev: u32,
     next: u32,
@@ -24,6 +25,7 @@ pub(crate) trait LinkTable {
 
 /// A queue through records that live elsewhere.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Fifo {
     head: u32,
     tail: u32,

@@ -20,6 +20,7 @@ pub(crate) const SYN_WINDOW: u32 = 65_535;
 
 /// How far the answer to a SYN is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) enum Answer {
     /// The caller has not decided.
     Undecided,
@@ -31,6 +32,7 @@ pub(crate) enum Answer {
 
 /// A half-open connection.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct HalfOpen {
     pub(crate) tuple: FourTuple,
     pub(crate) listener: ListenerId,
@@ -139,6 +141,7 @@ impl HalfOpen {
 }
 
 /// All half-open records, with the deadlines of their SYN ACKs.
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
 pub(crate) struct HalfOpens {
     records: Slab<HalfOpen>,
     /// By retries: all in one queue wait equally long, so the front is the earliest.

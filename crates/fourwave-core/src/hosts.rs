@@ -16,6 +16,7 @@ const MAX_HOSTS: usize = 65_536;
 const LIFE: Duration = Duration::from_secs(60);
 
 /// Timestamps by host.
+#[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Hosts {
     seen: HashMap<IpAddr, (u32, Instant), KeyedHash>,
     order: VecDeque<IpAddr>,

@@ -19,6 +19,8 @@ pub mod end;
 pub mod error;
 pub mod event;
 mod fifo;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod half_open;
 mod hosts;
 pub mod info;

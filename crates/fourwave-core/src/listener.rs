@@ -22,6 +22,7 @@ pub struct Listen {
 }
 
 /// A listener.
+#[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Listener {
     pub(crate) id: ListenerId,
     pub(crate) options: Listen,
@@ -32,6 +33,7 @@ pub(crate) struct Listener {
 }
 
 /// All listeners.
+#[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Listeners {
     table: Slab<Listener>,
     by_address: BTreeMap<(Option<IpAddr>, Option<u16>), u32>,
@@ -76,6 +78,12 @@ impl Listeners {
             .iter()
             .find_map(|key| self.by_address.get(key))
             .and_then(|&index| self.table.get(index))
+    }
+
+    /// Every listener's queue. O(listeners).
+    #[cfg(feature = "model")]
+    pub(crate) fn queues(&self) -> impl Iterator<Item = &VecDeque<(ConnId, Option<PendingId>)>> {
+        self.table.indices().filter_map(|i| Some(&self.table.get(i)?.queue))
     }
 }
 

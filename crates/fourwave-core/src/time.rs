@@ -8,7 +8,8 @@ pub use core::time::Duration;
 ///
 /// The engine only compares and subtracts; the epoch must stay the same for the life of a
 /// [`Stack`](crate::Stack) and time must not run backwards. 64 bits last 584,000 years.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[cfg_attr(not(feature = "model"), derive(Hash))]
 pub struct Instant(u64);
 
 impl Instant {

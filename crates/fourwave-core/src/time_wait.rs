@@ -32,6 +32,13 @@ pub(crate) struct Remains {
 #[derive(Clone, Copy)]
 struct Stamp([u32; 2]);
 
+#[cfg(feature = "model")]
+impl core::hash::Hash for Stamp {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        self.get().hash(state);
+    }
+}
+
 impl Stamp {
     const fn new(at: Instant) -> Self {
         let micros = at.as_micros();
@@ -44,6 +51,7 @@ impl Stamp {
     }
 }
 
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
 struct Record<K> {
     key: K,
     remains: Remains,
@@ -59,6 +67,7 @@ const HALVINGS: u32 = 60;
 
 /// All records of one length, the earliest first.
 #[derive(Clone)]
+#[cfg_attr(feature = "model", derive(Hash))]
 struct Lane {
     length: Duration,
     queue: Fifo,
@@ -77,6 +86,7 @@ impl Lane {
 }
 
 /// Records of one IP version.
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
 struct Table<K> {
     records: Vec<Record<K>>,
     free: Vec<u32>,
@@ -159,6 +169,7 @@ impl<K: Copy> Table<K> {
 }
 
 /// All TIME_WAIT records.
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
 pub(crate) struct TimeWaits {
     v4: Table<TupleV4>,
     v6: Table<TupleV6>,

@@ -1,11 +1,11 @@
 /// The 16 bits of a header's window field, before any scaling (RFC 7323 §2.2).
 ///
 /// It is another type than a window in bytes, so that a forgotten shift does not compile.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct RawWindow(pub u16);
 
 /// A window-scale shift count, 0 to 14 (RFC 7323 §2.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct WindowScale(u8);
 
 impl WindowScale {

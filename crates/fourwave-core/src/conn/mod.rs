@@ -11,6 +11,8 @@
 //! LISTEN and passive SYN_RECEIVED are records of `half_open`, TIME_WAIT one of `time_wait`.
 
 pub(crate) mod arrive;
+#[cfg(feature = "model")]
+mod fingerprint;
 pub(crate) mod options;
 pub(crate) mod output;
 mod recv;
@@ -68,6 +70,7 @@ pub(crate) enum Fate {
 
 /// Readiness that the caller has not been told of yet, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Signals(u8);
 
 impl Signals {
@@ -96,6 +99,7 @@ impl Signals {
 
 /// Deadlines of a connection; `NEVER` when not set.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 struct Deadlines {
     /// Retransmission (RFC 6298), or zero-window probe when nothing is in flight.
     resend: Instant,
@@ -107,6 +111,7 @@ struct Deadlines {
 
 /// What the one timer of the closing states means: only one of them can run in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 enum CloseTimer {
     /// Our FIN was held back long enough.
     ReleaseFin,
@@ -120,6 +125,7 @@ enum CloseTimer {
 
 /// Packets without new data that are to go out.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "model", derive(Hash))]
 struct Due {
     syn: bool,
     /// A segment that the peer must answer: a zero-window or keepalive probe.
@@ -130,6 +136,7 @@ struct Due {
 
 /// Keepalive, where the application asked for it.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 struct KeepAlive {
     idle: Duration,
     interval: Duration,
@@ -139,6 +146,7 @@ struct KeepAlive {
 
 /// A connection. At most 640 bytes with its box; its buffers hold memory only while they hold
 /// bytes.
+#[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Connection {
     pub(crate) tuple: FourTuple,
     pub(crate) id: ConnId,

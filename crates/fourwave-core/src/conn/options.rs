@@ -16,6 +16,7 @@ const TIMESTAMPS_LEN: u32 = 12;
 
 /// The outcome of a handshake, or our offer before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Negotiated {
     /// Payload bytes of the segments that we send.
     pub(crate) snd_mss: u32,

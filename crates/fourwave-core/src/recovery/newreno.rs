@@ -9,6 +9,7 @@ use fourwave_wire::SeqNum;
 const DUP_ACK_THRESHOLD: u8 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 enum Phase {
     /// Nothing is known to be lost.
     Open,
@@ -34,6 +35,7 @@ pub(crate) enum Verdict {
 
 /// The recovery of one connection.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct NewReno {
     phase: Phase,
     dup_acks: u8,

@@ -9,6 +9,7 @@ const RTO_AFTER_LOST_SYN: Duration = Duration::from_secs(3);
 
 /// The estimator. Microseconds in 32 bits: up to 71 minutes.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Rtt {
     srtt: u32,
     rttvar: u32,
@@ -78,6 +79,7 @@ impl Rtt {
 
 /// Times one segment at a time. A retransmission makes the measurement void (Karn).
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct Stopwatch {
     end: fourwave_wire::SeqNum,
     started: Instant,

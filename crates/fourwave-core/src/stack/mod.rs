@@ -8,6 +8,8 @@
 //! | time, and the end of connections | [`lifetime`] |
 
 mod calls;
+#[cfg(feature = "model")]
+mod fingerprint;
 mod input;
 mod lifetime;
 mod output;
@@ -36,6 +38,7 @@ use crate::timers::Timers;
 use output::Ready;
 
 /// The records of all three sizes, and the keys by which they are filed.
+#[cfg_attr(feature = "model", derive(Clone))]
 struct Records {
     conns: Slab<Box<Connection>>,
     half_open: HalfOpens,
@@ -58,6 +61,7 @@ impl Directory for Records {
 }
 
 /// Something that waits in [`Stack::poll_event`].
+#[cfg_attr(feature = "model", derive(Clone))]
 enum Queued {
     /// A connection with signals.
     Conn(u32),
@@ -71,6 +75,7 @@ enum Queued {
 /// [`poll_event`](Self::poll_event) until it is empty, and call
 /// [`handle_timeout`](Self::handle_timeout) when [`poll_timeout`](Self::poll_timeout) says. The
 /// work for a packet or a call does not depend on how many connections there are.
+#[cfg_attr(feature = "model", derive(Clone))]
 pub struct Stack {
     config: Config,
     link: Link,

@@ -10,6 +10,7 @@ const OVERHEAD: usize = 256;
 
 /// Out-of-order bytes by stream offset, without overlaps. O(log n) for each operation.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
 pub(crate) struct Reassembly {
     segments: BTreeMap<u64, Bytes>,
     bytes: usize,

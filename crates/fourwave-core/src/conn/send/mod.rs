@@ -9,6 +9,7 @@ pub(crate) use queue::SendQueue;
 
 /// How far our FIN has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) enum Fin {
     /// The application may send more.
     Open,
@@ -24,6 +25,7 @@ pub(crate) enum Fin {
 
 /// The sending direction of a connection (the SND variables of RFC 9293 §3.3.1).
 #[derive(Debug)]
+#[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct SendSide {
     /// Bytes from the first unacknowledged one on.
     pub(crate) queue: SendQueue,
