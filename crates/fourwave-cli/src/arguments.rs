@@ -10,6 +10,7 @@ use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
 use crate::demo;
 use crate::knobs;
 use crate::publish::parse_publish;
+use crate::scenario::ScenarioArguments;
 
 /// What `--ladder` without a file stands for.
 const STDERR: &str = "-";
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// List the engine's knobs: name, default, range, meaning
     Knobs,
+    /// Show on the real engine, in virtual time, how connections end
+    Scenario(ScenarioArguments),
 }
 
 const RUN_NOTES: &str = "\
@@ -143,7 +146,7 @@ mod tests {
         let line = ["fourwave", "run"].iter().chain(line);
         match Arguments::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(run) => run.into_options(),
-            Command::Knobs => Err("knobs".into()),
+            Command::Knobs | Command::Scenario(_) => Err("no run".into()),
         }
     }
 

@@ -5,6 +5,7 @@ mod arguments;
 mod demo;
 mod knobs;
 mod publish;
+mod scenario;
 mod usage;
 
 use std::io::Write;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Command::Run(run) => run_program(*run),
         Command::Knobs => knobs::list(),
+        Command::Scenario(scenario) => scenario.perform(),
     })
 }
 

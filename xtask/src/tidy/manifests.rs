@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 10] = [
+const TABLE: [(&str, &[&str]); 11] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-device", &["fourwave-wire"]),
@@ -11,7 +11,11 @@ const TABLE: [(&str, &[&str]); 10] = [
     ("fourwave", &["fourwave-core", "fourwave-device"]),
     ("fourwave-gateway", &["fourwave", "fourwave-lens"]),
     ("fourwave-drill", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
-    ("fourwave-cli", &["fourwave", "fourwave-lens", "fourwave-gateway", "fourwave-drill"]),
+    ("fourwave-scenario", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
+    (
+        "fourwave-cli",
+        &["fourwave", "fourwave-lens", "fourwave-gateway", "fourwave-drill", "fourwave-scenario"],
+    ),
     ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,136 @@
+//! `fourwave scenario`.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use fourwave_core::Config;
+use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
+
+use crate::{USAGE_ERROR, knobs, say};
+
+/// An expectation was not met, or a page could not be written.
+const FAILED: u8 = 1;
+
+/// `fourwave scenario`.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct ScenarioArguments {
+    /// Which one; without a name they are listed
+    #[arg(conflicts_with = "all")]
+    name: Option<String>,
+
+    /// Play every one and print PASS or FAIL for each
+    #[arg(long, conflicts_with_all = ["json", "html"])]
+    all: bool,
+
+    /// Set a knob of the engines (see `fourwave knobs`); repeatable
+    #[arg(short, long = "option", value_name = "KNOB=VALUE")]
+    options: Vec<String>,
+
+    /// Write JSON lines instead of text
+    #[arg(long, requires = "name")]
+    json: bool,
+
+    /// Write a page with the ladders, beside what is printed
+    #[arg(long, value_name = "FILE", requires = "name")]
+    html: Option<PathBuf>,
+}
+
+const NOTES: &str = "\
+A scenario plays on the engine that `fourwave run` uses, with virtual time and fixed seeds, and \
+holds what came out against what must. The exit status is 1 when that differs (a knob set with \
+-o may well be the cause), 2 for wrong usage.
+
+Examples:
+  fourwave scenario four-waves
+  fourwave scenario lost-last-ack -o tcp_timewait_len=0
+  fourwave scenario too-many-time-wait --html remedies.html";
+
+impl ScenarioArguments {
+    /// Plays what was asked for; returns the exit status.
+    pub(crate) fn perform(self) -> u8 {
+        let mut config = Config::default();
+        for setting in &self.options {
+            if let Err(line) = knobs::set(&mut config, setting) {
+                say(&line);
+                return USAGE_ERROR;
+            }
+        }
+        if self.all {
+            return perform_all(&config);
+        }
+        let Some(name) = self.name.as_deref() else {
+            print(&text::list());
+            return 0;
+        };
+        let Some(scenario) = find(name) else {
+            say(&unknown(name));
+            return USAGE_ERROR;
+        };
+        for warning in config.warnings() {
+            say(warning);
+        }
+        let performance = scenario.play(&config);
+        if self.json {
+            print(&json::render(&performance));
+        } else {
+            print(&text::render(&performance, &text_options()));
+        }
+        let page_failed = self.html.is_some_and(|path| {
+            let written = std::fs::write(&path, html::render(&performance));
+            let error = written.err();
+            if let Some(error) = &error {
+                say(&format!("cannot write {}: {}", path.display(), error.kind()));
+            }
+            error.is_some()
+        });
+        let failed = tell_failure(&performance);
+        if failed || page_failed { FAILED } else { 0 }
+    }
+}
+
+/// As wide as a ladder is, coloured for a terminal.
+fn text_options() -> text::TextOptions {
+    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    text::TextOptions { color, ..text::TextOptions::default() }
+}
+
+fn tell_failure(performance: &Performance) -> bool {
+    if let Some(failure) = &performance.failure {
+        say(&format!("{}: {failure}", performance.scenario.name));
+    }
+    performance.failure.is_some()
+}
+
+fn perform_all(config: &Config) -> u8 {
+    let mut status = 0;
+    for scenario in all() {
+        let Scenario { name, .. } = scenario;
+        match scenario.play(config).failure {
+            None => print(&format!("PASS {name}\n")),
+            Some(failure) => {
+                print(&format!("FAIL {name}: {failure}\n"));
+                status = FAILED;
+            }
+        }
+    }
+    status
+}
+
+fn unknown(name: &str) -> String {
+    let nearest = all()
+        .iter()
+        .map(|scenario| (strsim::jaro_winkler(name, scenario.name), scenario.name))
+        .filter(|(similarity, _)| *similarity > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match nearest {
+        Some((_, known)) => format!("there is no scenario {name}: did you mean {known}?"),
+        None => format!("there is no scenario {name}: `fourwave scenario` lists them"),
+    }
+}
+
+/// A reader that stops early is no error.
+fn print(text: &str) {
+    let _reader_left = std::io::stdout().lock().write_all(text.as_bytes());
+}

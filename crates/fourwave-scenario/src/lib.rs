@@ -1,0 +1,29 @@
+//! How TCP connections end, as small scripts played on the real engine in virtual time.
+//!
+//! Each [`Scenario`] is one way in which a connection's life ends, or one remedy against too many
+//! ends. [`Scenario::play`] plays it between real engines, with a lens in the middle of the network,
+//! and holds what came out against what must come out. [`text`], [`json`] and [`html`] show what
+//! was seen.
+//!
+//! Everything is drawn from fixed seeds: a scenario with the same knobs does the same each time.
+//!
+//! ```
+//! let scenario = fourwave_scenario::find("four-waves").unwrap();
+//! let performance = scenario.play(&fourwave_core::Config::default());
+//! assert_eq!(performance.failure, None);
+//! ```
+#![forbid(unsafe_code)]
+
+mod failure;
+pub mod html;
+pub mod json;
+mod nat;
+mod network;
+mod scenarios;
+mod script;
+pub mod text;
+mod world;
+
+pub use failure::Failure;
+pub use scenarios::{Scenario, all, find};
+pub use script::{Part, Performance};

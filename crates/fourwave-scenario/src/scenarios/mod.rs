@@ -1,0 +1,41 @@
+//! The scenarios, by what they are about.
+
+mod close;
+
+use fourwave_core::Config;
+
+use crate::failure::Failure;
+use crate::script::{Performance, Script};
+
+/// One way in which connections end.
+#[derive(Debug)]
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, in half a line.
+    pub title: &'static str,
+    /// What is shown and why, in two or three sentences.
+    pub about: &'static str,
+    script: fn(&mut Script) -> Result<(), Failure>,
+}
+
+impl Scenario {
+    /// Plays it with the caller's knobs at every host; where a scenario compares settings of a knob,
+    /// its own go over them.
+    pub fn play(&'static self, config: &Config) -> Performance {
+        let mut script = Script::new(config);
+        let result = (self.script)(&mut script);
+        script.end(self, result)
+    }
+}
+
+/// Every scenario, in the order in which they are best read.
+pub fn all() -> &'static [Scenario] {
+    const ALL: &[Scenario] = &[close::FOUR_WAVES];
+    ALL
+}
+
+/// The scenario of this name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    all().iter().find(|scenario| scenario.name == name)
+}
