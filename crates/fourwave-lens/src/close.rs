@@ -28,7 +28,7 @@ impl Conn {
             }
             None => {}
         }
-        if self.over_at.is_some() {
+        if self.over().is_some() {
             return;
         }
         self.ends[i].fin = Some(fin);
@@ -229,7 +229,7 @@ impl Conn {
             self.finish_row(row, out);
         }
         self.last_seen = self.last_seen.max(at);
-        self.over_at.get_or_insert(at);
+        self.reported_at.get_or_insert(at);
         self.report = Some(report.clone());
     }
 

@@ -55,7 +55,10 @@ pub(crate) struct Conn {
     /// Since when this end is in TIME_WAIT.
     pub(crate) time_wait: [Option<Duration>; 2],
     pub(crate) how: Option<Ended>,
+    /// When packets showed the end.
     pub(crate) over_at: Option<Duration>,
+    /// When the engine said that it has ended: before the packet that shows it, or without one.
+    pub(crate) reported_at: Option<Duration>,
     pub(crate) report: Option<EndReport>,
     pub(crate) anomalies: u32,
     /// Who sent the last segment before the current one.
@@ -103,6 +106,7 @@ impl Conn {
             time_wait: [None; 2],
             how: None,
             over_at: None,
+            reported_at: None,
             report: None,
             anomalies: 0,
             last_from: None,
@@ -171,7 +175,7 @@ impl Conn {
     fn on_others(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
         if s.tcp.flags.syn() {
             self.on_syn(at, from, s, row);
-        } else if self.over_at.is_none() {
+        } else if self.over().is_none() {
             self.assume_open(from);
         }
         if s.tcp.flags.ack() && !s.tcp.flags.syn() {
@@ -395,9 +399,14 @@ impl Conn {
 
     /// A new connection takes the four numbers.
     pub(crate) fn replaced(&mut self) {
-        if self.over_at.is_none() && self.was_answered() {
+        if self.over().is_none() && self.was_answered() {
             self.how.get_or_insert(Ended::Replaced);
         }
+    }
+
+    /// When it ended, by packets or by the engine's word.
+    pub(crate) fn over(&self) -> Option<Duration> {
+        self.over_at.or(self.reported_at)
     }
 
     /// Both ends are done.
@@ -491,7 +500,7 @@ impl Conn {
     /// The handshake is under way.
     pub(crate) fn is_opening(&self) -> bool {
         let opening = |t: &Track| matches!(t.state, State::SynSent | State::SynReceived);
-        self.over_at.is_none() && self.ends.iter().any(opening)
+        self.over().is_none() && self.ends.iter().any(opening)
     }
 
     /// Whether both ends sent something.

@@ -197,8 +197,8 @@ impl Lens {
                     return !same && conn.other_syn.is_some_and(answers);
                 }
                 // A SYN sent again after an ICMP error is the same attempt.
-                !same && (conn.over_at.is_some() || track.state == State::SynSent)
-                    || same && conn.over_at.is_some() && conn.was_answered()
+                !same && (conn.over().is_some() || track.state == State::SynSent)
+                    || same && conn.over().is_some() && conn.was_answered()
             }
             None => false,
         }
@@ -232,7 +232,7 @@ impl Lens {
             // About an earlier connection on the same four numbers.
             return false;
         }
-        let was_over = conn.over_at;
+        let was_over = conn.over();
         conn.end_reported(at, report, &mut self.out);
         if was_over.is_none() {
             self.settling.push_back((at.saturating_add(self.options.settle), key, conn.id));
@@ -272,7 +272,7 @@ impl Lens {
             let settled = match self.slots.get(&key) {
                 Some(Slot::Watched(c)) => {
                     c.id == conn
-                        && c.over_at
+                        && c.over()
                             .is_some_and(|over| over.saturating_add(self.options.settle) <= now)
                 }
                 _ => false,
@@ -360,7 +360,7 @@ impl Lens {
     fn tell(&mut self, now: Duration, key: Key) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         let Slot::Watched(conn) = slot else { return };
-        let (conn_id, over) = (conn.id, conn.over_at.is_some());
+        let (conn_id, over) = (conn.id, conn.over().is_some());
         self.watched -= 1;
         let told = std::mem::replace(slot, Slot::Told { conn: conn_id });
         if let Slot::Watched(conn) = told {

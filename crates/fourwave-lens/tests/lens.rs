@@ -151,10 +151,27 @@ fn a_report_may_come_before_its_rst() {
     w.now = Duration::from_millis(50);
     assert!(w.lens.end(&w.report(EndReason::Linger, Some(Side::Local))));
     w.at(50_010, Server, "RST ACK", 1, 1, 0);
+    // It ends the connection all the same: the capture's comment belongs to it.
+    assert!(w.seen.as_ref().is_some_and(|seen| seen.ended));
     let story = w.story();
     assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::Aborted });
     assert_eq!(story.states, [State::Closed; 2]);
     assert_eq!(story.reason(), Some(EndReason::Linger));
+    assert!(story.rows.iter().all(|row| row.remark.is_none()), "{:?}", story.rows);
+}
+
+#[test]
+fn a_report_may_come_before_the_last_ack() {
+    let mut w = Wire::new();
+    w.open();
+    w.at(20_000, Server, "FIN ACK", 1, 1, 0);
+    w.at(20_050, Client, "FIN ACK", 1, 2, 0);
+    w.now = Duration::from_millis(21);
+    assert!(w.lens.end(&w.report(EndReason::Orderly, Some(Side::Local))));
+    w.at(21_010, Server, "ACK", 2, 2, 0);
+    assert!(w.seen.as_ref().is_some_and(|seen| seen.ended));
+    let story = w.story();
+    assert_eq!((story.how, story.states), (Ended::Orderly, [State::Closed, State::TimeWait]));
 }
 
 #[test]
