@@ -52,9 +52,11 @@ class Origin(http.server.BaseHTTPRequestHandler):
             path = path.removeprefix("/last")
         with open(ROOT + path, "rb") as file:
             self.send_response(200)
-            self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
             if self.close_connection:
+                # The end is the body's only end: a client cannot know it before and close first.
                 self.send_header("Connection", "close")
+            else:
+                self.send_header("Content-Length", str(os.fstat(file.fileno()).st_size))
             self.end_headers()
             shutil.copyfileobj(file, self.wfile, 1 << 18)
 

@@ -192,7 +192,7 @@ fn an_interactive_shell() {
     each_user(&["bash", "curl"], |world| {
         let _origin = origin(world);
         let run = world.fourwave(&["--quiet"], &[]);
-        let mut terminal = world.host("python3");
+        let mut terminal = world.outside("python3");
         terminal.args([&world.path("terminal.py"), &format!("http://{HOST4}:{PORT}/page")]);
         terminal.arg(run.get_program()).args(run.get_args());
         let told = finish_with(terminal, b"").well();

@@ -185,6 +185,13 @@ impl World {
         command
     }
 
+    /// A command outside of all this, to start others from.
+    pub(crate) fn outside(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        environment(&mut command, &self.directory, &self.mark);
+        command
+    }
+
     /// A command on the host, as its root.
     pub(crate) fn host(&self, program: &str) -> Command {
         let mut command = self.enter();
