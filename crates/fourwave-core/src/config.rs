@@ -205,6 +205,8 @@ knobs! {
         "Most connections in TIME_WAIT; beyond, tw_overflow decides.";
     tcp_orphan_retries: Unit::Count, 0..=15, 8,
         "Retransmissions on a connection whose application is gone.";
+    tcp_retries1: Unit::Count, 1..=15, 3,
+        "Retransmissions in a row after which the application is told (RFC 9293 §3.8.3, R1).";
     tcp_retries2: Unit::Count, 1..=15, 15,
         "Retransmissions of data before a connection is given up.";
     tcp_rfc1337: Unit::Switch, 0..=1, 0,
@@ -217,8 +219,8 @@ knobs! {
         "Longest retransmission timeout.";
     tcp_rto_min_ms: Unit::Milliseconds, 1..=120000, 200,
         "Shortest retransmission timeout.";
-    tcp_syn_retries: Unit::Count, 1..=127, 6,
-        "Retransmissions of a SYN.";
+    tcp_syn_retries: Unit::Count, 1..=127, 7,
+        "Retransmissions of a SYN: 7 take 247 s (RFC 9293 §3.8.3 asks for 3 minutes at least).";
     tcp_synack_retries: Unit::Count, 0..=127, 5,
         "Retransmissions of a SYN ACK.";
     tcp_timestamps: Unit::Switch, 0..=1, 1,

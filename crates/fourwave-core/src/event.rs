@@ -107,6 +107,13 @@ pub enum Event {
         /// When that was.
         last_call_at: Instant,
     },
+    /// What was sent has been retransmitted `tcp_retries1` times in a row without an answer. Told
+    /// once for each time that answers stop; [`TcpInfo::icmp_error`](crate::TcpInfo::icmp_error)
+    /// may say why.
+    Unanswered {
+        /// The connection.
+        conn: ConnId,
+    },
     /// All that was queued, the FIN included, is acknowledged.
     Drained {
         /// The connection.

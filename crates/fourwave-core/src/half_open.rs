@@ -1,6 +1,8 @@
 //! SYN_RECEIVED of a passive open: a record, not a connection, so that a flood of SYNs buys
 //! little memory.
 
+use alloc::boxed::Box;
+
 use fourwave_wire::options::{TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
@@ -12,6 +14,7 @@ use crate::fifo::{Fifo, LinkTable, Links};
 use crate::recovery::rtt::INITIAL_RTO;
 use crate::slab::Slab;
 use crate::time::Instant;
+use crate::time_wait::Remains;
 
 /// Retransmission timeouts double up to `INITIAL_RTO << (LANES - 1)`.
 const LANES: usize = 8;
@@ -49,14 +52,16 @@ pub(crate) struct HalfOpen {
     flags: u8,
     pub(crate) retries: u8,
     pub(crate) answer: Answer,
-    /// A SYN ACK went out more than once: Karn's rule.
-    repeated: bool,
     /// The caller learned of the SYN and may hold its name.
     pub(crate) deferred: bool,
+    /// The TIME_WAIT that its SYN took over, which comes back if that was an old duplicate.
+    pub(crate) took_over: Option<Box<Remains>>,
 }
 
 const SCALING: u8 = 1;
 const TIMESTAMPS: u8 = 2;
+/// A SYN ACK went out more than once: Karn's rule.
+const REPEATED: u8 = 4;
 
 impl HalfOpen {
     pub(crate) fn new(
@@ -86,8 +91,8 @@ impl HalfOpen {
             flags: (u8::from(scaling) * SCALING) | (u8::from(timestamps) * TIMESTAMPS),
             retries: 0,
             answer: if deferred { Answer::Undecided } else { Answer::Due },
-            repeated: false,
             deferred,
+            took_over: None,
         }
     }
 
@@ -105,7 +110,8 @@ impl HalfOpen {
 
     /// When the only SYN ACK went out; `None` when there were several, or none.
     pub(crate) fn answered_at(&self) -> Option<Instant> {
-        let once = self.answer == Answer::Sent && self.retries == 0 && !self.repeated;
+        let once = self.answer == Answer::Sent && self.retries == 0;
+        let once = once && self.flags & REPEATED == 0;
         once.then(|| Instant::ZERO + self.deadline.since(Instant::ZERO + INITIAL_RTO))
     }
 
@@ -207,7 +213,7 @@ impl HalfOpens {
             Answer::Sent => {
                 let lane = Self::lane(record.retries);
                 record.answer = Answer::Due;
-                record.repeated = true;
+                record.flags |= REPEATED;
                 self.lanes[lane].remove(&mut self.records, index);
             }
             Answer::Undecided => record.answer = Answer::Due,

@@ -2,6 +2,8 @@
 
 use core::net::SocketAddr;
 
+use fourwave_wire::icmp::IcmpError;
+
 use crate::conn::state::State;
 use crate::time::Duration;
 
@@ -46,6 +48,8 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// Segments retransmitted in all.
     pub total_retrans: u32,
+    /// The last ICMP error about what is in flight that did not end the connection.
+    pub icmp_error: Option<IcmpError>,
     /// Whether timestamps are in use.
     pub timestamps: bool,
     /// Our window-scale shift, when scaling is in use.

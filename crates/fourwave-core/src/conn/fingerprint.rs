@@ -42,6 +42,7 @@ impl Hash for Connection {
             queued,
             orphan,
             ended,
+            icmp_error,
             // Told in the end, and steers nothing.
             story: _,
         } = self;
@@ -57,7 +58,7 @@ impl Hash for Connection {
             (user_timeout, snd.progress_at).hash(state);
         }
         (linger_zero, linger2, peer_closes_first, invalid_answered_at).hash(state);
-        (signals, signalled, queued, orphan, ended).hash(state);
+        (signals, signalled, queued, orphan, ended, icmp_error).hash(state);
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) mod user;
 use alloc::boxed::Box;
 
 use fourwave_wire::SeqNum;
+use fourwave_wire::icmp::IcmpError;
 use fourwave_wire::tcp::TcpHeader;
 
 use crate::config::Config;
@@ -80,6 +81,7 @@ impl Signals {
     pub(crate) const WRITABLE: Self = Self(8);
     pub(crate) const DRAINED: Self = Self(16);
     pub(crate) const CLOSE_WAIT_SUSPECTED: Self = Self(32);
+    pub(crate) const UNANSWERED: Self = Self(64);
 
     pub(crate) fn set(&mut self, other: Self) {
         self.0 |= other.0;
@@ -191,6 +193,8 @@ pub(crate) struct Connection {
     /// It left the demultiplexer; kept for its handle.
     pub(crate) ended: Option<EndReason>,
     pub(crate) story: Story,
+    /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
+    pub(crate) icmp_error: Option<IcmpError>,
 }
 
 /// What the report at the end tells.
@@ -269,6 +273,7 @@ impl Connection {
                 fin_retransmits: 0,
                 retransmits: 0,
             },
+            icmp_error: None,
         };
         conn.adopt(options, config);
         conn
@@ -421,6 +426,7 @@ impl Connection {
             bytes_acked: self.story.bytes_acked,
             bytes_received: self.rcv.received(),
             total_retrans: self.story.retransmits,
+            icmp_error: self.icmp_error,
             timestamps: self.options.timestamps,
             rcv_wscale: scaling.then(|| self.rcv.scale.shift()),
             snd_wscale: scaling.then(|| self.snd.scale.shift()),

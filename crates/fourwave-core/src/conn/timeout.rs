@@ -78,6 +78,10 @@ impl Connection {
             return Fate::Alive;
         }
         ctx.counters.timeouts += 1;
+        if u64::from(self.retries) == ctx.config.tcp_retries1 {
+            // RFC 9293 §3.8.3: at R1 the application is told; at R2 give_up ends it.
+            self.signals.set(Signals::UNANSWERED);
+        }
         if !self.snd.syn_acknowledged() {
             self.due.syn = true;
             return Fate::Alive;
@@ -101,7 +105,12 @@ impl Connection {
             && in_flight
             && ctx.now.since(self.snd.progress_at) >= self.user_timeout;
         let reason = if user { EndReason::UserTimeout } else { reason };
-        if !user && u64::from(self.retries) < limit {
+        // As in Linux, a peer that answers and never opens its window does not hold what its
+        // application left behind for ever.
+        let stuck = self.orphan
+            && u64::from(self.rtt.backoff()) >= limit
+            && self.rto(config) >= config.rto_max();
+        if !user && !stuck && u64::from(self.retries) < limit {
             return None;
         }
         ctx.counters.abort_on_timeout += 1;
@@ -117,9 +126,13 @@ impl Connection {
             return Fate::Alive;
         };
         let heard_until = self.last_received_at + keepalive.idle;
+        if heard_until > ctx.now {
+            self.deadlines.keepalive = heard_until;
+            return Fate::Alive;
+        }
         // With data in flight the retransmission timer does this work.
-        if heard_until > ctx.now || self.snd.outstanding() > 0 || !self.state.is_synchronized() {
-            self.deadlines.keepalive = heard_until.max(ctx.now + keepalive.interval);
+        if self.snd.outstanding() > 0 || !self.state.is_synchronized() {
+            self.deadlines.keepalive = ctx.now + keepalive.interval;
             return Fate::Alive;
         }
         if keepalive.unanswered >= keepalive.probes {

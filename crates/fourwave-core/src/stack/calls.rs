@@ -10,7 +10,7 @@ use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 
-use super::input::TAKEOVER_GAP;
+use super::input::{TAKEOVER_GAP, is_unicast};
 use super::{Accepted, Stack};
 use crate::conn::options::offer;
 use crate::conn::state::State;
@@ -123,7 +123,8 @@ impl Stack {
         remote: SocketAddr,
     ) -> Result<ConnId, ConnectError> {
         let tuple = FourTuple::new(local, remote).ok_or(ConnectError::BadAddress)?;
-        if local.ip().is_unspecified() || remote.ip().is_unspecified() || remote.port() == 0 {
+        // RFC 9293 §3.9.2.3: no connection with a multicast or broadcast address.
+        if !is_unicast(local.ip()) || !is_unicast(remote.ip()) || remote.port() == 0 {
             return Err(ConnectError::BadAddress);
         }
         let tuple = if local.port() == 0 { self.choose_port(now, tuple)? } else { tuple };

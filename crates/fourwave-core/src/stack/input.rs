@@ -18,7 +18,7 @@ use crate::end::EndReason;
 use crate::event::{ConnId, Event, PendingId};
 use crate::half_open::{Answer, SYN_WINDOW};
 use crate::time::Instant;
-use crate::time_wait::Verdict;
+use crate::time_wait::{Remains, Verdict};
 
 /// By how much the first number of a connection that takes a TIME_WAIT over lies beyond the old
 /// SND.NXT: further than any window without scaling reaches (RFC 9293 §3.10.7.4).
@@ -116,7 +116,7 @@ impl Stack {
         tuple: FourTuple,
         header: &TcpHeader,
         len: u32,
-        after: Option<SeqNum>,
+        after: Option<Remains>,
     ) {
         if header.flags.rst() {
             return;
@@ -136,7 +136,7 @@ impl Stack {
         now: Instant,
         tuple: FourTuple,
         header: &TcpHeader,
-        after: Option<SeqNum>,
+        after: Option<Remains>,
     ) {
         let Some(listener) = self.listeners.find(tuple.local()) else { return };
         if self.config.tcp_tw_recycle == 1
@@ -154,10 +154,11 @@ impl Stack {
         }
         let (id, deferred) = (listener.id, listener.options.deferred);
         let iss = self.records.secret.isn(&tuple, now);
-        let iss = after.map_or(iss, |end| iss.later(end + TAKEOVER_GAP));
+        let iss = after.map_or(iss, |old| iss.later(old.snd_nxt + TAKEOVER_GAP));
         let reception =
             Reception { listener: id, deferred, iss, config: &self.config, link: &self.link };
-        let record = receive_syn(tuple, header, &reception, now);
+        let mut record = receive_syn(tuple, header, &reception, now);
+        record.took_over = after.map(Box::new);
         let index = self.records.half_open.insert(record);
         self.demux.insert(&self.records, &tuple, Target::HalfOpen(index));
         if let Some(listener) = self.listeners.get_mut(id) {
@@ -183,7 +184,7 @@ impl Stack {
         let rcv_nxt = record.irs + 1;
         if header.flags.rst() {
             if header.seq == rcv_nxt {
-                self.drop_half_open(index);
+                self.refuse_half_open(now, index);
             } else if header.seq.within(rcv_nxt, SYN_WINDOW) {
                 self.challenge_half_open(now, index);
             }
@@ -213,6 +214,17 @@ impl Stack {
         }
         if let Some(conn) = self.promote(now, index, header) {
             self.connection_arrives(now, conn, segment);
+        }
+    }
+
+    /// The peer knows nothing of the SYN. One that took a TIME_WAIT over was an old duplicate, and
+    /// the TIME_WAIT is back (RFC 9293 §3.6.1).
+    fn refuse_half_open(&mut self, now: Instant, index: u32) {
+        let Some(record) = self.records.half_open.get_mut(index) else { return };
+        let (tuple, took_over) = (record.tuple, record.took_over.take());
+        self.drop_half_open(index);
+        if let Some(remains) = took_over {
+            self.file_time_wait(now, &tuple, *remains);
         }
     }
 
@@ -300,7 +312,7 @@ impl Stack {
                 self.counters.tw_taken_over += 1;
                 self.drop_time_wait(target, &tuple);
                 let len = segment.len();
-                self.nobody_arrives(now, tuple, header, len, Some(remains.snd_nxt));
+                self.nobody_arrives(now, tuple, header, len, Some(remains));
             }
             Verdict::AckAndRestart => {
                 self.records.time_wait.restart(target, now);
@@ -357,7 +369,8 @@ impl Stack {
             return;
         }
         if conn.state != State::SynSent {
-            // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide.
+            // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide, `info` tells of it.
+            conn.icmp_error = Some(quoted.error);
             self.counters.icmp_ignored += 1;
             return;
         }
@@ -369,7 +382,7 @@ impl Stack {
 }
 
 /// Whether an address can belong to one host.
-fn is_unicast(ip: IpAddr) -> bool {
+pub(super) fn is_unicast(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast() && !ip.is_unspecified(),
         IpAddr::V6(ip) => !ip.is_multicast() && !ip.is_unspecified(),

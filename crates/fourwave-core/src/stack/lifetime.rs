@@ -9,6 +9,7 @@ use crate::demux::{FourTuple, Target};
 use crate::end::{EndReason, EndReport};
 use crate::event::{Event, PendingId};
 use crate::time::{Duration, Instant};
+use crate::time_wait::Remains;
 
 impl Stack {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; it may be a little
@@ -109,6 +110,16 @@ impl Stack {
         let (target, until) = self.records.time_wait.insert(&tuple, remains, now, length);
         self.demux.replace(&self.records, &tuple, Target::Connection(index), target);
         self.retire(now, index, EndReason::Orderly, Some(until));
+    }
+
+    /// A TIME_WAIT of full length for four numbers that have none.
+    pub(super) fn file_time_wait(&mut self, now: Instant, tuple: &FourTuple, remains: Remains) {
+        let length = self.config.time_wait_len();
+        if length.is_zero() || !self.make_room_in_time_wait(now) {
+            return;
+        }
+        let (target, _) = self.records.time_wait.insert(tuple, remains, now, length);
+        self.demux.insert(&self.records, tuple, target);
     }
 
     /// 2MSL, or 3.5 retransmission timeouts where `tcp_tw_recycle` may shorten it.

@@ -181,6 +181,8 @@ impl Stack {
                     last_call: story.last_call,
                     last_call_at: story.last_call_at,
                 }
+            } else if signals.take(Signals::UNANSWERED) {
+                Event::Unanswered { conn }
             } else if signals.take(Signals::WRITABLE) {
                 Event::Writable { conn }
             } else if signals.take(Signals::DRAINED) {

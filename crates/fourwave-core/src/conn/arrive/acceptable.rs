@@ -10,18 +10,31 @@ use crate::time::Duration;
 /// After this long TS.Recent says nothing any more (RFC 7323 §5.5).
 const TS_RECENT_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
 
+/// How far a segment goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Verdict {
+    /// On to the next step.
+    Acceptable,
+    /// Its text does not fit into a window of zero; its ACK counts (RFC 9293 §3.4). A peer that
+    /// probes with a byte of data has no other way to acknowledge ours.
+    OnlyAck,
+    /// Nowhere.
+    Dropped,
+}
+
 /// Whether the segment goes on to the next step. Answers those that do not where one is due.
-pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> bool {
+pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Verdict {
     let has_data = segment.len() > 0 && !segment.header.flags.syn();
     if is_old_duplicate(conn, segment, ctx) {
         // RFC 7323 §5.3 R1: an ACK, and the segment is dropped; an RST is not judged by this.
         ctx.counters.paws_estab += 1;
         conn.answer_invalid(ctx, has_data);
-        return false;
+        return Verdict::Dropped;
     }
     if !in_window(conn, segment) {
         if segment.header.flags.rst() {
-            return false;
+            return Verdict::Dropped;
         }
         if segment.header.flags.syn() {
             // RFC 5961 §4.2: a challenge whatever its number.
@@ -29,12 +42,14 @@ pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<
             conn.challenge(ctx);
         } else {
             conn.answer_invalid(ctx, has_data);
-            take_ack_outside_window(conn, segment);
+            if conn.rcv.window() == 0 && segment.header.seq == conn.rcv.nxt {
+                return Verdict::OnlyAck;
+            }
         }
-        return false;
+        return Verdict::Dropped;
     }
     update_ts_recent(conn, segment, ctx);
-    true
+    Verdict::Acceptable
 }
 
 fn is_old_duplicate(conn: &Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> bool {
@@ -48,24 +63,15 @@ fn is_old_duplicate(conn: &Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> 
 
 /// The four cases of RFC 9293 §3.10.7.4.
 fn in_window(conn: &Connection, segment: &Segment<'_>) -> bool {
-    let (seq, len) = (segment.header.seq, segment.len());
+    let seq = segment.header.seq;
+    // RFC 9293 §3.8.6: an RST counts when the window is zero too; what it carries is no text.
+    let len = if segment.header.flags.rst() { 0 } else { segment.len() };
     let (nxt, window) = (conn.rcv.nxt, conn.rcv.window());
     match (len, window) {
         (0, 0) => seq == nxt,
         (0, _) => seq.within(nxt, window) || seq == nxt + window,
         (_, 0) => false,
         (_, _) => seq.within(nxt, window) || (seq + (len - 1)).within(nxt, window),
-    }
-}
-
-/// RFC 9293 §3.10.7.4: with a window of zero the ACK of a segment that carries data counts all
-/// the same. Only what moves forward is taken.
-fn take_ack_outside_window(conn: &mut Connection, segment: &Segment<'_>) {
-    let header = &segment.header;
-    let at_edge = conn.rcv.window() == 0 && header.seq == conn.rcv.nxt;
-    let acceptable = header.ack.at_or_after(conn.snd.una) && header.ack.at_or_before(conn.snd.nxt);
-    if at_edge && header.flags.ack() && acceptable && conn.state.is_synchronized() {
-        conn.snd.update_window(header.seq, header.ack, header.window);
     }
 }
 

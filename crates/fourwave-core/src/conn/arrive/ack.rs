@@ -60,10 +60,11 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
             conn.congestion.on_loss(before, conn.snd.mss);
         }
     }
-    if !in_flight {
-        // An answer to a probe: the peer lives, however small its window is.
+    if !in_flight || conn.snd.window == 0 {
+        // An answer to a probe, or to what a window that shrank shuts out: the peer lives, however
+        // small its window is (RFC 9293 §3.8.6, §3.8.6.1).
         conn.retries = 0;
-        if window_changed && conn.snd.window > 0 {
+        if !in_flight && window_changed && conn.snd.window > 0 {
             conn.rtt.progress();
             conn.deadlines.resend = Instant::NEVER;
         }

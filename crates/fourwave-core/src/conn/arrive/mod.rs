@@ -67,7 +67,8 @@ pub(crate) fn arrive(
     if conn.state == State::SynSent {
         return syn_sent::arrive(conn, segment, link, ctx);
     }
-    if !acceptable::check(conn, segment, ctx) {
+    let verdict = acceptable::check(conn, segment, ctx);
+    if verdict == acceptable::Verdict::Dropped {
         return Fate::Alive;
     }
     if segment.header.flags.rst() {
@@ -84,6 +85,9 @@ pub(crate) fn arrive(
         ack::Next::Continue => {}
         ack::Next::Drop => return Fate::Alive,
         ack::Next::Fate(fate) => return fate,
+    }
+    if verdict == acceptable::Verdict::OnlyAck {
+        return Fate::Alive;
     }
     match text::arrive(conn, segment, ctx) {
         Fate::Alive => {}
