@@ -41,7 +41,7 @@ impl fmt::Display for Probability {
 /// - `dup:1%`: deliver twice
 /// - `corrupt:0.1%`: flip one random bit
 /// - `rate:10mbit`: bits per second (`bit`, `kbit`, `mbit`, `gbit`, powers of 1000)
-/// - `queue:64kb`: bytes that may wait for the rate (`b`, `kb`, `mb`, powers of 1000); what
+/// - `queue:64kb`: bytes that may wait for the rate (`b`, `kb`, `mb`, `gb`, powers of 1000); what
 ///   exceeds them is dropped. Default: 100 ms of the rate, at least 64 kB
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct FaultConfig {
@@ -203,7 +203,7 @@ fn parse_probability(text: &str) -> Option<Probability> {
     Probability::new(number(text, &[("%", 1.0)])? / 100.0)
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -227,8 +227,8 @@ fn parse_rate(text: &str) -> Option<u64> {
     (1.0..=1e15).contains(&bytes).then_some(bytes as u64)
 }
 
-fn parse_bytes(text: &str) -> Option<u64> {
-    let bytes = number(text, &[("b", 1e0), ("kb", 1e3), ("mb", 1e6)])?;
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
+    let bytes = number(text, &[("b", 1e0), ("kb", 1e3), ("mb", 1e6), ("gb", 1e9)])?;
     (1.0..=1e12).contains(&bytes).then_some(bytes as u64)
 }
 

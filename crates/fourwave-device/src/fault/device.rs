@@ -1,15 +1,14 @@
 //! A device with faults in both directions, in tokio's time.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use fourwave_wire::{Link, RxPacket, TxPacket};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::{FaultConfig, FaultCounters, Injector};
 use crate::segment::segments_of_received;
 use crate::{Device, offload};
@@ -17,7 +16,63 @@ use crate::{Device, offload};
 /// Packets read from the device below in one go.
 const BATCH: usize = 64;
 
-/// A device whose packets meet faults, each direction with its own.
+/// What happens to the packets of a device, without clock or IO: ordinary packets and time in,
+/// packets and deadlines out. A packet of one direction may bring about one of the other.
+///
+/// `now` is the time since any fixed moment and never goes back.
+pub trait Faults: Send {
+    /// Takes a packet that the device received.
+    fn receive(&mut self, now: Duration, packet: RxPacket);
+
+    /// Takes a packet to be sent, its checksum finished.
+    fn send(&mut self, now: Duration, packet: TxPacket);
+
+    /// The next packet to be received at `now`.
+    fn poll_received(&mut self, now: Duration) -> Option<RxPacket>;
+
+    /// The next packet to be sent at `now`.
+    fn poll_sent(&mut self, now: Duration) -> Option<TxPacket>;
+
+    /// When `poll_received` has its next packet; `None` when it holds none.
+    fn next_received(&self) -> Option<Duration>;
+
+    /// When `poll_sent` has its next packet; `None` when it holds none.
+    fn next_sent(&self) -> Option<Duration>;
+}
+
+/// A link's faults, each direction with its own.
+pub struct EachWay {
+    incoming: Injector<RxPacket>,
+    outgoing: Injector<TxPacket>,
+}
+
+impl Faults for EachWay {
+    fn receive(&mut self, now: Duration, packet: RxPacket) {
+        self.incoming.offer(now, packet);
+    }
+
+    fn send(&mut self, now: Duration, packet: TxPacket) {
+        self.outgoing.offer(now, packet);
+    }
+
+    fn poll_received(&mut self, now: Duration) -> Option<RxPacket> {
+        self.incoming.poll(now)
+    }
+
+    fn poll_sent(&mut self, now: Duration) -> Option<TxPacket> {
+        self.outgoing.poll(now)
+    }
+
+    fn next_received(&self) -> Option<Duration> {
+        self.incoming.next_due()
+    }
+
+    fn next_sent(&self) -> Option<Duration> {
+        self.outgoing.next_due()
+    }
+}
+
+/// A device whose packets meet faults.
 ///
 /// Faults befall packets as they would be on a wire, so this device has no offloads: super-
 /// packets from below are cut before they meet their fates. It never refuses a packet for want
@@ -25,56 +80,65 @@ const BATCH: usize = 64;
 ///
 /// Delayed packets move on while some task polls [`poll_readable`](Device::poll_readable).
 /// Needs a tokio runtime with time enabled.
-pub struct Faulty<D> {
+pub struct Faulty<D, F = EachWay> {
     inner: D,
     start: Instant,
     link: Link,
-    incoming: Mutex<Incoming>,
-    outgoing: Mutex<Outgoing>,
+    state: Mutex<State<F>>,
 }
 
-struct Incoming {
-    injector: Injector<RxPacket>,
-    alarm: Alarm,
-    /// A failure of the device below, told once what came before it is delivered.
-    failed: Option<io::Error>,
+struct State<F> {
+    faults: F,
+    incoming: Alarm,
+    outgoing: Alarm,
+    /// A failure to receive, told once what came before it is delivered.
+    not_received: Option<io::Error>,
     /// Super-packets that could not be cut.
     malformed: u64,
-}
-
-struct Outgoing {
-    injector: Injector<TxPacket>,
-    alarm: Alarm,
     /// A packet that is due and that the device below had no room for.
     stuck: Option<TxPacket>,
     /// The task that polls for readability.
     driver: Option<Waker>,
     /// A failure to send a delayed packet, told to the next sender.
-    failed: Option<io::Error>,
+    not_sent: Option<io::Error>,
 }
 
 impl<D: Device> Faulty<D> {
     /// Puts faults on `inner`. The two directions draw from different random numbers of `seed`.
     pub fn new(inner: D, incoming: FaultConfig, outgoing: FaultConfig, seed: u64) -> Self {
+        let faults = EachWay {
+            incoming: Injector::new(incoming, seed),
+            outgoing: Injector::new(outgoing, seed ^ u64::MAX),
+        };
+        Self::with_faults(inner, faults)
+    }
+
+    /// What happened to received packets.
+    pub fn incoming_counters(&self) -> FaultCounters {
+        self.inspect(|faults| faults.incoming.counters())
+    }
+
+    /// What happened to sent packets.
+    pub fn outgoing_counters(&self) -> FaultCounters {
+        self.inspect(|faults| faults.outgoing.counters())
+    }
+}
+
+impl<D: Device, F: Faults> Faulty<D, F> {
+    /// Puts `faults` on `inner`; their time starts now.
+    pub fn with_faults(inner: D, faults: F) -> Self {
         let link = Link::plain(inner.link().mtu);
-        Self {
-            inner,
-            start: Instant::now(),
-            link,
-            incoming: Mutex::new(Incoming {
-                injector: Injector::new(incoming, seed),
-                alarm: Alarm::default(),
-                failed: None,
-                malformed: 0,
-            }),
-            outgoing: Mutex::new(Outgoing {
-                injector: Injector::new(outgoing, seed ^ u64::MAX),
-                alarm: Alarm::default(),
-                stuck: None,
-                driver: None,
-                failed: None,
-            }),
-        }
+        let state = Mutex::new(State {
+            faults,
+            incoming: Alarm::default(),
+            outgoing: Alarm::default(),
+            not_received: None,
+            malformed: 0,
+            stuck: None,
+            driver: None,
+            not_sent: None,
+        });
+        Self { inner, start: Instant::now(), link, state }
     }
 
     /// The device below.
@@ -82,76 +146,75 @@ impl<D: Device> Faulty<D> {
         &self.inner
     }
 
-    /// What happened to received packets.
-    pub fn incoming_counters(&self) -> FaultCounters {
-        lock(&self.incoming).injector.counters()
-    }
-
-    /// What happened to sent packets.
-    pub fn outgoing_counters(&self) -> FaultCounters {
-        lock(&self.outgoing).injector.counters()
+    /// Looks at the faults. No packet moves meanwhile.
+    pub fn inspect<T>(&self, look: impl FnOnce(&F) -> T) -> T {
+        look(&self.lock().faults)
     }
 
     /// Received super-packets that were dropped because they could not be cut.
     pub fn malformed(&self) -> u64 {
-        lock(&self.incoming).malformed
+        self.lock().malformed
     }
 
     fn now(&self) -> Duration {
         Instant::now().duration_since(self.start)
     }
 
+    fn lock(&self) -> MutexGuard<'_, State<F>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Reads a batch from below. Stops early when there is no more.
-    fn fill(&self, incoming: &mut Incoming) {
+    fn fill(&self, state: &mut State<F>) {
         for _ in 0..BATCH {
-            if incoming.failed.is_some() {
-                return;
+            if state.not_received.is_some() {
+                break;
             }
             match self.inner.try_recv() {
                 Ok(packet) => {
                     let now = self.now();
                     match segments_of_received(packet) {
                         Ok(segments) => {
-                            segments.into_iter().for_each(|s| incoming.injector.offer(now, s));
+                            segments.into_iter().for_each(|s| state.faults.receive(now, s));
                         }
-                        Err(_) => incoming.malformed += 1,
+                        Err(_) => state.malformed += 1,
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(error) => incoming.failed = Some(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => state.not_received = Some(error),
             }
         }
+        // What was received may have been answered by a fault.
+        self.flush(state);
     }
 
     /// Sends what is due, as far as the device below has room.
-    fn flush(&self, outgoing: &mut Outgoing) {
+    fn flush(&self, state: &mut State<F>) {
         let now = self.now();
-        while let Some(packet) = outgoing.stuck.take().or_else(|| outgoing.injector.poll(now)) {
+        while let Some(packet) = state.stuck.take().or_else(|| state.faults.poll_sent(now)) {
             match self.inner.try_send(&packet) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    outgoing.stuck = Some(packet);
+                    state.stuck = Some(packet);
                     return;
                 }
-                Err(error) => outgoing.failed = Some(error),
+                Err(error) => state.not_sent = Some(error),
             }
         }
     }
 
     /// Moves delayed packets out, and sees to it that `cx` is woken for the next.
-    fn drive_outgoing(&self, cx: &mut Context<'_>) -> io::Result<()> {
-        let mut outgoing = lock(&self.outgoing);
-        outgoing.driver = Some(cx.waker().clone());
+    fn drive_outgoing(&self, state: &mut State<F>, cx: &mut Context<'_>) -> io::Result<()> {
         loop {
-            self.flush(&mut outgoing);
-            if outgoing.stuck.is_some() {
+            self.flush(state);
+            if state.stuck.is_some() {
                 match self.inner.poll_writable(cx) {
                     Poll::Ready(ready) => ready?,
                     Poll::Pending => return Ok(()),
                 }
             } else {
-                let due = outgoing.injector.next_due();
-                if outgoing.alarm.poll(due, self.start, cx).is_pending() {
+                let due = state.faults.next_sent();
+                if state.outgoing.poll(due, self.start, cx).is_pending() {
                     return Ok(());
                 }
             }
@@ -159,21 +222,21 @@ impl<D: Device> Faulty<D> {
     }
 }
 
-impl<D: Device> Device for Faulty<D> {
+impl<D: Device, F: Faults> Device for Faulty<D, F> {
     fn link(&self) -> Link {
         self.link
     }
 
     fn try_recv(&self) -> io::Result<RxPacket> {
-        let mut incoming = lock(&self.incoming);
-        self.fill(&mut incoming);
-        if let Some(packet) = incoming.injector.poll(self.now()) {
+        let mut state = self.lock();
+        self.fill(&mut state);
+        if let Some(packet) = state.faults.poll_received(self.now()) {
             return Ok(packet);
         }
-        match incoming.failed.take() {
-            Some(error) if incoming.injector.is_empty() => Err(error),
+        match state.not_received.take() {
+            Some(error) if state.faults.next_received().is_none() => Err(error),
             failed => {
-                incoming.failed = failed;
+                state.not_received = failed;
                 Err(io::ErrorKind::WouldBlock.into())
             }
         }
@@ -182,14 +245,14 @@ impl<D: Device> Device for Faulty<D> {
     /// Takes every packet; see the type. A failure may be that of an earlier, delayed packet.
     fn try_send(&self, packet: &TxPacket) -> io::Result<()> {
         let packet = offload::finish(packet)?.unwrap_or_else(|| packet.clone());
-        let mut outgoing = lock(&self.outgoing);
-        outgoing.injector.offer(self.now(), packet);
-        self.flush(&mut outgoing);
-        let earlier = outgoing.alarm.is_late_for(outgoing.injector.next_due());
-        let driver =
-            if earlier || outgoing.stuck.is_some() { outgoing.driver.take() } else { None };
-        let failed = outgoing.failed.take();
-        drop(outgoing);
+        let mut state = self.lock();
+        state.faults.send(self.now(), packet);
+        self.flush(&mut state);
+        let earlier = state.outgoing.is_late_for(state.faults.next_sent())
+            || state.incoming.is_late_for(state.faults.next_received());
+        let driver = if earlier || state.stuck.is_some() { state.driver.take() } else { None };
+        let failed = state.not_sent.take();
+        drop(state);
         if let Some(waker) = driver {
             waker.wake();
         }
@@ -197,22 +260,23 @@ impl<D: Device> Device for Faulty<D> {
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.drive_outgoing(cx)?;
-        let mut incoming = lock(&self.incoming);
+        let mut state = self.lock();
+        state.driver = Some(cx.waker().clone());
         loop {
-            self.fill(&mut incoming);
-            let due = incoming.injector.next_due();
+            self.fill(&mut state);
+            self.drive_outgoing(&mut state, cx)?;
+            let due = state.faults.next_received();
             let is_due = due.is_some_and(|due| due <= self.now());
-            if is_due || (incoming.failed.is_some() && due.is_none()) {
+            if is_due || (state.not_received.is_some() && due.is_none()) {
                 return Poll::Ready(Ok(()));
             }
-            if incoming.failed.is_none()
+            if state.not_received.is_none()
                 && let Poll::Ready(ready) = self.inner.poll_readable(cx)
             {
                 ready?;
                 continue;
             }
-            if incoming.alarm.poll(due, self.start, cx).is_pending() {
+            if state.incoming.poll(due, self.start, cx).is_pending() {
                 return Poll::Pending;
             }
         }
@@ -221,45 +285,4 @@ impl<D: Device> Device for Faulty<D> {
     fn poll_writable(&self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
-}
-
-/// A timer that moves.
-#[derive(Default)]
-struct Alarm {
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// What it is set to.
-    due: Option<Duration>,
-}
-
-impl Alarm {
-    /// Pending until `due`, for ever without one.
-    fn poll(&mut self, due: Option<Duration>, start: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = due else {
-            self.due = None;
-            return Poll::Pending;
-        };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(start + at)));
-        if self.due != due {
-            self.due = due;
-            sleep.as_mut().reset(start + at);
-        }
-        let polled = sleep.as_mut().poll(cx);
-        if polled.is_ready() {
-            self.due = None;
-        }
-        polled
-    }
-
-    /// Whether `due` comes before what the timer is set to.
-    fn is_late_for(&self, due: Option<Duration>) -> bool {
-        match (due, self.due) {
-            (Some(due), Some(set)) => due < set,
-            (due, None) => due.is_some(),
-            (None, _) => false,
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

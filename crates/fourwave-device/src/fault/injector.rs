@@ -17,6 +17,9 @@ pub trait Faultable: Clone {
     /// Bytes on the wire.
     fn wire_len(&self) -> usize;
 
+    /// Its first bytes, all headers among them.
+    fn head(&self) -> &[u8];
+
     /// Flips bit `bit` (below 8 × `wire_len`) as a wire would: whatever vouched for the
     /// packet's checksum does so no longer, and the receiver can notice. Returns false when
     /// that is impossible; the packet is then untouched.
@@ -26,6 +29,10 @@ pub trait Faultable: Clone {
 impl Faultable for Vec<u8> {
     fn wire_len(&self) -> usize {
         self.len()
+    }
+
+    fn head(&self) -> &[u8] {
+        self
     }
 
     fn flip_bit(&mut self, bit: usize) -> bool {
@@ -38,6 +45,10 @@ impl Faultable for Vec<u8> {
 impl Faultable for RxPacket {
     fn wire_len(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn head(&self) -> &[u8] {
+        &self.bytes
     }
 
     fn flip_bit(&mut self, bit: usize) -> bool {
@@ -56,6 +67,10 @@ impl Faultable for RxPacket {
 impl Faultable for TxPacket {
     fn wire_len(&self) -> usize {
         self.header.len() + self.payload_len()
+    }
+
+    fn head(&self) -> &[u8] {
+        &self.header
     }
 
     /// Impossible for a super-packet with a partial checksum: cut it first.

@@ -1,12 +1,22 @@
-//! Faults on purpose, by seed: loss, delay, reordering, duplication, corruption, a rate limit.
+//! Faults on purpose: of a link, by seed (loss, delay, reordering, duplication, corruption, a
+//! rate limit), and of connections, to order (a lost last ACK, a late FIN, a reset, a stall).
 //!
-//! [`Injector`] is sans-I/O, for simulators in virtual time; [`Faulty`] puts one on each
-//! direction of a device, in tokio's time.
+//! [`Injector`] has the faults of one direction of a link, [`Lifecycle`] those of connections,
+//! [`Plan`] any number of both, each for its own target. They are sans-I/O, for simulators in
+//! virtual time; [`Faulty`] puts them on a device, in tokio's time.
 
+mod alarm;
 mod config;
 mod device;
+mod flow;
 mod injector;
+mod lifecycle;
+mod plan;
+mod spec;
 
 pub use config::{FaultConfig, FaultConfigError, Probability};
-pub use device::Faulty;
+pub use device::{EachWay, Faults, Faulty};
 pub use injector::{FaultCounters, Faultable, Injector};
+pub use lifecycle::{Fate, Lifecycle, Note, Tally, Verdict};
+pub use plan::Plan;
+pub use spec::{Farewell, Fault, FaultSpec, FaultSpecError, LifecycleFault, Side, Target};
