@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 11] = [
+const TABLE: [(&str, &[&str]); 12] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-device", &["fourwave-wire"]),
@@ -16,6 +16,7 @@ const TABLE: [(&str, &[&str]); 11] = [
         "fourwave-cli",
         &["fourwave", "fourwave-lens", "fourwave-gateway", "fourwave-drill", "fourwave-scenario"],
     ),
+    ("fourwave-model", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
     ("xtask", &[]),
 ];

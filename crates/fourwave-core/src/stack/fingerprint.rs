@@ -3,6 +3,9 @@
 use core::hash::{Hash, Hasher};
 
 use super::{Records, Stack};
+use fourwave_wire::SeqNum;
+
+use crate::event::ConnId;
 use crate::fingerprint::Printer;
 use crate::time::Instant;
 
@@ -36,6 +39,12 @@ impl Stack {
         let mut printer = Printer { now, inner: hasher };
         (conns, half_open, time_wait, orphans).hash(&mut printer);
         listeners.queues().for_each(|queue| queue.hash(&mut printer));
+    }
+
+    /// ISS and IRS of a connection, by which a model tells incarnations apart.
+    pub fn initial_numbers(&self, conn: ConnId) -> Option<(SeqNum, SeqNum)> {
+        let index = self.records.conns.check(conn.index, conn.generation)?;
+        self.records.conns.get(index).map(|c| (c.snd.iss, c.rcv.irs))
     }
 
     /// When something is due at last: [`poll_timeout`](Self::poll_timeout) may be earlier, never

@@ -1,0 +1,73 @@
+//! What is explored: the bounds of a search.
+
+use std::fmt;
+
+use fourwave_core::Config;
+
+/// The bounds of a search. [`Display`](fmt::Display) writes the arguments that ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Faults of the network in all: a segment lost, copied or held back is one.
+    pub faults: u8,
+    /// Bytes that client and server may send at most, one at a time.
+    pub bytes: [u8; 2],
+    /// `tcp_timestamps`.
+    pub timestamps: bool,
+    /// `tcp_timewait_len` in seconds.
+    pub time_wait: u64,
+    /// `tcp_rfc1337`.
+    pub rfc1337: bool,
+    /// Connections on the same four numbers, one after the other: 1 or 2.
+    pub incarnations: u8,
+    /// Programs close only when they have read the end of the stream or an error.
+    pub polite: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            faults: 0,
+            bytes: [0, 0],
+            timestamps: true,
+            time_wait: 60,
+            rfc1337: false,
+            incarnations: 1,
+            polite: false,
+        }
+    }
+}
+
+impl Setup {
+    pub(crate) fn config(&self) -> Config {
+        Config {
+            tcp_timestamps: self.timestamps.into(),
+            tcp_timewait_len: self.time_wait,
+            tcp_rfc1337: self.rfc1337.into(),
+            ..Config::default()
+        }
+    }
+}
+
+impl fmt::Display for Setup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { faults, bytes: [c, s], timestamps, time_wait, rfc1337, incarnations, polite } =
+            self;
+        write!(f, "--faults {faults} --bytes {c},{s}")?;
+        if !timestamps {
+            f.write_str(" --no-timestamps")?;
+        }
+        if *time_wait != 60 {
+            write!(f, " --time-wait {time_wait}")?;
+        }
+        if *rfc1337 {
+            f.write_str(" --rfc1337")?;
+        }
+        if *incarnations != 1 {
+            write!(f, " --incarnations {incarnations}")?;
+        }
+        if *polite {
+            f.write_str(" --polite")?;
+        }
+        Ok(())
+    }
+}

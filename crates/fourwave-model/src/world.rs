@@ -1,0 +1,396 @@
+//! Two engines, their programs and the network: one state of the search.
+
+use std::hash::{Hash, Hasher};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fourwave_core::error::ReceiveError;
+use fourwave_core::time::Duration;
+use fourwave_core::{ConnId, Event, Instant, Listen, ListenerId, Stack};
+use fourwave_wire::{Link, TxPacket};
+
+use crate::action::{Action, End};
+use crate::judge::Broken;
+use crate::link::{Lane, Segment};
+use crate::print::Print;
+use crate::setup::Setup;
+use crate::user::{Ended, User, letter};
+
+/// Wake-ups without anything due that one timer may need.
+const IDLE_WAKES: usize = 100;
+/// By how much a timer may be late: two ticks of the wheel.
+const LATENESS: Duration = Duration::from_micros(512);
+
+/// One of the two hosts with its programs, one for each incarnation.
+#[derive(Clone)]
+pub(crate) struct Host {
+    pub(crate) stack: Stack,
+    pub(crate) users: [User; 2],
+    /// What ended before its program had the handle.
+    ended: Vec<(ConnId, Ended)>,
+}
+
+/// One state of the search.
+#[derive(Clone)]
+pub struct World {
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) now: Instant,
+    pub(crate) hosts: [Host; 2],
+    /// Towards each end.
+    pub(crate) lanes: [Lane; 2],
+    pub(crate) faults: u8,
+    listener: ListenerId,
+    /// Packets sent and reports made, for a ladder.
+    pub(crate) tape: Option<Vec<Taped>>,
+}
+
+/// Something for a ladder.
+#[derive(Clone)]
+pub(crate) enum Taped {
+    Packet(Instant, Bytes),
+    Note(Instant, String),
+    End(Box<fourwave_core::EndReport>),
+}
+
+pub(crate) fn address(end: End) -> SocketAddr {
+    match end {
+        End::Client => (Ipv4Addr::new(10, 0, 0, 1), 40_000).into(),
+        End::Server => (Ipv4Addr::new(10, 0, 0, 2), 80).into(),
+    }
+}
+
+impl World {
+    /// The beginning: the server listens and the client's SYN is on its way.
+    ///
+    /// # Panics
+    /// Never: a new engine takes a listener and a connection.
+    pub fn new(setup: &Setup) -> Self {
+        let host = |seed| Host {
+            stack: Stack::new(setup.config(), Link::plain(1500), [seed; 32]),
+            users: [User::default(); 2],
+            ended: Vec::new(),
+        };
+        let mut hosts = [host(1), host(2)];
+        let options = Listen { address: None, port: Some(80), deferred: false, backlog: 8 };
+        let listener = hosts[1].stack.listen(options).expect("nobody else listens");
+        let mut world = Self {
+            setup: Arc::new(setup.clone()),
+            now: Instant::from_micros(1_000_000),
+            hosts,
+            lanes: Default::default(),
+            faults: setup.faults,
+            listener,
+            tape: None,
+        };
+        assert!(world.connect(), "a new engine connects");
+        world.flush();
+        world
+    }
+
+    /// What may be possible now; [`step`](Self::step) knows for certain. Free ones come first.
+    pub fn actions(&self) -> Vec<Action> {
+        let mut all = Vec::new();
+        for end in End::BOTH {
+            if !self.lanes[end.index()].queue.is_empty() {
+                all.push(Action::Deliver(end));
+            }
+        }
+        all.push(Action::Accept);
+        for end in End::BOTH {
+            for (i, user) in self.hosts[end.index()].users.iter().enumerate() {
+                if user.is_active() {
+                    let i = i as u8;
+                    let calls = [Action::Read, Action::Send, Action::Shutdown, Action::Close];
+                    all.extend(calls.map(|call| call(end, i)));
+                }
+            }
+        }
+        all.push(Action::Connect);
+        for end in End::BOTH {
+            all.extend((0..self.lanes[end.index()].late.len()).map(|n| Action::Late(end, n as u8)));
+        }
+        all.extend(End::BOTH.map(Action::Fire));
+        for end in End::BOTH {
+            if self.faults > 0 && !self.lanes[end.index()].queue.is_empty() {
+                all.extend([Action::Drop(end), Action::Copy(end), Action::Hold(end)]);
+            }
+        }
+        all
+    }
+
+    /// The world after `action`; `None` when it is not possible now.
+    ///
+    /// # Errors
+    /// The action breaks a rule.
+    pub fn step(&self, action: Action) -> Result<Option<Self>, Broken> {
+        let mut next = self.clone();
+        if !next.act(action)? {
+            return Ok(None);
+        }
+        next.flush();
+        next.check_timers()?;
+        Ok(Some(next))
+    }
+
+    fn act(&mut self, action: Action) -> Result<bool, Broken> {
+        if action.is_fault() {
+            if self.faults == 0 {
+                return Ok(false);
+            }
+            self.faults -= 1;
+        }
+        match action {
+            Action::Deliver(to) => {
+                let Some(segment) = self.lanes[to.index()].queue.pop_front() else {
+                    return Ok(false);
+                };
+                self.arrive(to, &segment);
+            }
+            Action::Late(to, n) => {
+                let late = &mut self.lanes[to.index()].late;
+                if usize::from(n) >= late.len() {
+                    return Ok(false);
+                }
+                let segment = late.remove(n.into());
+                self.note(|| format!("late, to the {to:?}: {}", segment.describe()));
+                self.arrive(to, &segment);
+            }
+            Action::Drop(to) | Action::Copy(to) | Action::Hold(to) => {
+                return Ok(self.fault(action, to));
+            }
+            Action::Fire(end) => return self.fire(end),
+            Action::Connect => return Ok(self.connect()),
+            Action::Accept => return Ok(self.accept()),
+            Action::Send(end, i) => return Ok(self.send(end, i.into())),
+            Action::Read(end, i) => return self.read(end, i.into()),
+            Action::Shutdown(end, i) => return Ok(self.shutdown(end, i.into())),
+            Action::Close(end, i) => return Ok(self.close(end, i.into())),
+        }
+        Ok(true)
+    }
+
+    fn arrive(&mut self, to: End, segment: &Segment) {
+        self.hosts[to.index()].stack.handle_packet(self.now, &segment.packet);
+    }
+
+    fn fault(&mut self, action: Action, to: End) -> bool {
+        let lane = &mut self.lanes[to.index()];
+        let Some(front) = lane.queue.front().cloned() else { return false };
+        let word = match action {
+            Action::Copy(_) => "copied",
+            Action::Hold(_) => "held back",
+            _ => "lost",
+        };
+        if !matches!(action, Action::Copy(_)) {
+            lane.queue.pop_front();
+        }
+        if !matches!(action, Action::Drop(_)) {
+            lane.late.push(front.clone());
+        }
+        self.note(|| format!("{word}, to the {to:?}: {}", front.describe()));
+        true
+    }
+
+    /// Time goes on when nothing is on its way, to the next deadline of all.
+    fn fire(&mut self, end: End) -> Result<bool, Broken> {
+        if self.lanes.iter().any(|lane| !lane.queue.is_empty()) {
+            return Ok(false);
+        }
+        let due = End::BOTH.map(|e| self.hosts[e.index()].stack.next_deadline());
+        let Some(deadline) = due[end.index()] else { return Ok(false) };
+        if due[end.other().index()].is_some_and(|other| other < deadline) {
+            return Ok(false);
+        }
+        let stack = &mut self.hosts[end.index()].stack;
+        for _ in 0..IDLE_WAKES {
+            let Some(wake) = stack.poll_timeout() else { break };
+            self.now = self.now.max(wake);
+            stack.handle_timeout(self.now);
+            if self.now >= deadline {
+                self.lanes.iter_mut().for_each(|lane| lane.age(self.now));
+                return Ok(true);
+            }
+        }
+        Err(Broken::Asleep { end, deadline })
+    }
+
+    /// The next wake-up comes in time for the next deadline.
+    fn check_timers(&self) -> Result<(), Broken> {
+        for end in End::BOTH {
+            let stack = &self.hosts[end.index()].stack;
+            if let Some(deadline) = stack.next_deadline() {
+                let wake = stack.poll_timeout();
+                if wake.is_none_or(|wake| wake > self.now.max(deadline) + LATENESS) {
+                    return Err(Broken::Asleep { end, deadline });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the engines want to send goes on the network, and their events to the programs.
+    fn flush(&mut self) {
+        let mut out = TxPacket::default();
+        for end in End::BOTH {
+            let host = &mut self.hosts[end.index()];
+            while host.stack.poll_transmit(self.now, &mut out) {
+                let bytes = out.to_vec();
+                if let Some(tape) = &mut self.tape {
+                    tape.push(Taped::Packet(self.now, bytes.clone().into()));
+                }
+                let segment = Segment::new(bytes, out.meta.gso_size, self.now);
+                self.lanes[end.other().index()].queue.push_back(segment);
+            }
+            while let Some(event) = host.stack.poll_event() {
+                let Event::Closed { conn, report } = event else { continue };
+                host.close_reported(conn, &report);
+                if let Some(tape) = &mut self.tape {
+                    tape.push(Taped::End(report));
+                }
+            }
+        }
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(tape) = &mut self.tape {
+            tape.push(Taped::Note(self.now, text()));
+        }
+    }
+
+    /// The next incarnation, once the program is done with the one before.
+    fn connect(&mut self) -> bool {
+        let host = &mut self.hosts[0];
+        let Some(place) = host.users.iter().position(|user| user.conn.is_none()) else {
+            return false;
+        };
+        if place >= usize::from(self.setup.incarnations) || place == 1 && !host.users[0].closed {
+            return false;
+        }
+        let (local, remote) = (address(End::Client), address(End::Server));
+        let Ok(conn) = host.stack.connect(self.now, local, remote) else { return false };
+        let number = host.stack.initial_numbers(conn).map(|(iss, _)| iss).unwrap_or_default();
+        host.users[place] = User { conn: Some(conn), number, ..User::default() };
+        true
+    }
+
+    fn accept(&mut self) -> bool {
+        let [client, host] = &mut self.hosts;
+        let Some(accepted) = host.stack.accept(self.now, self.listener) else { return false };
+        let number = host.stack.initial_numbers(accepted.conn).map(|(_, irs)| irs);
+        let number = number.unwrap_or_default();
+        let fits = |i: &usize| client.users[*i].number == number && host.users[*i].conn.is_none();
+        let first_free = || host.users.iter().position(|user| user.conn.is_none());
+        let Some(place) = [0, 1].into_iter().find(fits).or_else(first_free) else { return false };
+        let ended = host.ended.iter().find(|(conn, _)| *conn == accepted.conn).map(|(_, e)| *e);
+        host.ended.retain(|(conn, _)| *conn != accepted.conn);
+        host.users[place] = User { conn: Some(accepted.conn), number, ended, ..User::default() };
+        true
+    }
+
+    fn send(&mut self, end: End, i: usize) -> bool {
+        let limit = self.setup.bytes[end.index()];
+        let host = &mut self.hosts[end.index()];
+        let user = &mut host.users[i];
+        let Some(conn) = user.conn.filter(|_| !user.closed && !user.shut && user.sent < limit)
+        else {
+            return false;
+        };
+        let mut data = Bytes::copy_from_slice(&[letter(end, i, user.sent)]);
+        let taken = host.stack.send(self.now, conn, &mut data) == Ok(1);
+        user.sent += u8::from(taken);
+        taken
+    }
+
+    /// Reads until nothing is there. Possible when that tells the program anything new.
+    fn read(&mut self, end: End, i: usize) -> Result<bool, Broken> {
+        let peer = self.hosts[end.other().index()].users[i];
+        let host = &mut self.hosts[end.index()];
+        let user = &mut host.users[i];
+        let Some(conn) = user.conn.filter(|_| !user.closed && !user.eof && user.error.is_none())
+        else {
+            return Ok(false);
+        };
+        let mut news = false;
+        loop {
+            match host.stack.receive(self.now, conn, usize::MAX) {
+                Ok(data) if data.is_empty() => {
+                    user.eof = true;
+                    if !(peer.shut || peer.closed) || user.read != peer.sent {
+                        return Err(Broken::EarlyEnd { end, read: user.read, sent: peer.sent });
+                    }
+                    return Ok(true);
+                }
+                Ok(data) => {
+                    for &byte in &data {
+                        let right = letter(end.other(), i, user.read);
+                        if byte != right || user.read >= peer.sent {
+                            return Err(Broken::Data {
+                                end,
+                                byte,
+                                place: user.read,
+                                incarnation: i,
+                            });
+                        }
+                        user.read += 1;
+                    }
+                    news = true;
+                }
+                Err(ReceiveError::WouldBlock) => return Ok(news),
+                Err(ReceiveError::Ended(reason)) => {
+                    user.error = Some(reason);
+                    return Ok(true);
+                }
+                Err(ReceiveError::NoSuchConnection) => return Err(Broken::LostHandle { end }),
+            }
+        }
+    }
+
+    fn shutdown(&mut self, end: End, i: usize) -> bool {
+        let host = &mut self.hosts[end.index()];
+        let user = &mut host.users[i];
+        let Some(conn) = user.conn.filter(|_| !user.closed && !user.shut) else { return false };
+        user.shut = true;
+        host.stack.shutdown(self.now, conn).is_ok()
+    }
+
+    fn close(&mut self, end: End, i: usize) -> bool {
+        let host = &mut self.hosts[end.index()];
+        let user = &mut host.users[i];
+        let ready = !self.setup.polite || user.eof || user.error.is_some();
+        let Some(conn) = user.conn.filter(|_| !user.closed && ready) else { return false };
+        user.closed = true;
+        host.stack.close(self.now, conn).is_ok()
+    }
+
+    /// 64 bits that stand for this world.
+    pub fn fingerprint(&self) -> u64 {
+        let mut print = Print::default();
+        let Self { setup, now, hosts, lanes, faults, listener: _, tape: _ } = self;
+        for Host { stack, users, ended } in hosts {
+            stack.fingerprint(*now, &mut print);
+            (users, ended).hash(&mut print);
+        }
+        lanes.iter().for_each(|lane| lane.print(*now, &mut print));
+        faults.hash(&mut print);
+        if setup.incarnations > 1 {
+            // The next ISN depends on it.
+            now.as_micros().hash(&mut print);
+        }
+        print.finish()
+    }
+}
+
+impl Host {
+    fn close_reported(&mut self, conn: ConnId, report: &fourwave_core::EndReport) {
+        let ended = Ended {
+            reason: report.reason,
+            received: report.bytes_received,
+            acked: report.bytes_acked,
+        };
+        match self.users.iter_mut().find(|user| user.conn == Some(conn)) {
+            Some(user) => user.ended = Some(ended),
+            None => self.ended.push((conn, ended)),
+        }
+    }
+}
