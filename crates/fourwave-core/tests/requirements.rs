@@ -585,3 +585,27 @@ fn rfc9293_3_10_5_abort_resets_every_synchronized_state() {
         assert_eq!(bench.stack.population(), fourwave_core::Population::default());
     }
 }
+
+#[test]
+fn rfc9293_3_9_2_ip_options_are_passed_over() {
+    let mut bench = Bench::new(Config::default());
+    let syn = TcpHeader {
+        src_port: 4000,
+        dst_port: 80,
+        flags: Flags::SYN,
+        window: RawWindow(1000),
+        ..TcpHeader::default()
+    };
+    let (src, dst) = (address(PEER).ip(), address(US).ip());
+    let mut bytes = Vec::new();
+    IpEmit { src, dst, protocol: protocol::TCP, ttl: 64, ecn: 0 }
+        .emit(syn.emitted_len() + 8, &mut bytes);
+    // A header of seven words: record route with room for one, and the end of the list.
+    bytes[0] = 0x47;
+    bytes.extend_from_slice(&[7, 7, 4, 0, 0, 0, 0, 0]);
+    syn.emit(&mut bytes);
+    let checksum = RxChecksum::Trusted;
+    let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+    assert!(bench.stack.handle_packet(bench.now, &packet));
+    assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
+}
