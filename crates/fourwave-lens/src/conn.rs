@@ -46,6 +46,8 @@ pub(crate) struct Conn {
     /// The FIN has reached the other end; it has been acknowledged.
     pub(crate) fin_arrived: [bool; 2],
     pub(crate) fin_acked: [bool; 2],
+    /// The FIN was lost when it was last seen.
+    pub(crate) fin_lost: [bool; 2],
     /// The two FINs crossed.
     pub(crate) crossed: bool,
     /// A SYN or FIN under way to this end crossed one of its own.
@@ -100,6 +102,7 @@ impl Conn {
             bytes_at_fin: [0; 2],
             fin_arrived: [false; 2],
             fin_acked: [false; 2],
+            fin_lost: [false; 2],
             crossed: false,
             crossing: [None; 2],
             challenge_due: [false; 2],
@@ -172,7 +175,7 @@ impl Conn {
     }
 
     /// RFC 9293 §3.10.7.4 from outside: SYN, ACK, FIN.
-    fn on_others(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+    pub(crate) fn on_others(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
         if s.tcp.flags.syn() {
             self.on_syn(at, from, s, row);
         } else if self.over().is_none() {
@@ -181,8 +184,12 @@ impl Conn {
         if s.tcp.flags.ack() && !s.tcp.flags.syn() {
             self.on_ack(at, from, s, row);
         }
+        if s.tcp.flags.fin() {
+            self.fin_lost[from.index()] = false;
+        }
         // A gap before a FIN may have closed.
-        if self.ends[from.index()].fin.is_some()
+        if !self.fin_lost[from.index()]
+            && self.ends[from.index()].fin.is_some()
             && !self.fin_arrived[from.index()]
             && self.ends[from.index()].is_whole()
         {
@@ -194,7 +201,7 @@ impl Conn {
     }
 
     /// What the segment is and where its numbers lie.
-    fn look(&mut self, from: Role, s: &Segment) -> Shown {
+    pub(crate) fn look(&mut self, from: Role, s: &Segment) -> Shown {
         let flags = s.tcp.flags;
         if flags.ack() {
             self.pair(from).1.base_from_ack(s.tcp.ack);
@@ -235,7 +242,7 @@ impl Conn {
         shown
     }
 
-    fn count(&mut self, from: Role, s: &Segment, shown: &Shown) {
+    pub(crate) fn count(&mut self, from: Role, s: &Segment, shown: &Shown) {
         let (x, y) = self.pair(from);
         x.segments += u64::from(s.count);
         y.probes_unanswered = 0;
@@ -361,7 +368,7 @@ impl Conn {
     }
 
     /// What crossed a SYN or FIN in an earlier row arrives now, before anything else does.
-    fn deliver_crossing(&mut self, at: Duration, out: &mut Outbox) {
+    pub(crate) fn deliver_crossing(&mut self, at: Duration, out: &mut Outbox) {
         for who in Role::BOTH {
             let Some(input) = self.crossing[who.index()].take() else { continue };
             self.feed(who, input);
@@ -410,7 +417,7 @@ impl Conn {
     }
 
     /// Both ends are done.
-    fn note_over(&mut self, at: Duration) {
+    pub(crate) fn note_over(&mut self, at: Duration) {
         let done = |t: &Track| matches!(t.state, State::Closed | State::TimeWait);
         if self.over_at.is_none() && self.ends.iter().all(done) {
             self.over_at = Some(at);

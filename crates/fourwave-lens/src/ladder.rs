@@ -7,6 +7,7 @@ use fourwave_core::{EndReason, EndReport, Side};
 
 use crate::label;
 use crate::label::Signs;
+use crate::lost::LOST;
 use crate::names::Names;
 use crate::paint::{Line, Style, wrap};
 use crate::row::{Move, Role, Row, Run, What};
@@ -128,6 +129,7 @@ struct Arrow {
     stroke: char,
     tail: &'static str,
     style: Style,
+    lost: bool,
 }
 
 impl Ladder<'_> {
@@ -201,7 +203,8 @@ impl Ladder<'_> {
                 } else {
                     Style::Plain
                 };
-                let arrow = self.arrow_of(row.from, self.strokes.line, style);
+                let mut arrow = self.arrow_of(row.from, self.strokes.line, style);
+                arrow.lost = row.remark == Some(LOST);
                 let (labels, said) = self.with_remark(label::segment(shown), row.remark);
                 self.arrow(row.at, &row.moved, &arrow, labels);
                 if said {
@@ -255,7 +258,7 @@ impl Ladder<'_> {
     fn arrow_of(&self, from: Role, stroke: char, style: Style) -> Arrow {
         let to_right = from == Role::Client;
         let tail = if to_right { self.strokes.from_left } else { self.strokes.from_right };
-        Arrow { to_right, stroke, tail, style }
+        Arrow { to_right, stroke, tail, style, lost: false }
     }
 
     fn arrow(
@@ -271,7 +274,10 @@ impl Ladder<'_> {
         let strokes = middle - label.chars().count() - 4;
         let stroke = arrow.stroke.to_string();
         let mut line = self.cells(&self.since(at), moved[0]);
-        let Strokes { life, to_right, to_left, .. } = *self.strokes;
+        let Strokes { life, mut to_right, mut to_left, .. } = *self.strokes;
+        if arrow.lost {
+            (to_right, to_left) = (self.strokes.lost, self.strokes.lost);
+        }
         if arrow.to_right {
             line.put(Style::Dim, arrow.tail).put(Style::Dim, &stroke);
             line.put(arrow.style, &format!(" {label} "));

@@ -117,9 +117,32 @@ impl Lens {
         wire_len: usize,
         gso_size: u16,
     ) -> Option<Seen> {
+        self.packet(at, packet, wire_len, gso_size, false)
+    }
+
+    /// As [`observe`](Self::observe), for a packet that is known to be lost beyond the point of
+    /// watching: it tells of its sender, and its receiver does not move.
+    pub fn observe_lost(
+        &mut self,
+        at: Duration,
+        packet: &[u8],
+        wire_len: usize,
+        gso_size: u16,
+    ) -> Option<Seen> {
+        self.packet(at, packet, wire_len, gso_size, true)
+    }
+
+    fn packet(
+        &mut self,
+        at: Duration,
+        packet: &[u8],
+        wire_len: usize,
+        gso_size: u16,
+        lost: bool,
+    ) -> Option<Seen> {
         self.tick(at);
         match segment::read(packet, wire_len, gso_size) {
-            Ok(Packet::Tcp(segment)) => self.segment(at, &segment),
+            Ok(Packet::Tcp(segment)) => self.segment(at, &segment, lost),
             Ok(Packet::Icmp(quoted)) => self.icmp(at, &quoted),
             Err(WireError::OtherProtocol) => {
                 self.ignored.other += 1;
@@ -132,7 +155,7 @@ impl Lens {
         }
     }
 
-    fn segment(&mut self, at: Duration, s: &Segment) -> Option<Seen> {
+    fn segment(&mut self, at: Duration, s: &Segment, lost: bool) -> Option<Seen> {
         let key = Key::new(s.src, s.dst);
         if self.begins_anew(key, s) {
             if let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) {
@@ -164,7 +187,11 @@ impl Lens {
         };
         let was_over = conn.over_at;
         let from = conn.role_of(s.src);
-        conn.segment(at, from, s, out);
+        if lost {
+            conn.lost_segment(at, from, s, out);
+        } else {
+            conn.segment(at, from, s, out);
+        }
         let (id, over) = (conn.id, conn.over_at);
         if s.tcp.flags.syn() {
             self.syns.push_back((at.saturating_add(options.syn_timeout), key, id));

@@ -35,6 +35,7 @@ pub mod json;
 mod label;
 pub mod ladder;
 mod lens;
+mod lost;
 mod names;
 mod options;
 mod paint;

@@ -61,7 +61,7 @@ impl Segment {
 pub(crate) enum Passage {
     Deliver(Option<&'static str>),
     Later(Duration, &'static str),
-    Lose(&'static str),
+    Lose,
 }
 
 impl Passage {
@@ -69,7 +69,8 @@ impl Passage {
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::Deliver(word) => word,
-            Self::Later(_, word) | Self::Lose(word) => Some(word),
+            Self::Later(_, word) => Some(word),
+            Self::Lose => None,
         }
     }
 }
@@ -101,8 +102,8 @@ pub(crate) struct Network {
 
 impl Network {
     /// The first `times` segments that match are lost.
-    pub(crate) fn lose(&mut self, times: u32, matches: fn(&Segment) -> bool, word: &'static str) {
-        self.rules.push(Rule { matches, act: Act::Lose, left: times, word });
+    pub(crate) fn lose(&mut self, times: u32, matches: fn(&Segment) -> bool) {
+        self.rules.push(Rule { matches, act: Act::Lose, left: times, word: "" });
     }
 
     /// The first segment that matches takes longer by `time`.
@@ -145,7 +146,7 @@ impl Network {
         let Some(rule) = rule else { return Passage::Deliver(None) };
         rule.left -= 1;
         match rule.act {
-            Act::Lose => Passage::Lose(rule.word),
+            Act::Lose => Passage::Lose,
             Act::Later(time) => Passage::Later(time, rule.word),
             Act::Copy => {
                 self.copies.push(packet.clone());

@@ -40,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) reports: Vec<(ConnId, EndReport)>,
     listener: Option<ListenerId>,
     behind_nat: bool,
+    /// It sends nothing: its application is about to act in the same moment.
+    held_back: bool,
 }
 
 /// A packet on its way, by time and then by the order in which it set out.
@@ -132,12 +134,24 @@ impl World {
             reports: Vec::new(),
             listener: None,
             behind_nat: false,
+            held_back: false,
         });
     }
 
     /// Puts a host behind the NAT.
     pub(crate) fn put_behind_nat(&mut self, host: usize) {
         self.hosts[host].behind_nat = true;
+    }
+
+    /// What a host would send waits, so that what its application does now goes with it.
+    pub(crate) fn hold_back(&mut self, host: usize) {
+        self.hosts[host].held_back = true;
+    }
+
+    /// It sends again.
+    pub(crate) fn let_go(&mut self, host: usize) {
+        self.hosts[host].held_back = false;
+        self.flush();
     }
 
     fn listen(&mut self, host: usize) {
@@ -160,7 +174,9 @@ impl World {
     pub(crate) fn flush(&mut self) {
         let mut out = TxPacket::default();
         for host in 0..self.hosts.len() {
-            while self.hosts[host].stack.poll_transmit(self.now, &mut out) {
+            while !self.hosts[host].held_back
+                && self.hosts[host].stack.poll_transmit(self.now, &mut out)
+            {
                 let mut packet = out.to_vec();
                 if self.hosts[host].behind_nat
                     && let Some(nat) = &mut self.nat
@@ -230,7 +246,10 @@ impl World {
         let passage = self.network.decide(&segment, &packet);
         if let Some(lens) = &mut self.lens {
             // What belongs to no connection has no ladder.
-            let _stray = lens.observe(at, &packet, packet.len(), 0);
+            let _stray = match passage {
+                Passage::Lose => lens.observe_lost(at, &packet, packet.len(), 0),
+                _ => lens.observe(at, &packet, packet.len(), 0),
+            };
             if let Some(word) = passage.word() {
                 lens.note(at, (segment.from, segment.to), word);
             }
@@ -238,7 +257,7 @@ impl World {
         match passage {
             Passage::Deliver(_) => self.set_out(self.delay / 2, packet, true),
             Passage::Later(time, _) => self.set_out(self.delay / 2 + time, packet, true),
-            Passage::Lose(_) => {}
+            Passage::Lose => {}
         }
     }
 

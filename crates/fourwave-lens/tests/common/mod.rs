@@ -102,6 +102,15 @@ impl Wire {
         self.drain();
     }
 
+    /// As [`at`](Self::at); the segment never arrives.
+    pub fn lost(&mut self, micros: u64, from: Role, names: &str, seq: u32, ack: u32, len: usize) {
+        let packet = self.packet(from, names, seq, ack, len);
+        self.now = Duration::from_micros(micros);
+        let len = packet.len() + len;
+        self.seen = self.lens.observe_lost(self.now, &packet, len, self.gso_size);
+        self.drain();
+    }
+
     /// A router answers one of the client's packets.
     pub fn icmp(&mut self, micros: u64, error: IcmpError, about: &[u8]) {
         let mut packet = Vec::new();
@@ -195,6 +204,7 @@ pub fn all() -> Vec<(&'static str, Wire)> {
         ("reset_in_mid_stream", reset_in_mid_stream()),
         ("refused", refused()),
         ("lost_last_ack", lost_last_ack()),
+        ("lost_on_the_way", lost_on_the_way()),
         ("unanswered", unanswered()),
         ("ipv6", ipv6()),
         ("loss", loss()),
@@ -319,6 +329,21 @@ pub fn lost_last_ack() -> Wire {
     w.at(111_030, Client, "ACK", 2, 2, 0);
     w.at(331_000, Server, "FIN ACK", 1, 2, 0);
     w.at(331_030, Client, "ACK", 2, 2, 0);
+    w
+}
+
+/// The network says which segments it loses: a FIN, and the ACK of the other one.
+pub fn lost_on_the_way() -> Wire {
+    let mut w = Wire::new();
+    w.open();
+    w.lost(100_000, Client, "FIN ACK", 1, 1, 0);
+    w.at(110_000, Server, "PSH ACK", 1, 1, 10);
+    w.at(110_500, Client, "ACK", 2, 11, 0);
+    w.at(310_000, Client, "FIN ACK", 1, 11, 0);
+    w.at(310_500, Server, "FIN ACK", 11, 2, 0);
+    w.lost(311_000, Client, "ACK", 2, 12, 0);
+    w.at(520_000, Server, "FIN ACK", 11, 2, 0);
+    w.at(520_500, Client, "ACK", 2, 12, 0);
     w
 }
 

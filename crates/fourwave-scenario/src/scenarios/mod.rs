@@ -1,6 +1,7 @@
 //! The scenarios, by what they are about.
 
 mod close;
+mod loss;
 
 use fourwave_core::Config;
 
@@ -31,7 +32,16 @@ impl Scenario {
 
 /// Every scenario, in the order in which they are best read.
 pub fn all() -> &'static [Scenario] {
-    const ALL: &[Scenario] = &[close::FOUR_WAVES];
+    const ALL: &[Scenario] = &[
+        close::FOUR_WAVES,
+        close::SERVER_CLOSES_FIRST,
+        close::THREE_WAVES,
+        close::HALF_CLOSE,
+        close::SIMULTANEOUS_CLOSE,
+        loss::LOST_LAST_ACK,
+        loss::LOST_FIN,
+        loss::LOST_FIN_ORPHAN,
+    ];
     ALL
 }
 

@@ -1,0 +1,53 @@
+//! Segments that are known to be lost: where a simulated network or a fault injector says so.
+
+use std::time::Duration;
+
+use crate::conn::Conn;
+use crate::event::Outbox;
+use crate::row::{Role, Row, Wave, What};
+use crate::segment::Segment;
+
+/// The remark of a lost segment.
+pub(crate) const LOST: &str = "lost on the way";
+
+impl Conn {
+    /// A segment by `from` that never arrives: it tells of its sender and moves only that.
+    pub(crate) fn lost_segment(&mut self, at: Duration, from: Role, s: &Segment, out: &mut Outbox) {
+        self.last_seen = at;
+        self.deliver_crossing(at, out);
+        let before = self.clone();
+        let shown = self.look(from, s);
+        let mut row = Row::new(at, from, What::Segment(shown));
+        if s.tcp.flags.rst() {
+            self.on_rst(at, from, s, &mut row);
+        } else {
+            self.on_others(at, from, s, &mut row);
+        }
+        self.count(from, s, &shown);
+        // What the ACK in it says was said, and not heard.
+        row.wave = match row.wave {
+            Some(Wave::TwoThree) => Some(Wave::Three),
+            wave => wave.filter(|wave| wave.closes().is_none()),
+        };
+        row.remark = Some(LOST);
+        self.last_from = Some(from);
+        self.not_arrived(from, before);
+        self.finish_row(row, out);
+        self.note_over(at);
+    }
+
+    /// The receiver is as it was before.
+    fn not_arrived(&mut self, from: Role, before: Self) {
+        let (from, to) = (from.index(), from.other().index());
+        self.fin_lost[from] = self.ends[from].fin.is_some() && !before.fin_arrived[from];
+        self.fin_arrived[from] = before.fin_arrived[from];
+        self.fin_acked[to] = before.fin_acked[to];
+        self.time_wait[to] = before.time_wait[to];
+        self.handshake = before.handshake;
+        self.challenge_due[to] = before.challenge_due[to];
+        self.how = before.how;
+        self.over_at = before.over_at;
+        let [client, server] = before.ends;
+        self.ends[to] = if to == 0 { client } else { server };
+    }
+}
