@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fourwave::{Decision, IcmpError, Incoming, IncomingListener};
 use fourwave_lens::summary::Unopened;
@@ -11,7 +12,12 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Far, HostStream, relay};
 use crate::gateway::Shared;
+use crate::namespace::without_number;
 use crate::target::{Target, target};
+
+/// The program's kernel passes over an ICMP error that comes while `connect()` still holds the
+/// socket (a soft error, tcp_v4_err), and the program would wait for its next SYN, a second later.
+const ICMP_PAUSE: Duration = Duration::from_millis(5);
 
 /// Answers every SYN of the program until the stack ends.
 pub(crate) async fn serve(shared: Arc<Shared>, listener: IncomingListener) {
@@ -44,6 +50,7 @@ async fn answer(shared: Arc<Shared>, mut call: Incoming) {
     match refusal.decision {
         Decision::Unreachable(error) => {
             shared.remarks.unopened(Unopened::Unreachable);
+            tokio::time::sleep(ICMP_PAUSE).await;
             call.unreachable(error);
         }
         Decision::Ignore => {
@@ -94,7 +101,7 @@ async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Refusal>
         let why = match error.kind() {
             io::ErrorKind::ConnectionRefused => "the destination refused the connection".into(),
             io::ErrorKind::TimedOut => "the destination did not answer".into(),
-            _ => format!("the host could not connect: {error}"),
+            _ => format!("the host could not connect: {}", without_number(&error)),
         };
         Refusal { decision: refusal(&error), why }
     })

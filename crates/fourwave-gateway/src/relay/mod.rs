@@ -15,6 +15,7 @@ use fourwave::{EndReason, ReadHalf, TcpStream};
 use tokio::io::Interest;
 
 use crate::gateway::Shared;
+use crate::namespace::without_number;
 use crate::traffic::Traffic;
 pub(crate) use host::HostStream;
 use pump::ProgramGone;
@@ -52,7 +53,7 @@ impl Far {
                 format!("{who} reset the connection")
             }
             io::ErrorKind::TimedOut => format!("{who} answered no more: its connection timed out"),
-            _ => format!("the connection to {who} broke: {error}"),
+            _ => format!("the connection to {who} broke: {}", without_number(error)),
         }
     }
 }
