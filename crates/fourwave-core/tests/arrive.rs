@@ -9,10 +9,11 @@ use bytes::Bytes;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{Config, Decision, EndReason};
+use fourwave_wire::checksum::Sum;
 use fourwave_wire::icmp::{IcmpError, emit_error, parse_quoted_tcp};
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
-use fourwave_wire::{RxPacket, SeqNum};
+use fourwave_wire::{RxChecksum, RxPacket, SeqNum};
 
 #[test]
 fn rfc5961_3_2_rst_only_at_rcv_nxt() {
@@ -312,6 +313,53 @@ fn rfc5927_hard_errors_end_only_an_open_and_only_when_they_quote_it() {
     icmp(&mut bench, IcmpError::HostUnreachable, seq, us, peer);
     assert_eq!(bench.state(conn), State::Established);
     assert_eq!(bench.stack.counters().icmp_ignored, 2);
+}
+
+#[test]
+fn rfc9293_3_9_2_2_soft_errors_are_kept_for_the_application_and_end_nothing() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
+    let seq = bench.one().header.seq;
+    assert_eq!(bench.stack.info(conn).unwrap().icmp_error, None);
+    let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
+    for error in [
+        IcmpError::NetUnreachable,
+        IcmpError::HostUnreachable,
+        IcmpError::ProtocolUnreachable,
+        IcmpError::PortUnreachable,
+        IcmpError::TimeExceeded,
+        IcmpError::ParameterProblem,
+    ] {
+        icmp(&mut bench, error, seq, us, peer);
+        assert_eq!(bench.state(conn), State::Established, "{error:?}");
+        assert_eq!(bench.stack.info(conn).unwrap().icmp_error, Some(error));
+    }
+}
+
+#[test]
+fn rfc9293_3_9_2_2_source_quench_is_discarded() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
+    let seq = bench.one().header.seq;
+    let before = bench.stack.info(conn).unwrap();
+    let mut offending = Vec::new();
+    let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+    IpEmit { src, dst, protocol: protocol::TCP, ttl: 1, ecn: 0 }.emit(20, &mut offending);
+    let quoted = TcpHeader { src_port: 80, dst_port: 4000, seq, ..TcpHeader::default() };
+    quoted.emit(&mut offending);
+    let mut bytes = Vec::new();
+    emit_error(dst, IcmpError::HostUnreachable, &offending, &mut bytes);
+    // Type 3, code 1 becomes type 4, code 0.
+    bytes[20..24].copy_from_slice(&[4, 0, 0, 0]);
+    let sum = Sum::default().with(&bytes[20..]).finish();
+    bytes[22..24].copy_from_slice(&sum);
+    let checksum = RxChecksum::Trusted;
+    let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+    bench.stack.handle_packet(bench.now, &packet);
+    bench.silence();
+    assert_eq!(bench.stack.info(conn).unwrap(), before);
 }
 
 #[test]

@@ -10,8 +10,6 @@ use fourwave_core::error::ConnectError;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{Config, ConnId, EndReason, Event, SocketOption};
-use fourwave_wire::checksum::Sum;
-use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::options::TcpOptions;
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -363,72 +361,6 @@ fn rfc9293_3_8_3_syns_are_handled_in_the_same_way() {
     }
     assert_eq!(events.iter().filter(|e| **e == Event::Unanswered { conn }).count(), 1);
     assert!(bench.now.since(start).as_secs() >= 180, "R2 of a SYN is three minutes at least");
-}
-
-fn icmp(bench: &mut Bench, error: IcmpError, seq: SeqNum, ends: (SocketAddr, SocketAddr)) {
-    let (local, remote) = ends;
-    let mut offending = Vec::new();
-    let ip = IpEmit { src: local.ip(), dst: remote.ip(), protocol: protocol::TCP, ttl: 1, ecn: 0 };
-    ip.emit(20, &mut offending);
-    let header = TcpHeader {
-        src_port: local.port(),
-        dst_port: remote.port(),
-        seq,
-        flags: Flags::ACK,
-        ..TcpHeader::default()
-    };
-    header.emit(&mut offending);
-    let mut bytes = Vec::new();
-    emit_error("10.0.0.254".parse().unwrap(), error, &offending, &mut bytes);
-    let checksum = RxChecksum::Unverified;
-    let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
-    assert!(bench.stack.handle_packet(bench.now, &packet));
-}
-
-#[test]
-fn rfc9293_3_9_2_2_soft_errors_are_kept_for_the_application_and_end_nothing() {
-    let mut bench = Bench::new(Config::default());
-    let conn = bench.open();
-    send(&mut bench, conn, b"in flight");
-    let seq = bench.one().header.seq;
-    assert_eq!(bench.stack.info(conn).unwrap().icmp_error, None);
-    for error in [
-        IcmpError::NetUnreachable,
-        IcmpError::HostUnreachable,
-        IcmpError::ProtocolUnreachable,
-        IcmpError::PortUnreachable,
-        IcmpError::TimeExceeded,
-        IcmpError::ParameterProblem,
-    ] {
-        icmp(&mut bench, error, seq, (address(US), address(PEER)));
-        assert_eq!(bench.state(conn), State::Established, "{error:?}");
-        assert_eq!(bench.stack.info(conn).unwrap().icmp_error, Some(error));
-    }
-}
-
-#[test]
-fn rfc9293_3_9_2_2_source_quench_is_discarded() {
-    let mut bench = Bench::new(Config::default());
-    let conn = bench.open();
-    send(&mut bench, conn, b"in flight");
-    let seq = bench.one().header.seq;
-    let before = bench.stack.info(conn).unwrap();
-    let mut offending = Vec::new();
-    let (src, dst) = (address(US).ip(), address(PEER).ip());
-    IpEmit { src, dst, protocol: protocol::TCP, ttl: 1, ecn: 0 }.emit(20, &mut offending);
-    let quoted = TcpHeader { src_port: 80, dst_port: 4000, seq, ..TcpHeader::default() };
-    quoted.emit(&mut offending);
-    let mut bytes = Vec::new();
-    emit_error(dst, IcmpError::HostUnreachable, &offending, &mut bytes);
-    // Type 3, code 1 becomes type 4, code 0.
-    bytes[20..24].copy_from_slice(&[4, 0, 0, 0]);
-    let sum = Sum::default().with(&bytes[20..]).finish();
-    bytes[22..24].copy_from_slice(&sum);
-    let checksum = RxChecksum::Trusted;
-    let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
-    bench.stack.handle_packet(bench.now, &packet);
-    bench.silence();
-    assert_eq!(bench.stack.info(conn).unwrap(), before);
 }
 
 #[test]
