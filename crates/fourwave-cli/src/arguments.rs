@@ -4,10 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use fourwave_gateway::FaultSpec;
 use fourwave_gateway::namespace::Program;
 use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
 
 use crate::demo;
+use crate::fault::parse_fault;
 use crate::knobs;
 use crate::publish::parse_publish;
 use crate::scenario::ScenarioArguments;
@@ -46,10 +48,21 @@ Needs /dev/net/tun, and user namespaces or root. Once the program runs, fourwave
 no capability but CAP_KILL and can gain none; the program keeps its own. It separates \
 networks; it is no sandbox for hostile programs: files and processes are the host's.
 
+Faults (--fault), N, BYTES and FROM as you like, FROM the sender, program or peer:
+  drop:fin[:FROM][:N]         lose the first N FINs of each connection (1; all)
+  drop:last-ack[:FROM][:N]    lose the ACK of the second FIN
+  delay:fin[:FROM]:200ms      hold FINs back; delay:last-ack alike
+  rst-after[:FROM]:BYTES      an RST to both ends after that much payload (64kb, 1mb)
+  stall:zero-window[:BYTES]   the peer's window stays 0, at once or after that much
+  loss:1% delay:20ms±5ms reorder:1% dup:1% corrupt:0.1% rate:10mbit
+                              each way, to packets; several with commas between
+TARGET is HOST, HOST:PORT or :PORT of either end, an IPv6 address in brackets.
+
 Examples:
   fourwave run --ladder -- curl http://example.org/
   fourwave run -p 8080:80 -- nginx -g 'daemon off;'
-  fourwave run -o tcp_timewait_len=1 --pcap out.pcapng -- ./client";
+  fourwave run -o tcp_timewait_len=1 --pcap out.pcapng -- ./client
+  fourwave run --ladder --fault drop:last-ack@:80 -- curl http://example.org/";
 
 /// `fourwave run`.
 #[derive(Debug, Args)]
@@ -70,6 +83,10 @@ pub(crate) struct RunArguments {
     /// Set a knob of the engine (see `fourwave knobs`); repeatable
     #[arg(short, long = "option", value_name = "KNOB=VALUE")]
     options: Vec<String>,
+
+    /// Let something go wrong, for all connections or those to TARGET (see below); repeatable
+    #[arg(long = "fault", value_name = "SPEC[@TARGET]", value_parser = parse_fault)]
+    faults: Vec<FaultSpec>,
 
     /// Read knobs from a TOML file (`tcp_fin_timeout = 5`); -o goes over it
     #[arg(long, value_name = "FILE")]
@@ -133,6 +150,7 @@ impl RunArguments {
             pcap: self.pcap,
             quiet: self.quiet,
             demo: self.demo,
+            faults: self.faults,
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod demo;
+mod fault;
 mod knobs;
 mod publish;
 mod scenario;

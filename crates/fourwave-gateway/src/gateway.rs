@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourwave::{Config, Device, Stack, StackOptions};
+use fourwave_device::fault::FaultSpec;
 use fourwave_lens::summary::Summary;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6};
 use crate::dns::Resolvers;
+use crate::faults::Faults;
 use crate::notice::Notices;
 use crate::observe::{LensOptions, Observer, Remarks};
 use crate::publish::{self, Published};
@@ -35,6 +37,8 @@ pub struct GatewayOptions {
     pub demo: bool,
     /// What is drawn and written of the connections.
     pub lens: LensOptions,
+    /// What goes wrong on purpose between the device and the engine.
+    pub faults: Vec<FaultSpec>,
 }
 
 /// What every task of a gateway shares.
@@ -68,6 +72,9 @@ pub struct Gateway {
 
 /// How long nothing must have moved before what is left is given up, unless it is owed to a host.
 const QUIET: Duration = Duration::from_secs(1);
+/// The same where faults may have lost something that is sent again after longer and longer
+/// pauses.
+const QUIET_WITH_FAULTS: Duration = Duration::from_secs(5);
 /// The longest wait for connections after the program's end.
 const FINISH_MAX: Duration = Duration::from_secs(30);
 
@@ -82,7 +89,8 @@ impl Gateway {
         let addresses = vec![GATEWAY_V4.into(), GATEWAY_V6.into()];
         let stack_options = StackOptions { config: options.config, seed: None, addresses };
         let ports = options.published.iter().map(|published| published.port).collect();
-        let (stack, observer) = Observer::start(device, stack_options, options.lens, ports)?;
+        let (stack, observer) =
+            Observer::start(device, stack_options, options.lens, ports, options.faults)?;
         let others = stack.take_other_packets();
         let calls = stack.listen_any()?;
         let shared = Arc::new(Shared {
@@ -109,8 +117,13 @@ impl Gateway {
         Ok(Self { shared, observer })
     }
 
+    /// The faults, where there are any. They may be asked after the gateway's end too.
+    pub fn faults(&self) -> Option<Faults> {
+        self.observer.faults()
+    }
+
     /// The program is gone: waits for what is still on its way, ends everything, completes the
-    /// outputs. Connections on which nothing has moved for a second are cut by RST; so are all
+    /// outputs. Connections on which nothing has moved for a second (five with faults) are cut by RST; so are all
     /// that are left after 30 s or as soon as `cut_short` resolves. What the program had sent is
     /// waited for up to the 30 s; where the host has all of it, the FIN included, there is no RST.
     pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Summary {
@@ -130,10 +143,11 @@ impl Gateway {
     /// Until all connections have ended, or nothing moves any more.
     async fn settle(&self) {
         let start = Instant::now();
+        let quiet = if self.faults().is_some() { QUIET_WITH_FAULTS } else { QUIET };
         let mut last = self.movement();
         let mut quiet_since = start;
         let mut pause = Duration::from_millis(1);
-        while !self.is_idle() && quiet_since.elapsed() < QUIET && start.elapsed() < FINISH_MAX {
+        while !self.is_idle() && quiet_since.elapsed() < quiet && start.elapsed() < FINISH_MAX {
             tokio::select! {
                 () = self.shared.stack.drained() => sleep(pause).await,
                 () = sleep(pause) => {}

@@ -4,6 +4,7 @@
 pub mod addresses;
 mod demo;
 pub mod dns;
+mod faults;
 mod gateway;
 mod icmp;
 mod memory_demo;
@@ -23,6 +24,8 @@ mod target;
 mod traffic;
 mod udp;
 
+pub use faults::Faults;
+pub use fourwave_device::fault::{FaultSpec, FaultSpecError};
 pub use fourwave_lens::summary::Summary;
 pub use gateway::{Gateway, GatewayOptions};
 pub use memory_demo::{DEMO_REQUEST, demo_answer_is_whole, demo_in_memory};

@@ -3,14 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 
-use fourwave::{Config, Stack, StackOptions};
+use fourwave::{Stack, StackOptions};
 use fourwave_device::memory;
 use fourwave_wire::Link;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::addresses::{GATEWAY_V4, PROGRAM_V4};
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::run::{RunError, RunOptions, open_outputs, runtime};
 use fourwave_lens::summary::Summary;
@@ -43,7 +42,16 @@ pub fn demo_in_memory(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result
     let lens = open_outputs(options, &mut outputs)?;
     let failed = |source| RunError::Internal { what: "the demo between two engines", source };
     outputs.begin().map_err(failed)?;
-    let exchange = exchange(options.config.clone(), options.program.mtu, lens);
+    let gateway = GatewayOptions {
+        config: options.config.clone(),
+        published: Vec::new(),
+        host_loopback: false,
+        resolvers: Vec::new(),
+        demo: true,
+        lens,
+        faults: options.faults.clone(),
+    };
+    let exchange = exchange(gateway, options.program.mtu);
     let summary = runtime()?.block_on(exchange).map_err(failed)?;
     outputs.keep();
     if !options.quiet {
@@ -52,17 +60,10 @@ pub fn demo_in_memory(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result
     Ok(())
 }
 
-async fn exchange(config: Config, mtu: u16, lens: LensOptions) -> io::Result<Summary> {
+async fn exchange(options: GatewayOptions, mtu: u16) -> io::Result<Summary> {
     let link = Link::offloading(mtu);
     let (ours, theirs) = memory::pair(link, link, CAPACITY);
-    let options = GatewayOptions {
-        config: config.clone(),
-        published: Vec::new(),
-        host_loopback: false,
-        resolvers: Vec::new(),
-        demo: true,
-        lens,
-    };
+    let config = options.config.clone();
     let gateway = Gateway::start(ours, options)?;
     let addresses = vec![PROGRAM_V4.into()];
     let client = Stack::spawn(theirs, StackOptions { config, seed: None, addresses })?;

@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use fourwave_core::Config;
+use fourwave_device::fault::FaultSpec;
 use fourwave_device::tun::Tun;
 
 use crate::dns;
@@ -46,6 +47,8 @@ pub struct RunOptions {
     pub quiet: bool,
     /// Serve a small web page at the gateway's port 80.
     pub demo: bool,
+    /// What goes wrong on purpose.
+    pub faults: Vec<FaultSpec>,
 }
 
 /// Where a ladder is drawn.
@@ -153,7 +156,8 @@ impl Publish {
 }
 
 /// Runs the program; returns how it ended. `say` gets the lines for the user:
-/// what works less well than it should, and at the end the summary.
+/// what works less well than it should, and at the end what each fault did and the
+/// summary.
 ///
 /// Call it while the process has one thread; it stays without most privileges (`privileges`), with
 /// its signals blocked, and with `/dev/null` for standard input and output.
@@ -182,10 +186,12 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
         resolvers,
         demo: options.demo,
         lens,
+        faults: options.faults.clone(),
     };
     let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
-    let (ended, summary) = runtime()?.block_on(relayed.run())?;
+    let (ended, summary, faults) = runtime()?.block_on(relayed.run())?;
     if !options.quiet {
+        faults.iter().for_each(|line| say(&format!("--fault {line}")));
         say(&summary.to_string());
     }
     Ok(ended)
@@ -210,7 +216,7 @@ struct Relayed {
 }
 
 impl Relayed {
-    async fn run(self) -> Result<(Ended, Summary), RunError> {
+    async fn run(self) -> Result<(Ended, Summary, Vec<String>), RunError> {
         let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
         let device = Tun::from_fd(self.tun, self.mtu)
             .map_err(|error| RunError::internal("opening the TUN")(error.into()))?;
@@ -229,8 +235,9 @@ impl Relayed {
         let ended = supervise(program, &signals)
             .await
             .map_err(RunError::internal("waiting for the program"))?;
+        let faults = gateway.faults();
         let summary = gateway.finish(signals.interrupted()).await;
-        Ok((ended, summary))
+        Ok((ended, summary, faults.map(|faults| faults.report()).unwrap_or_default()))
     }
 }
 

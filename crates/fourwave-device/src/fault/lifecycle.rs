@@ -226,7 +226,7 @@ impl Rule {
                 }
                 *so_far = so_far.saturating_add(1);
                 verdict.fate = Fate::Drop;
-                format!("{} is dropped{}", words(from, what), which(*so_far, times))
+                format!("{} dropped{}", words(from, what), which(*so_far, times))
             }
             LifecycleFault::Delay { what, from: side, by: time } => {
                 if farewell != Some(what) || !by(side) || verdict.fate == Fate::Drop {
@@ -236,7 +236,7 @@ impl Rule {
                     Fate::Delay(before) => Fate::Delay(before.saturating_add(time)),
                     _ => Fate::Delay(time),
                 };
-                format!("{} is held back for {time:?}", words(from, what))
+                format!("{} held back for {time:?}", words(from, what))
             }
             LifecycleFault::RstAfter { from: side, bytes } => {
                 let carried = flow.bytes(side);

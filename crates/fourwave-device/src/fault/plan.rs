@@ -205,7 +205,7 @@ impl<P: Faultable> Stage<P> {
             let control = segment.tcp.flags.bits() & (Flags::SYN | Flags::FIN | Flags::RST).bits();
             if control != 0 {
                 let flags = Flags::from_bits(control);
-                let text = format!("{}: the {from}'s {flags} is lost", self.shown);
+                let text = format!("{}: the {from}'s {flags} lost", self.shown);
                 tell(&Note { ends: segment.ends(from), text });
             }
         }

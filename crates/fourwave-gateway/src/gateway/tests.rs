@@ -30,6 +30,7 @@ fn options() -> GatewayOptions {
         resolvers: Vec::new(),
         demo: false,
         lens: LensOptions::default(),
+        faults: Vec::new(),
     }
 }
 

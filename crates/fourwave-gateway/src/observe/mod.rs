@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fourwave::{Config, Device, EndReport, Stack, StackOptions};
+use fourwave_device::fault::FaultSpec;
 use fourwave_device::tap::Tapped;
 use fourwave_lens::Names;
 use fourwave_lens::summary::{Summary, Unopened};
@@ -19,6 +20,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::addresses::{PROGRAM_V4, PROGRAM_V6};
+use crate::faults::{self, Faults};
 use tap::Watch;
 use teller::Teller;
 
@@ -49,6 +51,7 @@ pub(crate) struct Observer {
     teller: Option<Teller>,
     summary: Arc<Mutex<Summary>>,
     gathering: JoinHandle<()>,
+    faults: Option<Faults>,
 }
 
 /// Says beside the packets why something happens to a connection. Cheap to clone.
@@ -78,8 +81,8 @@ impl Remarks {
 }
 
 impl Observer {
-    /// Puts a stack on `device` and watches it. `published` are the ports on which the program is
-    /// called.
+    /// Puts a stack on `device`, behind `faults`, and watches it. `published` are the ports on which
+    /// the program is called.
     ///
     /// # Errors
     /// The device's, or the first bytes of an output cannot be written.
@@ -88,11 +91,13 @@ impl Observer {
         stack: StackOptions,
         lens: LensOptions,
         published: Vec<u16>,
+        faults: Vec<FaultSpec>,
     ) -> io::Result<(Stack, Self)> {
         let summary = Arc::new(Mutex::new(Summary::new()));
         let options = lens_options(&stack.config, &lens);
-        let (stack, watch, teller) = if lens.is_nothing() {
-            (Stack::spawn(device, stack)?, None, None)
+        let (stack, faults, watch, teller) = if lens.is_nothing() {
+            let (stack, faults) = faults::spawn(device, stack, faults, |_, _| {})?;
+            (stack, faults, None, None)
         } else {
             let names = Names::gateway(&[PROGRAM_V4.into(), PROGRAM_V6.into()]);
             let LensOptions { ladder, terminal, follow, events, pcap } = lens;
@@ -100,20 +105,27 @@ impl Observer {
             let origin = Instant::now();
             let watch = Arc::new(Watch::new(options, names, pcap, teller.sender(), origin)?);
             let tapped = Tapped::with_origin(device, Arc::clone(&watch), origin);
-            let stack = Stack::spawn(tapped, stack)?;
+            let noting = Arc::clone(&watch);
+            let note = move |ends, text: &str| noting.note(ends, text);
+            let (stack, faults) = faults::spawn(tapped, stack, faults, note)?;
             // The engine's clock started a little after ours.
             let engine = Duration::from_micros(stack.now().as_micros());
             watch.set_engine_epoch(origin.elapsed().saturating_sub(engine));
-            (stack, Some(watch), Some(teller))
+            (stack, faults, Some(watch), Some(teller))
         };
         let gathering =
             tokio::spawn(gather(stack.take_ends(), watch.clone(), Arc::clone(&summary), published));
-        Ok((stack, Self { watch, teller, summary, gathering }))
+        Ok((stack, Self { watch, teller, summary, gathering, faults }))
     }
 
     /// For those who know more than the packets say.
     pub(crate) fn remarks(&self) -> Remarks {
         Remarks { watch: self.watch.clone(), summary: Arc::clone(&self.summary) }
+    }
+
+    /// The faults, where there are any.
+    pub(crate) fn faults(&self) -> Option<Faults> {
+        self.faults.clone()
     }
 
     /// The stack has stopped: completes all outputs. What could not be written is told on stderr.
