@@ -1,6 +1,6 @@
 //! A NAT: many hosts, one address, a port for each connection.
 
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
 use fourwave_wire::checksum::Sum;
 use fourwave_wire::ip::protocol;
@@ -43,6 +43,12 @@ impl Nat {
             }
         };
         rewrite(packet, IP_SRC, SocketAddrV4::new(self.address, port));
+    }
+
+    /// What an address inside is called outside.
+    pub(crate) fn outside(&self, inside: SocketAddr) -> Option<SocketAddr> {
+        let entry = self.entries.iter().find(|entry| inside == entry.inside.into())?;
+        Some(SocketAddrV4::new(self.address, entry.port).into())
     }
 
     /// A packet comes in: the host it is for, when it is for one behind this NAT.

@@ -98,6 +98,8 @@ pub(crate) struct Network {
     copies: Vec<Bytes>,
     /// Behind each direction's FIN.
     fins: HashMap<(SocketAddr, SocketAddr), SeqNum>,
+    /// TSval of the SYNs, in order.
+    pub(crate) syn_timestamps: Vec<u32>,
 }
 
 impl Network {
@@ -132,6 +134,9 @@ impl Network {
         if header.flags.syn() {
             // A new incarnation knows nothing of the old one's FIN.
             self.fins.remove(&way);
+            if let (Some(timestamps), false) = (header.options.timestamps, header.flags.ack()) {
+                self.syn_timestamps.push(timestamps.value);
+            }
         }
         if header.flags.fin() {
             self.fins.insert(way, header.seq + header.segment_len(segment.len));

@@ -282,6 +282,16 @@ impl World {
         }
     }
 
+    /// Goes to the next thing that happens, at `end` at the latest.
+    pub(crate) fn step_until(&mut self, end: Instant) {
+        self.flush();
+        if self.next_time().is_some_and(|at| at <= end) {
+            self.step();
+        } else {
+            self.now = end;
+        }
+    }
+
     /// Lets `time` pass.
     pub(crate) fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -417,8 +427,9 @@ impl World {
     pub(crate) fn note(&mut self, host: usize, conn: ConnId, word: &str) {
         let at = self.clock();
         let Ok(info) = self.hosts[host].stack.info(conn) else { return };
+        let local = self.nat.as_ref().and_then(|nat| nat.outside(info.local));
         if let Some(lens) = &mut self.lens {
-            lens.note(at, (info.local, info.remote), word);
+            lens.note(at, (local.unwrap_or(info.local), info.remote), word);
         }
     }
 }

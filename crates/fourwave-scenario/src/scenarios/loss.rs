@@ -49,13 +49,21 @@ fn lose_the_last_ack(
     title: &str,
     config: Config,
 ) -> Result<(Seen, fourwave_core::ConnId, fourwave_core::ConnId), Failure> {
+    let forgets = config.tcp_timewait_len == 0;
     let mut w = World::new(config, s.config());
+    if forgets {
+        w.narrator = SERVER;
+    }
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
     w.network.lose(1, Segment::is_last_ack);
     w.close(CLIENT, client)?;
     w.run_ms(50);
     w.close(SERVER, server)?;
+    w.run_ms(20);
+    if forgets {
+        w.note(SERVER, server, "the client has no TIME_WAIT: it has forgotten the connection");
+    }
     w.run_to_the_end()?;
     Ok((s.show(title, w), client, server))
 }

@@ -1,7 +1,12 @@
 //! The scenarios, by what they are about.
 
 mod close;
+mod duplicates;
+mod leaks;
 mod loss;
+mod many;
+mod nat;
+mod timeouts;
 
 use fourwave_core::Config;
 
@@ -41,6 +46,16 @@ pub fn all() -> &'static [Scenario] {
         loss::LOST_LAST_ACK,
         loss::LOST_FIN,
         loss::LOST_FIN_ORPHAN,
+        duplicates::OLD_DUPLICATE_FIN,
+        duplicates::TIME_WAIT_ASSASSINATION,
+        leaks::CLOSE_WAIT_LEAK,
+        timeouts::FIN_WAIT_2_TIMEOUT,
+        leaks::LINGER_ZERO,
+        leaks::UNREAD_DATA_RESET,
+        timeouts::KEEPALIVE_DEAD_PEER,
+        nat::NAT_RECYCLE,
+        many::TOO_MANY_TIME_WAIT,
+        many::LONG_CONNECTIONS,
     ];
     ALL
 }
