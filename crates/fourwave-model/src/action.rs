@@ -58,9 +58,16 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether the network's budget pays for it.
+    /// The end whose segment suffers, when this is a fault of the network.
+    pub(crate) const fn fault(self) -> Option<End> {
+        match self {
+            Self::Drop(to) | Self::Copy(to) | Self::Hold(to) => Some(to),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn is_fault(self) -> bool {
-        matches!(self, Self::Drop(_) | Self::Copy(_) | Self::Hold(_))
+        self.fault().is_some()
     }
 }
 

@@ -78,59 +78,76 @@ pub(crate) fn step(world: &World, action: Action) -> Result<Option<World>, Broke
 /// Explores everything within `setup`, up to `max_states` worlds. `progress` is called every
 /// 2^16 worlds.
 pub fn explore(setup: &Setup, max_states: u64, mut progress: impl FnMut(&Stats)) -> Outcome {
-    let root = World::new(setup);
-    let print = root.fingerprint();
-    // Whether a world is on the way to where the search is now.
-    let mut seen: Prints<bool> = Prints::default();
-    seen.insert(print, true);
-    let mut way = vec![Open::new(root, print)];
-    let mut stats = Stats { states: 1, depth: 1, ..Stats::default() };
-    while let Some(top) = way.last_mut() {
-        let Some(action) = top.actions.next() else {
-            let judged = if top.moved { Ok(()) } else { top.world.judge_the_end() };
-            stats.ends += u64::from(!top.moved);
-            if let Err(broken) = judged {
-                return found(stats, broken, &way, None);
-            }
-            seen.insert(top.print, false);
-            way.pop();
-            continue;
-        };
-        let next = match step(&top.world, action) {
-            Ok(Some(next)) => next,
-            Ok(None) => continue,
-            Err(broken) => return found(stats, broken, &way, Some(action)),
-        };
-        stats.steps += 1;
-        top.moved |= !action.is_fault();
-        top.taken = Some(action);
-        let print = next.fingerprint();
-        match seen.get(&print) {
-            Some(true) => return found(stats, Broken::Livelock, &way, None),
-            Some(false) => continue,
-            None => {}
-        }
-        if stats.states >= max_states {
-            return Outcome { stats, violation: None, complete: false };
-        }
-        seen.insert(print, true);
-        stats.states += 1;
-        way.push(Open::new(next, print));
-        stats.depth = stats.depth.max(way.len());
-        if stats.states.is_multiple_of(1 << 16) {
-            progress(&stats);
+    let mut search = Search { seen: Prints::default(), stats: Stats::default(), max_states };
+    for root in World::roots(setup) {
+        let violation = search.run(root, &mut progress);
+        let full = search.stats.states >= max_states;
+        if violation.is_some() || full {
+            return Outcome { stats: search.stats, violation, complete: false };
         }
     }
-    Outcome { stats, violation: None, complete: true }
+    Outcome { stats: search.stats, violation: None, complete: true }
 }
 
-fn found(stats: Stats, broken: Broken, way: &[Open], last: Option<Action>) -> Outcome {
-    let mut actions: Vec<Action> = way.iter().filter_map(|open| open.taken).collect();
-    if let Some(last) = last {
-        actions.truncate(way.len() - 1);
-        actions.push(last);
-    } else if broken != Broken::Livelock {
-        actions.truncate(way.len() - 1);
+struct Search {
+    /// Every world seen, and whether it is on the way to where the search is now.
+    seen: Prints<bool>,
+    stats: Stats,
+    max_states: u64,
+}
+
+impl Search {
+    fn enter(&mut self, world: World, print: u64, way: &mut Vec<Open>) {
+        self.seen.insert(print, true);
+        self.stats.states += 1;
+        way.push(Open::new(world, print));
+        self.stats.depth = self.stats.depth.max(way.len());
     }
-    Outcome { stats, violation: Some(Violation { broken, way: actions }), complete: false }
+
+    /// Explores what follows from `root`, until all is seen, a rule broken or the limit reached.
+    fn run(&mut self, root: World, progress: &mut impl FnMut(&Stats)) -> Option<Violation> {
+        let mut way = Vec::new();
+        let print = root.fingerprint();
+        self.enter(root, print, &mut way);
+        while let Some(top) = way.last_mut() {
+            let Some(action) = top.actions.next() else {
+                if !top.moved {
+                    self.stats.ends += 1;
+                    if let Err(broken) = top.world.judge_the_end() {
+                        top.taken = None;
+                        return Some(violation(broken, &way));
+                    }
+                }
+                self.seen.insert(top.print, false);
+                way.pop();
+                continue;
+            };
+            let next = match step(&top.world, action) {
+                Ok(None) => continue,
+                Ok(Some(next)) => next,
+                Err(broken) => {
+                    top.taken = Some(action);
+                    return Some(violation(broken, &way));
+                }
+            };
+            self.stats.steps += 1;
+            top.moved |= !action.is_fault();
+            top.taken = Some(action);
+            let print = next.fingerprint();
+            match self.seen.get(&print) {
+                Some(true) => return Some(violation(Broken::Livelock, &way)),
+                Some(false) => continue,
+                None if self.stats.states >= self.max_states => return None,
+                None => self.enter(next, print, &mut way),
+            }
+            if self.stats.states.is_multiple_of(1 << 16) {
+                progress(&self.stats);
+            }
+        }
+        None
+    }
+}
+
+fn violation(broken: Broken, way: &[Open]) -> Violation {
+    Violation { broken, way: way.iter().filter_map(|open| open.taken).collect() }
 }

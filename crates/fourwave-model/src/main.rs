@@ -87,7 +87,7 @@ fn report(setup: &Setup, outcome: &Outcome, start: Instant) -> ExitCode {
     let Outcome { stats, violation, complete } = outcome;
     println!("{setup}: {stats}, {:.1} s", start.elapsed().as_secs_f64());
     if let Some(violation) = violation {
-        println!("\n{}", Replay::shortest(setup, violation).render());
+        println!("found: {}\n{}", violation.broken, Replay::shortest(setup, violation).render());
         return ExitCode::FAILURE;
     }
     if !complete {

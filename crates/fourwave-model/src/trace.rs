@@ -1,5 +1,6 @@
 //! From a way to something a person can read: replayed, shortened, drawn.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::mem::discriminant;
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub struct Replay {
     setup: Setup,
     /// The world in which it ended.
     world: World,
+    seen: HashSet<u64>,
     /// The steps that were possible.
     pub way: Vec<Action>,
     /// The rule that was broken, if any.
@@ -30,14 +32,25 @@ impl Replay {
     /// Goes a way from the beginning and on to an end without faults. Steps that are not possible
     /// are left out.
     pub fn new(setup: &Setup, way: &[Action]) -> Self {
-        let mut world = World::new(setup);
+        let faults = End::BOTH.map(|end| {
+            let on_the_way = way.iter().filter(|action| action.fault() == Some(end)).count();
+            u8::try_from(on_the_way).unwrap_or(u8::MAX)
+        });
+        let mut world = World::new(setup, faults);
         world.tape = Some(Vec::new());
         // The first SYN went out before the tape ran.
         if let Some(syn) = world.lanes[End::Server.index()].queue.front() {
             let syn = Taped::Packet(world.now, syn.packet.bytes.clone());
             world.tape = Some(vec![syn]);
         }
-        let mut replay = Self { setup: setup.clone(), world, way: Vec::new(), broken: None };
+        let mut replay = Self {
+            setup: setup.clone(),
+            world,
+            seen: HashSet::new(),
+            way: Vec::new(),
+            broken: None,
+        };
+        replay.seen.insert(replay.world.fingerprint());
         for &action in way {
             if replay.broken.is_some() {
                 return replay;
@@ -51,7 +64,12 @@ impl Replay {
     /// Takes a step when that is possible.
     fn take(&mut self, action: Action) -> bool {
         match step(&self.world, action) {
-            Ok(Some(next)) => self.world = next,
+            Ok(Some(next)) => {
+                if !self.seen.insert(next.fingerprint()) {
+                    self.broken = Some(Broken::Livelock);
+                }
+                self.world = next;
+            }
             Ok(None) => return false,
             Err(broken) => self.broken = Some(broken),
         }

@@ -19,6 +19,9 @@ use crate::user::{Ended, User, letter};
 
 /// Wake-ups without anything due that one timer may need.
 const IDLE_WAKES: usize = 100;
+/// The least life of a connection: two ticks of the clock of initial sequence numbers, or a copy
+/// of it could pass for the original.
+const LIFE: Duration = Duration::from_micros(8);
 /// By how much a timer may be late: two ticks of the wheel.
 const LATENESS: Duration = Duration::from_micros(512);
 
@@ -39,7 +42,9 @@ pub struct World {
     pub(crate) hosts: [Host; 2],
     /// Towards each end.
     pub(crate) lanes: [Lane; 2],
-    pub(crate) faults: u8,
+    /// Faults left on the way to each end. Two budgets and not one, so that what happens at one
+    /// end does not depend on the other's faults.
+    pub(crate) faults: [u8; 2],
     listener: ListenerId,
     /// Packets sent and reports made, for a ladder.
     pub(crate) tape: Option<Vec<Taped>>,
@@ -61,11 +66,17 @@ pub(crate) fn address(end: End) -> SocketAddr {
 }
 
 impl World {
-    /// The beginning: the server listens and the client's SYN is on its way.
+    /// The beginnings: one for each way to share the faults out between the two directions.
+    pub fn roots(setup: &Setup) -> impl Iterator<Item = Self> + '_ {
+        (0..=setup.faults).map(|n| Self::new(setup, [n, setup.faults - n]))
+    }
+
+    /// The beginning: the server listens and the client's SYN is on its way. `faults` may happen
+    /// on the way to each end.
     ///
     /// # Panics
     /// Never: a new engine takes a listener and a connection.
-    pub fn new(setup: &Setup) -> Self {
+    pub fn new(setup: &Setup, faults: [u8; 2]) -> Self {
         let host = |seed| Host {
             stack: Stack::new(setup.config(), Link::plain(1500), [seed; 32]),
             users: [User::default(); 2],
@@ -79,7 +90,7 @@ impl World {
             now: Instant::from_micros(1_000_000),
             hosts,
             lanes: Default::default(),
-            faults: setup.faults,
+            faults,
             listener,
             tape: None,
         };
@@ -88,35 +99,73 @@ impl World {
         world
     }
 
-    /// What may be possible now; [`step`](Self::step) knows for certain. Free ones come first.
+    /// What can happen next, or enough of it: while a segment is on its way to an end, what
+    /// happens at the other end changes nothing about what can happen here, so only one end's
+    /// actions are told and the other's come later (a persistent set). Free ones come first.
     pub fn actions(&self) -> Vec<Action> {
         let mut all = Vec::new();
-        for end in End::BOTH {
-            if !self.lanes[end.index()].queue.is_empty() {
-                all.push(Action::Deliver(end));
-            }
-        }
-        all.push(Action::Accept);
-        for end in End::BOTH {
-            for (i, user) in self.hosts[end.index()].users.iter().enumerate() {
-                if user.is_active() {
-                    let i = i as u8;
-                    let calls = [Action::Read, Action::Send, Action::Shutdown, Action::Close];
-                    all.extend(calls.map(|call| call(end, i)));
-                }
-            }
-        }
-        all.push(Action::Connect);
-        for end in End::BOTH {
-            all.extend((0..self.lanes[end.index()].late.len()).map(|n| Action::Late(end, n as u8)));
-        }
-        all.extend(End::BOTH.map(Action::Fire));
-        for end in End::BOTH {
-            if self.faults > 0 && !self.lanes[end.index()].queue.is_empty() {
+        if let Some(end) = End::BOTH.into_iter().find(|end| !self.lane(*end).queue.is_empty()) {
+            all.push(Action::Deliver(end));
+            self.actions_of(end, &mut all);
+            if self.faults[end.index()] > 0 {
                 all.extend([Action::Drop(end), Action::Copy(end), Action::Hold(end)]);
             }
+        } else {
+            End::BOTH.iter().for_each(|end| self.actions_of(*end, &mut all));
+            all.extend(End::BOTH.into_iter().filter(|e| self.is_next(*e)).map(Action::Fire));
         }
         all
+    }
+
+    /// What programs do at one end, and late segments for it. Only what is clearly impossible is
+    /// left out: trying costs a copy of the world.
+    fn actions_of(&self, end: End, all: &mut Vec<Action>) {
+        let host = &self.hosts[end.index()];
+        match end {
+            End::Server if host.stack.waiting() > 0 => all.push(Action::Accept),
+            End::Client if self.setup.incarnations > 1 => all.push(Action::Connect),
+            _ => {}
+        }
+        for (i, user) in (0..).zip(&host.users).filter(|(_, user)| user.is_active()) {
+            if self.may_read(end, user) {
+                all.push(Action::Read(end, i));
+            }
+            if !user.shut && user.ended.is_none() {
+                if user.sent < self.setup.bytes[end.index()] {
+                    all.push(Action::Send(end, i));
+                }
+                all.push(Action::Shutdown(end, i));
+            }
+            if self.may_close(user) {
+                all.push(Action::Close(end, i));
+            }
+        }
+        all.extend((0..self.lane(end).late.len()).map(|n| Action::Late(end, n as u8)));
+    }
+
+    fn lane(&self, to: End) -> &Lane {
+        &self.lanes[to.index()]
+    }
+
+    fn may_close(&self, user: &User) -> bool {
+        !self.setup.polite || user.eof || user.error.is_some()
+    }
+
+    /// Whether a read would tell something new.
+    fn may_read(&self, end: End, user: &User) -> bool {
+        if user.eof || user.error.is_some() {
+            return false;
+        }
+        let info = user.conn.map(|conn| self.hosts[end.index()].stack.info(conn));
+        let Some(Ok(info)) = info else { return true };
+        info.rcv_unread > 0 || !info.state.can_receive()
+    }
+
+    /// Whether a timer of this end is the next to run out.
+    fn is_next(&self, end: End) -> bool {
+        let deadline = |end: End| self.hosts[end.index()].stack.next_deadline();
+        let Some(own) = deadline(end) else { return false };
+        deadline(end.other()).is_none_or(|other| own <= other)
     }
 
     /// The world after `action`; `None` when it is not possible now.
@@ -134,12 +183,6 @@ impl World {
     }
 
     fn act(&mut self, action: Action) -> Result<bool, Broken> {
-        if action.is_fault() {
-            if self.faults == 0 {
-                return Ok(false);
-            }
-            self.faults -= 1;
-        }
         match action {
             Action::Deliver(to) => {
                 let Some(segment) = self.lanes[to.index()].queue.pop_front() else {
@@ -175,8 +218,10 @@ impl World {
     }
 
     fn fault(&mut self, action: Action, to: End) -> bool {
+        let left = &mut self.faults[to.index()];
         let lane = &mut self.lanes[to.index()];
-        let Some(front) = lane.queue.front().cloned() else { return false };
+        let Some(front) = lane.queue.front().cloned().filter(|_| *left > 0) else { return false };
+        *left -= 1;
         let word = match action {
             Action::Copy(_) => "copied",
             Action::Hold(_) => "held back",
@@ -197,12 +242,9 @@ impl World {
         if self.lanes.iter().any(|lane| !lane.queue.is_empty()) {
             return Ok(false);
         }
-        let due = End::BOTH.map(|e| self.hosts[e.index()].stack.next_deadline());
-        let Some(deadline) = due[end.index()] else { return Ok(false) };
-        if due[end.other().index()].is_some_and(|other| other < deadline) {
-            return Ok(false);
-        }
+        let next = self.is_next(end);
         let stack = &mut self.hosts[end.index()].stack;
+        let Some(deadline) = stack.next_deadline().filter(|_| next) else { return Ok(false) };
         for _ in 0..IDLE_WAKES {
             let Some(wake) = stack.poll_timeout() else { break };
             self.now = self.now.max(wake);
@@ -244,6 +286,7 @@ impl World {
             }
             while let Some(event) = host.stack.poll_event() {
                 let Event::Closed { conn, report } = event else { continue };
+                self.now = self.now + LIFE;
                 host.close_reported(conn, &report);
                 if let Some(tape) = &mut self.tape {
                     tape.push(Taped::End(report));
@@ -355,9 +398,9 @@ impl World {
     }
 
     fn close(&mut self, end: End, i: usize) -> bool {
+        let ready = self.may_close(&self.hosts[end.index()].users[i]);
         let host = &mut self.hosts[end.index()];
         let user = &mut host.users[i];
-        let ready = !self.setup.polite || user.eof || user.error.is_some();
         let Some(conn) = user.conn.filter(|_| !user.closed && ready) else { return false };
         user.closed = true;
         host.stack.close(self.now, conn).is_ok()

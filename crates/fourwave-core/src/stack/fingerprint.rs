@@ -41,6 +41,11 @@ impl Stack {
         listeners.queues().for_each(|queue| queue.hash(&mut printer));
     }
 
+    /// Connections that wait in [`accept`](Self::accept).
+    pub fn waiting(&self) -> usize {
+        self.listeners.queues().map(|queue| queue.len()).sum()
+    }
+
     /// ISS and IRS of a connection, by which a model tells incarnations apart.
     pub fn initial_numbers(&self, conn: ConnId) -> Option<(SeqNum, SeqNum)> {
         let index = self.records.conns.check(conn.index, conn.generation)?;
