@@ -140,12 +140,14 @@ impl World {
         for (name, text) in crate::SCRIPTS {
             fs::write(directory.join(name), text).unwrap();
         }
-        if user == User::Nobody {
-            std::os::unix::fs::chown(&directory, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-        let (holder, facts) = hold(user, &directory, &mark).inspect_err(|_| {
-            fs::remove_dir_all(&directory).unwrap();
-        })?;
+        let given = match user {
+            User::Own => Ok(()),
+            User::Nobody => std::os::unix::fs::chown(&directory, Some(NOBODY), Some(NOBODY)),
+        };
+        let held = given
+            .map_err(|error| format!("the user nobody is missing: {error}"))
+            .and_then(|()| hold(user, &directory, &mark));
+        let (holder, facts) = held.inspect_err(|_| fs::remove_dir_all(&directory).unwrap())?;
         let has = |fact: &str| facts.contains(&format!("{fact}=yes"));
         Ok(Self {
             user,
