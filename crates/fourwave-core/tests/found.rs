@@ -5,7 +5,7 @@ mod bench;
 use bench::{Bench, config};
 use bytes::Bytes;
 use fourwave_core::error::ReceiveError;
-use fourwave_core::{Config, ConnId, EndReason, SocketOption};
+use fourwave_core::{Config, ConnId, EndReason, Event, SocketOption};
 use fourwave_wire::tcp::Flags;
 
 /// Queues `len` bytes.
@@ -51,6 +51,25 @@ fn events_name_only_handles_that_are_held() {
     assert_eq!(bench.stack.receive(now, conn, 10), Ok(Bytes::new()));
     bench.stack.close(now, conn).unwrap();
     assert_eq!(bench.events(), []);
+}
+
+/// The queue of events names a slot, and the slot had a new owner who was not accepted yet.
+#[test]
+fn no_event_for_a_connection_that_was_not_accepted() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.events();
+    bench.arrives(Flags::ACK, 1, 1, b"unread");
+    let now = bench.now;
+    bench.stack.abort(now, conn).unwrap();
+    bench.sent();
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::ACK, 1, 1, b"hello");
+    let names_one = |event: &Event| matches!(event, Event::Readable { .. });
+    assert!(!bench.events().iter().any(names_one));
+    let conn = bench.stack.accept(now, bench.listener).unwrap().conn;
+    assert!(bench.events().contains(&Event::Readable { conn }));
 }
 
 #[test]

@@ -160,8 +160,8 @@ impl Stack {
             // The slot may have another owner by now: then its own signals are told, and its own
             // entry in the queue finds none left.
             let Some(connection) = self.records.conns.get_mut(index) else { continue };
-            if connection.orphan {
-                // Nobody holds the handle that they would name.
+            if connection.orphan || connection.listener.is_some() {
+                // Nobody holds the handle that they would name, or not yet.
                 connection.signalled = false;
                 continue;
             }
