@@ -176,6 +176,10 @@ pub struct Story {
     pub rows: Vec<Row>,
 }
 
+/// How notes about faults begin, and of those the ones about the fault that resets.
+const FAULT: &str = "--fault ";
+const RESETTING: &str = "rst-after:";
+
 impl Story {
     /// An end's address.
     pub fn addr(&self, who: Role) -> SocketAddr {
@@ -203,12 +207,25 @@ impl Story {
         self.closed_first.filter(|_| !refused)
     }
 
-    /// The last word that was given from beside the packets.
-    fn last_note(&self) -> Option<&str> {
-        self.rows.iter().rev().find_map(|row| match &row.what {
+    /// The words that were given from beside the packets, the last one first.
+    fn notes(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().rev().filter_map(|row| match &row.what {
             What::Note(text) => Some(text.as_str()),
             _ => None,
         })
+    }
+
+    /// Why whoever aborted it did so. What faults did to its packets is no reason.
+    fn reason_to_abort(&self) -> Option<&str> {
+        self.notes().find(|note| !note.starts_with(FAULT))
+    }
+
+    /// An RST that neither end sent.
+    fn injected_reset(&self) -> Option<&str> {
+        let is_it = |note: &&str| {
+            note.strip_prefix(FAULT).is_some_and(|fault| fault.starts_with(RESETTING))
+        };
+        self.notes().find(is_it)
     }
 
     /// One sentence without a full stop: the engine's where it said why, else what the packets
@@ -216,7 +233,10 @@ impl Story {
     pub fn why(&self, names: &Names) -> String {
         if let (Some(reason), Some(engine)) = (self.reason(), self.engine) {
             // "The peer" and "the application" are the engine's, seen from its own end.
-            return match (reason, self.last_note()) {
+            if let (EndReason::ResetByPeer, Some(note)) = (reason, self.injected_reset()) {
+                return note.to_owned();
+            }
+            return match (reason, self.reason_to_abort()) {
                 (EndReason::Orderly, _) => reason.sentence().to_owned(),
                 // Whoever aborted it said why.
                 (EndReason::Aborted, Some(note)) => note.to_owned(),
