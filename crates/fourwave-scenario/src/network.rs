@@ -1,11 +1,10 @@
-//! What the network does to chosen segments: it loses them, delays them, or keeps a copy that
-//! comes out later.
+//! What the network does to chosen segments: it loses them, or keeps a copy that comes out
+//! later.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use fourwave_core::time::Duration;
 use fourwave_wire::SeqNum;
 use fourwave_wire::ip::IpHeader;
 use fourwave_wire::tcp::TcpHeader;
@@ -60,7 +59,6 @@ impl Segment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
     Deliver(Option<&'static str>),
-    Later(Duration, &'static str),
     Lose,
 }
 
@@ -69,7 +67,6 @@ impl Passage {
     pub(crate) fn word(self) -> Option<&'static str> {
         match self {
             Self::Deliver(word) => word,
-            Self::Later(_, word) => Some(word),
             Self::Lose => None,
         }
     }
@@ -79,7 +76,6 @@ impl Passage {
 #[derive(Clone, Copy, Debug)]
 enum Act {
     Lose,
-    Later(Duration),
     Copy,
 }
 
@@ -106,16 +102,6 @@ impl Network {
     /// The first `times` segments that match are lost.
     pub(crate) fn lose(&mut self, times: u32, matches: fn(&Segment) -> bool) {
         self.rules.push(Rule { matches, act: Act::Lose, left: times, word: "" });
-    }
-
-    /// The first segment that matches takes longer by `time`.
-    pub(crate) fn delay(
-        &mut self,
-        time: Duration,
-        matches: fn(&Segment) -> bool,
-        word: &'static str,
-    ) {
-        self.rules.push(Rule { matches, act: Act::Later(time), left: 1, word });
     }
 
     /// The first segment that matches is delivered, and a copy of it stays in the network.
@@ -152,7 +138,6 @@ impl Network {
         rule.left -= 1;
         match rule.act {
             Act::Lose => Passage::Lose,
-            Act::Later(time) => Passage::Later(time, rule.word),
             Act::Copy => {
                 self.copies.push(packet.clone());
                 Passage::Deliver(Some(rule.word))

@@ -77,13 +77,19 @@ pub(crate) struct Script {
 
 /// What stays of a world that was shown.
 pub(crate) struct Seen {
-    hosts: Vec<(Vec<(ConnId, EndReport)>, Population, Counters)>,
+    hosts: Vec<SeenHost>,
+}
+
+struct SeenHost {
+    reports: Vec<(ConnId, EndReport)>,
+    population: Population,
+    counters: Counters,
 }
 
 impl Seen {
     /// How a connection of a host ended.
     pub(crate) fn report(&self, host: usize, conn: ConnId) -> Result<&EndReport, Failure> {
-        let report = self.hosts[host].0.iter().find(|(of, _)| *of == conn);
+        let report = self.hosts[host].reports.iter().find(|(of, _)| *of == conn);
         report
             .map(|(_, report)| report)
             .ok_or_else(|| Failure::new("the connection", "ended", "it is alive".to_owned()))
@@ -91,12 +97,12 @@ impl Seen {
 
     /// What was alive on a host at the end.
     pub(crate) fn population(&self, host: usize) -> Population {
-        self.hosts[host].1
+        self.hosts[host].population
     }
 
     /// What a host's engine counted.
     pub(crate) fn counters(&self, host: usize) -> Counters {
-        self.hosts[host].2
+        self.hosts[host].counters
     }
 }
 
@@ -142,9 +148,10 @@ impl Script {
             let (title, names) = (title.to_owned(), world.names.clone());
             self.parts.push(Part::Watched { title, events, names, drawn });
         }
-        let hosts = world.hosts.into_iter().map(|host| {
-            let (population, counters) = (host.stack.population(), *host.stack.counters());
-            (host.reports, population, counters)
+        let hosts = world.hosts.into_iter().map(|host| SeenHost {
+            population: host.stack.population(),
+            counters: *host.stack.counters(),
+            reports: host.reports,
         });
         Seen { hosts: hosts.collect() }
     }

@@ -44,23 +44,27 @@ pub fn render(performance: &Performance, options: &TextOptions) -> String {
 }
 
 /// One ladder or table with its title.
-pub(crate) fn part(part: &Part, options: &TextOptions) -> String {
+fn part(part: &Part, options: &TextOptions) -> String {
     let mut out = String::new();
     match part {
-        Part::Watched { title, names, .. } => {
+        Part::Watched { title, .. } => {
             if !title.is_empty() {
                 paragraph(&format!("## {title}"), options.width, "   ", &mut out);
                 out.push('\n');
             }
-            let TextOptions { width, ascii, color } = *options;
-            let options = LadderOptions { width, ascii, color, names: names.clone() };
-            let ladders: Vec<String> =
-                part.stories().iter().map(|story| ladder::render(story, &options)).collect();
-            out.push_str(&ladders.join("\n"));
+            out.push_str(&ladders(part, options).join("\n"));
         }
         Part::Table { heads, rows } => table(heads, rows, &mut out),
     }
     out
+}
+
+/// The ladders of a part.
+pub(crate) fn ladders(part: &Part, options: &TextOptions) -> Vec<String> {
+    let Part::Watched { names, .. } = part else { return Vec::new() };
+    let TextOptions { width, ascii, color } = *options;
+    let options = LadderOptions { width, ascii, color, names: names.clone() };
+    part.stories().iter().map(|story| ladder::render(story, &options)).collect()
 }
 
 /// Columns as wide as they must be; numbers to the right.
@@ -89,7 +93,7 @@ fn table(heads: &[&str], rows: &[Vec<String>], out: &mut String) {
 }
 
 /// Digits with what belongs to them, or a dash for none.
-fn is_number(cell: &str) -> bool {
+pub(crate) fn is_number(cell: &str) -> bool {
     cell == "-" || !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit() || ",.".contains(c))
 }
 

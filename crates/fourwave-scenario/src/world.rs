@@ -256,7 +256,6 @@ impl World {
         }
         match passage {
             Passage::Deliver(_) => self.set_out(self.delay / 2, packet, true),
-            Passage::Later(time, _) => self.set_out(self.delay / 2 + time, packet, true),
             Passage::Lose => {}
         }
     }

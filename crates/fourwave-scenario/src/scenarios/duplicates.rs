@@ -127,13 +127,16 @@ fn two_incarnations(
         Ok(conn) => (conn, None),
         Err(refused) => {
             let any = w.connect(CLIENT, 0);
-            (any.map_err(|error| Failure::new("connect", "done", error.to_string()))?, Some(refused))
+            (
+                any.map_err(|error| Failure::new("connect", "done", error.to_string()))?,
+                Some(refused),
+            )
         }
     };
     w.run_ms(40);
-    let peer = w.accept(SERVER).ok_or_else(|| {
-        Failure::new("the second connection", "open", "not there".to_owned())
-    })?;
+    let peer = w
+        .accept(SERVER)
+        .ok_or_else(|| Failure::new("the second connection", "open", "not there".to_owned()))?;
     w.send(CLIENT, conn, b"GET /second")?;
     w.shutdown(CLIENT, conn)?;
     w.run_ms(11);

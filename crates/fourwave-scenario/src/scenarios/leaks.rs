@@ -48,8 +48,8 @@ fn close_wait_leak(s: &mut Script) -> Result<(), Failure> {
     let state = w.state(SERVER, server);
     let seen = s.show("", w);
 
-    let (_, call) = suspected
-        .ok_or_else(|| Failure::new("the leak", "reported", "not a word".to_owned()))?;
+    let (_, call) =
+        suspected.ok_or_else(|| Failure::new("the leak", "reported", "not a word".to_owned()))?;
     expect("the server's last call", "send", call)?;
     expect("the server a day later", State::CloseWait, state)?;
     let client = seen.report(CLIENT, client)?.reason.name();

@@ -34,8 +34,8 @@ pub(super) const TOO_MANY_TIME_WAIT: Scenario = Scenario {
     title: "one load of short connections, and every remedy against its TIME_WAITs",
     about: "A client asks one server 50 times a second for two minutes, each time over a connection of \
             its own, from a range of 500 ports. It closes first, so each port stays in TIME_WAIT for \
-            60 seconds: 500 / 60 s is all that can be opened in the long run, the rest is refused \
-            before a packet is sent. Each row is the same load with one remedy.",
+            60 seconds: no more than 500 connections a minute can be opened in the long run, and the \
+            rest is refused before a packet is sent. Each row is the same load with one remedy.",
     script: too_many_time_wait,
 };
 
@@ -82,34 +82,34 @@ const fn remedy(
 const REMEDIES: &[Remedy] = &[
     remedy("none", &[], Habit::CloseFirst, "-"),
     remedy(
-        "tcp_max_tw_buckets=250, oldest goes",
+        "tcp_max_tw_buckets=250",
         &[("tcp_max_tw_buckets", "250")],
         Habit::CloseFirst,
-        "evicted ones protect no more",
+        "the oldest goes unprotected",
     ),
     remedy(
-        "  the same, tw_overflow=refuse-new",
+        "  + tw_overflow=refuse-new",
         &[("tcp_max_tw_buckets", "250"), ("tw_overflow", "refuse-new")],
         Habit::CloseFirst,
-        "the newest, most needed, go",
+        "the newest has none at all",
     ),
     remedy(
-        "  the same, tw_overflow=shorten",
+        "  + tw_overflow=shorten",
         &[("tcp_max_tw_buckets", "250"), ("tw_overflow", "shorten")],
         Habit::CloseFirst,
-        "all protect for less time",
+        "all protect for less long",
     ),
     remedy(
         "tcp_tw_recycle=1",
         &[("tcp_tw_recycle", "1")],
         Habit::CloseFirst,
-        "breaks clients behind a NAT",
+        "breaks clients behind NAT",
     ),
     remedy(
         "tcp_tw_reuse=1",
         &[("tcp_tw_reuse", "1")],
         Habit::CloseFirst,
-        "outgoing only, timestamps",
+        "outgoing only; timestamps",
     ),
     remedy(
         "tcp_timewait_len=5",
@@ -117,12 +117,7 @@ const REMEDIES: &[Remedy] = &[
         Habit::CloseFirst,
         "protects for 5 s only",
     ),
-    remedy(
-        "server closes first, takeover by SYN",
-        &[],
-        Habit::LetServerCloseFirst,
-        "needs a peer that closes",
-    ),
+    remedy("the server closes first", &[], Habit::LetServerCloseFirst, "needs a peer that closes"),
     remedy("SO_LINGER 0", &[], Habit::Linger, "unsent data is lost"),
     remedy("ten kept connections", &[], Habit::Keep(10), "needs a protocol for it"),
 ];
@@ -146,6 +141,16 @@ impl Outcome {
         format!("{:.1}", self.answered as f64 / SECONDS as f64)
     }
 
+    /// The most TIME_WAITs at once, and where.
+    fn peak(&self) -> String {
+        match self.peaks {
+            [0, 0] => "0".to_owned(),
+            [client, 0] => format!("{} at the client", count(client as u64)),
+            [0, server] => format!("{} at the server", count(server as u64)),
+            [client, server] => format!("{client} client, {server} server"),
+        }
+    }
+
     fn mean_wait(&self) -> Duration {
         self.waited.checked_div(self.answered as u32).unwrap_or_default()
     }
@@ -162,8 +167,7 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
         rows.push(vec![
             remedy.name.to_owned(),
             o.per_second(),
-            count(o.peaks[CLIENT] as u64),
-            count(o.peaks[SERVER] as u64),
+            o.peak(),
             if o.refused > 0 { "yes" } else { "no" }.to_owned(),
             count(o.refused),
             remedy.limit.to_owned(),
@@ -171,7 +175,7 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
         outcomes.push(o);
     }
     let heads =
-        vec!["remedy", "served/s", "TW client", "TW server", "exhausted", "refused", "its limit"];
+        vec!["remedy", "served/s", "TIME_WAIT at most", "ports out", "refused", "its limit"];
     s.table(heads, rows);
     check(&outcomes)?;
     let none = &outcomes[0];
@@ -181,8 +185,8 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
         count(REQUESTS)
     ));
     s.outcome(format!(
-        "tcp_tw_reuse took {} TIME_WAITs over at the client (TcpExtTWRecycled), new SYNs {} at the \
-         server that closed first (TcpExtTWTakenOver)",
+        "tcp_tw_reuse took {} TIME_WAITs over for new connections (TcpExtTWRecycled); where the \
+         server closed first, new SYNs took {} of its own over (TcpExtTWTakenOver)",
         count(outcomes[5].recycled),
         count(outcomes[7].taken_over)
     ));
@@ -231,9 +235,8 @@ fn long_connections(s: &mut Script) -> Result<(), Failure> {
         ]
     };
     let rows = vec![row("a connection each", &short), row("ten kept connections", &kept)];
-    let heads = vec![
-        "", "served/s", "opened", "refused", "TIME_WAIT", "segments each", "time to answer",
-    ];
+    let heads =
+        vec!["", "served/s", "opened", "refused", "TIME_WAIT", "segments each", "time to answer"];
     s.table(heads, rows);
     expect("answers over kept connections", REQUESTS, kept.answered)?;
     expect("connections opened", 10, kept.opened)?;
@@ -302,10 +305,12 @@ impl Load {
             for _ in 0..connections {
                 self.open()?;
             }
+            self.play_until(self.world.now + Duration::from_secs(1))?;
         }
+        let start = self.world.now;
         for request in 1..=REQUESTS {
             self.request()?;
-            let next = Instant::ZERO + gap * request as u32;
+            let next = start + gap * request as u32;
             self.play_until(next)?;
         }
         // What is under way is answered.
@@ -345,7 +350,8 @@ impl Load {
     }
 
     fn ask_over_free(&mut self) -> Result<(), Failure> {
-        while let (Some(conn), Some(since)) = (self.free.pop(), self.waiting.front().copied()) {
+        while let (Some(&conn), Some(&since)) = (self.free.last(), self.waiting.front()) {
+            self.free.pop();
             self.waiting.pop_front();
             self.asked.insert(conn, Asked { since, got: 0 });
             self.world.send(CLIENT, conn, &[b'?'; QUESTION])?;
@@ -394,9 +400,10 @@ impl Load {
                 return self.leave(SERVER, conn);
             }
         }
-        let failed = self.world.hosts[SERVER].stack.info(conn).is_ok_and(|info| {
-            info.state == fourwave_core::state::State::Closed
-        });
+        let failed = self.world.hosts[SERVER]
+            .stack
+            .info(conn)
+            .is_ok_and(|info| info.state == fourwave_core::state::State::Closed);
         if end || failed { self.leave(SERVER, conn) } else { Ok(()) }
     }
 
