@@ -141,6 +141,9 @@ impl World {
                 return Err(Broken::LeftOver { end, population: Box::new(population) });
             }
         }
+        if self.setup.streams_only {
+            return Ok(());
+        }
         for i in 0..usize::from(self.setup.incarnations) {
             let users = End::BOTH.map(|end| &self.hosts[end.index()].users[i]);
             self.judge_incarnation(i, users)?;

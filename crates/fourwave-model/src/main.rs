@@ -15,6 +15,12 @@ struct Args {
     /// Bytes that each program may send, or `CLIENT,SERVER`; 8 at most.
     #[arg(long, default_value = "0", value_parser = bytes)]
     bytes: [u8; 2],
+    /// The same for the second connection.
+    #[arg(long, default_value = "0", value_parser = bytes)]
+    second_bytes: [u8; 2],
+    /// The network copies and does nothing worse.
+    #[arg(long)]
+    copies_only: bool,
     /// Without timestamps (`tcp_timestamps=0`).
     #[arg(long)]
     no_timestamps: bool,
@@ -30,6 +36,9 @@ struct Args {
     /// Programs close only when they have read the end of the stream or an error.
     #[arg(long)]
     polite: bool,
+    /// Judge only what programs read, not how connections end.
+    #[arg(long)]
+    streams_only: bool,
     /// Stop after this many states; a state takes about 20 bytes of memory.
     #[arg(long, default_value_t = 200_000_000)]
     max_states: u64,
@@ -52,11 +61,14 @@ impl Args {
         Setup {
             faults: self.faults,
             bytes: self.bytes,
+            second_bytes: self.second_bytes,
+            copies_only: self.copies_only,
             timestamps: !self.no_timestamps,
             time_wait: self.time_wait,
             rfc1337: self.rfc1337,
             incarnations: self.incarnations,
             polite: self.polite,
+            streams_only: self.streams_only,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use fourwave_core::Config;
 
+use crate::action::End;
+
 /// The bounds of a search. [`Display`](fmt::Display) writes the arguments that ask for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
@@ -11,6 +13,10 @@ pub struct Setup {
     pub faults: u8,
     /// Bytes that client and server may send at most, one at a time.
     pub bytes: [u8; 2],
+    /// The same for the second incarnation.
+    pub second_bytes: [u8; 2],
+    /// The only fault is a copy.
+    pub copies_only: bool,
     /// `tcp_timestamps`.
     pub timestamps: bool,
     /// `tcp_timewait_len` in seconds.
@@ -21,6 +27,8 @@ pub struct Setup {
     pub incarnations: u8,
     /// Programs close only when they have read the end of the stream or an error.
     pub polite: bool,
+    /// Judge only what programs read, not how connections end.
+    pub streams_only: bool,
 }
 
 impl Default for Setup {
@@ -28,16 +36,25 @@ impl Default for Setup {
         Self {
             faults: 0,
             bytes: [0, 0],
+            second_bytes: [0, 0],
+            copies_only: false,
             timestamps: true,
             time_wait: 60,
             rfc1337: false,
             incarnations: 1,
             polite: false,
+            streams_only: false,
         }
     }
 }
 
 impl Setup {
+    /// How much the program at `end` may send in an incarnation.
+    pub(crate) fn limit(&self, end: End, incarnation: usize) -> u8 {
+        let bytes = if incarnation == 0 { self.bytes } else { self.second_bytes };
+        bytes[end.index()]
+    }
+
     pub(crate) fn config(&self) -> Config {
         Config {
             tcp_timestamps: self.timestamps.into(),
@@ -50,8 +67,7 @@ impl Setup {
 
 impl fmt::Display for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { faults, bytes: [c, s], timestamps, time_wait, rfc1337, incarnations, polite } =
-            self;
+        let Self { faults, bytes: [c, s], timestamps, time_wait, rfc1337, incarnations, .. } = self;
         write!(f, "--faults {faults} --bytes {c},{s}")?;
         if !timestamps {
             f.write_str(" --no-timestamps")?;
@@ -63,10 +79,17 @@ impl fmt::Display for Setup {
             f.write_str(" --rfc1337")?;
         }
         if *incarnations != 1 {
-            write!(f, " --incarnations {incarnations}")?;
+            let [c, s] = self.second_bytes;
+            write!(f, " --incarnations {incarnations} --second-bytes {c},{s}")?;
         }
-        if *polite {
+        if self.copies_only {
+            f.write_str(" --copies-only")?;
+        }
+        if self.polite {
             f.write_str(" --polite")?;
+        }
+        if self.streams_only {
+            f.write_str(" --streams-only")?;
         }
         Ok(())
     }

@@ -19,9 +19,9 @@ use crate::user::{Ended, User, letter};
 
 /// Wake-ups without anything due that one timer may need.
 const IDLE_WAKES: usize = 100;
-/// The least life of a connection: two ticks of the clock of initial sequence numbers, or a copy
-/// of it could pass for the original.
-const LIFE: Duration = Duration::from_micros(8);
+/// The least life of a connection: a tick of the clock of initial sequence numbers, or a copy of
+/// it could pass for the original.
+const LIFE: Duration = Duration::from_micros(4);
 /// By how much a timer may be late: two ticks of the wheel.
 const LATENESS: Duration = Duration::from_micros(512);
 
@@ -108,7 +108,10 @@ impl World {
             all.push(Action::Deliver(end));
             self.actions_of(end, &mut all);
             if self.faults[end.index()] > 0 {
-                all.extend([Action::Drop(end), Action::Copy(end), Action::Hold(end)]);
+                all.push(Action::Copy(end));
+                if !self.setup.copies_only {
+                    all.extend([Action::Drop(end), Action::Hold(end)]);
+                }
             }
         } else {
             End::BOTH.iter().for_each(|end| self.actions_of(*end, &mut all));
@@ -131,7 +134,7 @@ impl World {
                 all.push(Action::Read(end, i));
             }
             if !user.shut && user.ended.is_none() {
-                if user.sent < self.setup.bytes[end.index()] {
+                if user.sent < self.setup.limit(end, i.into()) {
                     all.push(Action::Send(end, i));
                 }
                 all.push(Action::Shutdown(end, i));
@@ -242,14 +245,19 @@ impl World {
         if self.lanes.iter().any(|lane| !lane.queue.is_empty()) {
             return Ok(false);
         }
-        let next = self.is_next(end);
-        let stack = &mut self.hosts[end.index()].stack;
-        let Some(deadline) = stack.next_deadline().filter(|_| next) else { return Ok(false) };
+        if !self.is_next(end) {
+            return Ok(false);
+        }
+        let Some(deadline) = self.hosts[end.index()].stack.next_deadline() else {
+            return Ok(false);
+        };
         for _ in 0..IDLE_WAKES {
+            let stack = &mut self.hosts[end.index()].stack;
             let Some(wake) = stack.poll_timeout() else { break };
             self.now = self.now.max(wake);
             stack.handle_timeout(self.now);
-            if self.now >= deadline {
+            self.flush();
+            if self.hosts[end.index()].stack.next_deadline() != Some(deadline) {
                 self.lanes.iter_mut().for_each(|lane| lane.age(self.now));
                 return Ok(true);
             }
@@ -332,7 +340,7 @@ impl World {
     }
 
     fn send(&mut self, end: End, i: usize) -> bool {
-        let limit = self.setup.bytes[end.index()];
+        let limit = self.setup.limit(end, i);
         let host = &mut self.hosts[end.index()];
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && !user.shut && user.sent < limit)
