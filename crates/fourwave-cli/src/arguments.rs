@@ -113,6 +113,10 @@ pub(crate) struct RunArguments {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Print the engine's counters at the end, under Linux's names, those that are not zero
+    #[arg(long)]
+    counters: bool,
+
     /// Run a small client against a small web server inside, and draw the ladder
     #[arg(long, conflicts_with_all = ["command", "publish"])]
     demo: bool,
@@ -149,6 +153,7 @@ impl RunArguments {
             events: self.events,
             pcap: self.pcap,
             quiet: self.quiet,
+            counters: self.counters,
             demo: self.demo,
             faults: self.faults,
         })

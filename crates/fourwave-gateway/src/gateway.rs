@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fourwave::{Config, Device, Stack, StackOptions};
+use fourwave::{Config, Counters, Device, Population, Stack, StackOptions};
 use fourwave_device::fault::FaultSpec;
 use fourwave_lens::summary::Summary;
 use tokio::time::{Instant, sleep};
@@ -70,6 +70,16 @@ pub struct Gateway {
     observer: Observer,
 }
 
+/// What a gateway has to tell at its end.
+pub struct Finale {
+    /// Connections, bytes, how they ended.
+    pub summary: Summary,
+    /// What the engine counted.
+    pub counters: Counters,
+    /// What was still alive, TIME_WAITs above all.
+    pub population: Population,
+}
+
 /// How long nothing must have moved before what is left is given up, unless it is owed to a host.
 const QUIET: Duration = Duration::from_secs(1);
 /// The same where faults may have lost something that is sent again after longer and longer
@@ -126,18 +136,19 @@ impl Gateway {
     /// outputs. Connections on which nothing has moved for a second (five with faults) are cut by RST; so are all
     /// that are left after 30 s or as soon as `cut_short` resolves. What the program had sent is
     /// waited for up to the 30 s; where the host has all of it, the FIN included, there is no RST.
-    pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Summary {
+    pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Finale {
         tokio::select! {
             () = self.settle() => {}
             () = cut_short => {}
         }
+        let (counters, population) = (self.shared.stack.counters(), self.shared.stack.population());
         // Every relay that is left loses its program's end by this, and resets its host's unless
         // that has got all that it will.
         self.shared.stack.shutdown().await;
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-        self.observer.finish().await
+        Finale { summary: self.observer.finish().await, counters, population }
     }
 
     /// Until all connections have ended, or nothing moves any more.

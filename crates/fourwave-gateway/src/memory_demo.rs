@@ -79,7 +79,7 @@ async fn exchange(options: GatewayOptions, mtu: u16) -> io::Result<Summary> {
     stream.read_to_end(&mut answer).await?;
     drop(stream);
     client.drained().await;
-    let summary = gateway.finish(std::future::pending()).await;
+    let summary = gateway.finish(std::future::pending()).await.summary;
     client.shutdown().await;
     Ok(summary)
 }

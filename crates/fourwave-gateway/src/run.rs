@@ -11,7 +11,7 @@ use fourwave_device::fault::FaultSpec;
 use fourwave_device::tun::Tun;
 
 use crate::dns;
-use crate::gateway::{Gateway, GatewayOptions};
+use crate::gateway::{Finale, Gateway, GatewayOptions};
 use crate::namespace::{self, Failure, Prepared, Program, without_number};
 use crate::observe::LensOptions;
 use crate::outputs::Outputs;
@@ -19,7 +19,6 @@ use crate::privileges::drop_privileges;
 use crate::publish::Published;
 pub use crate::supervise::Ended;
 use crate::supervise::{Signals, supervise};
-use fourwave_lens::summary::Summary;
 
 /// Threads of the runtime: one drives the engine, the other moves host sockets.
 const WORKERS: usize = 2;
@@ -45,6 +44,8 @@ pub struct RunOptions {
     pub pcap: Option<PathBuf>,
     /// No summary at the end.
     pub quiet: bool,
+    /// Every counter of the engine that is not zero, at the end.
+    pub counters: bool,
     /// Serve a small web page at the gateway's port 80.
     pub demo: bool,
     /// What goes wrong on purpose.
@@ -189,7 +190,13 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
         faults: options.faults.clone(),
     };
     let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
-    let (ended, summary, faults) = runtime()?.block_on(relayed.run())?;
+    let (ended, finale, faults) = runtime()?.block_on(relayed.run())?;
+    let Finale { summary, counters, population } = finale;
+    if options.counters {
+        let counted = counters.iter().filter(|(_, value)| *value > 0);
+        counted.for_each(|(name, value)| say(&format!("{name} {value}")));
+        say(&format!("in TIME_WAIT {}", population.time_wait));
+    }
     if !options.quiet {
         faults.iter().for_each(|line| say(&format!("--fault {line}")));
         say(&summary.to_string());
@@ -216,7 +223,7 @@ struct Relayed {
 }
 
 impl Relayed {
-    async fn run(self) -> Result<(Ended, Summary, Vec<String>), RunError> {
+    async fn run(self) -> Result<(Ended, Finale, Vec<String>), RunError> {
         let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
         let device = Tun::from_fd(self.tun, self.mtu)
             .map_err(|error| RunError::internal("opening the TUN")(error.into()))?;
@@ -236,8 +243,8 @@ impl Relayed {
             .await
             .map_err(RunError::internal("waiting for the program"))?;
         let faults = gateway.faults();
-        let summary = gateway.finish(signals.interrupted()).await;
-        Ok((ended, summary, faults.map(|faults| faults.report()).unwrap_or_default()))
+        let finale = gateway.finish(signals.interrupted()).await;
+        Ok((ended, finale, faults.map(|faults| faults.report()).unwrap_or_default()))
     }
 }
 

@@ -56,7 +56,7 @@ async fn both_directions_carry_every_byte_and_end_by_fin() {
         assert!(received == pattern(3_000_000));
         assert!(host_side.await.unwrap() == sent);
         drop(program);
-        let summary = bench.gateway.finish(std::future::pending()).await;
+        let summary = bench.gateway.finish(std::future::pending()).await.summary;
         assert_eq!((summary.connections, summary.up, summary.down), (1, 5_000_000, 3_000_000));
     })
     .await;
@@ -70,7 +70,7 @@ async fn a_refusal_is_told_as_one() {
         drop(listener);
         let error = bench.call(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        let summary = bench.gateway.finish(std::future::pending()).await;
+        let summary = bench.gateway.finish(std::future::pending()).await.summary;
         assert_eq!(summary.to_string(), "1 connection, 0 B up, 0 B down; 1 refused");
     })
     .await;
@@ -256,7 +256,7 @@ async fn what_a_program_wrote_before_its_end_outlives_it() {
         assert!(received == sent);
         drop(host);
         assert_eq!(writing.await.unwrap().unwrap(), 0);
-        assert_eq!(finishing.await.unwrap().up, 8_000_000);
+        assert_eq!(finishing.await.unwrap().summary.up, 8_000_000);
     })
     .await;
 }
@@ -266,7 +266,7 @@ async fn what_is_cut_at_the_end_is_reset_on_both_sides() {
     ends(async {
         let bench = Bench::new(options());
         let (mut program, mut host) = connected(&bench).await;
-        let summary = bench.gateway.finish(std::future::ready(())).await;
+        let summary = bench.gateway.finish(std::future::ready(())).await.summary;
         assert_eq!(summary.to_string(), "1 connection, 0 B up, 0 B down; 1 still open at the end");
         let error = program.read(&mut [0; 8]).await.unwrap_err();
         assert_eq!(end_reason(&error), Some(EndReason::ResetByPeer));
