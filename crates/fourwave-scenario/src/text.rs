@@ -26,9 +26,12 @@ impl Default for TextOptions {
 pub fn render(performance: &Performance, options: &TextOptions) -> String {
     let Scenario { name, title, about, .. } = performance.scenario;
     let width = options.width.max(ladder::MIN_WIDTH);
-    let head = format!("{name}: {title}");
+    let mut out = String::new();
     let (bold, plain) = if options.color { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
-    let mut out = format!("{bold}{head}{plain}\n\n");
+    out.push_str(bold);
+    paragraph(&format!("{name}: {title}"), width, "  ", &mut out);
+    out.push_str(plain);
+    out.push('\n');
     paragraph(about, width, "", &mut out);
     for part in &performance.parts {
         out.push('\n');

@@ -83,8 +83,8 @@ pub(crate) struct World {
     pub(crate) nat: Option<Nat>,
     /// None when nobody looks: loads of many connections.
     pub(crate) lens: Option<Lens>,
-    /// Whose word on a connection's end stands in the ladder.
-    pub(crate) narrator: usize,
+    /// Whose word on a connection's end stands in the ladder; of two, the later one.
+    pub(crate) narrators: Vec<usize>,
     /// From one host to the other.
     pub(crate) delay: Duration,
     pub(crate) names: Names,
@@ -109,7 +109,7 @@ impl World {
                 live: true,
                 ..LensOptions::default()
             })),
-            narrator: CLIENT,
+            narrators: vec![CLIENT],
             delay: Duration::from_millis(10),
             names: Names::default(),
             moving: BinaryHeap::new(),
@@ -198,16 +198,19 @@ impl World {
     fn take_events(&mut self, at: usize) {
         let host = &mut self.hosts[at];
         while let Some(event) = host.stack.poll_event() {
-            let Event::Closed { conn, report } = event else {
+            let Event::Closed { conn, mut report } = event else {
                 host.events.push(event);
                 continue;
             };
-            if at == self.narrator
+            host.reports.push((conn, (*report).clone()));
+            if let Some(outside) = self.nat.as_ref().and_then(|nat| nat.outside(report.local)) {
+                report.local = outside;
+            }
+            if self.narrators.contains(&at)
                 && let Some(lens) = &mut self.lens
             {
                 lens.end(&report);
             }
-            host.reports.push((conn, *report));
         }
     }
 

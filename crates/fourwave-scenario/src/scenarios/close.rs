@@ -91,7 +91,7 @@ pub(super) const SERVER_CLOSES_FIRST: Scenario = Scenario {
 
 fn server_closes_first(s: &mut Script) -> Result<(), Failure> {
     let mut w = s.world();
-    w.narrator = SERVER;
+    w.narrators = vec![SERVER];
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
     w.close(SERVER, server)?;

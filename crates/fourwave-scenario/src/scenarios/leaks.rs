@@ -118,7 +118,7 @@ pub(super) const UNREAD_DATA_RESET: Scenario = Scenario {
 
 fn unread_data_reset(s: &mut Script) -> Result<(), Failure> {
     let mut w = s.world();
-    w.narrator = SERVER;
+    w.narrators = vec![SERVER];
     let (client, server) = w.open()?;
     w.send(CLIENT, client, b"POST /upload HTTP/1.0\r\n\r\n")?;
     w.run_ms(30);

@@ -52,7 +52,7 @@ fn lose_the_last_ack(
     let forgets = config.tcp_timewait_len == 0;
     let mut w = World::new(config, s.config());
     if forgets {
-        w.narrator = SERVER;
+        w.narrators = vec![SERVER];
     }
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;

@@ -67,7 +67,7 @@ fn behind_one_nat(s: &mut Script, title: &str, recycle: &str) -> Result<Second, 
     w.put_behind_nat(CLIENT);
     w.put_behind_nat(OTHER);
     w.nat = Some(Nat::new(OUTSIDE));
-    w.narrator = SERVER;
+    w.narrators = vec![SERVER, OTHER];
     let name = Name { title: "NAT {}".to_owned(), word: "the client behind the NAT".to_owned() };
     w.names.hosts.push((OUTSIDE.into(), name));
 
@@ -77,7 +77,7 @@ fn behind_one_nat(s: &mut Script, title: &str, recycle: &str) -> Result<Second, 
     w.run_ms(40);
     if let [first, .., second] = w.network.syn_timestamps[..] {
         let word = format!(
-            "its clock says {}, the first client's said {}",
+            "its timestamp is {}; the first client, from the same address, had {}",
             count(second.into()),
             count(first.into())
         );
@@ -86,7 +86,7 @@ fn behind_one_nat(s: &mut Script, title: &str, recycle: &str) -> Result<Second, 
     if recycle == "0" {
         serve_accepted(&mut w, OTHER, other)?;
     }
-    for _ in 0..8 {
+    for _ in 0..12 {
         w.run(Duration::from_secs(20));
         let again = w.connect(CLIENT, 0).map_err(failed)?;
         serve(&mut w, CLIENT, again)?;
