@@ -36,6 +36,9 @@ struct Args {
     /// Programs close only when they have read the end of the stream or an error.
     #[arg(long)]
     polite: bool,
+    /// Connections outrun the clock of initial sequence numbers.
+    #[arg(long)]
+    fast: bool,
     /// Judge only what programs read, not how connections end.
     #[arg(long)]
     streams_only: bool,
@@ -68,6 +71,7 @@ impl Args {
             rfc1337: self.rfc1337,
             incarnations: self.incarnations,
             polite: self.polite,
+            fast: self.fast,
             streams_only: self.streams_only,
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use fourwave_core::Config;
+use fourwave_core::time::Duration;
 
 use crate::action::End;
 
@@ -27,6 +28,9 @@ pub struct Setup {
     pub incarnations: u8,
     /// Programs close only when they have read the end of the stream or an error.
     pub polite: bool,
+    /// Connections live no longer than a tick of the clock of initial sequence numbers, 4 µs: they
+    /// outrun it, as any connection of more than 250 kB/s does. Else they live for 1 ms at least.
+    pub fast: bool,
     /// Judge only what programs read, not how connections end.
     pub streams_only: bool,
 }
@@ -43,6 +47,7 @@ impl Default for Setup {
             rfc1337: false,
             incarnations: 1,
             polite: false,
+            fast: false,
             streams_only: false,
         }
     }
@@ -53,6 +58,11 @@ impl Setup {
     pub(crate) fn limit(&self, end: End, incarnation: usize) -> u8 {
         let bytes = if incarnation == 0 { self.bytes } else { self.second_bytes };
         bytes[end.index()]
+    }
+
+    /// By how much the clock moves when a connection ends. Nothing else takes time but timers.
+    pub(crate) fn life(&self) -> Duration {
+        if self.fast { Duration::from_micros(4) } else { Duration::from_millis(1) }
     }
 
     pub(crate) fn config(&self) -> Config {
@@ -87,6 +97,9 @@ impl fmt::Display for Setup {
         }
         if self.polite {
             f.write_str(" --polite")?;
+        }
+        if self.fast {
+            f.write_str(" --fast")?;
         }
         if self.streams_only {
             f.write_str(" --streams-only")?;

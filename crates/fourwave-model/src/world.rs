@@ -19,9 +19,6 @@ use crate::user::{Ended, User, letter};
 
 /// Wake-ups without anything due that one timer may need.
 const IDLE_WAKES: usize = 100;
-/// The least life of a connection: a tick of the clock of initial sequence numbers, or a copy of
-/// it could pass for the original.
-const LIFE: Duration = Duration::from_micros(4);
 /// By how much a timer may be late: two ticks of the wheel.
 const LATENESS: Duration = Duration::from_micros(512);
 
@@ -294,7 +291,7 @@ impl World {
             }
             while let Some(event) = host.stack.poll_event() {
                 let Event::Closed { conn, report } = event else { continue };
-                self.now = self.now + LIFE;
+                self.now = self.now + self.setup.life();
                 host.close_reported(conn, &report);
                 if let Some(tape) = &mut self.tape {
                     tape.push(Taped::End(report));
