@@ -10,7 +10,7 @@
 
 pub mod action;
 pub mod explore;
-mod judge;
+pub mod judge;
 mod link;
 mod print;
 pub mod setup;
