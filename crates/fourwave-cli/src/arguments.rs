@@ -48,7 +48,7 @@ Needs /dev/net/tun, and user namespaces or root. Once the program runs, fourwave
 no capability but CAP_KILL and can gain none; the program keeps its own. It separates \
 networks; it is no sandbox for hostile programs: files and processes are the host's.
 
-Faults (--fault), N, BYTES and FROM as you like, FROM the sender, program or peer:
+Faults (--fault); FROM is the sender, program or peer, and either where it is left out:
   drop:fin[:FROM][:N]         lose the first N FINs of each connection (1; all)
   drop:last-ack[:FROM][:N]    lose the ACK of the second FIN
   delay:fin[:FROM]:200ms      hold FINs back; delay:last-ack alike
@@ -56,7 +56,7 @@ Faults (--fault), N, BYTES and FROM as you like, FROM the sender, program or pee
   stall:zero-window[:BYTES]   the peer's window stays 0, at once or after that much
   loss:1% delay:20ms±5ms reorder:1% dup:1% corrupt:0.1% rate:10mbit
                               each way, to packets; several with commas between
-TARGET is HOST, HOST:PORT or :PORT of either end, an IPv6 address in brackets.
+TARGET is HOST, HOST:PORT or :PORT of either end; an IPv6 address stands in brackets.
 
 Examples:
   fourwave run --ladder -- curl http://example.org/

@@ -39,6 +39,10 @@ fn wrong_usage_is_2() {
     refused(&["--mtu", "65521", "--", "true"], 2, &["65521", "1280..=65520"]);
     refused(&["-p", "80", "--", "true"], 2, &["ADDRESS:HOST-PORT:PORT"]);
     refused(&["-p", "::1:80:80", "--", "true"], 2, &["[::1]"]);
+    refused(&["--fault", "drp:fin", "true"], 2, &["drp:fin", "no fault \"drp\"", "mean drop?"]);
+    refused(&["--fault", "loss:101%", "true"], 2, &["loss:101%", "0% to 100%"]);
+    refused(&["--fault", "rate:10mb", "true"], 2, &["rate:10mb", "as in 512kbit, 10mbit"]);
+    refused(&["--fault", "drop:fin@::1", "true"], 2, &["drop:fin@::1", "[2001:db8::1]"]);
     refused(&["--publsh", "1:2", "--", "true"], 2, &["--publsh", "--publish"]);
     refused(&["--config", "/nonexistent", "--", "true"], 2, &["/nonexistent"]);
 }

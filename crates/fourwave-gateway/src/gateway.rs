@@ -84,7 +84,7 @@ pub struct Finale {
 const QUIET: Duration = Duration::from_secs(1);
 /// The same where faults may have lost something that is sent again after longer and longer
 /// pauses.
-const QUIET_WITH_FAULTS: Duration = Duration::from_secs(5);
+const QUIET_WITH_FAULTS: Duration = Duration::from_secs(3);
 /// The longest wait for connections after the program's end.
 const FINISH_MAX: Duration = Duration::from_secs(30);
 
@@ -133,7 +133,7 @@ impl Gateway {
     }
 
     /// The program is gone: waits for what is still on its way, ends everything, completes the
-    /// outputs. Connections on which nothing has moved for a second (five with faults) are cut by RST; so are all
+    /// outputs. Connections on which nothing has moved for a second (three with faults) are cut by RST; so are all
     /// that are left after 30 s or as soon as `cut_short` resolves. What the program had sent is
     /// waited for up to the 30 s; where the host has all of it, the FIN included, there is no RST.
     pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Finale {
@@ -154,11 +154,10 @@ impl Gateway {
     /// Until all connections have ended, or nothing moves any more.
     async fn settle(&self) {
         let start = Instant::now();
-        let quiet = if self.faults().is_some() { QUIET_WITH_FAULTS } else { QUIET };
         let mut last = self.movement();
         let mut quiet_since = start;
         let mut pause = Duration::from_millis(1);
-        while !self.is_idle() && quiet_since.elapsed() < quiet && start.elapsed() < FINISH_MAX {
+        while quiet_since.elapsed() < self.patience() && start.elapsed() < FINISH_MAX {
             tokio::select! {
                 () = self.shared.stack.drained() => sleep(pause).await,
                 () = sleep(pause) => {}
@@ -172,9 +171,17 @@ impl Gateway {
         }
     }
 
-    fn is_idle(&self) -> bool {
+    /// How long nothing must have moved now.
+    fn patience(&self) -> Duration {
         let population = self.shared.stack.population();
-        self.shared.traffic.relays() == 0 && population.connections == 0
+        let is_idle = self.shared.traffic.relays() == 0 && population.connections == 0;
+        match (is_idle, self.faults().is_some()) {
+            (false, false) => QUIET,
+            (false, true) => QUIET_WITH_FAULTS,
+            // Our last ACK may have been lost: what the program's kernel then does is worth seeing.
+            (true, true) if population.time_wait > 0 => QUIET,
+            (true, _) => Duration::ZERO,
+        }
     }
 
     /// A number that changes with everything that brings a connection further. Probes of closed

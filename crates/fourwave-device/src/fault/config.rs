@@ -181,14 +181,27 @@ impl fmt::Display for FaultConfig {
             items.push(format!("delay:{delay:?}{jitter}"));
         }
         if let Some(rate) = rate {
-            items.push(format!("rate:{}bit", u128::from(rate) * 8));
+            items.push(format!("rate:{}", with_unit(rate.saturating_mul(8), &BITS)));
         }
         if let Some(queue) = queue {
-            items.push(format!("queue:{queue}b"));
+            items.push(format!("queue:{}", with_unit(queue, &BYTES)));
         }
         f.write_str(if items.is_empty() { "none" } else { "" })?;
         f.write_str(&items.join(","))
     }
+}
+
+/// Units of rates and of sizes, each a thousand of the one before.
+const BITS: [&str; 4] = ["bit", "kbit", "mbit", "gbit"];
+pub(super) const BYTES: [&str; 4] = ["b", "kb", "mb", "gb"];
+
+/// `number` in the largest unit of which it is a whole multiple.
+pub(super) fn with_unit(mut number: u64, units: &[&str]) -> String {
+    let mut unit = 0;
+    while number != 0 && number.is_multiple_of(1000) && unit + 1 < units.len() {
+        (number, unit) = (number / 1000, unit + 1);
+    }
+    format!("{number}{}", units[unit])
 }
 
 /// The number in front of a unit, and what the unit stands for.

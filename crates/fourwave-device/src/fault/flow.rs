@@ -69,6 +69,8 @@ struct Sent {
     /// Payload, what was sent again not counted.
     bytes: u64,
     fin: Option<SeqNum>,
+    /// The highest number that it has acknowledged.
+    ack: Option<SeqNum>,
     /// It has acknowledged the other side's FIN, and did so before or with its own.
     heard: bool,
     heard_first: bool,
@@ -114,6 +116,9 @@ impl Flow {
             Some(_) => {}
             None => own.data_end = Some(end),
         }
+        if flags.ack() && own.ack.is_none_or(|before| segment.tcp.ack.after(before)) {
+            own.ack = Some(segment.tcp.ack);
+        }
         let hears = segment.acknowledges(peer_fin);
         own.heard |= hears;
         own.heard_first |= hears && own.fin.is_none();
@@ -123,6 +128,13 @@ impl Flow {
         }
         let last = hears && own.fin.is_some() && !own.heard_first && !flags.syn();
         last.then_some(Farewell::LastAck)
+    }
+
+    /// Whether a segment says or acknowledges what its sender had not yet.
+    pub(super) fn is_news(&self, from: Side, segment: &Segment) -> bool {
+        let acknowledges = segment.tcp.flags.ack()
+            && self.sent[from.index()].ack.is_none_or(|before| segment.tcp.ack.after(before));
+        acknowledges || segment.end().after(self.next(from))
     }
 
     /// Both sides have said their SYN.

@@ -65,6 +65,8 @@ pub struct Tally {
 #[derive(Debug)]
 pub struct Lifecycle {
     rules: Vec<Rule>,
+    /// There are faults of links too.
+    is_lossy: bool,
     flows: HashMap<Key, Followed>,
     opened: u64,
     /// Connections by when they were opened, and by when they were over; with their number, for
@@ -106,6 +108,7 @@ impl Lifecycle {
         };
         Self {
             rules: specs.iter().filter_map(rule).collect(),
+            is_lossy: specs.iter().any(|spec| matches!(spec.fault, Fault::Link(_))),
             flows: HashMap::new(),
             opened: 0,
             oldest: VecDeque::new(),
@@ -138,7 +141,7 @@ impl Lifecycle {
         }
         let Some(followed) = self.flows.get_mut(&key) else { return Verdict::default() };
         if followed.flow.is_reset {
-            return swallow(from, &segment);
+            return swallow(from, &segment, &mut followed.flow, self.is_lossy);
         }
         let farewell = followed.flow.observe(from, &segment);
         let mut verdict = Verdict::default();
@@ -196,10 +199,15 @@ impl Lifecycle {
 
 /// A connection that was reset: nothing passes, and who has not noticed is told again. What is
 /// acknowledged is exactly what is expected next, so this RST counts (RFC 5961 §3.2).
-fn swallow(from: Side, segment: &Segment) -> Verdict {
+///
+/// News were on their way before the RST came; unless the link is lossy, who has not noticed
+/// repeats himself, in a challenge ACK or a retransmission.
+fn swallow(from: Side, segment: &Segment, flow: &mut Flow, is_lossy: bool) -> Verdict {
     let flags = segment.tcp.flags;
     let mut verdict = Verdict { fate: Fate::Drop, ..Verdict::default() };
-    if flags.ack() && !flags.rst() {
+    let is_news = flow.is_news(from, segment);
+    flow.observe(from, segment);
+    if flags.ack() && !flags.rst() && (is_lossy || !is_news) {
         let again = rst(segment.dst, segment.src, segment.tcp.ack, segment.end());
         verdict.injected.push((from.other(), again));
     }

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::config::{FaultConfig, FaultConfigError, parse_bytes, parse_duration};
+use super::config::{BYTES, FaultConfig, FaultConfigError, parse_bytes, parse_duration, with_unit};
 
 /// One end of a link on which a program's packets come out of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,9 +116,13 @@ impl fmt::Display for LifecycleFault {
                 }
             }
             Self::Delay { what, from, by } => write!(f, "delay:{what}{}:{by:?}", of(from)),
-            Self::RstAfter { from, bytes } => write!(f, "rst-after{}:{bytes}", of(from)),
+            Self::RstAfter { from, bytes } => {
+                write!(f, "rst-after{}:{}", of(from), amount(bytes))
+            }
             Self::ZeroWindow { after: 0 } => f.write_str("stall:zero-window"),
-            Self::ZeroWindow { after } => write!(f, "stall:zero-window:{after}"),
+            Self::ZeroWindow { after } => {
+                write!(f, "stall:zero-window:{}", amount(after))
+            }
         }
     }
 }
@@ -351,6 +355,15 @@ fn parse_stall(parts: &[&str]) -> Option<LifecycleFault> {
         _ => return None,
     };
     Some(LifecycleFault::ZeroWindow { after })
+}
+
+/// Bytes in the form that people write.
+fn amount(bytes: u64) -> String {
+    if bytes.is_multiple_of(1000) && bytes > 0 {
+        with_unit(bytes, &BYTES)
+    } else {
+        bytes.to_string()
+    }
 }
 
 /// Bytes, with a unit or without.

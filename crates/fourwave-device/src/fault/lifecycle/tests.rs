@@ -173,7 +173,7 @@ fn a_reset_reaches_both_ends_with_the_numbers_that_they_expect() {
     assert_eq!(verdict.fate, Fate::Pass);
     assert_eq!(
         verdict.notes[0].text,
-        "rst-after:peer:1000: after 1200 bytes of payload, RST to both ends"
+        "rst-after:peer:1kb: after 1200 bytes of payload, RST to both ends"
     );
     let [(Peer, to_program), (Program, to_peer)] = &verdict.injected[..] else {
         panic!("{verdict:?}")
@@ -183,7 +183,10 @@ fn a_reset_reaches_both_ends_with_the_numbers_that_they_expect() {
     assert_eq!((to_program.src_port, to_program.dst_port), (80, 40000));
     assert_eq!((to_program.seq.value(), to_peer.seq.value()), (1700, 5100));
 
-    // Who was not reached is told again, with exactly what he waits for; no RST is answered.
+    // What was on its way is swallowed. Who was not reached repeats himself, and is told again
+    // with exactly what he waits for. No RST is answered.
+    let verdict = wire.send(Program, ACK, 5100, 1100, 0);
+    assert_eq!((verdict.fate, verdict.injected.len()), (Fate::Drop, 0));
     let verdict = wire.send(Program, ACK, 5100, 1100, 0);
     assert_eq!((verdict.fate, verdict.notes.len()), (Fate::Drop, 0));
     assert_eq!(read(&verdict.injected[0].1).seq.value(), 1100);

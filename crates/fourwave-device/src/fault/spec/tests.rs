@@ -126,6 +126,24 @@ fn any_fault() -> impl Strategy<Value = Fault> {
     prop_oneof![prop_oneof![drop, delay, reset, stall].prop_map(Fault::Lifecycle), link,]
 }
 
+#[test]
+fn what_is_shown_is_what_people_write() {
+    for text in [
+        "drop:last-ack",
+        "drop:fin:peer:2@:80",
+        "delay:fin:200ms",
+        "rst-after:1460",
+        "rst-after:program:64kb@[2001:db8::1]",
+        "rst-after:1mb@192.0.2.1:80",
+        "rst-after:0",
+        "stall:zero-window:1500",
+        "loss:1%,delay:20ms±5ms,rate:10mbit,queue:64kb",
+        "none",
+    ] {
+        assert_eq!(parse(text).to_string(), text);
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_shown_is_read_again(
