@@ -149,29 +149,39 @@ pub(crate) trait Directory {
 /// records.
 #[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Demux {
-    table: HashTable<Packed>,
+    /// Parts that grow each on its own: no packet waits until a table of millions has grown.
+    parts: [HashTable<Packed>; PARTS],
 }
+
+const PARTS: usize = 64;
 
 impl Demux {
     pub(crate) const fn new() -> Self {
-        Self { table: HashTable::new() }
+        Self { parts: [const { HashTable::new() }; PARTS] }
+    }
+
+    /// hashbrown takes a place from the low bits and a tag from the highest seven.
+    const fn part(hash: u64) -> usize {
+        (hash >> 40) as usize % PARTS
     }
 
     pub(crate) fn find(&self, directory: &impl Directory, tuple: &FourTuple) -> Option<Target> {
         let same = |p: &Packed| directory.tuple(p.target()).as_ref() == Some(tuple);
-        self.table.find(directory.hash(tuple), same).map(|p| p.target())
+        let hash = directory.hash(tuple);
+        self.parts[Self::part(hash)].find(hash, same).map(|p| p.target())
     }
 
     /// Files a target whose record is in the directory already. Amortised O(1).
     pub(crate) fn insert(&mut self, directory: &impl Directory, tuple: &FourTuple, to: Target) {
         let rehash = |p: &Packed| directory.tuple(p.target()).map_or(0, |t| directory.hash(&t));
-        self.table.insert_unique(directory.hash(tuple), Packed::new(to), rehash);
+        let hash = directory.hash(tuple);
+        self.parts[Self::part(hash)].insert_unique(hash, Packed::new(to), rehash);
     }
 
     /// Takes a target out whose record is still in the directory.
     pub(crate) fn remove(&mut self, directory: &impl Directory, tuple: &FourTuple, what: Target) {
         let hash = directory.hash(tuple);
-        if let Ok(entry) = self.table.find_entry(hash, |p| p.target() == what) {
+        if let Ok(entry) = self.parts[Self::part(hash)].find_entry(hash, |p| p.target() == what) {
             entry.remove();
         }
     }
@@ -185,12 +195,12 @@ impl Demux {
         to: Target,
     ) {
         let hash = directory.hash(tuple);
-        if let Some(packed) = self.table.find_mut(hash, |p| p.target() == from) {
+        if let Some(packed) = self.parts[Self::part(hash)].find_mut(hash, |p| p.target() == from) {
             *packed = Packed::new(to);
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.table.len()
+        self.parts.iter().map(HashTable::len).sum()
     }
 }

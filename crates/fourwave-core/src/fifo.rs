@@ -50,6 +50,16 @@ impl Fifo {
         self.tail = index;
     }
 
+    pub(crate) fn push_front(&mut self, table: &mut impl LinkTable, index: u32) {
+        let Some(links) = table.links(index) else { return };
+        *links = Links { prev: NONE, next: self.head };
+        match table.links(self.head) {
+            None => self.tail = index,
+            Some(head) => head.prev = index,
+        }
+        self.head = index;
+    }
+
     /// Takes `index`, which must stand in this queue, out of it.
     pub(crate) fn remove(&mut self, table: &mut impl LinkTable, index: u32) {
         let Some(links) = table.links(index) else { return };
@@ -88,11 +98,12 @@ mod tests {
         fifo.remove(&mut table, 0);
         fifo.remove(&mut table, 4);
         fifo.push_back(&mut table, 2);
+        fifo.push_front(&mut table, 4);
         let mut order = Vec::new();
         while let Some(i) = fifo.front() {
             fifo.remove(&mut table, i);
             order.push(i);
         }
-        assert_eq!(order, [1, 3, 2]);
+        assert_eq!(order, [4, 1, 3, 2]);
     }
 }

@@ -85,44 +85,83 @@ impl Lane {
     }
 }
 
+/// Records in a chunk.
+const CHUNK: usize = 4096;
+
+/// Records in chunks that stay where they are: growing copies and wastes at most one chunk.
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
+struct Chunks<K> {
+    chunks: Vec<Vec<Record<K>>>,
+}
+
+impl<K> Chunks<K> {
+    const fn new() -> Self {
+        Self { chunks: Vec::new() }
+    }
+
+    fn get(&self, index: u32) -> Option<&Record<K>> {
+        self.chunks.get(index as usize / CHUNK)?.get(index as usize % CHUNK)
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Record<K>> {
+        self.chunks.get_mut(index as usize / CHUNK)?.get_mut(index as usize % CHUNK)
+    }
+
+    fn push(&mut self, record: Record<K>) -> u32 {
+        let full = self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK);
+        if full {
+            // The first one grows from little.
+            let room = if self.chunks.is_empty() { 0 } else { CHUNK };
+            self.chunks.push(Vec::with_capacity(room));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let Some(chunk) = self.chunks.last_mut() else { return 0 };
+        chunk.push(record);
+        (before + chunk.len() - 1) as u32
+    }
+}
+
 /// Records of one IP version.
 #[cfg_attr(feature = "model", derive(Clone, Hash))]
 struct Table<K> {
-    records: Vec<Record<K>>,
-    free: Vec<u32>,
+    records: Chunks<K>,
+    /// Places without a record, the latest first: a queue through the places themselves.
+    free: Fifo,
+    len: usize,
     lanes: Vec<Lane>,
 }
 
-impl<K> LinkTable for Vec<Record<K>> {
+impl<K> LinkTable for Chunks<K> {
     fn links(&mut self, index: u32) -> Option<&mut Links> {
-        Some(&mut self.get_mut(index as usize)?.links)
+        Some(&mut self.get_mut(index)?.links)
     }
 }
 
 impl<K: Copy> Table<K> {
     fn new(lanes: Vec<Lane>) -> Self {
-        Self { records: Vec::new(), free: Vec::new(), lanes }
+        Self { records: Chunks::new(), free: Fifo::new(), len: 0, lanes }
     }
 
     fn insert(&mut self, key: K, remains: Remains, now: Instant, lane: usize) -> u32 {
         let since = Stamp::new(now);
         let record = Record { key, remains, since, links: Links::default(), lane: lane as u8 };
-        let index = match self.free.pop() {
+        let index = match self.free.front() {
             Some(index) => {
-                self.records[index as usize] = record;
+                self.free.remove(&mut self.records, index);
+                if let Some(place) = self.records.get_mut(index) {
+                    *place = record;
+                }
                 index
             }
-            None => {
-                self.records.push(record);
-                self.records.len() as u32 - 1
-            }
+            None => self.records.push(record),
         };
+        self.len += 1;
         self.lanes[lane].queue.push_back(&mut self.records, index);
         index
     }
 
     fn refresh(&mut self, index: u32, now: Instant) {
-        let Some(record) = self.records.get_mut(index as usize) else { return };
+        let Some(record) = self.records.get_mut(index) else { return };
         record.since = Stamp::new(now);
         let queue = &mut self.lanes[usize::from(record.lane)].queue;
         queue.remove(&mut self.records, index);
@@ -130,14 +169,15 @@ impl<K: Copy> Table<K> {
     }
 
     fn remove(&mut self, index: u32) {
-        let Some(record) = self.records.get(index as usize) else { return };
+        let Some(record) = self.records.get(index) else { return };
         let lane = usize::from(record.lane);
         self.lanes[lane].queue.remove(&mut self.records, index);
-        self.free.push(index);
-        if self.free.len() == self.records.len() {
+        self.free.push_front(&mut self.records, index);
+        self.len -= 1;
+        if self.len == 0 {
             // Nothing left: give the memory of a past peak back.
-            self.records = Vec::new();
-            self.free = Vec::new();
+            self.records = Chunks::new();
+            self.free = Fifo::new();
         }
     }
 
@@ -145,7 +185,7 @@ impl<K: Copy> Table<K> {
     fn oldest(&self) -> Option<(u32, Instant)> {
         let front = |lane: &Lane| {
             let index = lane.queue.front()?;
-            let since = self.records.get(index as usize)?.since.get();
+            let since = self.records.get(index)?.since.get();
             Some((index, lane.deadline(since)))
         };
         self.lanes.iter().filter_map(front).min_by_key(|(_, at)| *at)
@@ -164,7 +204,7 @@ impl<K: Copy> Table<K> {
     }
 
     fn len(&self) -> usize {
-        self.records.len() - self.free.len()
+        self.len
     }
 }
 
@@ -227,8 +267,8 @@ impl TimeWaits {
 
     pub(crate) fn tuple(&self, target: Target) -> Option<FourTuple> {
         match target {
-            Target::TimeWaitV4(i) => Some(FourTuple::V4(self.v4.records.get(i as usize)?.key)),
-            Target::TimeWaitV6(i) => Some(FourTuple::V6(self.v6.records.get(i as usize)?.key)),
+            Target::TimeWaitV4(i) => Some(FourTuple::V4(self.v4.records.get(i)?.key)),
+            Target::TimeWaitV6(i) => Some(FourTuple::V6(self.v6.records.get(i)?.key)),
             _ => None,
         }
     }
@@ -237,11 +277,11 @@ impl TimeWaits {
     pub(crate) fn remains(&self, target: Target) -> Option<(Remains, Instant)> {
         match target {
             Target::TimeWaitV4(i) => {
-                let record = self.v4.records.get(i as usize)?;
+                let record = self.v4.records.get(i)?;
                 Some((record.remains, record.since.get()))
             }
             Target::TimeWaitV6(i) => {
-                let record = self.v6.records.get(i as usize)?;
+                let record = self.v6.records.get(i)?;
                 Some((record.remains, record.since.get()))
             }
             _ => None,
@@ -261,8 +301,8 @@ impl TimeWaits {
     pub(crate) fn is_shortened(&self, target: Target) -> bool {
         let last = self.v4.lanes.len() - 1;
         let lane = match target {
-            Target::TimeWaitV4(i) => self.v4.records.get(i as usize).map(|r| r.lane),
-            Target::TimeWaitV6(i) => self.v6.records.get(i as usize).map(|r| r.lane),
+            Target::TimeWaitV4(i) => self.v4.records.get(i).map(|r| r.lane),
+            Target::TimeWaitV6(i) => self.v6.records.get(i).map(|r| r.lane),
             _ => None,
         };
         lane.is_some_and(|lane| usize::from(lane) < last)
@@ -377,6 +417,38 @@ mod tests {
     }
 
     #[test]
+    fn room_that_nobody_uses_is_less_than_a_chunk_and_places_are_used_again() {
+        let mut table = TimeWaits::new(LENGTH);
+        let numbers = |n: u32| {
+            let local = core::net::SocketAddr::from(([1, 1, 1, 1], n as u16));
+            let remote = core::net::SocketAddr::from(([2, 2, 2, (n >> 16) as u8], 80));
+            FourTuple::new(local, remote).unwrap()
+        };
+        let insert =
+            |table: &mut TimeWaits, n| table.insert(&numbers(n), remains(), at(0), LENGTH).0;
+        let capacity = |table: &TimeWaits| -> usize {
+            table.v4.records.chunks.iter().map(Vec::capacity).sum()
+        };
+        let mut targets: Vec<Target> = (0..100_000).map(|n| insert(&mut table, n)).collect();
+        let full = capacity(&table);
+        assert!(full < 100_000 + CHUNK, "{full} places");
+        for target in targets.drain(10..60_000) {
+            table.remove(target);
+        }
+        assert_eq!(table.len(), 40_010);
+        targets.extend((100_000..159_990).map(|n| insert(&mut table, n)));
+        assert_eq!((table.len(), capacity(&table)), (100_000, full));
+        let distinct: alloc::collections::BTreeSet<u32> = targets
+            .iter()
+            .map(|target| match target {
+                Target::TimeWaitV4(index) => *index,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(distinct.len(), 100_000);
+    }
+
+    #[test]
     fn rfc9293_3_10_7_4_the_table_of_time_wait() {
         let r = remains();
         let fin = Flags::FIN | Flags::ACK;
@@ -426,7 +498,7 @@ mod tests {
         assert_eq!(table.tuple(a), Some(tuple(1)));
         table.remove(a);
         assert_eq!((table.len(), table.oldest()), (0, None));
-        assert_eq!(table.v4.records.capacity(), 0);
+        assert_eq!(table.v4.records.chunks.capacity(), 0);
     }
 
     #[test]
