@@ -66,6 +66,17 @@ impl Action {
         }
     }
 
+    /// The end that does something, or to which something happens.
+    pub(crate) const fn end(self) -> End {
+        match self {
+            Self::Connect => End::Client,
+            Self::Accept => End::Server,
+            Self::Deliver(e) | Self::Drop(e) | Self::Copy(e) | Self::Hold(e) | Self::Fire(e) => e,
+            Self::Late(e, _) | Self::Send(e, _) | Self::Read(e, _) => e,
+            Self::Shutdown(e, _) | Self::Close(e, _) => e,
+        }
+    }
+
     pub(crate) const fn is_fault(self) -> bool {
         self.fault().is_some()
     }

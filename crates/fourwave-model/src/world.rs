@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use fourwave_core::error::ReceiveError;
@@ -34,9 +34,10 @@ pub(crate) struct Host {
 /// One state of the search.
 #[derive(Clone)]
 pub struct World {
-    pub(crate) setup: Arc<Setup>,
+    pub(crate) setup: Rc<Setup>,
     pub(crate) now: Instant,
-    pub(crate) hosts: [Host; 2],
+    /// Shared until one changes: a step changes one.
+    pub(crate) hosts: [Rc<Host>; 2],
     /// Towards each end.
     pub(crate) lanes: [Lane; 2],
     /// Faults left on the way to each end. Two budgets and not one, so that what happens at one
@@ -83,16 +84,16 @@ impl World {
         let options = Listen { address: None, port: Some(80), deferred: false, backlog: 8 };
         let listener = hosts[1].stack.listen(options).expect("nobody else listens");
         let mut world = Self {
-            setup: Arc::new(setup.clone()),
+            setup: Rc::new(setup.clone()),
             now: Instant::from_micros(1_000_000),
-            hosts,
+            hosts: hosts.map(Rc::new),
             lanes: Default::default(),
             faults,
             listener,
             tape: None,
         };
         assert!(world.connect(), "a new engine connects");
-        world.flush();
+        world.flush(End::Client);
         world
     }
 
@@ -177,8 +178,10 @@ impl World {
         if !next.act(action)? {
             return Ok(None);
         }
-        next.flush();
-        next.check_timers()?;
+        if !action.is_fault() {
+            next.flush(action.end());
+            next.check_timers(action.end())?;
+        }
         Ok(Some(next))
     }
 
@@ -214,7 +217,8 @@ impl World {
     }
 
     fn arrive(&mut self, to: End, segment: &Segment) {
-        self.hosts[to.index()].stack.handle_packet(self.now, &segment.packet);
+        let now = self.now;
+        self.host(to).stack.handle_packet(now, &segment.packet);
     }
 
     fn fault(&mut self, action: Action, to: End) -> bool {
@@ -249,11 +253,13 @@ impl World {
             return Ok(false);
         };
         for _ in 0..IDLE_WAKES {
-            let stack = &mut self.hosts[end.index()].stack;
+            let mut now = self.now;
+            let stack = &mut self.host(end).stack;
             let Some(wake) = stack.poll_timeout() else { break };
-            self.now = self.now.max(wake);
-            stack.handle_timeout(self.now);
-            self.flush();
+            now = now.max(wake);
+            stack.handle_timeout(now);
+            self.now = now;
+            self.flush(end);
             if self.hosts[end.index()].stack.next_deadline() != Some(deadline) {
                 self.lanes.iter_mut().for_each(|lane| lane.age(self.now));
                 return Ok(true);
@@ -263,39 +269,38 @@ impl World {
     }
 
     /// The next wake-up comes in time for the next deadline.
-    fn check_timers(&self) -> Result<(), Broken> {
-        for end in End::BOTH {
-            let stack = &self.hosts[end.index()].stack;
-            if let Some(deadline) = stack.next_deadline() {
-                let wake = stack.poll_timeout();
-                if wake.is_none_or(|wake| wake > self.now.max(deadline) + LATENESS) {
-                    return Err(Broken::Asleep { end, deadline });
-                }
-            }
+    fn check_timers(&self, end: End) -> Result<(), Broken> {
+        let stack = &self.hosts[end.index()].stack;
+        let Some(deadline) = stack.next_deadline() else { return Ok(()) };
+        match stack.poll_timeout() {
+            Some(wake) if wake <= self.now.max(deadline) + LATENESS => Ok(()),
+            _ => Err(Broken::Asleep { end, deadline }),
         }
-        Ok(())
     }
 
-    /// What the engines want to send goes on the network, and their events to the programs.
-    fn flush(&mut self) {
+    fn host(&mut self, end: End) -> &mut Host {
+        Rc::make_mut(&mut self.hosts[end.index()])
+    }
+
+    /// What an engine wants to send goes on the network, and its events to the programs.
+    fn flush(&mut self, end: End) {
+        let Self { setup, now, hosts, lanes, tape, .. } = self;
+        let host = Rc::make_mut(&mut hosts[end.index()]);
         let mut out = TxPacket::default();
-        for end in End::BOTH {
-            let host = &mut self.hosts[end.index()];
-            while host.stack.poll_transmit(self.now, &mut out) {
-                let bytes = out.to_vec();
-                if let Some(tape) = &mut self.tape {
-                    tape.push(Taped::Packet(self.now, bytes.clone().into()));
-                }
-                let segment = Segment::new(bytes, out.meta.gso_size, self.now);
-                self.lanes[end.other().index()].queue.push_back(segment);
+        while host.stack.poll_transmit(*now, &mut out) {
+            let bytes = out.to_vec();
+            if let Some(tape) = tape {
+                tape.push(Taped::Packet(*now, bytes.clone().into()));
             }
-            while let Some(event) = host.stack.poll_event() {
-                let Event::Closed { conn, report } = event else { continue };
-                self.now = self.now + self.setup.life();
-                host.close_reported(conn, &report);
-                if let Some(tape) = &mut self.tape {
-                    tape.push(Taped::End(report));
-                }
+            let segment = Segment::new(bytes, out.meta.gso_size, *now);
+            lanes[end.other().index()].queue.push_back(segment);
+        }
+        while let Some(event) = host.stack.poll_event() {
+            let Event::Closed { conn, report } = event else { continue };
+            *now = *now + setup.life();
+            host.close_reported(conn, &report);
+            if let Some(tape) = tape {
+                tape.push(Taped::End(report));
             }
         }
     }
@@ -308,15 +313,17 @@ impl World {
 
     /// The next incarnation, once the program is done with the one before.
     fn connect(&mut self) -> bool {
-        let host = &mut self.hosts[0];
+        let incarnations = usize::from(self.setup.incarnations);
+        let now = self.now;
+        let host = self.host(End::Client);
         let Some(place) = host.users.iter().position(|user| user.conn.is_none()) else {
             return false;
         };
-        if place >= usize::from(self.setup.incarnations) || place == 1 && !host.users[0].closed {
+        if place >= incarnations || place == 1 && !host.users[0].closed {
             return false;
         }
         let (local, remote) = (address(End::Client), address(End::Server));
-        let Ok(conn) = host.stack.connect(self.now, local, remote) else { return false };
+        let Ok(conn) = host.stack.connect(now, local, remote) else { return false };
         let number = host.stack.initial_numbers(conn).map(|(iss, _)| iss).unwrap_or_default();
         host.users[place] = User { conn: Some(conn), number, ..User::default() };
         true
@@ -324,6 +331,7 @@ impl World {
 
     fn accept(&mut self) -> bool {
         let [client, host] = &mut self.hosts;
+        let host = Rc::make_mut(host);
         let Some(accepted) = host.stack.accept(self.now, self.listener) else { return false };
         let number = host.stack.initial_numbers(accepted.conn).map(|(_, irs)| irs);
         let number = number.unwrap_or_default();
@@ -338,14 +346,14 @@ impl World {
 
     fn send(&mut self, end: End, i: usize) -> bool {
         let limit = self.setup.limit(end, i);
-        let host = &mut self.hosts[end.index()];
+        let (now, host) = (self.now, self.host(end));
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && !user.shut && user.sent < limit)
         else {
             return false;
         };
         let mut data = Bytes::copy_from_slice(&[letter(end, i, user.sent)]);
-        let taken = host.stack.send(self.now, conn, &mut data) == Ok(1);
+        let taken = host.stack.send(now, conn, &mut data) == Ok(1);
         user.sent += u8::from(taken);
         taken
     }
@@ -353,7 +361,7 @@ impl World {
     /// Reads until nothing is there. Possible when that tells the program anything new.
     fn read(&mut self, end: End, i: usize) -> Result<bool, Broken> {
         let peer = self.hosts[end.other().index()].users[i];
-        let host = &mut self.hosts[end.index()];
+        let (now, host) = (self.now, self.host(end));
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && !user.eof && user.error.is_none())
         else {
@@ -361,7 +369,7 @@ impl World {
         };
         let mut news = false;
         loop {
-            match host.stack.receive(self.now, conn, usize::MAX) {
+            match host.stack.receive(now, conn, usize::MAX) {
                 Ok(data) if data.is_empty() => {
                     user.eof = true;
                     if !(peer.shut || peer.closed) || user.read != peer.sent {
@@ -395,27 +403,27 @@ impl World {
     }
 
     fn shutdown(&mut self, end: End, i: usize) -> bool {
-        let host = &mut self.hosts[end.index()];
+        let (now, host) = (self.now, self.host(end));
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && !user.shut) else { return false };
         user.shut = true;
-        host.stack.shutdown(self.now, conn).is_ok()
+        host.stack.shutdown(now, conn).is_ok()
     }
 
     fn close(&mut self, end: End, i: usize) -> bool {
         let ready = self.may_close(&self.hosts[end.index()].users[i]);
-        let host = &mut self.hosts[end.index()];
+        let (now, host) = (self.now, self.host(end));
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && ready) else { return false };
         user.closed = true;
-        host.stack.close(self.now, conn).is_ok()
+        host.stack.close(now, conn).is_ok()
     }
 
     /// 64 bits that stand for this world.
     pub fn fingerprint(&self) -> u64 {
         let mut print = Print::default();
         let Self { setup, now, hosts, lanes, faults, listener: _, tape: _ } = self;
-        for Host { stack, users, ended } in hosts {
+        for Host { stack, users, ended } in hosts.iter().map(Rc::as_ref) {
             stack.fingerprint(*now, &mut print);
             (users, ended).hash(&mut print);
         }

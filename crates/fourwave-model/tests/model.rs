@@ -67,9 +67,14 @@ fn old_duplicate() -> Setup {
 #[test]
 fn with_time_wait_no_old_duplicate_reaches_the_next_connection() {
     let bytes = [2 * depth().min(1), 0];
-    for timestamps in [true, false] {
-        holds(&Setup { bytes, timestamps, ..old_duplicate() });
-        holds(&Setup { bytes, timestamps, fast: false, streams_only: false, ..old_duplicate() });
+    let fast = |timestamps| Setup { bytes, timestamps, ..old_duplicate() };
+    // Where the clock of sequence numbers keeps ahead, the ends are as they should be too.
+    let slow = |timestamps| Setup { fast: false, streams_only: false, ..fast(timestamps) };
+    holds(&fast(false));
+    holds(&slow(true));
+    if depth() > 0 {
+        holds(&fast(true));
+        holds(&slow(false));
     }
 }
 
