@@ -42,10 +42,7 @@ fn a_failed_expectation_is_one_line_and_status_1() {
     let out = scenario(&["lost-last-ack", "-o", "tcp_timewait_len=0"]);
     assert_eq!(out.status.code(), Some(1));
     let last = text(&out.stderr).lines().last().unwrap();
-    assert_eq!(
-        last,
-        "fourwave: lost-last-ack: the client's TIME_WAIT: expected there, got none"
-    );
+    assert_eq!(last, "fourwave: lost-last-ack: the client's TIME_WAIT: expected there, got none");
     let out = scenario(&["--all", "-o", "tcp_timewait_len=0"]);
     assert_eq!(out.status.code(), Some(1));
     assert!(text(&out.stdout).contains("FAIL lost-last-ack: "));

@@ -13,15 +13,16 @@ const STYLE: &str = include_str!("page.css");
 /// region that the keyboard reaches and scrolls.
 pub fn render(performance: &Performance) -> String {
     let scenario = performance.scenario;
+    let (name, title) = (escape(scenario.name), escape(scenario.title));
+    let heading = escape(&capitalised(scenario.title));
+    let about = escape(scenario.about);
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta \
-         name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta \
-         name=\"color-scheme\" content=\"light dark\">\n<title>{name}: {title}</title>\n<style>\n\
-         {STYLE}</style>\n</head>\n<body>\n<main>\n<header>\n<p class=\"command\"><code>fourwave \
-         scenario {name}</code></p>\n<h1>{title}</h1>\n<p class=\"about\">{about}</p>\n</header>\n",
-        name = escape(scenario.name),
-        title = escape(scenario.title),
-        about = escape(scenario.about),
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{name}: {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
+         <header>\n<p class=\"command\"><code>fourwave scenario {name}</code></p>\n\
+         <h1>{heading}</h1>\n<p class=\"about\">{about}</p>\n</header>\n"
     );
     outcome(performance, &mut page);
     for part in &performance.parts {
@@ -78,8 +79,9 @@ fn table(heads: &[&str], rows: &[Vec<String>], page: &mut String) {
         "<div class=\"table\" tabindex=\"0\" role=\"region\" aria-label=\"Results\">\n<table>\n\
          <thead><tr>",
     );
-    for head in heads {
-        push(page, format_args!("<th scope=\"col\">{}</th>", escape(head)));
+    for (at, head) in heads.iter().enumerate() {
+        let class = if text::is_numeric(rows, at) { " class=\"number\"" } else { "" };
+        push(page, format_args!("<th scope=\"col\"{class}>{}</th>", escape(head)));
     }
     page.push_str("</tr></thead>\n<tbody>\n");
     for row in rows {
@@ -88,7 +90,7 @@ fn table(heads: &[&str], rows: &[Vec<String>], page: &mut String) {
             let cell = escape(cell);
             match at {
                 0 => push(page, format_args!("<th scope=\"row\">{cell}</th>")),
-                _ if text::is_number(&cell) => {
+                _ if text::is_numeric(rows, at) => {
                     push(page, format_args!("<td class=\"number\">{cell}</td>"));
                 }
                 _ => push(page, format_args!("<td>{cell}</td>")),
@@ -102,6 +104,11 @@ fn table(heads: &[&str], rows: &[Vec<String>], page: &mut String) {
 fn push(page: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _never = page.write_fmt(text);
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
 }
 
 fn escape(text: &str) -> String {

@@ -1,9 +1,9 @@
 //! How TCP connections end, as small scripts played on the real engine in virtual time.
 //!
 //! Each [`Scenario`] is one way in which a connection's life ends, or one remedy against too many
-//! ends. [`Scenario::play`] plays it between real engines, with a lens in the middle of the network,
-//! and holds what came out against what must come out. [`text`], [`json`] and [`html`] show what
-//! was seen.
+//! ends. [`Scenario::play`] plays it between real engines, with a lens in the middle of the
+//! network, and holds what came out against what must come out. [`text`], [`json`] and [`html`]
+//! show what was seen.
 //!
 //! Everything is drawn from fixed seeds: a scenario with the same knobs does the same each time.
 //!

@@ -77,7 +77,7 @@ fn table(heads: &[&str], rows: &[Vec<String>], out: &mut String) {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| columns(cell));
         cells.chain([columns(heads[at])]).max().unwrap_or(0)
     };
-    let numeric = |at: usize| rows.iter().filter_map(|row| row.get(at)).all(|c| is_number(c));
+    let numeric = |at: usize| is_numeric(rows, at);
     let mut line = |cells: &[&str]| {
         let mut text = String::new();
         for (at, cell) in cells.iter().enumerate() {
@@ -95,8 +95,13 @@ fn table(heads: &[&str], rows: &[Vec<String>], out: &mut String) {
     }
 }
 
+/// Whether a column holds nothing but numbers: those stand to the right.
+pub(crate) fn is_numeric(rows: &[Vec<String>], column: usize) -> bool {
+    rows.iter().filter_map(|row| row.get(column)).all(|cell| is_number(cell))
+}
+
 /// Digits with what belongs to them, or a dash for none.
-pub(crate) fn is_number(cell: &str) -> bool {
+fn is_number(cell: &str) -> bool {
     cell == "-" || !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit() || ",.".contains(c))
 }
 

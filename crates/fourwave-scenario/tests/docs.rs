@@ -6,17 +6,20 @@ use fourwave_scenario::{all, find, text};
 const INTRO: &str = "\
 # How connections end: the scenarios
 
-`fourwave scenario NAME` plays one way in which a connection's life ends on the engine that `fourwave
-run` uses, in virtual time and with fixed seeds: two hours of keepalive take a moment, and each run
-prints the same. A lens in the middle of the network draws the ladder, and the scenario holds what
-came out against what must come out: the exit status is 1 when it differs.
+`fourwave scenario NAME` plays one way in which a connection's life ends on the engine that
+`fourwave run` uses, in virtual time and with fixed seeds: two hours of keepalive take a moment, and
+each run prints the same. A lens in the middle of the network draws the ladder, and the scenario
+holds what came out against what must come out: the exit status is 1 when it differs.
 
     fourwave scenario                                      list them
     fourwave scenario lost-last-ack                        play one
     fourwave scenario lost-last-ack -o tcp_timewait_len=0  with another setting
     fourwave scenario old-duplicate-fin --html page.html   a page to pass on
-    fourwave scenario nat-recycle --json                   for machines (crates/fourwave-scenario/SCHEMA.md)
+    fourwave scenario nat-recycle --json                   for machines
     fourwave scenario --all                                PASS or FAIL for each
+
+What the JSON's fields mean stands in `crates/fourwave-scenario/SCHEMA.md`. Knobs that are set with
+`-o` hold for every host; where a scenario compares settings of a knob, its own go over them.
 
 ";
 

@@ -13,10 +13,10 @@ use crate::world::{CLIENT, SERVER, World};
 pub(super) const FOUR_WAVES: Scenario = Scenario {
     name: "four-waves",
     title: "the orderly close, one direction after the other",
-    about: "A connection is two streams, and each is closed by itself: a FIN says \"I send no more \
-            data\", an ACK says \"I heard\". The client closes first, so it takes the four waves \
-            FIN, ACK, FIN, ACK, and the one who closed first keeps TIME_WAIT: nobody acknowledges \
-            the last ACK, so somebody must stay to repeat it.",
+    about: "A connection is two streams, and each is closed by itself: a FIN says \"I send no \
+            more data\", an ACK says \"I heard\". The client closes first, so it takes the four \
+            waves FIN, ACK, FIN, ACK, and the one who closed first keeps TIME_WAIT: nobody \
+            acknowledges the last ACK, so somebody must stay to repeat it.",
     script: four_waves,
 };
 
@@ -83,9 +83,10 @@ fn closed_first(seen: &Seen, client: ConnId) -> Result<&'static str, Failure> {
 pub(super) const SERVER_CLOSES_FIRST: Scenario = Scenario {
     name: "server-closes-first",
     title: "the same waves the other way, and TIME_WAIT at the server",
-    about: "TIME_WAIT belongs to whoever closes first, whichever end that is. A server that ends each \
-            connection after its answer (HTTP/1.0, \"Connection: close\") collects the TIME_WAITs of \
-            all its clients; they cost it memory but no ports, for every client brings its own.",
+    about: "TIME_WAIT belongs to whoever closes first, whichever end that is. A server that ends \
+            each connection after its answer (HTTP/1.0, \"Connection: close\") collects the \
+            TIME_WAITs of all its clients; they cost it memory but no ports, for every client \
+            brings its own.",
     script: server_closes_first,
 };
 
@@ -118,8 +119,8 @@ pub(super) const THREE_WAVES: Scenario = Scenario {
     name: "three-waves",
     title: "the second and third wave in one segment",
     about: "When the server's application has nothing more to say, its FIN and the ACK of the \
-            client's FIN fit into one segment: FIN ACK. The four statements are made all the same, \
-            and the client goes from FIN_WAIT_1 to TIME_WAIT without a stop in FIN_WAIT_2.",
+            client's FIN fit into one segment: FIN ACK. The four statements are made all the \
+            same, and the client goes from FIN_WAIT_1 to TIME_WAIT without a stop in FIN_WAIT_2.",
     script: three_waves,
 };
 
@@ -156,8 +157,8 @@ pub(super) const HALF_CLOSE: Scenario = Scenario {
     title: "one direction closed, the other in use for as long as it likes",
     about: "The client has asked its question and closes its direction; that is no goodbye. In \
             FIN_WAIT_2 it receives the answer, here one that takes ten minutes to start, and the \
-            server in CLOSE_WAIT sends as in any open connection. No timer may cut this short while \
-            an application holds the client's end.",
+            server in CLOSE_WAIT sends as in any open connection. No timer may cut this short \
+            while an application holds the client's end.",
     script: half_close,
 };
 
@@ -198,9 +199,9 @@ fn half_close(s: &mut Script) -> Result<(), Failure> {
 pub(super) const SIMULTANEOUS_CLOSE: Scenario = Scenario {
     name: "simultaneous-close",
     title: "both close at once: CLOSING, and TIME_WAIT at both ends",
-    about: "Two FINs cross in the network. Each end, in FIN_WAIT_1, gets a FIN where it expected an \
-            ACK, acknowledges it and waits in CLOSING for the ACK of its own. Both closed first, so \
-            both hold TIME_WAIT.",
+    about: "Two FINs cross in the network. Each end, in FIN_WAIT_1, gets a FIN where it expected \
+            an ACK, acknowledges it and waits in CLOSING for the ACK of its own. Both closed \
+            first, so both hold TIME_WAIT.",
     script: simultaneous_close,
 };
 

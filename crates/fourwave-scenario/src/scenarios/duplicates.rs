@@ -29,12 +29,13 @@ const COMES_OUT: &str = "the old copy comes out of the network; whoever looks on
 pub(super) const OLD_DUPLICATE_FIN: Scenario = Scenario {
     name: "old-duplicate-fin",
     title: "an old FIN comes late: what TIME_WAIT is for, the second reason",
-    about: "A copy of the server's last segment, data with a FIN, stays in the network and comes out \
-            when the connection is over. While the client holds TIME_WAIT, the four numbers are \
-            taken: connect() from the same port is refused, and the old segment is answered and \
-            forgotten. Without TIME_WAIT a second connection opens on the same four numbers, and the \
-            old segment lies in its window: foreign bytes enter its stream, and the FIN cuts it off. \
-            Timestamps are off here; with them the old segment is recognised by its age (PAWS).",
+    about: "A copy of the server's last segment, data with a FIN, stays in the network and comes \
+            out when the connection is over. While the client holds TIME_WAIT, the four numbers \
+            are taken: connect() from the same port is refused, and the old segment is answered \
+            and forgotten. Without TIME_WAIT a second connection opens on the same four numbers, \
+            and the old segment lies in its window: foreign bytes enter its stream, and the FIN \
+            cuts it off. Timestamps are off here; with them the old segment is recognised by its \
+            age (PAWS).",
     script: old_duplicate_fin,
 };
 
@@ -173,11 +174,11 @@ fn ask(w: &mut World, conn: ConnId, peer: ConnId) -> Result<(), Failure> {
 pub(super) const TIME_WAIT_ASSASSINATION: Scenario = Scenario {
     name: "time-wait-assassination",
     title: "an old duplicate provokes the RST that ends TIME_WAIT (RFC 1337)",
-    about: "An old copy of the server's data arrives in the client's TIME_WAIT, which answers it with \
-            an ACK, as it must. The server has forgotten the connection and answers that ACK with \
-            RST, with exactly the number that the client expects: TIME_WAIT ends long before its \
-            time, and with it the protection. tcp_rfc1337=1 ignores an RST in TIME_WAIT; Linux's \
-            default is 0.",
+    about: "An old copy of the server's data arrives in the client's TIME_WAIT, which answers it \
+            with an ACK, as it must. The server has forgotten the connection and answers that \
+            ACK with RST, with exactly the number that the client expects: TIME_WAIT ends long \
+            before its time, and with it the protection. tcp_rfc1337=1 ignores an RST in \
+            TIME_WAIT; Linux's default is 0.",
     script: assassination,
 };
 

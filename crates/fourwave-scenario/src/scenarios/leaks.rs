@@ -14,10 +14,10 @@ use crate::world::{CLIENT, SERVER};
 pub(super) const CLOSE_WAIT_LEAK: Scenario = Scenario {
     name: "close-wait-leak",
     title: "the peer has closed and the application forgets to",
-    about: "CLOSE_WAIT has no timer: the peer said that it sends no more, and whether there is more to \
-            send this way only the application knows. One that never closes keeps the connection, \
-            and a file descriptor, for ever; thousands of CLOSE_WAITs are always a fault of the \
-            program that holds them. The engine reports one that is older than \
+    about: "CLOSE_WAIT has no timer: the peer said that it sends no more, and whether there is \
+            more to send this way only the application knows. One that never closes keeps the \
+            connection, and a file descriptor, for ever; thousands of CLOSE_WAITs are always a \
+            fault of the program that holds them. The engine reports one that is older than \
             tcp_close_wait_limit, with the last call that the application made on it.",
     script: close_wait_leak,
 };
@@ -37,8 +37,8 @@ fn close_wait_leak(s: &mut Script) -> Result<(), Failure> {
     });
     if let Some((ago, call)) = suspected {
         let word = format!(
-            "suspected leak: CLOSE_WAIT for {}; the server's application did nothing since {call}(), \
-             {} before the FIN came",
+            "suspected leak: CLOSE_WAIT for {}; the server's application did nothing since \
+             {call}(), {} before the FIN came",
             span(limit),
             span(ago)
         );
@@ -67,9 +67,10 @@ fn close_wait_leak(s: &mut Script) -> Result<(), Failure> {
 pub(super) const LINGER_ZERO: Scenario = Scenario {
     name: "linger-zero",
     title: "SO_LINGER 0: close by RST, no TIME_WAIT and no delivery",
-    about: "With SO_LINGER on and 0 seconds, close() throws away what is still queued and sends RST \
-            instead of FIN. No TIME_WAIT remains, which makes it a popular remedy; but the peer gets \
-            an error instead of an end, and whatever was on its way is lost without a word.",
+    about: "With SO_LINGER on and 0 seconds, close() throws away what is still queued and sends \
+            RST instead of FIN. No TIME_WAIT remains, which makes it a popular remedy; but the \
+            peer gets an error instead of an end, and whatever was on its way is lost without a \
+            word.",
     script: linger_zero,
 };
 
@@ -110,9 +111,10 @@ pub(super) const UNREAD_DATA_RESET: Scenario = Scenario {
     name: "unread-data-reset",
     title: "close with received data unread: RST instead of FIN",
     about: "The client has sent a question in two parts, the server read the first, answered and \
-            closed. Data that it received and never read would vanish silently behind a FIN, so RFC \
-            9293 \u{a7}3.6.1 has it send RST. This is the usual answer to \"connection reset by peer\" \
-            with a server that seems to work: it must read to the end before it closes.",
+            closed. Data that it received and never read would vanish silently behind a FIN, so \
+            RFC 9293 \u{a7}3.6.1 has it send RST. This is the usual answer to \"connection reset \
+            by peer\" with a server that seems to work: it must read to the end before it \
+            closes.",
     script: unread_data_reset,
 };
 

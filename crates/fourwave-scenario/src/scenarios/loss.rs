@@ -15,11 +15,11 @@ use crate::world::{CLIENT, SERVER, World};
 pub(super) const LOST_LAST_ACK: Scenario = Scenario {
     name: "lost-last-ack",
     title: "the ACK of the last FIN is lost: what TIME_WAIT is for, the first reason",
-    about: "Nothing acknowledges the fourth wave, so its sender cannot know whether it arrived. When \
-            it is lost, the server stays in LAST_ACK and sends its FIN again; somebody must be there \
-            to answer, and that is the client's TIME_WAIT, whose time then starts anew. Without \
-            TIME_WAIT the client knows nothing of the connection any more and answers RST, so the \
-            server reports an error although every byte had arrived.",
+    about: "Nothing acknowledges the fourth wave, so its sender cannot know whether it arrived. \
+            When it is lost, the server stays in LAST_ACK and sends its FIN again; somebody must \
+            be there to answer, and that is the client's TIME_WAIT, whose time then starts anew. \
+            Without TIME_WAIT the client knows nothing of the connection any more and answers \
+            RST, so the server reports an error although every byte had arrived.",
     script: lost_last_ack,
 };
 
@@ -71,9 +71,9 @@ fn lose_the_last_ack(
 pub(super) const LOST_FIN: Scenario = Scenario {
     name: "lost-fin",
     title: "the first FIN is lost, and is sent again like any byte",
-    about: "A FIN is the last byte of a stream: it has a number, and it is sent again until it is \
-            acknowledged. Until then the client waits in FIN_WAIT_1 and the server knows nothing of \
-            the close. The pause is the retransmission timeout, not the network's.",
+    about: "A FIN is the last byte of a stream: it has a number, and it is sent again until it \
+            is acknowledged. Until then the client waits in FIN_WAIT_1 and the server knows \
+            nothing of the close. The pause is the retransmission timeout, not the network's.",
     script: lost_fin,
 };
 
@@ -112,10 +112,11 @@ fn lost_fin(s: &mut Script) -> Result<(), Failure> {
 pub(super) const LOST_FIN_ORPHAN: Scenario = Scenario {
     name: "lost-fin-orphan",
     title: "every FIN of a connection without an application is lost",
-    about: "The application has closed and is gone: the connection is an orphan that only the engine \
-            knows. It must not live for ever on a peer that does not answer, so its FIN goes out \
-            again tcp_orphan_retries times, each time after twice the wait, and then it is dropped. \
-            The server was told nothing: it finds out when it next sends, or by keepalive.",
+    about: "The application has closed and is gone: the connection is an orphan that only the \
+            engine knows. It must not live for ever on a peer that does not answer, so its FIN \
+            goes out again tcp_orphan_retries times, each time after twice the wait, and then it \
+            is dropped. The server was told nothing: it finds out when it next sends, or by \
+            keepalive.",
     script: lost_fin_orphan,
 };
 

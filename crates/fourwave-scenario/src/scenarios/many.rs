@@ -32,20 +32,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) const TOO_MANY_TIME_WAIT: Scenario = Scenario {
     name: "too-many-time-wait",
     title: "one load of short connections, and every remedy against its TIME_WAITs",
-    about: "A client asks one server 50 times a second for two minutes, each time over a connection of \
-            its own, from a range of 500 ports. It closes first, so each port stays in TIME_WAIT for \
-            60 seconds: no more than 500 connections a minute can be opened in the long run, and the \
-            rest is refused before a packet is sent. Each row is the same load with one remedy.",
+    about: "A client asks one server 50 times a second for two minutes, each time over a \
+            connection of its own, from a range of 500 ports. It closes first, so each port \
+            stays in TIME_WAIT for 60 seconds: no more than 500 connections a minute can be \
+            opened in the long run, and the rest is refused before a packet is sent. Each row is \
+            the same load with one remedy.",
     script: too_many_time_wait,
 };
 
 pub(super) const LONG_CONNECTIONS: Scenario = Scenario {
     name: "long-connections",
     title: "the same load over ten kept connections",
-    about: "The same questions as in too-many-time-wait, but over ten connections that stay open, with \
-            SO_KEEPALIVE for the pauses. No handshake stands before a question and no close behind \
-            it: the answer takes one round trip instead of two, a fraction of the segments is sent, \
-            and there is nothing that TIME_WAIT would have to protect.",
+    about: "The same questions as in too-many-time-wait, but over ten connections that stay \
+            open, with SO_KEEPALIVE for the pauses. No handshake stands before a question and no \
+            close behind it: the answer takes one round trip instead of two, a fraction of the \
+            segments is sent, and there is nothing that TIME_WAIT would have to protect.",
     script: long_connections,
 };
 

@@ -23,11 +23,11 @@ const OTHER_SEED: u8 = 4;
 pub(super) const NAT_RECYCLE: Scenario = Scenario {
     name: "nat-recycle",
     title: "tcp_tw_recycle and two clients behind one NAT: why Linux removed it",
-    about: "tcp_tw_recycle shortens TIME_WAIT to 3.5 retransmission timeouts and makes up for it by \
-            remembering the newest timestamp of each host: a SYN with an older one is taken for an \
-            old duplicate and dropped without a word. Behind a NAT many machines share one address, \
-            and each has a timestamp clock of its own. The one whose clock is behind cannot connect \
-            while another one does: no error, no RST, only silence.",
+    about: "tcp_tw_recycle shortens TIME_WAIT to 3.5 retransmission timeouts and makes up for it \
+            by remembering the newest timestamp of each host: a SYN with an older one is taken \
+            for an old duplicate and dropped without a word. Behind a NAT many machines share \
+            one address, and each has a timestamp clock of its own. The one whose clock is \
+            behind cannot connect while another one does: no error, no RST, only silence.",
     script: nat_recycle,
 };
 

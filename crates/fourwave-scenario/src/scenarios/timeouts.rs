@@ -14,11 +14,11 @@ use crate::world::{CLIENT, SERVER};
 pub(super) const FIN_WAIT_2_TIMEOUT: Scenario = Scenario {
     name: "fin-wait-2-timeout",
     title: "the peer acknowledges the FIN and never sends its own",
-    about: "The client's application has closed and is gone; the server has acknowledged that and goes \
-            on. In FIN_WAIT_2 nothing is sent, so no retransmission would ever end it. An orphan may \
-            stay for tcp_fin_timeout (TCP_LINGER2 for one connection); a connection whose application \
-            still holds it, half-closed by shutdown(), stays for as long as it likes. What the server \
-            sends after the timeout meets an RST.",
+    about: "The client's application has closed and is gone; the server has acknowledged that \
+            and goes on. In FIN_WAIT_2 nothing is sent, so no retransmission would ever end it. \
+            An orphan may stay for tcp_fin_timeout (TCP_LINGER2 for one connection); a \
+            connection whose application still holds it, half-closed by shutdown(), stays for as \
+            long as it likes. What the server sends after the timeout meets an RST.",
     script: fin_wait_2_timeout,
 };
 
@@ -53,10 +53,11 @@ fn fin_wait_2_timeout(s: &mut Script) -> Result<(), Failure> {
 pub(super) const KEEPALIVE_DEAD_PEER: Scenario = Scenario {
     name: "keepalive-dead-peer",
     title: "the peer is gone without a word, and keepalive finds out",
-    about: "The cable is cut while the connection is idle. Nothing is sent, so nothing fails: without \
-            SO_KEEPALIVE the connection stays ESTABLISHED for ever. With it, a probe follows after \
-            tcp_keepalive_time without a sign of the peer, then one every tcp_keepalive_intvl, and \
-            after tcp_keepalive_probes of them without an answer the connection is given up.",
+    about: "The cable is cut while the connection is idle. Nothing is sent, so nothing fails: \
+            without SO_KEEPALIVE the connection stays ESTABLISHED for ever. With it, a probe \
+            follows after tcp_keepalive_time without a sign of the peer, then one every \
+            tcp_keepalive_intvl, and after tcp_keepalive_probes of them without an answer the \
+            connection is given up.",
     script: keepalive_dead_peer,
 };
 
