@@ -6,6 +6,7 @@
 
 mod around;
 mod ends;
+mod faults;
 mod lens;
 mod process;
 mod programs;
