@@ -214,6 +214,27 @@ impl TcpStream {
         self.socket.abort();
     }
 
+    /// Closes the connection as `SO_LINGER` has it: waits up to `linger` until all that was
+    /// written, the FIN included, is acknowledged. With zero it is reset at once. Dropping a
+    /// stream closes it too, without waiting and without a word about the outcome.
+    ///
+    /// # Errors
+    /// How the connection ended, when not in order; `TimedOut` when the time ran out: the engine
+    /// goes on delivering, but nobody will hear of it.
+    pub async fn close(mut self, linger: std::time::Duration) -> io::Result<()> {
+        if linger.is_zero() {
+            return self.set_option(SocketOption::LingerZero(true));
+        }
+        self.socket.shutdown()?;
+        match tokio::time::timeout(linger, self.drained()).await {
+            Ok(drained) => drained,
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("not all that was written was acknowledged within {linger:?}"),
+            )),
+        }
+    }
+
     /// A reader and a writer that borrow the stream.
     pub const fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         (ReadHalf { socket: &self.socket }, WriteHalf { socket: &self.socket })

@@ -261,3 +261,34 @@ async fn an_address_that_is_missing_is_named() {
     assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
     assert!(error.to_string().contains("no IPv6 address"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn close_lingers_until_all_is_acknowledged() {
+    let (client, server) = stacks();
+    let (mut ours, mut theirs) = connected(&client, &server).await;
+    ours.write_all(b"the last words").await.unwrap();
+    ours.close(Duration::from_secs(5)).await.unwrap();
+    let mut words = String::new();
+    theirs.read_to_string(&mut words).await.unwrap();
+    assert_eq!(words, "the last words");
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_without_lingering_resets() {
+    let (client, server) = stacks();
+    let (ours, mut theirs) = connected(&client, &server).await;
+    ours.close(Duration::ZERO).await.unwrap();
+    let error = theirs.read(&mut [0; 8]).await.unwrap_err();
+    assert_eq!(end_reason(&error), Some(EndReason::ResetByPeer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn close_lingers_no_longer_than_it_may() {
+    let (client, server) = stacks();
+    let (mut ours, _stalled) = connected(&client, &server).await;
+    // More than the peer's window takes while nobody reads there.
+    let filler = tokio::time::timeout(Duration::from_secs(60), ours.write_all(&[0; 8 << 20])).await;
+    assert!(filler.is_err(), "it fitted");
+    let error = ours.close(Duration::from_secs(5)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TimedOut);
+}
