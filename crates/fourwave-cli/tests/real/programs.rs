@@ -87,6 +87,23 @@ fn a_large_file_down_and_up() {
     });
 }
 
+/// On a link whose packets are small.
+#[test]
+fn both_ways_by_small_packets() {
+    each_user(&[], |world| {
+        let steps = ["serve", PORT, "send:4000000", "read:4000000", "shut", "read:end"];
+        let server = world.script("peer.py", &steps);
+        for mtu in ["1280", "1500"] {
+            let options = ["--quiet", "--mtu", mtu];
+            let program = ["python3", &world.path("peer.py"), "call", HOST4, PORT];
+            let steps = ["read:4000000", "send:4000000", "shut", "read:end"];
+            let run = finish(world.fourwave(&options, &[&program[..], &steps].concat())).well();
+            assert_eq!(run.stdout, "read 4000000 a515ca39; read 0 e3b0c442 end\n");
+            assert_eq!(server.line(), "read 4000000 a515ca39; read 0 e3b0c442 end");
+        }
+    });
+}
+
 #[test]
 fn git_clone_over_http() {
     each_user(&["git"], |world| {

@@ -74,7 +74,7 @@ pub(crate) enum User {
 
 /// A host. Dropped, everything that was started in it ends.
 pub(crate) struct World {
-    user: User,
+    pub(crate) user: User,
     holder: Child,
     directory: PathBuf,
     mark: String,
