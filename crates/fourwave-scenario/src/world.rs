@@ -428,10 +428,17 @@ impl World {
     /// A word for the ladder of `conn`, as `host` sees it.
     pub(crate) fn note(&mut self, host: usize, conn: ConnId, word: &str) {
         let at = self.clock();
-        let Ok(info) = self.hosts[host].stack.info(conn) else { return };
-        let local = self.nat.as_ref().and_then(|nat| nat.outside(info.local));
+        let host = &self.hosts[host];
+        let info = host.stack.info(conn).ok().map(|info| (info.local, info.remote));
+        let report = host.reports.iter().find(|(of, _)| *of == conn);
+        let Some((local, remote)) = info.or(report.map(|(_, r)| (r.local, r.remote))) else {
+            debug_assert!(false, "a note on a connection that is unknown: {word}");
+            return;
+        };
+        let outside = self.nat.as_ref().and_then(|nat| nat.outside(local));
         if let Some(lens) = &mut self.lens {
-            lens.note(at, (local.unwrap_or(info.local), info.remote), word);
+            let noted = lens.note(at, (outside.unwrap_or(local), remote), word);
+            debug_assert!(noted, "a note on a connection that the lens does not watch: {word}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Old segments that arrive late, and what stands in their way.
 
 use fourwave_core::error::ConnectError;
-use fourwave_core::{Config, ConnId, EndReason};
+use fourwave_core::{ConnId, EndReason};
 use fourwave_lens::units::{bytes, count, span};
 
 use super::Scenario;
@@ -34,8 +34,8 @@ pub(super) const OLD_DUPLICATE_FIN: Scenario = Scenario {
             are taken: connect() from the same port is refused, and the old segment is answered \
             and forgotten. Without TIME_WAIT a second connection opens on the same four numbers, \
             and the old segment lies in its window: foreign bytes enter its stream, and the FIN \
-            cuts it off. Timestamps are off here; with them the old segment is recognised by its \
-            age (PAWS).",
+            cuts it off. Timestamps are off here: with them, where both ends have them, the old \
+            segment is recognised by its age (PAWS).",
     script: old_duplicate_fin,
 };
 
@@ -48,6 +48,8 @@ struct Second {
     refused: Option<ConnectError>,
     /// How the second connection ended at the client and at the server.
     reasons: [EndReason; 2],
+    /// Segments that the client dropped for their old timestamp.
+    aged: u64,
 }
 
 impl Second {
@@ -61,9 +63,11 @@ fn old_duplicate_fin(s: &mut Script) -> Result<(), Failure> {
     let timestamps = ("tcp_timestamps", "0");
     let server = s.config_with(&[timestamps])?;
     let config = s.config_with(&[timestamps])?;
-    let with = two_incarnations(s, "with TIME_WAIT", config, server.clone())?;
+    let world = World::new(config, server.clone());
+    let with = two_incarnations(s, "with TIME_WAIT", world)?;
     let config = s.config_with(&[timestamps, ("tcp_timewait_len", "0")])?;
-    let without = two_incarnations(s, "with tcp_timewait_len=0", config, server)?;
+    let without = two_incarnations(s, "with tcp_timewait_len=0", World::new(config, server))?;
+    let aged = only_timestamps(s)?;
 
     let refused = matches!(with.refused, Some(ConnectError::AddressInUse { .. }));
     ensure(refused, "the same port while in TIME_WAIT", "refused", "taken")?;
@@ -97,6 +101,11 @@ fn old_duplicate_fin(s: &mut Script) -> Result<(), Failure> {
         count(foreign as u64)
     ));
     s.outcome("the client's engine calls that an orderly end, and the server was reset");
+    s.outcome(format!(
+        "without TIME_WAIT but with timestamps (no ladder) the old copy was dropped as too old \
+         (TcpExtPAWSEstab {aged}), and all {} came",
+        bytes(SECOND as u64)
+    ));
     s.figure("bytes_with_time_wait", with.read.len());
     s.figure("foreign_bytes_with_time_wait", with.foreign());
     s.figure("bytes_without", len);
@@ -104,15 +113,22 @@ fn old_duplicate_fin(s: &mut Script) -> Result<(), Failure> {
     Ok(())
 }
 
+/// No TIME_WAIT, but timestamps: how many old segments they kept out.
+fn only_timestamps(s: &mut Script) -> Result<u64, Failure> {
+    let settings = [("tcp_timestamps", "1"), ("tcp_timewait_len", "0")];
+    let config = s.config_with(&settings)?;
+    let server = s.config_with(&settings[..1])?;
+    let second = two_incarnations(s, "", World::new(config, server).unwatched())?;
+    ensure(second.refused.is_none(), "the same port with timestamps", "taken", "refused")?;
+    expect("bytes of the second answer with timestamps", SECOND, second.read.len())?;
+    expect("foreign bytes with timestamps", 0, second.foreign())?;
+    expect("old segments dropped with timestamps (TcpExtPAWSEstab)", 1, second.aged)?;
+    Ok(second.aged)
+}
+
 /// A connection whose last segment stays in the network as a copy, a second one from the same port
 /// if that can be had, and the copy.
-fn two_incarnations(
-    s: &mut Script,
-    title: &str,
-    client: Config,
-    server: Config,
-) -> Result<Second, Failure> {
-    let mut w = World::new(client, server);
+fn two_incarnations(s: &mut Script, title: &str, mut w: World) -> Result<Second, Failure> {
     w.network.copy(
         |segment| segment.is_from_server() && segment.is_fin(),
         "a copy of this segment stays in the network",
@@ -158,7 +174,8 @@ fn two_incarnations(
     w.run_to_the_end()?;
     let seen = s.show(title, w);
     let reasons = [seen.report(CLIENT, conn)?.reason, seen.report(SERVER, peer)?.reason];
-    Ok(Second { read: data, ended, refused, reasons })
+    let aged = seen.counters(CLIENT).paws_estab;
+    Ok(Second { read: data, ended, refused, reasons, aged })
 }
 
 /// A question, its end, and an answer with its end.

@@ -62,7 +62,7 @@ fn lose_the_last_ack(
     w.close(SERVER, server)?;
     w.run_ms(20);
     if forgets {
-        w.note(SERVER, server, "the client has no TIME_WAIT: it has forgotten the connection");
+        w.note(CLIENT, client, "the client has no TIME_WAIT: it has forgotten the connection");
     }
     w.run_to_the_end()?;
     Ok((s.show(title, w), client, server))
