@@ -133,9 +133,10 @@ impl Gateway {
     }
 
     /// The program is gone: waits for what is still on its way, ends everything, completes the
-    /// outputs. Connections on which nothing has moved for a second (three with faults) are cut by RST; so are all
-    /// that are left after 30 s or as soon as `cut_short` resolves. What the program had sent is
-    /// waited for up to the 30 s; where the host has all of it, the FIN included, there is no RST.
+    /// outputs. Connections on which nothing has moved for a second (three with faults) are cut by
+    /// RST; so are all that are left after 30 s or as soon as `cut_short` resolves. What the
+    /// program had sent is waited for up to the 30 s; where the host has all of it, the FIN
+    /// included, there is no RST.
     pub async fn finish(self, cut_short: impl Future<Output = ()>) -> Finale {
         tokio::select! {
             () = self.settle() => {}

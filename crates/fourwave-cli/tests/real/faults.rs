@@ -167,3 +167,31 @@ fn a_stalled_peer_makes_curl_give_up_by_its_own_limit() {
         assert_struck(&run, &["stall:zero-window:1mb: struck 1 time in 1 connection"]);
     });
 }
+
+/// Closes after the server did, waits until its kernel has no connection any more, and says how
+/// that ended.
+const CLOSE_SECOND: &str = "
+import socket, sys, time
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while connection.recv(4096):
+    pass
+connection.shutdown(socket.SHUT_WR)
+while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 7:
+    time.sleep(0.01)
+print('SO_ERROR', connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+";
+
+#[test]
+fn without_time_wait_a_lost_last_ack_is_an_error_for_the_program() {
+    each_user(&[], |world| {
+        let _server = world.script("peer.py", &["serve", PORT, "send:9", "shut", "skim"]);
+        let program = ["python3", "-c", CLOSE_SECOND, HOST4, PORT];
+        // 104: connection reset by peer, although all went well.
+        for (length, says) in [("60", "SO_ERROR 0\n"), ("0", "SO_ERROR 104\n")] {
+            let knob = format!("tcp_timewait_len={length}");
+            let run = watched(world, &["-o", &knob, "--fault", "drop:last-ack:peer"], &program);
+            assert_eq!(run.outcome.stdout, says, "{:?}{}", run.outcome, run.ladder);
+            run.assert_told(&["the peer's last ACK dropped", "(again)"]);
+        }
+    });
+}

@@ -81,8 +81,8 @@ impl Remarks {
 }
 
 impl Observer {
-    /// Puts a stack on `device`, behind `faults`, and watches it. `published` are the ports on which
-    /// the program is called.
+    /// Puts a stack on `device`, behind `faults`, and watches it. `published` are the ports on
+    /// which the program is called.
     ///
     /// # Errors
     /// The device's, or the first bytes of an output cannot be written.
