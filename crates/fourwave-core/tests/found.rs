@@ -150,3 +150,17 @@ fn rfc9293_3_8_6_2_2_no_update_of_a_window_that_is_as_large_as_it_can_be() {
         bench.silence();
     }
 }
+
+/// Two SYNs that crossed and whose connections were aborted left two half-open records, each of
+/// which answered the other's SYN ACK with its own, without end.
+#[test]
+fn rfc9293_3_10_7_4_a_syn_ack_in_syn_received_is_answered_by_an_ack() {
+    let mut bench = Bench::new(Config::default());
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
+    bench.ack(1, 1);
+    // The peer's own SYN again is answered as before.
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
+}

@@ -191,7 +191,9 @@ impl Stack {
             return;
         }
         if header.flags.syn() {
-            if header.seq != record.irs {
+            // A SYN ACK comes from an end that has our SYN: answered with ours, two half-open ends
+            // would answer each other for ever.
+            if header.seq != record.irs || header.flags.ack() {
                 self.challenge_half_open(now, index);
             } else if record.answer == Answer::Sent && self.records.half_open.make_due(index) {
                 // The peer's SYN again: our SYN ACK was lost.
