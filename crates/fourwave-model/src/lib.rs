@@ -2,7 +2,8 @@
 //!
 //! A [`World`] is two engines, the programs that use them and the network between them. From each
 //! world [`explore()`] takes every [`Action`] that can come next: a segment arrives, is lost,
-//! copied or held back, a timer runs out, a program opens, accepts, sends, reads, shuts down or closes.
+//! copied or held back, a timer runs out, a program opens, accepts, sends, reads, shuts down or
+//! closes.
 //! Worlds that were seen before are not entered again, so the search ends, and what it did not
 //! find does not exist within its bounds ([`Setup`]). The first rule that is broken is a
 //! [`Violation`] with the way to it, shortened, and its ladder. See `docs/model.md`.
