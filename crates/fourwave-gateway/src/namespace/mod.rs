@@ -2,7 +2,7 @@
 //!
 //! The parent starts its own executable again as the *child stage* ([`stage`]), which makes the
 //! namespaces, sets them up, sends the TUN descriptor back and becomes the program. Until then
-//! the two talk over a socket pair ([`handoff`]); every failure crosses it as a value
+//! the two talk over a socket pair (`handoff`); every failure crosses it as a value
 //! ([`Failure`]).
 
 mod enter;
