@@ -126,7 +126,9 @@ fn curl_gets_every_byte_over_a_link_that_loses_doubles_corrupts_and_reorders() {
         let options = [&options[..], &["--fault", "delay:1ms@:8001"]].concat();
         let run = watched(world, &options, &program);
         assert_eq!(run.outcome.stdout, digest, "{:?}", run.outcome);
-        assert_eq!(run.end()["how"], "orderly", "{}", run.ladder);
+        // A flipped bit in a port makes a segment of no connection, which the ladder shows too.
+        let ends = run.ends();
+        assert!(ends.iter().any(|end| end["how"] == "orderly"), "{}", run.ladder);
         let stderr = &run.outcome.stderr;
         let said: Vec<&str> = stderr.lines().filter(|line| line.contains("--fault")).collect();
         assert!(said[0].contains(" packets, ") && said[0].contains(" lost, "), "{stderr}");
