@@ -62,6 +62,8 @@ const SCALING: u8 = 1;
 const TIMESTAMPS: u8 = 2;
 /// A SYN ACK went out more than once: Karn's rule.
 const REPEATED: u8 = 4;
+/// A challenge went out since the last SYN ACK.
+const CHALLENGED: u8 = 8;
 
 impl HalfOpen {
     pub(crate) fn new(
@@ -139,8 +141,15 @@ impl HalfOpen {
         header
     }
 
+    /// Whether an ACK outside the window may be answered by one: once for each SYN ACK, which
+    /// says the same. More, and two ends that hold each other's old SYNs would never stop.
+    pub(crate) fn may_answer_ack(&self) -> bool {
+        self.flags & CHALLENGED == 0
+    }
+
     /// An ACK that answers what does not fit (RFC 5961).
-    pub(crate) fn challenge(&self, ts_now: u32) -> TcpHeader {
+    pub(crate) fn challenge(&mut self, ts_now: u32) -> TcpHeader {
+        self.flags |= CHALLENGED;
         let window = self.options().rcv_scale.to_raw(SYN_WINDOW);
         self.header(self.iss + 1, Flags::ACK, window, ts_now)
     }
@@ -201,6 +210,7 @@ impl HalfOpens {
         }
         let lane = Self::lane(record.retries);
         record.answer = Answer::Sent;
+        record.flags &= !CHALLENGED;
         record.deadline = now + INITIAL_RTO * (1 << lane);
         self.lanes[lane].push_back(&mut self.records, index);
     }

@@ -5,6 +5,7 @@ mod bench;
 use bench::{Bench, config};
 use bytes::Bytes;
 use fourwave_core::error::ReceiveError;
+use fourwave_core::time::Duration;
 use fourwave_core::{Config, ConnId, EndReason, Event, SocketOption};
 use fourwave_wire::tcp::Flags;
 
@@ -103,7 +104,7 @@ fn rfc7323_2_4_small_segments_do_not_hold_the_window_open() {
         while open && sent < 200_000 {
             bench.arrives(Flags::ACK, 1 + sent, 1, b"x");
             sent += 1;
-            bench.pass(fourwave_core::time::Duration::from_millis(50));
+            bench.pass(Duration::from_millis(50));
             open = bench.sent().iter().all(|s| s.header.window.0 > 0);
         }
         assert!(!open && sent <= 65_537, "{sent} bytes were taken into 64 KiB");
@@ -163,4 +164,23 @@ fn rfc9293_3_10_7_4_a_syn_ack_in_syn_received_is_answered_by_an_ack() {
     // The peer's own SYN again is answered as before.
     bench.arrives(Flags::SYN, 0, 0, b"");
     assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
+}
+
+/// Two half-open records of old SYNs, each beyond the other's window, answered each other's
+/// challenges a thousand times a second.
+#[test]
+fn rfc5961_7_a_half_open_end_challenges_once_for_each_syn_ack() {
+    let mut bench = Bench::new(Config::default());
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::ACK, 1 << 20, 1, b"");
+    bench.ack(1, 1);
+    for _ in 0..3 {
+        bench.arrives(Flags::ACK, 1 << 20, 1, b"");
+        bench.silence();
+    }
+    bench.pass(Duration::from_millis(1100));
+    assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
+    bench.arrives(Flags::ACK, 1 << 20, 1, b"");
+    bench.ack(1, 1);
 }

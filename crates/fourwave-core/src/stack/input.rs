@@ -203,7 +203,9 @@ impl Stack {
         }
         let last = header.seq + segment.len().saturating_sub(1);
         if !header.seq.within(rcv_nxt, SYN_WINDOW) && !last.within(rcv_nxt, SYN_WINDOW) {
-            self.challenge_half_open(now, index);
+            if record.may_answer_ack() {
+                self.challenge_half_open(now, index);
+            }
             return;
         }
         if !header.flags.ack() {
@@ -240,7 +242,9 @@ impl Stack {
             return;
         }
         let tuple = record.tuple;
-        let header = record.challenge(self.ts_now(&tuple, now));
+        let ts_now = self.ts_now(&tuple, now);
+        let Some(record) = self.records.half_open.get_mut(index) else { return };
+        let header = record.challenge(ts_now);
         self.counters.challenge_ack += 1;
         self.reply(tuple, header);
     }
