@@ -47,6 +47,8 @@ pub struct App {
     read_at: Instant,
     finish_at: Option<Instant>,
     shut_down: bool,
+    /// Whether the peer has all that was sent.
+    drained: bool,
     opened_at: Instant,
     state: State,
 }
@@ -73,6 +75,7 @@ impl App {
             read_at: Instant::ZERO,
             finish_at: None,
             shut_down: false,
+            drained: true,
             opened_at: Instant::ZERO,
             state: State::Closed,
         }
@@ -108,6 +111,12 @@ impl App {
     /// `Readable` or `PeerClosed` came.
     pub fn readable(&mut self) {
         self.can_read = true;
+    }
+
+    /// `Drained` came. It may speak of what was sent before the last write.
+    pub fn drained(&mut self, stack: &Stack) {
+        let info = self.id.and_then(|id| stack.info(id).ok());
+        self.drained = info.is_some_and(|info| info.bytes_acked == self.sent);
     }
 
     /// Does what it can do now.
@@ -184,6 +193,7 @@ impl App {
                 }
                 Ok(taken) => {
                     self.sent += taken as u64;
+                    self.drained &= taken == 0;
                     self.can_write = taken == len;
                     let (p, most) = self.plan.write_pause;
                     if self.dice.chance(p) {
@@ -242,10 +252,13 @@ impl App {
     /// What comes after the bytes.
     fn finish(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
         let sent = self.sent == self.plan.bytes;
+        let there = self.drained || !self.plan.patient;
         let (shuts_down, closes) = match self.plan.finish {
             _ if self.error.is_some() => (false, true),
-            Finish::ShutdownThenDrain => (sent && !self.shut_down, self.shut_down && self.eof),
-            Finish::ReplyAfterEof | Finish::CloseAtEnd => (false, sent && self.eof),
+            Finish::ShutdownThenDrain => {
+                (sent && !self.shut_down, self.shut_down && self.eof && there)
+            }
+            Finish::ReplyAfterEof | Finish::CloseAtEnd => (false, sent && self.eof && there),
             Finish::CloseAfterSend | Finish::LingerAfterSend => (false, sent),
             Finish::AbortAfter(_) | Finish::AbortAt(_) => (false, false),
         };

@@ -16,6 +16,7 @@
 pub mod app;
 pub mod dice;
 mod failure;
+pub mod fuzz;
 pub mod plan;
 pub mod replay;
 pub mod text;

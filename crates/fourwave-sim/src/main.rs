@@ -36,6 +36,9 @@ struct Arguments {
     /// Print what the seed planned (with --seed)
     #[arg(long, requires = "seed")]
     plan: bool,
+    /// Run a fuzz target on the bytes of a file, as `TARGET=FILE`
+    #[arg(long, value_name = "TARGET=FILE", conflicts_with_all = ["seeds", "seed", "hunt"])]
+    fuzz: Option<String>,
     /// Packets lost, whatever the seeds say
     #[arg(long, value_name = "PERCENT", value_parser = parse_percent)]
     loss: Option<Probability>,
@@ -111,10 +114,33 @@ impl Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.seed {
-        Some(seed) => one(&arguments, seed),
-        None => many(&arguments),
+    match (&arguments.fuzz, arguments.seed) {
+        (Some(what), _) => match fuzz(what) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                eprintln!("{problem}");
+                ExitCode::FAILURE
+            }
+        },
+        (None, Some(seed)) => one(&arguments, seed),
+        (None, None) => many(&arguments),
     }
+}
+
+/// What a fuzzer found, without the fuzzer. A rule that is broken panics.
+fn fuzz(what: &str) -> Result<(), String> {
+    let targets = fourwave_sim::fuzz::TARGETS;
+    let (name, file) = what
+        .split_once('=')
+        .ok_or_else(|| format!("{what:?} is no fuzz input: write it as two_engines=FILE"))?;
+    let Some((_, target)) = targets.iter().find(|(target, _)| *target == name) else {
+        let names = targets.map(|(name, _)| name).join(", ");
+        return Err(format!("unknown fuzz target {name:?}: there are {names}"));
+    };
+    let bytes = std::fs::read(file).map_err(|e| format!("cannot read {file}: {e}"))?;
+    target(&bytes);
+    println!("{name} on {} bytes: no rule broken", bytes.len());
+    Ok(())
 }
 
 /// One seed, shown.

@@ -189,7 +189,11 @@ impl Flow {
     /// A SYN with a new number begins a new incarnation.
     fn syn(&mut self, s: &Sighting, from: usize) {
         let known = self.halves[from].iss;
-        if known != Some(s.header.seq) {
+        // Within one moment the numbers are the same: only the ACK tells.
+        let older = self.halves[1 - from].iss.and_then(|iss| place(iss, s.header.ack));
+        let again =
+            s.header.flags.ack() && older.is_some_and(|at| at < self.halves[1 - from].acked);
+        if known != Some(s.header.seq) || again {
             self.halves[from] = Half::default();
             if known.is_some() && !s.header.flags.ack() {
                 self.halves[1 - from] = Half::default();

@@ -167,6 +167,9 @@ fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan]) -> ConnPlan {
     let (a, b) = finishes(dice);
     ends[0].finish = a;
     ends[1].finish = b;
+    let slow = |end: &EndPlan| end.read_pause.0 > 0.0;
+    ends[0].patient = slow(&ends[1]);
+    ends[1].patient = slow(&ends[0]);
     let mut open = match dice.below(20) {
         0 | 1 => Open::Simultaneous,
         2 => Open::Refused,
@@ -210,6 +213,7 @@ fn end(dice: &mut Dice, host: usize) -> EndPlan {
         early: dice.chance(0.5),
         nodelay: dice.chance(0.5),
         keepalive: dice.chance(0.1),
+        patient: false,
         finish: Finish::ShutdownThenDrain,
         finish_after: if dice.chance(0.7) {
             Duration::ZERO

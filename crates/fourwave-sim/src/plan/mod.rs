@@ -133,6 +133,9 @@ pub struct EndPlan {
     pub nodelay: bool,
     /// Keepalive is on.
     pub keepalive: bool,
+    /// It closes only when the peer has all that it sent: the engine gives up what is left behind
+    /// for a peer that reads too slowly.
+    pub patient: bool,
     /// How it ends its part.
     pub finish: Finish,
     /// How long it waits before each step of that.

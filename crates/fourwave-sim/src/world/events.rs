@@ -55,7 +55,11 @@ impl World {
                 self.apps[app].readable();
                 self.run_app(app)
             }
-            Event::Drained { conn } => self.holder(host, conn, "Drained").map(|_| ()),
+            Event::Drained { conn } => {
+                let app = self.holder(host, conn, "Drained")?;
+                self.apps[app].drained(&self.hosts[host].stack);
+                self.run_app(app)
+            }
             Event::Closed { conn, report } => self.closed(host, conn, *report),
             // Advice, which asks for nothing.
             _ => Ok(()),
