@@ -91,8 +91,6 @@ struct Half {
     promised: u64,
     /// The right edge that the other end promised, as it reached this one.
     granted: u64,
-    /// The other end may still speak of an earlier incarnation of this half.
-    succeeds: bool,
 }
 
 /// A connection.
@@ -101,6 +99,9 @@ struct Flow {
     halves: [Half; 2],
     texts: [Option<Text>; 2],
     mtu: [u16; 2],
+    /// An end opened anew on an old SYN: what the other one hears and answers may concern the
+    /// incarnation before, and is not held against it.
+    muddled: bool,
     /// ACKs in a row that carried nothing, and when the first one was sent.
     acks: u32,
     acks_since: Duration,
@@ -201,7 +202,7 @@ impl Flow {
             // An old SYN may open a new connection: what the old one promised binds it not.
             self.halves[1 - from].acked = 0;
             self.halves[1 - from].promised = 0;
-            self.halves[from].succeeds = known.is_some() && s.header.flags.ack();
+            self.muddled = known.is_some() && s.header.flags.ack();
             self.halves[from].iss = Some(s.header.seq);
         }
         let half = &mut self.halves[from];
@@ -286,7 +287,7 @@ impl Flow {
             half.fin = Some(at + len);
         }
         let takes_room = len > 0 || flags.fin();
-        if takes_room && !flags.syn() && end > half.granted && end > half.sent {
+        if takes_room && !self.muddled && !flags.syn() && end > half.granted && end > half.sent {
             return Err(format!(
                 "{} bytes beyond the peer's window: up to {end}, granted up to {}",
                 end - half.granted,
@@ -305,7 +306,7 @@ impl Flow {
         let window = self.window(s, from);
         let unit = if s.header.flags.syn() { 1 } else { 1u64 << self.shift(from) };
         let peer = &mut self.halves[1 - from];
-        let Some(iss) = peer.iss.filter(|_| !peer.succeeds) else { return Ok(()) };
+        let Some(iss) = peer.iss.filter(|_| !self.muddled) else { return Ok(()) };
         let Some(ack) = place(iss, s.header.ack) else {
             return Err("an ACK before the peer's ISN".to_owned());
         };

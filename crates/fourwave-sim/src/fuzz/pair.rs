@@ -162,7 +162,6 @@ impl Pair {
     fn deliver(&mut self, at: usize) {
         let Some(Flying { to, packet, .. }) = self.wire.remove(at) else { return };
         if let Some(seen) = Sighting::read(&packet.bytes, packet.checksum) {
-            eprintln!("{:?}     arrives from {} seq {} ack {} {:?} win {} len {}", self.now, seen.src, seen.header.seq.value(), seen.header.ack.value(), seen.header.flags, seen.header.window.0, seen.payload.len());
             self.watch.arrived(&seen);
         }
         let _ = self.ends[to].stack.handle_packet(self.now, &packet);
@@ -285,7 +284,6 @@ impl Pair {
                 let seen = Sighting::read(&bytes, RxChecksum::Unverified)
                     .unwrap_or_else(|| panic!("a packet that nobody reads"));
                 let (at, gso_size) = (self.now.since(Instant::ZERO), out.meta.gso_size);
-                eprintln!("{:?} {} seq {} ack {} {:?} win {} len {}", self.now, seen.src, seen.header.seq.value(), seen.header.ack.value(), seen.header.flags, seen.header.window.0, seen.payload.len());
                 if let Err(broken) = self.watch.sent(at, &seen, &bytes, gso_size) {
                     panic!("{}: {broken}", seen.src);
                 }
