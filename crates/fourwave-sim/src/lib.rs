@@ -11,6 +11,8 @@
 //! | what one segment may say: text, windows, ACKs, sizes | [`watch`] |
 //! | events only for living handles, one report each | `world/events.rs` |
 //! | orderly ends, nothing left over, an end at all | `world/end.rs` |
+//!
+//! [`fuzz`] holds what the targets of `/fuzz` do: arbitrary packets, calls, times and faults.
 #![forbid(unsafe_code)]
 
 pub mod app;
