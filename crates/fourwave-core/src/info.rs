@@ -66,7 +66,8 @@ pub enum SocketOption {
     NoDelay(bool),
     /// `SO_KEEPALIVE`, with the knobs' times unless set otherwise.
     KeepAlive(bool),
-    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT` together.
+    /// `TCP_KEEPIDLE`, `TCP_KEEPINTVL` and `TCP_KEEPCNT` together. As in Linux, times of less
+    /// than a second count as one, and no probe counts as one.
     KeepAliveTimes {
         /// Idle time before the first probe.
         idle: Duration,

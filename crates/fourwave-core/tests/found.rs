@@ -184,3 +184,21 @@ fn rfc5961_7_a_half_open_end_challenges_once_for_each_syn_ack() {
     bench.arrives(Flags::ACK, 1 << 20, 1, b"");
     bench.ack(1, 1);
 }
+
+/// With an interval of zero the keepalive timer ran out as soon as it was set.
+#[test]
+fn keepalive_times_are_a_second_at_least() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let (now, none) = (bench.now, Duration::ZERO);
+    let option = SocketOption::KeepAliveTimes { idle: none, interval: none, probes: 0 };
+    bench.stack.set_option(now, conn, option).unwrap();
+    bench.pass(Duration::from_millis(900));
+    bench.silence();
+    bench.pass(Duration::from_millis(101));
+    bench.ack(0, 1);
+    bench.pass(Duration::from_millis(900));
+    assert_eq!(bench.reason(), None);
+    bench.pass(Duration::from_millis(101));
+    assert_eq!(bench.reason(), Some(EndReason::KeepaliveTimeout));
+}

@@ -12,6 +12,8 @@ use crate::error::{ReceiveError, SendError};
 use crate::info::SocketOption;
 use crate::time::{Duration, Instant};
 
+/// Linux's least TCP_KEEPIDLE and TCP_KEEPINTVL.
+const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 /// A send buffer is at least this large, so that the first window is never short of data.
 const SMALLEST_SEND_BUFFER: u32 = 256 * 1024;
 
@@ -208,7 +210,9 @@ impl Connection {
         if self.ended.is_some() {
             return;
         }
-        let keepalive = KeepAlive { idle, interval, probes, unanswered: 0 };
+        // Shorter times would keep the engine awake for nothing but this.
+        let (idle, interval) = (idle.max(SHORTEST_KEEPALIVE), interval.max(SHORTEST_KEEPALIVE));
+        let keepalive = KeepAlive { idle, interval, probes: probes.max(1), unanswered: 0 };
         self.keepalive = Some(alloc::boxed::Box::new(keepalive));
         self.deadlines.keepalive = ctx.now + idle;
     }
