@@ -92,6 +92,9 @@ impl App {
             let _ = stack.set_option(now, id, option);
         };
         set(SocketOption::NoDelay(self.plan.nodelay));
+        if let Some(time) = self.plan.peer_first {
+            set(SocketOption::PeerClosesFirst(time));
+        }
         if self.plan.keepalive {
             let idle = Duration::from_secs(2);
             set(SocketOption::KeepAliveTimes { idle, interval: idle, probes: 20 });

@@ -76,6 +76,7 @@ impl Bench {
     fn new(input: &mut Input<'_>) -> Self {
         let bits = input.byte();
         let more = input.byte();
+        let fate = input.byte();
         let config = Config {
             tcp_timestamps: u64::from(bits & 1 == 0),
             tcp_window_scaling: u64::from(bits & 2 == 0),
@@ -87,6 +88,9 @@ impl Bench {
             tcp_abort_on_overflow: u64::from(more & 1),
             tcp_rfc1337: u64::from(more & 2 != 0),
             tcp_timewait_len: if more & 4 == 0 { 60 } else { 0 },
+            tcp_tw_recycle: u64::from(fate & 1),
+            tcp_tw_reuse: u64::from(fate >> 1 & 1),
+            tw_overflow: u64::from(fate >> 2) % 3,
             tcp_max_syn_backlog: if more & 8 == 0 { 4096 } else { 1 },
             ..Config::default()
         };
@@ -263,7 +267,8 @@ impl Bench {
 
     fn decide(&mut self, input: &mut Input<'_>) {
         let Some(pending) = self.pending.pop() else { return };
-        let decision = match input.byte() % 4 {
+        let decision = match input.byte() % 5 {
+            4 => Decision::Unreachable(IcmpError::HostUnreachable),
             0 | 1 => Decision::Accept,
             2 => Decision::Ignore,
             _ => Decision::Reset,
@@ -322,11 +327,13 @@ impl Bench {
         let Some(id) = self.any(input) else { return };
         let on = input.byte() & 1 == 0;
         let time = Duration::from_millis(u64::from(input.word()));
-        let option = match input.byte() % 5 {
+        let option = match input.byte() % 7 {
             0 => SocketOption::NoDelay(on),
             1 => SocketOption::KeepAlive(on),
             2 => SocketOption::LingerZero(on),
             3 => SocketOption::UserTimeout(time),
+            4 => SocketOption::Linger2(time),
+            5 => SocketOption::PeerClosesFirst(time),
             _ => SocketOption::KeepAliveTimes { idle: time, interval: time, probes: 3 },
         };
         self.stack.set_option(self.now, id, option).unwrap_or_else(|e| panic!("held: {e}"));

@@ -19,12 +19,13 @@ const MOST_CONNS: u64 = 8;
 pub(super) fn plan(seed: u64) -> Plan {
     let mut dice = Dice::new(seed, 0);
     let v6 = dice.chance(0.4);
-    let hosts: Vec<HostPlan> = (0..2).map(|n| host(&mut dice, n, v6)).collect();
-    let pipes = pipes(&mut dice);
+    let count = if dice.chance(0.85) { 2 } else { 3 };
+    let hosts: Vec<HostPlan> = (0..count).map(|n| host(&mut dice, n, v6)).collect();
+    let pipes = pipes(&mut dice, hosts.len());
     let mut conns: Vec<ConnPlan> = Vec::new();
     let count = if dice.chance(0.4) { 1 } else { dice.between(1, MOST_CONNS) };
     for n in 0..count as usize {
-        let conn = conn(&mut dice, n, &conns);
+        let conn = conn(&mut dice, n, &conns, hosts.len());
         conns.push(conn);
     }
     let mut plan = Plan { seed, start: Instant::ZERO, hosts, pipes, conns };
@@ -60,10 +61,10 @@ fn start(dice: &mut Dice, plan: &Plan) -> Instant {
 
 /// The SYN of a connection like the first one, were it opened at `now`.
 fn first_syn(plan: &Plan, now: Instant) -> Option<TcpHeader> {
-    let client = plan.conns[0].ends[0].host;
+    let [client, server] = [0, 1].map(|side| plan.conns[0].ends[side].host);
     let host = &plan.hosts[client];
     let mut stack = Stack::new(host.config.clone(), host.link, host.seed);
-    let server = (plan.hosts[1 - client].ip, LISTENS_ON).into();
+    let server = (plan.hosts[server].ip, LISTENS_ON).into();
     stack.connect(now, (host.ip, 0).into(), server).ok()?;
     let mut out = TxPacket::default();
     if !stack.poll_transmit(now, &mut out) {
@@ -127,11 +128,13 @@ fn config(dice: &mut Dice) -> Config {
         tcp_init_cwnd: dice.pick(&[1, 2, 10, 10, 40]),
         tcp_rto_min_ms: dice.pick(&[5, 20, 200, 200, 1000]),
         tcp_rto_max_ms: dice.pick(&[120_000, 120_000, 10_000]),
+        tcp_tw_reuse: dice.below(3),
+        tcp_rfc1337: dice.below(2),
         tcp_invalid_ratelimit: dice.pick(&[500, 500, 20]),
         tcp_challenge_ack_limit: dice.pick(&[1000, 1000, 5]),
         // So many, and so long, that no link of these worlds is bad enough for giving up.
         tcp_timewait_len: 900,
-        tcp_syn_retries: 20,
+        tcp_syn_retries: 127,
         tcp_synack_retries: 20,
         tcp_retries2: 15,
         tcp_orphan_retries: 15,
@@ -139,31 +142,32 @@ fn config(dice: &mut Dice) -> Config {
     }
 }
 
-fn pipes(dice: &mut Dice) -> Vec<PipePlan> {
+/// A link between any two hosts, each direction by itself.
+fn pipes(dice: &mut Dice, hosts: usize) -> Vec<PipePlan> {
     let level = dice.pick(&[0.0, 0.2, 1.0, 1.0, 1.0, 2.0]);
-    let both: Vec<PipePlan> = [(0, 1), (1, 0)]
-        .map(|(from, to)| {
-            let mut p = |most: f64| {
-                let share = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
-                Probability::new(most * level * share).unwrap_or_default()
-            };
-            let (loss, reorder, duplicate, corrupt) = (p(0.05), p(0.05), p(0.05), p(0.01));
-            let delay = dice.time(Duration::from_millis(200));
-            let jitter = if dice.chance(0.5) { delay.mul_f64(0.5) } else { Duration::ZERO };
-            let rate = dice.chance(0.3).then(|| dice.pick(&[30_000, 125_000, 1_250_000]));
-            let queue = rate.filter(|_| dice.chance(0.3)).map(|_| 16_000);
-            let faults =
-                FaultConfig { loss, reorder, duplicate, corrupt, delay, jitter, rate, queue };
-            PipePlan { from, to, faults, cut: dice.pick(&[0.0, 0.5, 1.0, 1.0]) }
-        })
-        .into();
-    both
+    let ways = (0..hosts).flat_map(|from| (0..hosts).map(move |to| (from, to)));
+    ways.filter(|(from, to)| from != to).map(|(from, to)| pipe(dice, from, to, level)).collect()
 }
 
-fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan]) -> ConnPlan {
+fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipePlan {
+    let mut p = |most: f64| {
+        let share = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
+        Probability::new(most * level * share).unwrap_or_default()
+    };
+    let (loss, reorder, duplicate, corrupt) = (p(0.05), p(0.05), p(0.05), p(0.01));
+    let delay = dice.time(Duration::from_millis(200));
+    let jitter = if dice.chance(0.5) { delay.mul_f64(0.5) } else { Duration::ZERO };
+    let rate = dice.chance(0.3).then(|| dice.pick(&[30_000, 125_000, 1_250_000]));
+    let queue = rate.filter(|_| dice.chance(0.3)).map(|_| 16_000);
+    let faults = FaultConfig { loss, reorder, duplicate, corrupt, delay, jitter, rate, queue };
+    PipePlan { from, to, faults, cut: dice.pick(&[0.0, 0.5, 1.0, 1.0]) }
+}
+
+fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan], hosts: usize) -> ConnPlan {
     let start = if dice.chance(0.5) { Duration::ZERO } else { dice.time(Duration::from_secs(5)) };
-    let client = dice.below(2) as usize;
-    let mut ends = [end(dice, client), end(dice, 1 - client)];
+    let client = dice.below(hosts as u64) as usize;
+    let server = (client + dice.between(1, hosts as u64 - 1) as usize) % hosts;
+    let mut ends = [end(dice, client), end(dice, server)];
     let (a, b) = finishes(dice);
     ends[0].finish = a;
     ends[1].finish = b;
@@ -213,6 +217,7 @@ fn end(dice: &mut Dice, host: usize) -> EndPlan {
         early: dice.chance(0.5),
         nodelay: dice.chance(0.5),
         keepalive: dice.chance(0.1),
+        peer_first: dice.chance(0.1).then(|| dice.time(Duration::from_secs(10))),
         patient: false,
         finish: Finish::ShutdownThenDrain,
         finish_after: if dice.chance(0.7) {

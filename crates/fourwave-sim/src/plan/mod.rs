@@ -133,6 +133,8 @@ pub struct EndPlan {
     pub nodelay: bool,
     /// Keepalive is on.
     pub keepalive: bool,
+    /// It lets the peer close first, for this long.
+    pub peer_first: Option<Duration>,
     /// It closes only when the peer has all that it sent: the engine gives up what is left behind
     /// for a peer that reads too slowly.
     pub patient: bool,

@@ -1,10 +1,12 @@
 //! Packets between engines and links.
 
+use std::net::IpAddr;
+
 use fourwave_device::offload::complete_checksum;
 use fourwave_device::segment::segments;
 use fourwave_wire::{GsoKind, RxChecksum, RxPacket, TxChecksum, TxPacket};
 
-use super::{MOST_AT_ONCE, World};
+use super::{MOST_AT_ONCE, Pipe, World};
 use crate::failure::Failure;
 use crate::watch::Sighting;
 
@@ -78,9 +80,11 @@ impl World {
             }
         }
         let gso_size = out.meta.gso_size;
-        let conn = self.look_at(&bytes, gso_size)?;
-        let Some(n) = self.pipes.iter().position(|pipe| pipe.plan.from == host) else {
-            return self.fail(conn, "no way out of the host");
+        let (conn, to) = self.look_at(&bytes, gso_size)?;
+        let leads_there =
+            |pipe: &Pipe| pipe.plan.from == host && self.hosts[pipe.plan.to].plan.ip == to;
+        let Some(n) = self.pipes.iter().position(leads_there) else {
+            return self.fail(conn, format!("a packet for {to}, where no link leads"));
         };
         let cut = gso_size > 0 && {
             let p = self.pipes[n].plan.cut;
@@ -107,8 +111,9 @@ impl World {
         Ok(())
     }
 
-    /// Holds a packet that leaves its host against the rules. Its connection, if it has one.
-    fn look_at(&mut self, bytes: &[u8], gso_size: u16) -> Result<Option<usize>, Failure> {
+    /// Holds a packet that leaves its host against the rules. Its connection, if it has one, and
+    /// where it is to go.
+    fn look_at(&mut self, bytes: &[u8], gso_size: u16) -> Result<(Option<usize>, IpAddr), Failure> {
         let at = self.age();
         if let Some(lens) = &mut self.lens {
             let _ = lens.observe(at, bytes, bytes.len(), gso_size);
@@ -119,7 +124,7 @@ impl World {
         let conn = self.conn_of(seen.src, seen.dst);
         self.tell_trace("sends", &seen);
         match self.watch.sent(self.age(), &seen, bytes, gso_size) {
-            Ok(()) => Ok(conn),
+            Ok(()) => Ok((conn, seen.dst.ip())),
             Err(what) => self.fail(conn, format!("{} sends {}: {what}", seen.src, told(&seen))),
         }
     }
