@@ -240,11 +240,12 @@ fn fresh() -> u64 {
 }
 
 fn add(sum: &mut Outcome, one: &Outcome) {
-    let Outcome { conns, polite, packets, faults, bytes, retransmits, time } = *one;
+    let Outcome { conns, polite, packets, faults, too_big, bytes, retransmits, time } = *one;
     sum.conns += conns;
     sum.polite += polite;
     sum.packets += packets;
     sum.faults += faults;
+    sum.too_big += too_big;
     sum.bytes += bytes;
     sum.retransmits += retransmits;
     sum.time += time;
@@ -252,13 +253,14 @@ fn add(sum: &mut Outcome, one: &Outcome) {
 
 fn told(o: &Outcome) -> String {
     format!(
-        "{} connections ({} polite), {:.1} MB in {} packets, {} faults, {} retransmissions, \
-         {:.1} hours of virtual time",
+        "{} connections ({} polite), {:.1} MB in {} packets, {} faults, {} too big, \
+         {} retransmissions, {:.1} hours of virtual time",
         o.conns,
         o.polite,
         o.bytes as f64 / 1e6,
         o.packets,
         o.faults,
+        o.too_big,
         o.retransmits,
         o.time.as_secs_f64() / 3600.0
     )

@@ -15,7 +15,7 @@ use crate::text::Text;
 
 /// So many ACKs that carry nothing, with nothing else between them, within so short a time are a
 /// loop.
-const LOOP_LENGTH: u32 = 2000;
+const LOOP_LENGTH: u32 = 400;
 /// See [`LOOP_LENGTH`].
 const LOOP_WITHIN: Duration = Duration::from_millis(100);
 

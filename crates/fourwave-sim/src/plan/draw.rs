@@ -160,7 +160,9 @@ fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipePlan {
     let rate = dice.chance(0.3).then(|| dice.pick(&[30_000, 125_000, 1_250_000]));
     let queue = rate.filter(|_| dice.chance(0.3)).map(|_| 16_000);
     let faults = FaultConfig { loss, reorder, duplicate, corrupt, delay, jitter, rate, queue };
-    PipePlan { from, to, faults, cut: dice.pick(&[0.0, 0.5, 1.0, 1.0]) }
+    let cut = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
+    let mtu = dice.chance(0.15).then(|| dice.between(1280, 1500) as u16);
+    PipePlan { from, to, faults, cut, mtu }
 }
 
 fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan], hosts: usize) -> ConnPlan {

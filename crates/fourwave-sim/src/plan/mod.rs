@@ -73,6 +73,8 @@ pub struct PipePlan {
     /// Probability with which a super-packet is cut before the faults, so that they hit single
     /// segments.
     pub cut: f64,
+    /// Larger packets do not get through; a router says so by ICMP. Every super-packet is cut.
+    pub mtu: Option<u16>,
 }
 
 /// How a connection opens.

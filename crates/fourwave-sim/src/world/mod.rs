@@ -69,6 +69,8 @@ pub struct Outcome {
     pub packets: u64,
     /// Packets lost, duplicated, damaged or reordered.
     pub faults: u64,
+    /// Packets that were too big for a link on the way.
+    pub too_big: u64,
     /// Bytes that the applications read.
     pub bytes: u64,
     /// Segments that were sent again.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use fourwave_device::offload::complete_checksum;
 use fourwave_device::segment::segments;
+use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::{GsoKind, RxChecksum, RxPacket, TxChecksum, TxPacket};
 
 use super::{MOST_AT_ONCE, Pipe, World};
@@ -86,10 +87,9 @@ impl World {
         let Some(n) = self.pipes.iter().position(leads_there) else {
             return self.fail(conn, format!("a packet for {to}, where no link leads"));
         };
-        let cut = gso_size > 0 && {
-            let p = self.pipes[n].plan.cut;
-            self.pipes[n].dice.chance(p)
-        };
+        let p = self.pipes[n].plan.cut;
+        let chosen = self.pipes[n].dice.chance(p);
+        let cut = gso_size > 0 && (chosen || self.pipes[n].plan.mtu.is_some());
         if !cut {
             // A link within one machine may vouch for what never crossed a wire.
             let trusted = link.checksum_offload && self.pipes[n].dice.chance(0.3);
@@ -138,6 +138,11 @@ impl World {
 
     fn offer(&mut self, pipe: usize, packet: RxPacket) {
         let at = self.age();
+        if let Some(mtu) = self.pipes[pipe].plan.mtu.map(u32::from)
+            && packet.bytes.len() as u32 > mtu
+        {
+            return self.too_big(pipe, mtu, &packet.bytes);
+        }
         let seen = self.lens.is_some().then(|| Sighting::read(&packet.bytes, packet.checksum));
         let injector = &mut self.pipes[pipe].injector;
         let before = injector.counters();
@@ -156,6 +161,24 @@ impl World {
                 let _ = lens.note(at, (seen.src, seen.dst), &text);
             }
         }
+    }
+
+    /// A router on the way cannot pass a packet on, and says so (RFC 1191, RFC 4443 §3.2).
+    fn too_big(&mut self, pipe: usize, mtu: u32, packet: &[u8]) {
+        let (from, to) = (self.pipes[pipe].plan.from, self.pipes[pipe].plan.to);
+        let back = |pipe: &Pipe| (pipe.plan.from, pipe.plan.to) == (to, from);
+        let Some(back) = self.pipes.iter().position(back) else { return };
+        let router = match self.hosts[from].plan.ip {
+            IpAddr::V4(_) => IpAddr::from([10, 0, 0, 254]),
+            IpAddr::V6(_) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 0xfe]),
+        };
+        let mut bytes = Vec::new();
+        emit_error(router, IcmpError::PacketTooBig { mtu }, packet, &mut bytes);
+        self.outcome.too_big += 1;
+        let checksum = RxChecksum::Unverified;
+        let error = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+        let at = self.age();
+        self.pipes[back].injector.offer(at, error);
     }
 
     /// Hands over what has reached the other ends.
