@@ -193,12 +193,15 @@ fn the_program_ends_when_the_gateway_is_killed() {
         spawn(&["-q", "--", "sh", "-c", "trap 'echo told; exit' TERM; echo $$; read x"]);
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let pid = line(&mut out);
+    // Held, because `wait` closes what it finds: the program would read to the end and exit.
+    let stdin = child.stdin.take();
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(line(&mut out), "told");
     // End of file: nobody holds the pipe any more.
     assert_eq!(line(&mut out), "");
     assert_ne!(pid, "");
+    drop(stdin);
 }
 
 #[test]
