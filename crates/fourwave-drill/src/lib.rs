@@ -1,0 +1,12 @@
+//! packetdrill scripts, played against the engine in virtual time or against Linux in real time.
+//!
+//! | step | where |
+//! | --- | --- |
+//! | text → script | [`lang`] makes an [`ast::Script`]; errors name line, column and what was expected |
+//! | script → calls, packets and checks | `run`: the same for every target |
+//! | calls and packets → a stack | a [`target::Target`]: `virt` (the engine) or `linux` |
+//! | capture → script | `capture` |
+
+pub mod ast;
+pub mod syscall;
+pub mod target;
