@@ -11,6 +11,7 @@ pub type Fd = i32;
 /// A call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "fields bear the names of the calls' own parameters")]
 pub enum SysCall {
     /// `socket(domain, type, protocol)`; `as_fd` is the name that the script gives to the result,
     /// none where it expects an error.
@@ -74,6 +75,7 @@ pub enum SendTo {
 
 /// A value for `setsockopt`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields bear the names of the calls' own parameters")]
 pub enum OptionValue {
     /// `[5]`.
     Int(i64),
@@ -120,6 +122,7 @@ impl Returned {
 /// What a call wrote to its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(missing_docs, reason = "fields bear the names of the calls' own parameters")]
 pub enum Output {
     /// Nothing.
     None,
@@ -141,6 +144,7 @@ pub enum Output {
 
 /// An ancillary message that was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "fields bear the names of the calls' own parameters")]
 pub enum Received {
     /// Any other, as a number (`TCP_CM_INQ`).
     Int { level: i32, kind: i32, value: i64 },

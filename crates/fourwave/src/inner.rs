@@ -8,10 +8,13 @@ use std::task::{Context, Waker};
 
 use fourwave_core::{
     ConnId, Decision, EndReason, EndReport, Event, Instant, ListenerId, PendingId, Stack as Engine,
+    TcpInfo,
 };
 use fourwave_device::Device;
 use fourwave_wire::{RxPacket, TxPacket};
 use tokio::sync::mpsc;
+
+use crate::notice::{Notice, NoticeKind};
 
 /// Packets that one flush sends before other tasks get their turn.
 const FLUSH_PACKETS: usize = 64;
@@ -128,6 +131,7 @@ pub(crate) struct Inner {
     pub(crate) stop_waiters: Vec<Waker>,
     pub(crate) others: Option<mpsc::Sender<RxPacket>>,
     pub(crate) ends: Option<mpsc::UnboundedSender<EndReport>>,
+    pub(crate) notices: Option<mpsc::UnboundedSender<Notice>>,
     pub(crate) io: IoCounters,
 }
 
@@ -151,6 +155,7 @@ impl Inner {
             stop_waiters: Vec::new(),
             others: None,
             ends: None,
+            notices: None,
             io: IoCounters::default(),
         }
     }
@@ -283,6 +288,16 @@ impl Inner {
                     self.to_wake.extend(gone.and_then(|p| p.waker));
                 }
                 Event::Acceptable { listener } => self.on_acceptable(now, listener),
+                Event::CloseWaitSuspected { conn, since, last_call, last_call_at } => {
+                    let what = NoticeKind::CloseWaitSuspected { since, last_call, last_call_at };
+                    self.on_notice(now, conn, |_| what);
+                }
+                Event::Unanswered { conn } => {
+                    self.on_notice(now, conn, |info| NoticeKind::Unanswered {
+                        backoff: info.backoff,
+                        icmp_error: info.icmp_error,
+                    });
+                }
                 _ => {}
             }
         }
@@ -299,6 +314,15 @@ impl Inner {
         }
         if self.ends.as_ref().is_some_and(|ends| ends.send(report).is_err()) {
             self.ends = None;
+        }
+    }
+
+    fn on_notice(&mut self, at: Instant, conn: ConnId, what: impl Fn(&TcpInfo) -> NoticeKind) {
+        let Some(notices) = &self.notices else { return };
+        let Ok(info) = self.engine.info(conn) else { return };
+        let notice = Notice { local: info.local, remote: info.remote, at, what: what(&info) };
+        if notices.send(notice).is_err() {
+            self.notices = None;
         }
     }
 
@@ -430,6 +454,7 @@ impl Inner {
         self.device = None;
         self.others = None;
         self.ends = None;
+        self.notices = None;
         self.to_wake.append(&mut self.drain_waiters);
         self.to_wake.append(&mut self.stop_waiters);
     }

@@ -53,6 +53,7 @@ mod halves;
 mod incoming;
 mod inner;
 mod listener;
+mod notice;
 mod shared;
 mod socket;
 mod stack;
@@ -63,6 +64,7 @@ pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHal
 pub use incoming::{Incoming, IncomingListener};
 pub use inner::IoCounters;
 pub use listener::TcpListener;
+pub use notice::{Notice, NoticeKind};
 pub use stack::{Stack, StackOptions};
 pub use stream::TcpStream;
 

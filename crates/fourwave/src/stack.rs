@@ -18,6 +18,7 @@ use crate::driver::Driver;
 use crate::incoming::IncomingListener;
 use crate::inner::{Inner, IoCounters, ListenerState, wait, wait_with_others};
 use crate::listener::TcpListener;
+use crate::notice::Notice;
 use crate::shared::{Ref, Shared};
 use crate::socket::Socket;
 use crate::stream::TcpStream;
@@ -209,6 +210,20 @@ impl Stack {
         }
         let (sender, receiver) = mpsc::unbounded_channel();
         inner.ends = (!inner.stopping).then_some(sender);
+        Some(receiver)
+    }
+
+    /// What the engine notices about open connections from now on: a suspected CLOSE_WAIT leak, a
+    /// peer that answers no more. There is one taker at a time: `None` while another receiver is
+    /// alive. The channel has no bound: read it, or drop it. Connections whose handle was dropped
+    /// are not reported.
+    pub fn take_notices(&self) -> Option<mpsc::UnboundedReceiver<Notice>> {
+        let mut inner = self.shared.lock();
+        if inner.notices.as_ref().is_some_and(|notices| !notices.is_closed()) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        inner.notices = (!inner.stopping).then_some(sender);
         Some(receiver)
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{CLIENT, PORT, SERVER, connected, options, stacks};
 use fourwave::device::memory;
-use fourwave::{EndReason, Link, Side, SocketOption, Stack, UserCall, end_reason};
+use fourwave::{EndReason, Link, NoticeKind, Side, SocketOption, Stack, UserCall, end_reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(start_paused = true)]
@@ -104,6 +104,53 @@ async fn dropping_after_everything_was_read_closes_in_order() {
     assert_eq!(client.population().time_wait, 1);
     tokio::time::sleep(Duration::from_secs(61)).await;
     assert_eq!(client.population().time_wait, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_socket_that_is_not_closed_after_the_peers_fin_is_noticed_once() {
+    let (a, b) = memory::pair(Link::plain(1500), Link::plain(1500), 4096);
+    let client = Stack::spawn(a, options(&[CLIENT], 1)).unwrap();
+    let mut forgetful = options(&[SERVER], 2);
+    forgetful.config.tcp_close_wait_limit = 30;
+    let server = Stack::spawn(b, forgetful).unwrap();
+    let mut notices = server.take_notices().unwrap();
+    assert!(server.take_notices().is_none(), "one taker at a time");
+    let (mut near, mut far) = connected(&client, &server).await;
+    far.write_all(b"bye").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    near.shutdown().await.unwrap();
+    let notice = notices.recv().await.unwrap();
+    assert_eq!(notice.local, far.local_addr().unwrap());
+    assert_eq!(notice.remote, far.peer_addr().unwrap());
+    let NoticeKind::CloseWaitSuspected { since, last_call, last_call_at } = notice.what else {
+        panic!("{notice:?}");
+    };
+    assert_eq!(last_call, UserCall::Send);
+    assert_eq!(since.since(last_call_at).as_secs(), 2);
+    assert_eq!(notice.at.since(since).as_secs(), 30);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(notices.try_recv().is_err(), "once");
+    drop(notices);
+    assert!(server.take_notices().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_answers_no_more_is_noticed_before_the_connection_is_given_up() {
+    let (a, b) = memory::pair(Link::plain(1500), Link::plain(1500), 4096);
+    let client = Stack::spawn(a, options(&[CLIENT], 1)).unwrap();
+    let (b, cut) = cable::cuttable(b);
+    let server = Stack::spawn(b, options(&[SERVER], 2)).unwrap();
+    let (mut near, _far) = connected(&client, &server).await;
+    let mut notices = client.take_notices().unwrap();
+    cut.store(true, Ordering::Relaxed);
+    near.write_all(b"anybody?").await.unwrap();
+    let notice = notices.recv().await.unwrap();
+    assert_eq!((notice.local, notice.remote), (near.local_addr().unwrap(), (SERVER, PORT).into()));
+    // tcp_retries1 is 3.
+    assert_eq!(notice.what, NoticeKind::Unanswered { backoff: 3, icmp_error: None });
+    assert_eq!(near.closed().await, EndReason::RetransmissionTimeout);
+    assert!(client.now() > notice.at + Duration::from_secs(60));
+    assert!(notices.try_recv().is_err(), "once");
 }
 
 #[tokio::test(start_paused = true)]
