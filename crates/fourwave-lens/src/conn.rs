@@ -19,6 +19,7 @@ use crate::rows::Rows;
 use crate::segment::Segment;
 use crate::story::{ClosedFirst, Ended};
 use crate::track::Track;
+use crate::trouble::Trouble;
 
 /// How long a run may grow before a live watcher hears of it.
 pub(crate) const RUN_PROGRESS: Duration = Duration::from_secs(1);
@@ -402,6 +403,11 @@ impl Conn {
     /// A word from beside the packets.
     pub(crate) fn note(&mut self, at: Duration, text: String, out: &mut Outbox) {
         self.finish_row(Row::new(at, Role::Client, What::Note(text)), out);
+    }
+
+    /// Something is wrong with `who`.
+    pub(crate) fn trouble(&mut self, at: Duration, who: Role, what: Trouble, out: &mut Outbox) {
+        self.finish_row(Row::new(at, who, What::Trouble(what)), out);
     }
 
     /// A new connection takes the four numbers.

@@ -66,6 +66,11 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
         What::Arrival(flags) => (row.from, vec![format!("the {flags} arrives")]),
         What::Icmp(error) => (row.from.other(), vec![format!("ICMP: {}", icmp_words(*error))]),
         What::Note(text) => (row.from, vec![text.clone()]),
+        What::Trouble(trouble) => {
+            let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
+            let (who, other) = (word(row.from), word(row.from.other()));
+            (row.from, vec![trouble.sentence(row.at, &who, &other, "")])
+        }
         What::LeftOut(left_out) => (row.from, label::left_out(left_out, signs)),
     };
     let mut text = text.swap_remove(0);
@@ -94,7 +99,7 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
     };
     state(&mut line, row.moved[0]);
     line.to(ARROW);
-    if !matches!(row.what, What::Note(_)) {
+    if !matches!(row.what, What::Note(_) | What::Trouble(_)) {
         line.put(Style::Dim, arrow(from, options));
     }
     line.to(RIGHT);

@@ -10,6 +10,7 @@ use crate::event::{Event, Opened, RowSeen};
 use crate::names::Names;
 use crate::row::{Role, Row, Run, Shown, What};
 use crate::story::{Ended, HalfClosed, Story, TimeWait, icmp_words};
+use crate::trouble::Trouble;
 
 /// Seconds with microseconds.
 fn t(at: Duration) -> f64 {
@@ -75,6 +76,27 @@ enum Out<'a> {
         conn: u64,
         t: f64,
         text: &'a str,
+    },
+    CloseWait {
+        conn: u64,
+        t: f64,
+        client: SocketAddr,
+        server: SocketAddr,
+        end: &'static str,
+        age: f64,
+        last_call: &'static str,
+        last_call_ago: f64,
+        text: String,
+    },
+    Unanswered {
+        conn: u64,
+        t: f64,
+        client: SocketAddr,
+        server: SocketAddr,
+        end: &'static str,
+        retransmissions: u32,
+        icmp: Option<&'static str>,
+        text: String,
     },
     End(Box<End>),
 }
@@ -196,7 +218,7 @@ struct End {
 pub fn write(event: &Event, names: &Names, out: &mut String) {
     match event {
         Event::Opened(opened) => push(&open(opened), out),
-        Event::Row(seen) => row(seen, out),
+        Event::Row(seen) => row(seen, names, out),
         Event::Ended(story) => push(&Out::End(Box::new(end(story, names))), out),
     }
 }
@@ -221,7 +243,39 @@ fn open(opened: &Opened) -> Out<'static> {
     }
 }
 
-fn row(seen: &RowSeen, out: &mut String) {
+fn trouble(seen: &RowSeen, what: Trouble, names: &Names) -> Out<'static> {
+    let (conn, at, who) = (seen.conn, seen.row.at, seen.row.from);
+    let word = |who: Role| names.word(who, seen.addrs[who.index()]);
+    let text = what.sentence(at, &word(who), &word(who.other()), "");
+    let [client, server] = seen.addrs;
+    let (t_at, end) = (t(at), who.name());
+    let ago = |then: Duration| t(at.saturating_sub(then));
+    match what {
+        Trouble::CloseWait { since, last_call, last_call_at } => Out::CloseWait {
+            conn,
+            t: t_at,
+            client,
+            server,
+            end,
+            age: ago(since),
+            last_call: last_call.name(),
+            last_call_ago: ago(last_call_at),
+            text,
+        },
+        Trouble::Unanswered { retransmissions, icmp_error } => Out::Unanswered {
+            conn,
+            t: t_at,
+            client,
+            server,
+            end,
+            retransmissions,
+            icmp: icmp_error.map(icmp_words),
+            text,
+        },
+    }
+}
+
+fn row(seen: &RowSeen, names: &Names, out: &mut String) {
     let (conn, row) = (seen.conn, &seen.row);
     let at = t(row.at);
     let from = row.from.name();
@@ -239,6 +293,7 @@ fn row(seen: &RowSeen, out: &mut String) {
             push(&Out::Icmp { conn, t: at, about: from, error, remark }, out);
         }
         What::Note(text) => push(&Out::Note { conn, t: at, text }, out),
+        What::Trouble(what) => push(&trouble(seen, *what, names), out),
         // These two exist in stories only.
         What::Exchange(_) | What::LeftOut(_) => {}
     }

@@ -228,6 +228,10 @@ impl Ladder<'_> {
                 self.arrow(row.at, &row.moved, &arrow, vec![label]);
             }
             What::Note(text) => self.note(row, text),
+            What::Trouble(trouble) => {
+                let (who, other) = (self.word(row.from), self.word(row.from.other()));
+                self.note(row, &trouble.sentence(row.at, &who, &other, ""));
+            }
             What::LeftOut(left_out) => {
                 let labels = label::left_out(left_out, self.signs);
                 self.gap(row, labels);

@@ -18,6 +18,7 @@ use crate::options::LensOptions;
 use crate::row::Role;
 use crate::segment::{self, Packet, Segment};
 use crate::story::Story;
+use crate::trouble::Trouble;
 
 /// The two addresses of a connection, the smaller one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -275,6 +276,16 @@ impl Lens {
         // It becomes part of single lines.
         let text = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         conn.note(at, text, &mut self.out);
+        true
+    }
+
+    /// What is wrong with one end, `ends.0`, of an open connection: a row of its ladder and a
+    /// line of its own in JSON. `false` when no such connection is watched.
+    pub fn trouble(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), what: Trouble) -> bool {
+        let key = Key::new(ends.0, ends.1);
+        let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
+        let who = conn.role_of(ends.0);
+        conn.trouble(at, who, what, &mut self.out);
         true
     }
 

@@ -45,6 +45,7 @@ mod segment;
 mod story;
 pub mod summary;
 mod track;
+mod trouble;
 pub mod units;
 
 pub use event::{Event, Opened, RowSeen};
@@ -53,3 +54,4 @@ pub use names::{Name, Names};
 pub use options::LensOptions;
 pub use row::{Exchange, Kind, LeftOut, Move, Place, Role, Row, RstCause, Run, Shown, Wave, What};
 pub use story::{ClosedBy, ClosedFirst, Ended, HalfClosed, Story, TimeWait, icmp_words};
+pub use trouble::Trouble;

@@ -6,6 +6,8 @@ use fourwave_core::state::State;
 use fourwave_wire::icmp::IcmpError;
 use fourwave_wire::tcp::Flags;
 
+use crate::trouble::Trouble;
+
 /// One of the two ends of a connection, seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
@@ -367,6 +369,8 @@ pub enum What {
     Icmp(IcmpError),
     /// A word from beside: what the engine or the gateway knows.
     Note(String),
+    /// What is wrong with the row's `from`.
+    Trouble(Trouble),
     /// Rows that were not kept.
     LeftOut(LeftOut),
 }
@@ -402,7 +406,11 @@ impl Row {
             What::Run(run) => run.until,
             What::Exchange(exchange) => exchange.until,
             What::LeftOut(left_out) => left_out.until,
-            What::Segment(_) | What::Arrival(_) | What::Icmp(_) | What::Note(_) => self.at,
+            What::Segment(_)
+            | What::Arrival(_)
+            | What::Icmp(_)
+            | What::Note(_)
+            | What::Trouble(_) => self.at,
         }
     }
 
@@ -411,6 +419,6 @@ impl Row {
         self.wave.is_some()
             || self.cause.is_some()
             || self.moved.iter().any(Option::is_some)
-            || matches!(self.what, What::Arrival(_) | What::Note(_))
+            || matches!(self.what, What::Arrival(_) | What::Note(_) | What::Trouble(_))
     }
 }

@@ -216,7 +216,7 @@ fn weigh(row: &Row) -> LeftOut {
             out.bytes = exchange.bytes;
         }
         What::LeftOut(left_out) => out = *left_out,
-        What::Arrival(_) | What::Icmp(_) | What::Note(_) => {}
+        What::Arrival(_) | What::Icmp(_) | What::Note(_) | What::Trouble(_) => {}
     }
     out
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fourwave_core::{EndReason, EndReport, Instant, Side, UserCall};
 use fourwave_lens::{
-    Event, Lens, LensOptions, Names, Role, Seen, Story, json,
+    Event, Lens, LensOptions, Names, Role, Seen, Story, Trouble, json,
     ladder::{self, LadderOptions},
 };
 use fourwave_wire::icmp::{IcmpError, emit_error};
@@ -217,6 +217,7 @@ pub fn all() -> Vec<(&'static str, Wire)> {
         ("timed_out", timed_out()),
         ("time_wait_assassinated", time_wait_assassinated()),
         ("mid_stream", mid_stream()),
+        ("troubled", troubled()),
     ]
 }
 
@@ -499,5 +500,31 @@ pub fn mid_stream() -> Wire {
     w.at(90_000, Server, "FIN ACK", 6000, 700, 0);
     w.at(90_040, Client, "FIN ACK", 700, 6001, 0);
     w.at(90_400, Server, "ACK", 6001, 701, 0);
+    w
+}
+
+/// The server does not close; then it sends and gets no answer.
+pub fn troubled() -> Wire {
+    let mut w = Wire::new();
+    w.open();
+    w.at(12_300, Client, "PSH ACK", 1, 1, 73);
+    w.at(24_000, Server, "PSH ACK", 1, 74, 512);
+    w.at(24_050, Client, "FIN ACK", 74, 513, 0);
+    w.at(24_070, Server, "ACK", 513, 75, 0);
+    let leak = Trouble::CloseWait {
+        since: Duration::from_micros(24_060),
+        last_call: UserCall::Send,
+        last_call_at: Duration::from_micros(24_000),
+    };
+    let ends = (w.addrs[1], w.addrs[0]);
+    assert!(w.lens.trouble(Duration::from_micros(5_024_060), ends, leak));
+    for at in [5_100_000, 5_300_000, 5_700_000, 6_500_000] {
+        w.at(at, Server, "PSH ACK", 513, 75, 10);
+    }
+    let silence = Trouble::Unanswered { retransmissions: 3, icmp_error: None };
+    assert!(w.lens.trouble(Duration::from_micros(6_500_010), ends, silence));
+    w.at(7_000_000, Client, "ACK", 75, 523, 0);
+    w.at(7_000_100, Server, "FIN ACK", 523, 75, 0);
+    w.at(7_000_140, Client, "ACK", 75, 524, 0);
     w
 }
