@@ -64,6 +64,58 @@ fn without_quiet_there_is_one_line_on_stderr_at_the_end() {
     assert_eq!(text.lines().count(), 1, "{text}");
 }
 
+/// Five connections: the host closes three first, the program two.
+#[test]
+fn counters_say_what_the_engine_did_under_linuxs_names() {
+    if !permitted() {
+        return;
+    }
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let script = "import socket, sys\nfor n in range(5):\n \
+                  s = socket.create_connection(('10.4.0.1', int(sys.argv[1])))\n \
+                  s.sendall(b'x')\n n < 3 or s.shutdown(socket.SHUT_WR)\n \
+                  while s.recv(9): pass\n s.close()";
+    let host = std::thread::spawn(move || {
+        for n in 0..5 {
+            let mut stream = listener.accept().unwrap().0;
+            stream.read_exact(&mut [0]).unwrap();
+            // To the client's FIN, before ours.
+            if n >= 3 {
+                assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            }
+        }
+    });
+    let run = run(&["--counters", "--host-loopback", "--", "python3", "-c", script, &port]);
+    host.join().unwrap();
+    let text = stderr(&run);
+    assert!(run.status.success(), "{text}");
+    let counters: std::collections::HashMap<&str, u64> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("fourwave: ")?.rsplit_once(' '))
+        .filter_map(|(name, value)| Some((name, value.parse().ok()?)))
+        .collect();
+    for (name, value) in [("TcpPassiveOpens", 5), ("TcpExtTW", 0), ("in TIME_WAIT", 3)] {
+        // None of them has lived for its 60 s: those that ended are not counted.
+        assert_eq!(counters.get(name).copied().unwrap_or(0), value, "{name}: {text}");
+    }
+    assert!(counters["TcpInSegs"] > 5 * 4, "{text}");
+    let zeros: Vec<_> =
+        counters.iter().filter(|(name, n)| **n == 0 && !name.contains(' ')).collect();
+    assert!(zeros.is_empty(), "only what is not zero: {zeros:?}");
+    assert!(text.lines().last().unwrap().contains("5 connections"), "{text}");
+
+    let quiet = run_quietly(&[]);
+    assert_eq!(quiet, "");
+    let counted = run_quietly(&["--counters"]);
+    assert_eq!(counted, "fourwave: in TIME_WAIT 0\n");
+}
+
+/// What is said about a program that opens nothing.
+fn run_quietly(options: &[&str]) -> String {
+    stderr(&run(&[options, &["-q", "--", "true"]].concat()))
+}
+
 #[test]
 fn without_a_command_the_users_shell_runs() {
     if !permitted() {

@@ -39,6 +39,8 @@ pub struct GatewayOptions {
     pub lens: LensOptions,
     /// What goes wrong on purpose between the device and the engine.
     pub faults: Vec<FaultSpec>,
+    /// Suspected leaks are not told on stderr.
+    pub quiet: bool,
 }
 
 /// What every task of a gateway shares.
@@ -78,6 +80,8 @@ pub struct Finale {
     pub counters: Counters,
     /// What was still alive, TIME_WAITs above all.
     pub population: Population,
+    /// How many CLOSE_WAIT leaks were suspected, when not each was told as it came.
+    pub leaks: Option<String>,
 }
 
 /// How long nothing must have moved before what is left is given up, unless it is owed to a host.
@@ -99,8 +103,14 @@ impl Gateway {
         let addresses = vec![GATEWAY_V4.into(), GATEWAY_V6.into()];
         let stack_options = StackOptions { config: options.config, seed: None, addresses };
         let ports = options.published.iter().map(|published| published.port).collect();
-        let (stack, observer) =
-            Observer::start(device, stack_options, options.lens, ports, options.faults)?;
+        let (stack, observer) = Observer::start(
+            device,
+            stack_options,
+            options.lens,
+            ports,
+            options.quiet,
+            options.faults,
+        )?;
         let others = stack.take_other_packets();
         let calls = stack.listen_any()?;
         let shared = Arc::new(Shared {
@@ -149,7 +159,8 @@ impl Gateway {
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
-        Finale { summary: self.observer.finish().await, counters, population }
+        let leaks = self.observer.leaks();
+        Finale { summary: self.observer.finish().await, counters, population, leaks }
     }
 
     /// Until all connections have ended, or nothing moves any more.

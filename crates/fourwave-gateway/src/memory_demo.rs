@@ -50,6 +50,7 @@ pub fn demo_in_memory(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result
         demo: true,
         lens,
         faults: options.faults.clone(),
+        quiet: options.quiet,
     };
     let exchange = exchange(gateway, options.program.mtu);
     let summary = runtime()?.block_on(exchange).map_err(failed)?;

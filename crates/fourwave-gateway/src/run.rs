@@ -188,10 +188,11 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
         demo: options.demo,
         lens,
         faults: options.faults.clone(),
+        quiet: options.quiet,
     };
     let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
     let (ended, finale, faults) = runtime()?.block_on(relayed.run())?;
-    let Finale { summary, counters, population } = finale;
+    let Finale { summary, counters, population, leaks } = finale;
     if options.counters {
         let counted = counters.iter().filter(|(_, value)| *value > 0);
         counted.for_each(|(name, value)| say(&format!("{name} {value}")));
@@ -199,6 +200,7 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     }
     if !options.quiet {
         faults.iter().for_each(|line| say(&format!("--fault {line}")));
+        leaks.iter().for_each(|line| say(line));
         say(&summary.to_string());
     }
     Ok(ended)

@@ -31,6 +31,7 @@ fn options() -> GatewayOptions {
         demo: false,
         lens: LensOptions::default(),
         faults: Vec::new(),
+        quiet: true,
     }
 }
 

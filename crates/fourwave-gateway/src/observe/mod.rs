@@ -4,6 +4,7 @@
 
 mod tap;
 mod teller;
+mod troubles;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,11 +12,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fourwave::{Config, Device, EndReport, Stack, StackOptions};
+use fourwave::{Config, Device, EndReport, Notice, NoticeKind, Stack, StackOptions};
 use fourwave_device::fault::FaultSpec;
 use fourwave_device::tap::Tapped;
-use fourwave_lens::Names;
 use fourwave_lens::summary::{Summary, Unopened};
+use fourwave_lens::{Names, Trouble};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
@@ -23,6 +24,8 @@ use crate::addresses::{PROGRAM_V4, PROGRAM_V6};
 use crate::faults::{self, Faults};
 use tap::Watch;
 use teller::Teller;
+use troubles::Leaks;
+pub(crate) use troubles::{Leak, Leaker};
 
 /// What to draw and write, each already opened and empty. The default is nothing.
 #[derive(Default)]
@@ -50,6 +53,7 @@ pub(crate) struct Observer {
     watch: Option<Arc<Watch>>,
     teller: Option<Teller>,
     summary: Arc<Mutex<Summary>>,
+    leaks: Arc<Leaks>,
     gathering: JoinHandle<()>,
     faults: Option<Faults>,
 }
@@ -59,6 +63,7 @@ pub(crate) struct Observer {
 pub(crate) struct Remarks {
     watch: Option<Arc<Watch>>,
     summary: Arc<Mutex<Summary>>,
+    leaks: Arc<Leaks>,
 }
 
 impl Remarks {
@@ -74,6 +79,34 @@ impl Remarks {
         }
     }
 
+    /// How long an end may be in CLOSE_WAIT before it is suspected; `None` for ever.
+    pub(crate) fn close_wait_limit(&self) -> Option<Duration> {
+        self.leaks.limit()
+    }
+
+    /// An end has been in CLOSE_WAIT for that long.
+    pub(crate) fn leak(&self, leak: &Leak) {
+        self.leaks.add(leak);
+        if let Some(watch) = &self.watch {
+            watch.trouble(leak.ends(), |shift| leak.trouble(shift));
+        }
+    }
+
+    /// What the engine noticed.
+    fn notice(&self, notice: &Notice) {
+        if let Some(leak) = Leak::of_the_far_end(notice) {
+            return self.leak(&leak);
+        }
+        if let (Some(watch), NoticeKind::Unanswered { backoff, icmp_error }) =
+            (&self.watch, notice.what)
+        {
+            watch.trouble((notice.local, notice.remote), |_| Trouble::Unanswered {
+                retransmissions: backoff,
+                icmp_error,
+            });
+        }
+    }
+
     /// A call of the program that the gateway refused, which the engine does not report.
     pub(crate) fn unopened(&self, why: Unopened) {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).add_unopened(why);
@@ -82,7 +115,7 @@ impl Remarks {
 
 impl Observer {
     /// Puts a stack on `device`, behind `faults`, and watches it. `published` are the ports on
-    /// which the program is called.
+    /// which the program is called; `quiet` keeps troubles off stderr.
     ///
     /// # Errors
     /// The device's, or the first bytes of an output cannot be written.
@@ -91,9 +124,12 @@ impl Observer {
         stack: StackOptions,
         lens: LensOptions,
         published: Vec<u16>,
+        quiet: bool,
         faults: Vec<FaultSpec>,
     ) -> io::Result<(Stack, Self)> {
         let summary = Arc::new(Mutex::new(Summary::new()));
+        let limit = Duration::from_secs(stack.config.tcp_close_wait_limit);
+        let leaks = Arc::new(Leaks::new(quiet, published, limit));
         let options = lens_options(&stack.config, &lens);
         let (stack, faults, watch, teller) = if lens.is_nothing() {
             let (stack, faults) = faults::spawn(device, stack, faults, |_, _| {})?;
@@ -113,19 +149,32 @@ impl Observer {
             watch.set_engine_epoch(origin.elapsed().saturating_sub(engine));
             (stack, faults, Some(watch), Some(teller))
         };
-        let gathering =
-            tokio::spawn(gather(stack.take_ends(), watch.clone(), Arc::clone(&summary), published));
-        Ok((stack, Self { watch, teller, summary, gathering, faults }))
+        let remarks = Remarks {
+            watch: watch.clone(),
+            summary: Arc::clone(&summary),
+            leaks: Arc::clone(&leaks),
+        };
+        let gathering = tokio::spawn(gather(stack.take_ends(), stack.take_notices(), remarks));
+        Ok((stack, Self { watch, teller, summary, leaks, gathering, faults }))
     }
 
     /// For those who know more than the packets say.
     pub(crate) fn remarks(&self) -> Remarks {
-        Remarks { watch: self.watch.clone(), summary: Arc::clone(&self.summary) }
+        Remarks {
+            watch: self.watch.clone(),
+            summary: Arc::clone(&self.summary),
+            leaks: Arc::clone(&self.leaks),
+        }
     }
 
     /// The faults, where there are any.
     pub(crate) fn faults(&self) -> Option<Faults> {
         self.faults.clone()
+    }
+
+    /// How many CLOSE_WAIT leaks were suspected, when not each had a line of its own.
+    pub(crate) fn leaks(&self) -> Option<String> {
+        self.leaks.total()
     }
 
     /// The stack has stopped: completes all outputs. What could not be written is told on stderr.
@@ -151,30 +200,35 @@ fn lens_options(config: &Config, lens: &LensOptions) -> fourwave_lens::LensOptio
     }
 }
 
-/// Takes the engine's reports until the stack stops, and gives the lens its time.
+/// Takes the engine's reports and notices until the stack stops, and gives the lens its time.
 async fn gather(
     ends: Option<UnboundedReceiver<EndReport>>,
-    watch: Option<Arc<Watch>>,
-    summary: Arc<Mutex<Summary>>,
-    published: Vec<u16>,
+    notices: Option<UnboundedReceiver<Notice>>,
+    remarks: Remarks,
 ) {
-    let Some(mut ends) = ends else { return };
+    let (Some(mut ends), Some(mut notices)) = (ends, notices) else { return };
     loop {
         let report = tokio::select! {
+            // First: a notice is older than the end of the same connection.
+            biased;
+            Some(notice) = notices.recv() => {
+                remarks.notice(&notice);
+                continue;
+            }
             report = ends.recv() => report,
-            () = due(watch.as_deref()) => {
-                if let Some(watch) = &watch {
+            () = due(remarks.watch.as_deref()) => {
+                if let Some(watch) = &remarks.watch {
                     watch.tick();
                 }
                 continue;
             }
         };
         let Some(report) = report else { return };
-        if let Some(watch) = &watch {
+        if let Some(watch) = &remarks.watch {
             watch.end(&report);
         }
-        let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
-        if published.contains(&report.remote.port()) {
+        let mut summary = remarks.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        if remarks.leaks.is_published(report.remote.port()) {
             summary.add_published_report(&report);
         } else {
             summary.add_report(&report);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fourwave::EndReport;
 use fourwave_device::pcapng::{PacketId, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, Observer, PacketView};
-use fourwave_lens::{Event, Lens, Names, Seen};
+use fourwave_lens::{Event, Lens, Names, Seen, Trouble};
 
 /// How long a packet that ended its connection waits for the engine's word on it.
 const COMMENT_PATIENCE: Duration = Duration::from_millis(20);
@@ -85,6 +85,19 @@ impl Watch {
         // Timed under the lock, so that rows stay in order.
         let at = self.origin.elapsed();
         state.lens.note(at, ends, text);
+        state.tell();
+    }
+
+    /// Something is wrong with `ends.0`; `what` gets the start of the engine's clock on ours.
+    pub(super) fn trouble(
+        &self,
+        ends: (SocketAddr, SocketAddr),
+        what: impl FnOnce(Duration) -> Trouble,
+    ) {
+        let mut state = self.lock();
+        let at = self.origin.elapsed();
+        let what = what(state.engine_epoch);
+        state.lens.trouble(at, ends, what);
         state.tell();
     }
 

@@ -6,8 +6,10 @@
 pub(crate) mod dial;
 mod host;
 mod pump;
+mod vigil;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::OnceLock;
 
@@ -16,9 +18,9 @@ use tokio::io::Interest;
 
 use crate::gateway::Shared;
 use crate::namespace::without_number;
-use crate::traffic::Traffic;
 pub(crate) use host::HostStream;
 use pump::ProgramGone;
+use vigil::{Sign, Vigil};
 
 /// How the two ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +70,7 @@ pub(crate) async fn relay(program: TcpStream, host: HostStream, far: Far, shared
     let mut program = AbortOnDrop(Some(program));
     let Some(stream) = program.0.as_mut() else { return };
     let broken = OnceLock::new();
-    match join(stream, &host, &broken, &shared.traffic).await {
+    match join(stream, &host, &broken, ends.as_ref().ok().copied(), shared).await {
         Verdict::Finished => {
             host.finish();
             // Both FINs are acknowledged or on their way: close in order.
@@ -90,11 +92,15 @@ async fn join(
     program: &mut TcpStream,
     host_stream: &HostStream,
     broken: &OnceLock<io::Error>,
-    traffic: &Traffic,
+    ends: Option<(SocketAddr, SocketAddr)>,
+    shared: &Shared,
 ) -> Verdict {
+    let traffic = &shared.traffic;
     let host = host_stream.stream();
     let (reader, mut writer) = program.split();
-    let mut up = pin!(pump::up(reader, host, broken, traffic));
+    let sign = Sign::new(&shared.stack);
+    let mut vigil = Vigil::new(&sign, shared.remarks.close_wait_limit());
+    let mut up = pin!(pump::up(reader, host, broken, traffic, &sign));
     let mut down = pin!(pump::down(host, &mut writer, broken, traffic));
     let mut read_to_end = None;
     let (mut down_done, mut end_seen) = (false, false);
@@ -110,7 +116,10 @@ async fn join(
                 Err(ProgramGone) => return Verdict::ProgramGone,
             },
             result = &mut down, if !down_done => match result {
-                Ok(()) => down_done = true,
+                Ok(()) => {
+                    down_done = true;
+                    vigil.begin();
+                }
                 Err(ProgramGone) => return gone(&read_to_end).await,
             },
             // An RST is told even while nothing is read or written: the program's …
@@ -125,6 +134,9 @@ async fn join(
                 let error = host.take_error().ok().flatten();
                 broken.get_or_init(|| error.unwrap_or(io::ErrorKind::ConnectionReset.into()));
             }
+            () = vigil.over(), if read_to_end.is_none() => if let Some((inside, outside)) = ends {
+                vigil.judge(inside, outside, &shared.remarks);
+            },
         }
         if down_done && broken.get().is_some() {
             return Verdict::HostBroken;

@@ -11,6 +11,7 @@ use fourwave::{EndReason, ReadHalf, WriteHalf};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use super::vigil::Sign;
 use crate::traffic::Traffic;
 
 /// The program's connection ended otherwise than by both FINs.
@@ -35,13 +36,18 @@ pub(crate) async fn up<'a>(
     host: &TcpStream,
     broken: &OnceLock<io::Error>,
     traffic: &Traffic,
+    sign: &Sign<'_>,
 ) -> Result<ReadHalf<'a>, ProgramGone> {
     loop {
         // Made anew each time: an idle connection holds no memory for its next batch.
         let mut batch: Vec<Bytes> = Vec::new();
         let finished = gather(&mut program, &mut batch).await.map_err(|_| ProgramGone)?;
         let _owed = traffic.up(batch.iter().map(Bytes::len).sum());
-        write_all(&program, host, &mut batch, broken).await?;
+        if !batch.is_empty() {
+            sign.data();
+            write_all(&program, host, &mut batch, broken).await?;
+            sign.taken();
+        }
         if finished {
             let host = socket2::SockRef::from(host);
             if broken.get().is_none()
