@@ -185,6 +185,8 @@ knobs! {
         "Age at which a CLOSE_WAIT is reported as a suspected leak; 0 reports none.";
     tcp_delack_ms: Unit::Milliseconds, 1..=500, 40,
         "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
+    tcp_dsack: Unit::Switch, 0..=1, 1,
+        "Duplicate segments are named to the peer in SACK blocks (RFC 2883).";
     tcp_fin_timeout: Unit::Seconds, 0..=3600, 60,
         "Life of a FIN_WAIT_2 whose application is gone; it is not TIME_WAIT's.";
     tcp_init_cwnd: Unit::Count, 1..=100, 10,
@@ -219,6 +221,9 @@ knobs! {
         "Longest retransmission timeout.";
     tcp_rto_min_ms: Unit::Milliseconds, 1..=120000, 200,
         "Shortest retransmission timeout.";
+    tcp_sack: Unit::Switch, 0..=1, 1,
+        "Selective acknowledgements (RFC 2018) of what arrives out of order; those of the peer \
+         are read and not used for recovery yet.";
     tcp_syn_retries: Unit::Count, 1..=127, 7,
         "Retransmissions of a SYN: 7 take 247 s (RFC 9293 §3.8.3 asks for 3 minutes at least).";
     tcp_synack_retries: Unit::Count, 0..=127, 5,

@@ -64,6 +64,7 @@ const TIMESTAMPS: u8 = 2;
 const REPEATED: u8 = 4;
 /// A challenge went out since the last SYN ACK.
 const CHALLENGED: u8 = 8;
+const SACK: u8 = 16;
 
 impl HalfOpen {
     pub(crate) fn new(
@@ -75,7 +76,9 @@ impl HalfOpen {
         deferred: bool,
         now: Instant,
     ) -> Self {
-        let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, scaling, timestamps } = options;
+        let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, scaling, timestamps, sack } =
+            options;
+        let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         Self {
             tuple,
             listener,
@@ -90,7 +93,7 @@ impl HalfOpen {
             snd_mss: snd_mss as u16,
             rcv_mss: rcv_mss as u16,
             scales: [snd_scale.shift(), rcv_scale.shift()],
-            flags: (u8::from(scaling) * SCALING) | (u8::from(timestamps) * TIMESTAMPS),
+            flags: flag(scaling, SCALING) | flag(timestamps, TIMESTAMPS) | flag(sack, SACK),
             retries: 0,
             answer: if deferred { Answer::Undecided } else { Answer::Due },
             deferred,
@@ -107,6 +110,7 @@ impl HalfOpen {
             rcv_scale: rcv,
             scaling: self.flags & SCALING != 0,
             timestamps: self.flags & TIMESTAMPS != 0,
+            sack: self.flags & SACK != 0,
         }
     }
 
@@ -137,6 +141,7 @@ impl HalfOpen {
         let window = RawWindow(SYN_WINDOW as u16);
         let mut header = self.header(self.iss, Flags::SYN | Flags::ACK, window, ts_now);
         header.options.mss = Some(our_mss);
+        header.options.sack_permitted = self.flags & SACK != 0;
         header.options.window_scale = self.options().scaling.then(|| self.options().rcv_scale);
         header
     }

@@ -20,6 +20,10 @@ pub mod kind {
     pub const SACK: u8 = 5;
     /// Timestamps.
     pub const TIMESTAMPS: u8 = 8;
+    /// TCP Fast Open (RFC 7413).
+    pub const FAST_OPEN: u8 = 34;
+    /// Experiments, told apart by their first two bytes (RFC 6994).
+    pub const EXPERIMENT: u8 = 254;
 }
 
 /// The most SACK blocks that fit into a header's 40 bytes of options.
@@ -65,6 +69,55 @@ impl SackBlocks {
     }
 }
 
+/// The first two bytes of the experimental option that Fast Open had before it got its own.
+const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
+
+/// The Fast Open option (RFC 7413 §2): a cookie of 4 to 16 bytes, or none to ask for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FastOpen {
+    cookie: [u8; 16],
+    len: u8,
+    /// In the experimental option 254, as before RFC 7413.
+    pub experimental: bool,
+}
+
+impl FastOpen {
+    /// An option with this cookie; an empty one asks for a cookie. None where RFC 7413 §4.1.1
+    /// knows no such length: it is even, and 0 or 4 to 16.
+    pub fn new(cookie: &[u8], experimental: bool) -> Option<Self> {
+        let len = cookie.len();
+        if len % 2 != 0 || len > 16 || (len > 0 && len < 4) {
+            return None;
+        }
+        let mut bytes = [0; 16];
+        bytes[..len].copy_from_slice(cookie);
+        Some(Self { cookie: bytes, len: len as u8, experimental })
+    }
+
+    /// The cookie; empty for a request.
+    pub fn cookie(&self) -> &[u8] {
+        &self.cookie[..usize::from(self.len)]
+    }
+
+    /// Bytes of the option, padding to whole words included.
+    fn emitted_len(&self) -> usize {
+        let head = if self.experimental { 4 } else { 2 };
+        (head + usize::from(self.len)).next_multiple_of(4)
+    }
+
+    fn emit(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        if self.experimental {
+            out.extend_from_slice(&[kind::EXPERIMENT, 4 + self.len]);
+            out.extend_from_slice(&FAST_OPEN_MAGIC);
+        } else {
+            out.extend_from_slice(&[kind::FAST_OPEN, 2 + self.len]);
+        }
+        out.extend_from_slice(self.cookie());
+        out.resize(start + self.emitted_len(), kind::NOP);
+    }
+}
+
 /// The options of one segment that mean something here; unknown ones are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TcpOptions {
@@ -78,6 +131,8 @@ pub struct TcpOptions {
     pub timestamps: Option<Timestamps>,
     /// SACK blocks.
     pub sack: SackBlocks,
+    /// Fast Open, SYN only.
+    pub fast_open: Option<FastOpen>,
 }
 
 impl TcpOptions {
@@ -130,6 +185,10 @@ impl TcpOptions {
                     self.sack.push(SeqNum::new(word(at)), SeqNum::new(word(at + 4)));
                 }
             }
+            (kind::FAST_OPEN, _) => self.fast_open = FastOpen::new(body, false).or(self.fast_open),
+            (kind::EXPERIMENT, 2..) if body[..2] == FAST_OPEN_MAGIC => {
+                self.fast_open = FastOpen::new(&body[2..], true).or(self.fast_open);
+            }
             _ => {}
         }
     }
@@ -141,7 +200,8 @@ impl TcpOptions {
         // SACK permitted stands in the place of the two NOPs before timestamps.
         let permitted = if self.sack_permitted && self.timestamps.is_none() { 4 } else { 0 };
         let scale = if self.window_scale.is_some() { 4 } else { 0 };
-        let before = mss + timestamps + permitted + scale;
+        let fast_open = self.fast_open.map_or(0, |option| option.emitted_len());
+        let before = mss + timestamps + permitted + scale + fast_open;
         match self.sack_blocks_that_fit(before) {
             0 => before,
             n => before + 4 + 8 * n,
@@ -152,8 +212,8 @@ impl TcpOptions {
         self.sack.as_slice().len().min(40usize.saturating_sub(before + 4) / 8)
     }
 
-    /// Appends the options in Linux's order (MSS, SACK permitted, timestamps, window scale, SACK),
-    /// padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are left out.
+    /// Appends the options in Linux's order (MSS, SACK permitted, timestamps, window scale, Fast
+    /// Open, SACK), padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are left out.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let start = out.len();
         if let Some(mss) = self.mss {
@@ -175,6 +235,9 @@ impl TcpOptions {
         }
         if let Some(scale) = self.window_scale {
             out.extend_from_slice(&[kind::NOP, kind::WINDOW_SCALE, 3, scale.shift()]);
+        }
+        if let Some(option) = self.fast_open {
+            option.emit(out);
         }
         let blocks = &self.sack.as_slice()[..self.sack_blocks_that_fit(out.len() - start)];
         if !blocks.is_empty() {
@@ -210,6 +273,16 @@ mod tests {
                 ..Default::default()
             },
             TcpOptions { sack_permitted: true, mss: Some(536), ..Default::default() },
+            TcpOptions {
+                mss: Some(1460),
+                window_scale: Some(WindowScale::new(7)),
+                sack_permitted: true,
+                timestamps,
+                fast_open: FastOpen::new(&[7; 16], true),
+                ..Default::default()
+            },
+            TcpOptions { fast_open: FastOpen::new(&[], false), ..Default::default() },
+            TcpOptions { fast_open: FastOpen::new(&[1, 2, 3, 4], false), ..Default::default() },
         ];
         for options in cases {
             let mut bytes = Vec::new();
@@ -219,6 +292,16 @@ mod tests {
             assert!(bytes.len() <= 40);
             assert_eq!(TcpOptions::parse(&bytes), Ok(options));
         }
+    }
+
+    #[test]
+    fn rfc7413_4_1_1_cookies_are_even_and_4_to_16_bytes_long() {
+        for len in 0..20 {
+            let right = len == 0 || (len % 2 == 0 && (4..=16).contains(&len));
+            assert_eq!(FastOpen::new(&[0; 20][..len], false).is_some(), right, "{len}");
+        }
+        let odd = [kind::FAST_OPEN, 5, 1, 2, 3, kind::EXPERIMENT, 3, 0xf9];
+        assert_eq!(TcpOptions::parse(&odd).unwrap().fast_open, None);
     }
 
     #[test]

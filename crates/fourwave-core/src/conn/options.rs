@@ -28,6 +28,7 @@ pub(crate) struct Negotiated {
     pub(crate) rcv_scale: WindowScale,
     pub(crate) scaling: bool,
     pub(crate) timestamps: bool,
+    pub(crate) sack: bool,
 }
 
 /// The MSS that we announce: what the link carries without IP and TCP options (RFC 6691).
@@ -50,6 +51,7 @@ pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool) -> Negotiated {
         rcv_scale: if scaling { our_scale(config) } else { WindowScale::default() },
         scaling,
         timestamps: config.tcp_timestamps == 1,
+        sack: config.tcp_sack == 1,
     }
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn agree(config: &Config, link: &Link, ipv6: bool, theirs: &TcpOption
         rcv_scale,
         scaling,
         timestamps,
+        sack: ours.sack && theirs.sack_permitted,
     }
 }
 

@@ -5,7 +5,7 @@ use core::ops::Range;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::options::{SackBlocks, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, RawWindow, SeqNum};
 
@@ -196,6 +196,11 @@ impl Connection {
                     .options
                     .timestamps
                     .then(|| Timestamps { value: self.ts_now(ctx.now), echo: self.ts_recent }),
+                sack: if self.options.sack {
+                    self.rcv.sack_blocks()
+                } else {
+                    SackBlocks::default()
+                },
                 ..TcpOptions::default()
             },
         }
@@ -226,6 +231,7 @@ impl Connection {
             }
         }
         header.options.mss = Some(super::options::our_mss(link, self.tuple.is_ipv6()));
+        header.options.sack_permitted = self.options.sack;
         header.options.window_scale = self.options.scaling.then_some(scale);
         Outgoing { header, gso_size: 0 }
     }
@@ -297,7 +303,12 @@ impl Connection {
             flags |= Flags::PSH;
         }
         let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
-        Outgoing { header: self.header(seq, flags, ctx), gso_size }
+        let mut header = self.header(seq, flags, ctx);
+        if len + 4 + 8 * header.options.sack.as_slice().len() as u32 > self.snd.mss {
+            // No room beside the text: SACK rides on ACKs and small segments.
+            header.options.sack = SackBlocks::default();
+        }
+        Outgoing { header, gso_size }
     }
 
     /// A sequence number that the peer has: it must answer with an ACK (RFC 9293 §3.8.4), which

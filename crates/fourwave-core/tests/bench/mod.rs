@@ -9,7 +9,7 @@ use fourwave_core::{
     Config, ConnId, EndReason, Event, Instant, Listen, ListenerId, PendingId, Stack,
 };
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
-use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
 use fourwave_wire::{Link, RawWindow, RxChecksum, RxPacket, SeqNum, TxPacket, WindowScale};
 
@@ -26,6 +26,9 @@ pub struct Bench {
     /// Our first sequence number, once it was seen.
     pub iss: SeqNum,
     pub timestamps: bool,
+    pub sack: bool,
+    /// What the peer's SYNs carry.
+    pub fast_open: Option<FastOpen>,
     /// The window that the peer offers, before its scale of 2.
     pub window: u16,
 }
@@ -47,7 +50,16 @@ impl Bench {
         let options = Listen { address: None, port: Some(80), deferred, backlog: 2 };
         let listener = stack.listen(options).unwrap();
         let now = Instant::from_micros(10_000_000);
-        Self { stack, now, listener, iss: SeqNum::new(0), timestamps: false, window: 10_000 }
+        Self {
+            stack,
+            now,
+            listener,
+            iss: SeqNum::new(0),
+            timestamps: false,
+            sack: false,
+            fast_open: None,
+            window: 10_000,
+        }
     }
 
     pub fn pass(&mut self, time: Duration) {
@@ -126,6 +138,8 @@ impl Bench {
         if flags.syn() {
             options.mss = Some(1000);
             options.window_scale = Some(WindowScale::new(2));
+            options.sack_permitted = self.sack;
+            options.fast_open = self.fast_open;
         }
         if self.timestamps {
             options.timestamps = Some(Timestamps { value: ts.unwrap_or(100), echo: 0 });

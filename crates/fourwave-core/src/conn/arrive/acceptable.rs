@@ -41,6 +41,12 @@ pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<
             ctx.counters.syn_challenge += 1;
             conn.challenge(ctx);
         } else {
+            if segment.data_seq().before(conn.rcv.nxt) {
+                // Old text: the peer learns that it resent in vain.
+                let end = segment.data_end();
+                let end = if end.after(conn.rcv.nxt) { conn.rcv.nxt } else { end };
+                conn.arrived_twice(segment.data_seq(), end, ctx);
+            }
             conn.answer_invalid(ctx, has_data);
             if conn.rcv.window() == 0 && segment.header.seq == conn.rcv.nxt {
                 return Verdict::OnlyAck;

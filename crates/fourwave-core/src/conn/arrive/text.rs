@@ -1,6 +1,9 @@
 //! Seventh: the segment's text (RFC 9293 §3.10.7.4).
 
+use fourwave_wire::SeqNum;
+
 use super::Segment;
+use crate::conn::recv::Insertion;
 use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
@@ -26,6 +29,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     let mut start = segment.data_seq();
     let mut payload = segment.payload.clone();
     if start.before(nxt) {
+        conn.arrived_twice(start, nxt, ctx);
         payload.start += (nxt.since(start) as usize).min(payload.len());
         start = nxt;
     }
@@ -33,6 +37,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     payload.end = payload.end.min(payload.start + room);
     if payload.is_empty() {
         // All of it was known: the ACK may have been lost.
+        conn.arrived_twice(segment.data_seq(), segment.data_end(), ctx);
         conn.rcv.acks.at_once();
         return Fate::Alive;
     }
@@ -51,11 +56,21 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     } else {
         // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
         conn.rcv.acks.duplicate();
-        if conn.rcv.keep(start, data) {
-            ctx.counters.ofo_queue += 1;
-        } else {
-            ctx.counters.rcv_pruned += 1;
+        match conn.rcv.keep(start, data) {
+            Insertion::New => ctx.counters.ofo_queue += 1,
+            Insertion::Known => conn.arrived_twice(start, start + len, ctx),
+            Insertion::NoRoom => ctx.counters.rcv_pruned += 1,
         }
     }
     Fate::Alive
+}
+
+impl Connection {
+    /// Tells the peer with the next ACK that it sent `[start, end)` twice, as far as it is known
+    /// here (RFC 2883).
+    pub(super) fn arrived_twice(&mut self, start: SeqNum, end: SeqNum, ctx: &Ctx<'_>) {
+        if self.options.sack && ctx.config.tcp_dsack == 1 && end.after(start) {
+            self.rcv.arrived_twice(start, end.since(start));
+        }
+    }
 }

@@ -7,11 +7,13 @@ mod reassembly;
 use alloc::collections::VecDeque;
 
 use bytes::Bytes;
+use fourwave_wire::options::SackBlocks;
 use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 
 use crate::time::{Duration, Instant};
 use ack::Acks;
 use autotune::Autotune;
+pub(crate) use reassembly::Insertion;
 use reassembly::Reassembly;
 
 /// Units of the window's scale that a buffer holds at least.
@@ -36,6 +38,8 @@ pub(crate) struct ReceiveSide {
     queue: VecDeque<Bytes>,
     unread: u32,
     reassembly: Reassembly,
+    /// Sequence numbers that arrived twice, as first and length, for the next ACK (RFC 2883).
+    duplicate: (SeqNum, u32),
     /// Stream offset of RCV.NXT, the FIN not counted.
     offset: u64,
     /// Stream offset of the peer's FIN.
@@ -60,6 +64,7 @@ impl ReceiveSide {
             queue: VecDeque::new(),
             unread: 0,
             reassembly: Reassembly::default(),
+            duplicate: (irs, 0),
             offset: 0,
             fin_at: NO_FIN,
             finished: false,
@@ -154,10 +159,32 @@ impl ReceiveSide {
         }
     }
 
-    /// Keeps data that starts behind RCV.NXT. False when there is no room for it.
-    pub(crate) fn keep(&mut self, seq: SeqNum, data: Bytes) -> bool {
+    /// Keeps data that starts behind RCV.NXT.
+    pub(crate) fn keep(&mut self, seq: SeqNum, data: Bytes) -> Insertion {
         let limit = self.buffer.max(self.window()) as usize * 2;
         self.reassembly.insert(self.offset_of(seq), data, limit)
+    }
+
+    /// `len` numbers from `seq` on arrived twice.
+    pub(crate) fn arrived_twice(&mut self, seq: SeqNum, len: u32) {
+        self.duplicate = (seq, len);
+    }
+
+    /// What the next ACK names in its SACK option: the duplicate first (RFC 2883 §4), then what
+    /// arrived behind a gap.
+    pub(crate) fn sack_blocks(&mut self) -> SackBlocks {
+        let mut blocks = SackBlocks::default();
+        let (seq, len) = core::mem::replace(&mut self.duplicate, (self.irs, 0));
+        if len > 0 {
+            blocks.push(seq, seq + len);
+        }
+        for block in self.reassembly.blocks() {
+            let at = |offset: u64| self.nxt + offset.wrapping_sub(self.offset) as u32;
+            if block.start > self.offset {
+                blocks.push(at(block.start), at(block.end));
+            }
+        }
+        blocks
     }
 
     /// Remembers where the peer's FIN stands.

@@ -1,45 +1,94 @@
 //! Segments that arrived before their predecessors.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
+use core::ops::Range;
 
 use bytes::Bytes;
+use fourwave_wire::options::MAX_SACK_BLOCKS;
 
 /// What a kept segment costs beside its bytes: its place in the map and its share of a packet
 /// buffer. Counted, so that a flood of tiny segments hits the limit too.
 const OVERHEAD: usize = 256;
 
-/// Out-of-order bytes by stream offset, without overlaps. O(log n) for each operation.
+/// Out-of-order bytes by stream offset, without overlaps; costs memory only while there are some.
+/// O(log n) for each operation.
 #[derive(Debug, Default)]
 #[cfg_attr(feature = "model", derive(Clone, Hash))]
-pub(crate) struct Reassembly {
+pub(crate) struct Reassembly(Option<Box<Kept>>);
+
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "model", derive(Clone, Hash))]
+struct Kept {
     segments: BTreeMap<u64, Bytes>,
     bytes: usize,
+    /// What SACK names: stretches without a gap, the one that changed last first (RFC 2018 §4).
+    blocks: [Range<u64>; MAX_SACK_BLOCKS],
 }
 
 impl Reassembly {
     /// Bytes kept, overhead not counted.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes
+        self.0.as_ref().map_or(0, |kept| kept.bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+        self.0.as_ref().is_none_or(|kept| kept.segments.is_empty())
+    }
+
+    /// Stretches that SACK may name, the one that changed last first; at most four. With more
+    /// gaps the oldest is forgotten, which only makes the peer's knowledge smaller.
+    pub(crate) fn blocks(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        let blocks = self.0.iter().flat_map(|kept| kept.blocks.iter());
+        blocks.filter(|block| !block.is_empty()).cloned()
     }
 
     /// Keeps the part of `data` (at stream offset `start`) that is new, where it fits into
-    /// `limit` bytes of everything kept. Bytes that are there already stay as they are. False
-    /// when there is no room.
-    pub(crate) fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> bool {
-        if self.bytes + self.segments.len() * OVERHEAD + data.len() + OVERHEAD > limit {
-            return false;
+    /// `limit` bytes of everything kept. Bytes that are there already stay as they are.
+    pub(crate) fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Insertion {
+        self.0.get_or_insert_default().insert(start, data, limit)
+    }
+
+    /// The segment that continues the stream at `offset`, known bytes cut off its front.
+    pub(crate) fn take(&mut self, offset: u64) -> Option<Bytes> {
+        let kept = self.0.as_mut()?;
+        let taken = kept.take(offset);
+        if kept.segments.is_empty() {
+            self.0 = None;
         }
+        taken
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0 = None;
+    }
+}
+
+/// What became of a segment out of order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Insertion {
+    /// Some of it is new.
+    New,
+    /// All of it was there.
+    Known,
+    /// There is no room for it.
+    NoRoom,
+}
+
+impl Kept {
+    fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Insertion {
+        if self.bytes + self.segments.len() * OVERHEAD + data.len() + OVERHEAD > limit {
+            return Insertion::NoRoom;
+        }
+        let whole = start..start + data.len() as u64;
         let (mut start, mut data) = (start, data);
         if let Some((&at, before)) = self.segments.range(..=start).next_back() {
             let end = at + before.len() as u64;
             if end > start {
                 let known = (end - start) as usize;
                 if known >= data.len() {
-                    return true;
+                    self.note(whole);
+                    return Insertion::Known;
                 }
                 data = data.slice(known..);
                 start = end;
@@ -56,15 +105,33 @@ impl Reassembly {
             self.bytes -= after.len();
             self.segments.remove(&at);
         }
-        if !data.is_empty() {
-            self.bytes += data.len();
-            self.segments.insert(start, data);
+        self.note(whole);
+        if data.is_empty() {
+            return Insertion::Known;
         }
-        true
+        self.bytes += data.len();
+        self.segments.insert(start, data);
+        Insertion::New
     }
 
-    /// The segment that continues the stream at `offset`, known bytes cut off its front.
-    pub(crate) fn take(&mut self, offset: u64) -> Option<Bytes> {
+    /// Puts `new`, joined with the blocks that touch it, before the others.
+    fn note(&mut self, mut new: Range<u64>) {
+        let mut others: [Range<u64>; MAX_SACK_BLOCKS] = Default::default();
+        let mut left = 0;
+        for block in self.blocks.iter().filter(|block| !block.is_empty()) {
+            if block.start <= new.end && new.start <= block.end {
+                new = new.start.min(block.start)..new.end.max(block.end);
+            } else {
+                others[left] = block.clone();
+                left += 1;
+            }
+        }
+        others.rotate_right(1);
+        others[0] = new;
+        self.blocks = others;
+    }
+
+    fn take(&mut self, offset: u64) -> Option<Bytes> {
         while let Some(first) = self.segments.first_entry() {
             let start = *first.key();
             if start > offset {
@@ -74,14 +141,20 @@ impl Reassembly {
             self.bytes -= data.len();
             let known = (offset - start) as usize;
             if known < data.len() {
+                self.passed(start + data.len() as u64);
                 return Some(data.split_off(known));
             }
         }
         None
     }
 
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+    /// The stream goes on to `offset` at least: blocks before it are acknowledged.
+    fn passed(&mut self, offset: u64) {
+        for block in &mut self.blocks {
+            if block.start < offset {
+                *block = 0..0;
+            }
+        }
     }
 }
 
@@ -103,12 +176,13 @@ mod tests {
             let mut seen = Vec::new();
             for (start, len) in pieces.into_iter().chain((0..10).map(|i| (i * 100, 100))) {
                 let piece = Bytes::copy_from_slice(&text[start..start + len]);
-                prop_assert!(reassembly.insert(start as u64, piece, 1 << 20));
+                prop_assert!(reassembly.insert(start as u64, piece, 1 << 20) != Insertion::NoRoom);
                 while let Some(data) = reassembly.take(offset) {
                     offset += data.len() as u64;
                     seen.extend_from_slice(&data);
                 }
-                let kept: usize = reassembly.segments.values().map(Bytes::len).sum();
+                let segments = reassembly.0.iter().flat_map(|kept| kept.segments.values());
+                let kept: usize = segments.map(Bytes::len).sum();
                 prop_assert_eq!(kept, reassembly.bytes());
             }
             prop_assert_eq!(&seen[..], &text[..]);
@@ -120,8 +194,30 @@ mod tests {
     fn tiny_segments_hit_the_limit_too() {
         let mut reassembly = Reassembly::default();
         let kept = (1..1000u64)
-            .filter(|i| reassembly.insert(i * 2, Bytes::from_static(b"x"), 64 * 1024))
+            .filter(|i| {
+                let byte = Bytes::from_static(b"x");
+                reassembly.insert(i * 2, byte, 64 * 1024) == Insertion::New
+            })
             .count();
         assert_eq!(kept, 64 * 1024 / (OVERHEAD + 1));
+    }
+
+    #[test]
+    fn rfc2018_4_the_stretch_that_changed_last_comes_first() {
+        let mut reassembly = Reassembly::default();
+        let mut insert = |at: u64, len: usize| {
+            let done = reassembly.insert(at, Bytes::copy_from_slice(&[0; 100][..len]), 1 << 20);
+            (done, reassembly.blocks().collect::<Vec<_>>())
+        };
+        assert_eq!(insert(10, 10), (Insertion::New, alloc::vec![10..20]));
+        assert_eq!(insert(30, 10), (Insertion::New, alloc::vec![30..40, 10..20]));
+        assert_eq!(insert(12, 3), (Insertion::Known, alloc::vec![10..20, 30..40]));
+        assert_eq!(insert(20, 10), (Insertion::New, alloc::vec![10..40]));
+        for at in [50, 60, 70, 80] {
+            insert(at, 5);
+        }
+        let blocks: Vec<_> = reassembly.blocks().collect();
+        assert_eq!(blocks, [80..85, 70..75, 60..65, 50..55]);
+        assert_eq!(reassembly.take(10).map(|data| data.len()), Some(10));
     }
 }
