@@ -80,6 +80,8 @@ pub struct Finale {
     pub counters: Counters,
     /// What was still alive, TIME_WAITs above all.
     pub population: Population,
+    /// Most TIME_WAITs at once.
+    pub peak_time_wait: u64,
     /// How many CLOSE_WAIT leaks were suspected, when not each was told as it came.
     pub leaks: Option<String>,
 }
@@ -159,8 +161,15 @@ impl Gateway {
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+        let peak_time_wait = self.shared.stack.io_counters().peak_time_wait;
         let leaks = self.observer.leaks();
-        Finale { summary: self.observer.finish().await, counters, population, leaks }
+        Finale {
+            summary: self.observer.finish().await,
+            counters,
+            population,
+            peak_time_wait,
+            leaks,
+        }
     }
 
     /// Until all connections have ended, or nothing moves any more.

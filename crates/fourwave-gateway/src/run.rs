@@ -192,11 +192,12 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     };
     let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
     let (ended, finale, faults) = runtime()?.block_on(relayed.run())?;
-    let Finale { summary, counters, population, leaks } = finale;
+    let Finale { summary, counters, population, peak_time_wait, leaks } = finale;
     if options.counters {
         let counted = counters.iter().filter(|(_, value)| *value > 0);
         counted.for_each(|(name, value)| say(&format!("{name} {value}")));
         say(&format!("in TIME_WAIT {}", population.time_wait));
+        say(&format!("most in TIME_WAIT {peak_time_wait}"));
     }
     if !options.quiet {
         faults.iter().for_each(|line| say(&format!("--fault {line}")));

@@ -33,6 +33,8 @@ pub struct IoCounters {
     pub blocked: u64,
     /// Packets that are not TCP and found no taker, or no room in its channel.
     pub others_dropped: u64,
+    /// Most connections in TIME_WAIT at once.
+    pub peak_time_wait: u64,
 }
 
 /// Who waits on one connection, and what its events said so far.
@@ -312,6 +314,8 @@ impl Inner {
             slot.ended = Some(report.reason);
             slot.take_wakers(to_wake);
         }
+        let time_wait = self.engine.population().time_wait as u64;
+        self.io.peak_time_wait = self.io.peak_time_wait.max(time_wait);
         if self.ends.as_ref().is_some_and(|ends| ends.send(report).is_err()) {
             self.ends = None;
         }
