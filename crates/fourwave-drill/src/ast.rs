@@ -123,10 +123,12 @@ pub struct Expr {
 pub enum ExprKind {
     /// `...`: the runner's choice, or unchecked.
     Ellipsis,
-    /// A number, decimal, hexadecimal or octal; a minus sign is part of it.
+    /// A number, decimal (leading zeros mean nothing) or hexadecimal; a minus sign is part of it.
     Int(i128),
-    /// `"text"` with C's escapes resolved.
+    /// `"text"` with C's escapes resolved, strings side by side joined.
     Str(Vec<u8>),
+    /// `"text"...`: the beginning of a text.
+    StrPrefix(Vec<u8>),
     /// `SO_REUSEADDR`, `NULL`, a name of `--define`.
     Name(String),
     /// `a | b`, `a & b`, `a + b` …; the operator as written.
@@ -194,6 +196,8 @@ pub struct IpSpec {
     pub ecn: Option<Ecn>,
     /// `[tos 0x10]` and `[class 0x10]`.
     pub tos: Option<u8>,
+    /// `[dscp cs1]`: the upper six bits alone, as a number of 0 to 63 (nplab).
+    pub dscp: Option<u8>,
     /// `[ttl 64]` and `[hlim 64]`.
     pub ttl: Option<u8>,
     /// `[flowlabel 0x1]`.
@@ -299,6 +303,8 @@ pub enum OptionSpec {
         val: Option<u32>,
         /// What it echoes.
         ecr: Option<u32>,
+        /// `ecr 100!` (nplab): the echo as it is on the wire, not mapped.
+        absolute: bool,
     },
     /// `FO`, `FO a1b2`, `FO NAME`: RFC 7413's option.
     FastOpen(Cookie),
@@ -339,6 +345,8 @@ pub struct IcmpSpec {
     pub code: Option<String>,
     /// `mtu 1400`.
     pub mtu: Option<u32>,
+    /// `id 7`: the identifier of an echo.
+    pub id: Option<u32>,
     /// `[1:1001(1000)]`: the sequence numbers of the segment it quotes.
     pub echoed: Option<Echoed>,
     /// Where the kind stands.
@@ -352,4 +360,6 @@ pub enum Echoed {
     Tcp(SeqSpec),
     /// A UDP datagram with so many bytes.
     Udp(u16),
+    /// `[raw (100)]`: so many bytes of no protocol.
+    Raw(u16),
 }
