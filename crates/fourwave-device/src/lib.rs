@@ -4,8 +4,12 @@
 //! `fourwave-wire`'s [`Link`]. Devices compose: a wrapper is a device too, and costs nothing
 //! when it is absent.
 
+#[cfg(feature = "calls")]
+pub mod calls;
 pub mod fault;
 pub mod memory;
+#[cfg(feature = "namespace")]
+pub mod namespace;
 pub mod offload;
 pub mod pcapng;
 pub mod segment;

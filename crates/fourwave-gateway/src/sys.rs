@@ -5,7 +5,6 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::sys::signalfd::SignalFd;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
 use tokio::io::unix::AsyncFd;
 
 /// Takes over a descriptor that the parent process left open in this one, and makes it
@@ -24,17 +23,6 @@ pub(crate) fn inherited(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, and this process was started with it for this one owner: nothing has
     // opened a descriptor of that number since.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-/// Leaves namespaces for new ones. `FILES` is not among the flags it takes.
-///
-/// # Errors
-/// The kernel's.
-pub(crate) fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
-    let flags = flags & (UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWNS);
-    // SAFETY: the danger of unshare is a table of descriptors that threads share no more
-    // (FILES), and that flag is masked out above.
-    unsafe { unshare_unsafe(flags) }
 }
 
 /// Registers a signal descriptor with the current runtime.

@@ -10,7 +10,7 @@ const TABLE: [(&str, &[&str]); 12] = [
     ("fourwave-lens", &["fourwave-wire", "fourwave-core"]),
     ("fourwave", &["fourwave-core", "fourwave-device"]),
     ("fourwave-gateway", &["fourwave", "fourwave-lens"]),
-    ("fourwave-drill", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
+    ("fourwave-drill", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
     ("fourwave-scenario", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     (
         "fourwave-cli",

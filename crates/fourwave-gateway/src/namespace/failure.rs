@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use fourwave_device::namespace::EnterError;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +102,16 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+impl From<EnterError> for Failure {
+    fn from(error: EnterError) -> Self {
+        match error {
+            EnterError::Forbidden(forbidden) => Self::Namespaces(forbidden),
+            EnterError::Step { what, errno } => Self::Step { what, errno },
+            other => Self::Step { what: other.to_string(), errno: 0 },
+        }
+    }
+}
 
 /// The kernel's words.
 pub(super) fn reason(errno: i32) -> String {

@@ -5,11 +5,8 @@
 //! the two talk over a socket pair (`handoff`); every failure crosses it as a value
 //! ([`Failure`]).
 
-mod enter;
 mod failure;
-mod forbidden;
 mod handoff;
-mod netlink;
 mod network;
 mod resolv;
 mod stage;
@@ -24,7 +21,7 @@ use rustix::process::Pid;
 
 pub use failure::Failure;
 pub(crate) use failure::without_number;
-pub use forbidden::Forbidden;
+pub use fourwave_device::namespace::Forbidden;
 use handoff::{Channel, Message, Request};
 pub use stage::stage;
 

@@ -1,17 +1,17 @@
 //! The namespace's network: loopback, the TUN, its addresses and routes.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
+use fourwave_device::namespace::{LinkSettings, Netlink};
 use fourwave_device::tun;
-use netlink_packet_route::link::LinkAttribute;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::Failure;
 use super::failure::reason;
-use super::netlink::Netlink;
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6, PREFIX_V4, PREFIX_V6, PROGRAM_V4, PROGRAM_V6};
 
 /// The interface as the program sees it.
@@ -25,20 +25,23 @@ const QUEUE_LENGTH: u32 = 1000;
 /// Makes the namespace's network. Returns the TUN and what works less well than it should.
 pub(super) fn set_up(mtu: u16) -> Result<(OwnedFd, Vec<String>), Failure> {
     let mut warnings = Vec::new();
-    let netlink = Netlink::new().map_err(|e| Failure::step("opening a netlink socket", e))?;
-    let step = |what: &'static str| move |errno| Failure::step(what, errno);
-    netlink.up(LOOPBACK, Vec::new()).map_err(step("setting the loopback interface up"))?;
+    let netlink = Netlink::new().map_err(|e| Failure::io("opening a netlink socket", &e))?;
+    let step = |what: &'static str| move |error| Failure::io(what, &error);
+    netlink
+        .up(LOOPBACK, LinkSettings::default())
+        .map_err(step("setting the loopback interface up"))?;
     let (tun, name) = tun::open(Some(INTERFACE), tun::TunOptions::default())
         .map_err(|error| Failure::Tun(error.to_string()))?;
     let index = netlink.index(&name).map_err(step("finding the TUN interface"))?;
     quieten(&name);
-    let attributes = vec![LinkAttribute::Mtu(mtu.into()), LinkAttribute::TxQueueLen(QUEUE_LENGTH)];
-    netlink.up(index, attributes).map_err(|errno| {
-        Failure::step(format!("setting the TUN up with an MTU of {mtu}"), errno)
-    })?;
+    let settings = LinkSettings { mtu: Some(mtu.into()), queue_length: Some(QUEUE_LENGTH) };
+    netlink
+        .up(index, settings)
+        .map_err(|error| Failure::io(format!("setting the TUN up with an MTU of {mtu}"), &error))?;
     join(&netlink, index, PROGRAM_V4.into(), PREFIX_V4, GATEWAY_V4.into())
         .map_err(step("giving the TUN its IPv4 address and route"))?;
-    match join(&netlink, index, PROGRAM_V6.into(), PREFIX_V6, GATEWAY_V6.into()) {
+    let joined = join(&netlink, index, PROGRAM_V6.into(), PREFIX_V6, GATEWAY_V6.into());
+    match joined.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)) {
         Ok(()) => {}
         // EACCES is IPv6 switched off by sysctl, EOPNOTSUPP a kernel without it.
         Err(errno @ (Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => {
@@ -61,7 +64,7 @@ fn join(
     address: IpAddr,
     prefix: u8,
     gateway: IpAddr,
-) -> rustix::io::Result<()> {
+) -> io::Result<()> {
     netlink.address(index, address, prefix)?;
     netlink.default_route(index, gateway)
 }

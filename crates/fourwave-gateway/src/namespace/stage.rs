@@ -8,11 +8,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use fourwave_device::namespace::{Users, enter};
 use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::handoff::{Channel, Message, Request};
-use super::{Failure, enter, network, resolv};
+use super::{Failure, network, resolv};
 use crate::sys;
 
 /// Runs the child stage with the arguments after [`STAGE_ARGUMENT`](super::STAGE_ARGUMENT).
@@ -40,7 +41,7 @@ fn become_program(
     let Some((Message::Request(request), _)) = channel.receive()? else {
         return Err(Failure::Vanished);
     };
-    enter::enter()?;
+    enter(Users::Kept)?;
     let mut warnings = resolv::replace()?;
     let (tun, more) = network::set_up(request.mtu)?;
     warnings.extend(more);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::failure::reason;
+use super::reason;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 

@@ -1,11 +1,12 @@
 //! Route requests to the kernel, one at a time, each waited for.
 
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
-    NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
@@ -14,42 +15,62 @@ use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::route::{
     RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketType};
 
 /// A netlink socket in the network namespace of the thread that made it.
-pub(super) struct Netlink(OwnedFd);
+#[derive(Debug)]
+pub struct Netlink(OwnedFd);
+
+/// What to set of an interface beside `up`; nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkSettings {
+    /// Bytes.
+    pub mtu: Option<u32>,
+    /// Packets that wait before the interface drops.
+    pub queue_length: Option<u32>,
+}
 
 impl Netlink {
-    pub(super) fn new() -> rustix::io::Result<Self> {
+    /// A socket to the kernel's routing.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn new() -> io::Result<Self> {
         let family = rustix::net::AddressFamily::NETLINK;
         let flags = rustix::net::SocketFlags::CLOEXEC;
-        rustix::net::socket_with(family, SocketType::RAW, flags, None).map(Self)
+        Ok(rustix::net::socket_with(family, SocketType::RAW, flags, None).map(Self)?)
     }
 
     /// The index of an interface.
-    pub(super) fn index(&self, name: &str) -> rustix::io::Result<u32> {
-        rustix::net::netdevice::name_to_index(&self.0, name)
+    ///
+    /// # Errors
+    /// The kernel's: there is no such interface.
+    pub fn index(&self, name: &str) -> io::Result<u32> {
+        Ok(rustix::net::netdevice::name_to_index(&self.0, name)?)
     }
 
-    /// Sets an interface up, with these attributes.
-    pub(super) fn up(&self, index: u32, attributes: Vec<LinkAttribute>) -> rustix::io::Result<()> {
+    /// Sets an interface up.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn up(&self, index: u32, settings: LinkSettings) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = index;
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
-        message.attributes = attributes;
+        message.attributes.extend(settings.mtu.map(LinkAttribute::Mtu));
+        message.attributes.extend(settings.queue_length.map(LinkAttribute::TxQueueLen));
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
     /// Gives an interface an address; IPv6 without duplicate address detection.
-    pub(super) fn address(
-        &self,
-        index: u32,
-        address: IpAddr,
-        prefix: u8,
-    ) -> rustix::io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel's; EACCES for IPv6 switched off by sysctl.
+    pub fn address(&self, index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
         let mut message = AddressMessage::default();
         message.header.family = family(address);
         message.header.prefix_len = prefix;
@@ -64,19 +85,49 @@ impl Netlink {
     }
 
     /// Sends everything that has no other route to `gateway`.
-    pub(super) fn default_route(&self, index: u32, gateway: IpAddr) -> rustix::io::Result<()> {
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn default_route(&self, index: u32, gateway: IpAddr) -> io::Result<()> {
+        self.route(index, family(gateway), Some(gateway))
+    }
+
+    /// Sends everything of this family that has no other route out on the interface, as to
+    /// neighbours.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn everywhere(&self, index: u32, ipv6: bool) -> io::Result<()> {
+        let family = if ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+        self.route(index, family, None)
+    }
+
+    fn route(&self, index: u32, family: AddressFamily, gateway: Option<IpAddr>) -> io::Result<()> {
         let mut message = RouteMessage::default();
-        message.header.address_family = family(gateway);
+        message.header.address_family = family;
         message.header.table = RouteHeader::RT_TABLE_MAIN;
         message.header.protocol = RouteProtocol::Static;
-        message.header.scope = RouteScope::Universe;
+        message.header.scope =
+            if gateway.is_some() { RouteScope::Universe } else { RouteScope::Link };
         message.header.kind = RouteType::Unicast;
-        message.attributes =
-            vec![RouteAttribute::Gateway(gateway.into()), RouteAttribute::Oif(index)];
+        message.attributes.extend(gateway.map(|to| RouteAttribute::Gateway(to.into())));
+        message.attributes.push(RouteAttribute::Oif(index));
         self.request(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 
-    fn request(&self, message: RouteNetlinkMessage, flags: u16) -> rustix::io::Result<()> {
+    /// Makes an interface's queue a plain one (`pfifo`), whatever the system's default is.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn plain_queue(&self, index: u32) -> io::Result<()> {
+        let mut message = TcMessage::default();
+        message.header.index = index.cast_signed();
+        message.header.parent = TcHandle::ROOT;
+        message.attributes = vec![TcAttribute::Kind("pfifo".to_owned())];
+        self.request(RouteNetlinkMessage::NewQueueDiscipline(message), NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    fn request(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
         header.sequence_number = 1;
@@ -92,9 +143,9 @@ impl Netlink {
         match answer.payload {
             NetlinkPayload::Error(error) => match error.code {
                 None => Ok(()),
-                Some(code) => Err(Errno::from_raw_os_error(code.get().saturating_abs())),
+                Some(code) => Err(io::Error::from_raw_os_error(code.get().saturating_abs())),
             },
-            _ => Err(Errno::PROTO),
+            _ => Err(Errno::PROTO.into()),
         }
     }
 }

@@ -1,0 +1,43 @@
+//! Network namespaces of one's own, as root or as anybody: leaving the host's, setting up links,
+//! addresses and routes. The feature `namespace`.
+
+mod enter;
+mod forbidden;
+mod netlink;
+
+use std::io;
+
+use rustix::io::Errno;
+
+pub use enter::{Users, enter};
+pub use forbidden::Forbidden;
+pub use netlink::{LinkSettings, Netlink};
+
+/// Why this process is in no namespace of its own.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnterError {
+    /// Namespaces may not be made here.
+    #[error("{0}")]
+    Forbidden(Forbidden),
+    /// A step that normally works.
+    #[error("{what}: {}", reason(*errno))]
+    Step {
+        /// What was tried.
+        what: String,
+        /// The kernel's answer; 0 when it gave none.
+        errno: i32,
+    },
+}
+
+impl EnterError {
+    fn step(what: impl Into<String>, errno: Errno) -> Self {
+        Self::Step { what: what.into(), errno: errno.raw_os_error() }
+    }
+}
+
+/// The kernel's words for an error, without Rust's "(os error N)".
+pub fn reason(errno: i32) -> String {
+    let text = io::Error::from_raw_os_error(errno).to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_owned()
+}
