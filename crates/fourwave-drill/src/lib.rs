@@ -8,5 +8,6 @@
 //! | capture → script | `capture` |
 
 pub mod ast;
+pub mod lang;
 pub mod syscall;
 pub mod target;

@@ -1,0 +1,56 @@
+//! The language: text to [`Script`] and back.
+//!
+//! | step | where |
+//! | --- | --- |
+//! | text → tokens, comments and `#ifdef` gone | `lexer` |
+//! | tokens → tree | `script`, `call`, `packet`, `options`, on winnow's combinators |
+//! | what could have stood where something else did | `input`, [`SyntaxError`] |
+//! | tree → text | `format`: `Display` for [`Script`], [`ast::Packet`](crate::ast::Packet) and their parts |
+//!
+//! Where the tool that made the language is lenient (white space, `.1`, `SEWA` in any order), so
+//! are we; it knows decimal and hexadecimal numbers only, so `010` is ten.
+
+mod call;
+mod error;
+mod format;
+mod input;
+mod lexer;
+mod options;
+mod packet;
+mod script;
+mod text;
+
+pub use error::SyntaxError;
+pub use format::tcp_segment;
+
+use crate::ast::Script;
+
+/// Reads a script; of `#ifdef`'s names only those count as defined that the script's own
+/// `--define` lines name.
+///
+/// # Errors
+///
+/// The first place that is not the language's, and what it would have allowed there.
+/// Takes time in proportion to the length, whatever the text.
+pub fn parse(source: &str) -> Result<Script, SyntaxError> {
+    parse_with(source, &|_| false)
+}
+
+/// Reads a script for which `defined` tells what is defined besides (`fourwave drill --define`).
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn parse_with(source: &str, defined: &dyn Fn(&str) -> bool) -> Result<Script, SyntaxError> {
+    let lexed = lexer::lex(source, defined);
+    let mut input = input::input(source, &lexed.tokens);
+    match (script::script(&mut input), lexed.error) {
+        (Ok(script), None) => Ok(script),
+        (Ok(_), Some(error)) => Err(error),
+        (Err(_), lexical) => {
+            let (error, at_end) = input.state.into_error();
+            // What stops the lexer matters only if all before it was understood.
+            Err(lexical.filter(|_| at_end).unwrap_or(error))
+        }
+    }
+}

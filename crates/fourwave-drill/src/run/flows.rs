@@ -1,0 +1,232 @@
+//! The sockets of a script and the connections behind them: who is under test, which addresses
+//! are theirs, and how the script's sequence numbers become live ones.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::run::Options;
+use crate::syscall::Fd;
+
+/// The first port that the script's end takes for itself.
+const FIRST_PORT: u16 = 49_152;
+
+/// What a socket is doing, as far as packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Neither listening nor connected.
+    Fresh,
+    /// An inbound packet makes a child.
+    Listening,
+    /// It sends the first packet.
+    Active,
+    /// It was made by an inbound packet.
+    Child,
+}
+
+/// The timestamps of one direction.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    /// Outbound values: the script's to the live one.
+    pub(crate) vals: HashMap<u32, u32>,
+    /// The first of them, both.
+    pub(crate) first: Option<(u32, u32)>,
+}
+
+/// One socket, or a connection that has none yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Flow {
+    pub(crate) fd: Option<Fd>,
+    pub(crate) role: Role,
+    pub(crate) is_udp: bool,
+    /// Live port of the stack's end.
+    pub(crate) local_port: Option<u16>,
+    /// Live port of the script's end.
+    pub(crate) remote_port: Option<u16>,
+    pub(crate) remote_ip: IpAddr,
+    /// Initial sequence number of the stack: the script's and the live one.
+    pub(crate) local_isn: Option<(u32, u32)>,
+    /// That of the script, which is the same on the wire.
+    pub(crate) remote_isn: Option<u32>,
+    /// A SYN from the script that may begin the connection anew.
+    pub(crate) new_isn: Option<u32>,
+    pub(crate) clock: Clock,
+}
+
+impl Flow {
+    fn new(fd: Option<Fd>, role: Role, is_udp: bool, options: &Options) -> Self {
+        Self {
+            fd,
+            role,
+            is_udp,
+            local_port: None,
+            remote_port: None,
+            remote_ip: options.remote(),
+            local_isn: None,
+            remote_isn: None,
+            new_isn: None,
+            clock: Clock::default(),
+        }
+    }
+
+    /// What is added to a number of the script in the stack's space to make it live.
+    pub(crate) fn local_shift(&self, syn: bool) -> u32 {
+        let (script, live) = self.local_isn.unwrap_or((0, 0));
+        if syn { live.wrapping_sub(script) } else { live }
+    }
+
+    /// The same for the script's own space.
+    pub(crate) fn remote_shift(&self, syn: bool) -> u32 {
+        if syn { 0 } else { self.remote_isn.unwrap_or(0) }
+    }
+}
+
+/// All of them, oldest first.
+#[derive(Debug)]
+pub(crate) struct Flows {
+    list: Vec<Flow>,
+    under_test: Option<usize>,
+    next_port: u16,
+}
+
+impl Flows {
+    pub(crate) fn new() -> Self {
+        Self { list: Vec::new(), under_test: None, next_port: FIRST_PORT }
+    }
+
+    pub(crate) fn get(&self, at: usize) -> &Flow {
+        &self.list[at]
+    }
+
+    pub(crate) fn get_mut(&mut self, at: usize) -> &mut Flow {
+        &mut self.list[at]
+    }
+
+    /// The descriptor of the socket under test, if it has one.
+    pub(crate) fn fd_under_test(&self) -> Option<Fd> {
+        self.under_test.and_then(|at| self.list[at].fd)
+    }
+
+    /// `socket()` made one: it is under test now.
+    pub(crate) fn made(&mut self, fd: Fd, is_udp: bool, options: &Options) {
+        self.push(Flow::new(Some(fd), Role::Fresh, is_udp, options));
+    }
+
+    fn push(&mut self, flow: Flow) -> usize {
+        self.list.push(flow);
+        let at = self.list.len() - 1;
+        self.under_test = Some(at);
+        at
+    }
+
+    /// The newest flow with this descriptor.
+    pub(crate) fn of_fd(&mut self, fd: Fd) -> Option<&mut Flow> {
+        self.list.iter_mut().rev().find(|flow| flow.fd == Some(fd))
+    }
+
+    /// `accept()` gave a connection a descriptor: that of the caller's port, or the newest.
+    pub(crate) fn accepted(&mut self, fd: Fd, peer: Option<SocketAddr>) {
+        let waiting = |flow: &&mut Flow| flow.role == Role::Child && flow.fd.is_none();
+        let of_peer = |flow: &Flow| peer.is_none_or(|peer| flow.remote_port == Some(peer.port()));
+        let found = self.list.iter_mut().rev().filter(waiting).find(|flow| of_peer(flow));
+        if let Some(flow) = found {
+            flow.fd = Some(fd);
+        }
+    }
+
+    /// Which flow an inbound packet of the script belongs to; it is made where there is none.
+    /// `ports` are the script's, (its own, the stack's).
+    pub(crate) fn for_inbound(
+        &mut self,
+        ports: Option<(u16, u16)>,
+        is_udp: bool,
+        options: &Options,
+    ) -> usize {
+        if let Some((remote, local)) = ports {
+            return self.of_ports(local, remote).unwrap_or_else(|| {
+                self.child(local, remote, is_udp, options)
+            });
+        }
+        match self.under_test.map(|at| (at, &self.list[at])) {
+            Some((at, flow)) if flow.role != Role::Listening && flow.remote_port.is_some() => at,
+            found => {
+                let local = found.and_then(|(_, flow)| flow.local_port);
+                let remote = self.next_port;
+                self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+                self.child(local.unwrap_or(options.bind_port), remote, is_udp, options)
+            }
+        }
+    }
+
+    fn child(&mut self, local: u16, remote: u16, is_udp: bool, options: &Options) -> usize {
+        let mut flow = Flow::new(None, Role::Child, is_udp, options);
+        flow.local_port = Some(local);
+        flow.remote_port = Some(remote);
+        self.push(flow)
+    }
+
+    fn of_ports(&self, local: u16, remote: u16) -> Option<usize> {
+        self.list.iter().rposition(|flow| {
+            flow.local_port == Some(local) && flow.remote_port == Some(remote)
+        })
+    }
+
+    /// The flow that an outbound packet of the script is about.
+    pub(crate) fn for_outbound(&self, ports: Option<(u16, u16)>) -> Option<usize> {
+        match ports {
+            Some((local, remote)) => self.of_ports(local, remote).or(self.under_test),
+            None => self.under_test,
+        }
+    }
+
+    /// The flow of a packet that the stack sent; a connecting socket learns its port by it.
+    pub(crate) fn of_packet(&mut self, local: u16, remote: (IpAddr, u16)) -> Option<usize> {
+        let same = |flow: &Flow| flow.remote_ip == remote.0 && flow.remote_port == Some(remote.1);
+        let known =
+            self.list.iter().rposition(|flow| flow.local_port == Some(local) && same(flow));
+        if known.is_some() {
+            return known;
+        }
+        let connecting = self.list.iter().rposition(|flow| {
+            flow.role == Role::Active && flow.local_port.is_none() && same(flow)
+        })?;
+        self.list[connecting].local_port = Some(local);
+        Some(connecting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_has_children_and_the_newest_is_under_test() {
+        let options = Options::default();
+        let mut flows = Flows::new();
+        flows.made(3, false, &options);
+        let listener = flows.of_fd(3).unwrap();
+        listener.role = Role::Listening;
+        listener.local_port = Some(8080);
+        let child = flows.for_inbound(None, false, &options);
+        assert_eq!(flows.for_inbound(None, false, &options), child);
+        assert_eq!(flows.fd_under_test(), None);
+        flows.accepted(4, None);
+        assert_eq!(flows.fd_under_test(), Some(4));
+        let other = flows.for_inbound(Some((5000, 8080)), false, &options);
+        assert_ne!(other, child);
+        let remote = (options.remote(), 5000);
+        assert_eq!(flows.of_packet(8080, remote), Some(other));
+        assert_eq!(flows.of_packet(8081, remote), None);
+    }
+
+    #[test]
+    fn a_connecting_socket_learns_its_port_from_its_first_packet() {
+        let options = Options::default();
+        let mut flows = Flows::new();
+        flows.made(3, false, &options);
+        let flow = flows.of_fd(3).unwrap();
+        (flow.role, flow.remote_port) = (Role::Active, Some(8080));
+        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080)), Some(0));
+        assert_eq!(flows.of_packet(40_001, (options.remote(), 8080)), None);
+        assert_eq!(flows.for_inbound(None, false, &options), 0);
+    }
+}

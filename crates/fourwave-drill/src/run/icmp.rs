@@ -1,0 +1,141 @@
+//! ICMP errors of the script.
+
+use fourwave_wire::ip::protocol;
+
+use crate::ast::{Echoed, IcmpSpec, SeqSpec};
+use crate::run::Error;
+use crate::run::flows::Flow;
+use crate::run::raw::{self, Envelope, Segment};
+
+/// Type and code of an error.
+type TypeCode = (u8, u8);
+
+/// Names, and what they are in ICMP and ICMPv6.
+const KINDS: &[(&str, Option<u8>, Option<u8>)] = &[
+    ("unreachable", Some(3), Some(1)),
+    ("dst_unreachable", Some(3), Some(1)),
+    ("source_quench", Some(4), None),
+    ("redirect", Some(5), Some(137)),
+    ("time_exceeded", Some(11), Some(3)),
+    ("parameter_problem", Some(12), Some(4)),
+    ("packet_too_big", Some(3), Some(2)),
+];
+
+/// Codes of `unreachable`.
+const CODES_V4: &[(&str, u8)] = &[
+    ("net_unreachable", 0),
+    ("host_unreachable", 1),
+    ("protocol_unreachable", 2),
+    ("port_unreachable", 3),
+    ("frag_needed", 4),
+    ("source_route_failed", 5),
+    ("net_unknown", 6),
+    ("host_unknown", 7),
+    ("source_host_isolated", 8),
+    ("net_prohibited", 9),
+    ("host_prohibited", 10),
+    ("net_unreachable_for_tos", 11),
+    ("host_unreachable_for_tos", 12),
+    ("admin_prohibited", 13),
+    ("communication_prohibited", 13),
+    ("host_precedence_violation", 14),
+    ("precedence_cutoff", 15),
+];
+
+const CODES_V6: &[(&str, u8)] = &[
+    ("no_route", 0),
+    ("net_unreachable", 0),
+    ("admin_prohibited", 1),
+    ("beyond_scope", 2),
+    ("not_neighbour", 2),
+    ("host_unreachable", 3),
+    ("address_unreachable", 3),
+    ("port_unreachable", 4),
+    ("source_policy_failed", 5),
+    ("reject_route", 6),
+];
+
+/// Type and code of what a script says.
+///
+/// # Errors
+/// A name that the family has not.
+pub(crate) fn type_code(spec: &IcmpSpec, ipv6: bool) -> Result<TypeCode, Error> {
+    let family = if ipv6 { "ICMPv6" } else { "ICMP" };
+    let unknown = |what: &str| Error::Wrong(format!("{family} has no {what}"));
+    let kind = KINDS.iter().find(|(name, ..)| *name == spec.kind);
+    let kind = kind.and_then(|(_, v4, v6)| if ipv6 { *v6 } else { *v4 });
+    let kind = kind.ok_or_else(|| unknown(&spec.kind))?;
+    let code = match spec.code.as_deref() {
+        // IPv4 has no such type: it is "unreachable: fragmentation needed".
+        None if spec.kind == "packet_too_big" && !ipv6 => 4,
+        None => 0,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            digits.parse().map_err(|_| unknown(&format!("code {digits}")))?
+        }
+        Some(name) => {
+            let codes = if ipv6 { CODES_V6 } else { CODES_V4 };
+            let found = codes.iter().find(|(known, _)| *known == name);
+            found.map(|(_, code)| *code).ok_or_else(|| unknown(name))?
+        }
+    };
+    Ok((kind, code))
+}
+
+/// An ICMP packet to the stack about a packet that it could have sent. `ends` are the live ports
+/// of the stack and of the script.
+pub(crate) fn build(
+    spec: &IcmpSpec,
+    ip: Envelope,
+    flow: &Flow,
+    ends: (u16, u16),
+) -> Result<Vec<u8>, Error> {
+    let ipv6 = ip.src.is_ipv6();
+    let (kind, code) = type_code(spec, ipv6)?;
+    let echoed = spec.echoed.clone().unwrap_or(if flow.is_udp {
+        Echoed::Udp(0)
+    } else {
+        Echoed::Tcp(SeqSpec::Range { start: 0, end: 0, len: 0, absolute: false })
+    });
+    let quoted = quoted(&echoed, ip, flow, ends);
+    let mut message = vec![kind, code, 0, 0];
+    message.extend_from_slice(&spec.mtu.unwrap_or(0).to_be_bytes());
+    message.extend_from_slice(&quoted);
+    let protocol = if ipv6 { protocol::ICMPV6 } else { protocol::ICMP };
+    if ipv6 {
+        raw::fill_checksum(ip, protocol, &mut message, 2);
+    } else {
+        let sum = fourwave_wire::checksum::Sum::default().with(&message).finish();
+        message[2..4].copy_from_slice(&sum);
+    }
+    Ok(raw::in_ip(ip, protocol, &message))
+}
+
+/// The packet in question, cut after 8 bytes of its transport (RFC 792); its lengths tell all.
+fn quoted(echoed: &Echoed, ip: Envelope, flow: &Flow, (local, remote): (u16, u16)) -> Vec<u8> {
+    let outbound = Envelope { src: ip.dst, dst: ip.src, tos: 0, ttl: 64, flow_label: 0 };
+    let (mut packet, header) = match echoed {
+        Echoed::Tcp(seq) => {
+            let (start, len, absolute) = match *seq {
+                SeqSpec::Range { start, len, absolute, .. } => (start, len, absolute),
+                SeqSpec::Unchecked { len } => (1, len, false),
+            };
+            let shift = if absolute { 0 } else { flow.local_shift(false) };
+            let segment = Segment {
+                src_port: local,
+                dst_port: remote,
+                seq: start.wrapping_add(shift),
+                ack: flow.remote_isn.unwrap_or(0).wrapping_add(1),
+                flags: raw::flag::ACK,
+                len,
+                ..Segment::default()
+            };
+            (raw::tcp_packet(outbound, &segment, None), 20)
+        }
+        Echoed::Udp(len) => {
+            (raw::udp_packet(outbound, local, remote, &vec![0; usize::from(*len)]), 8)
+        }
+    };
+    let ip_len = if ip.src.is_ipv6() { 40 } else { 20 };
+    packet.truncate(ip_len + header);
+    packet
+}

@@ -1,0 +1,207 @@
+//! Virtual time: packets in and out, events, deadlines, and the call that is blocked.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fourwave_core::{Event, Instant};
+use fourwave_wire::{RxChecksum, RxPacket};
+
+use super::abi::event;
+use super::calls::{Outcome, Stop};
+use super::socket::{Shut, errno_of};
+use super::{START, Virtual};
+use crate::syscall::{Fd, Returned, SysCall};
+use crate::target::{Progress, Refusal, Sniffed};
+
+/// Deadlines of the engine after which a script is taken for one that never ends.
+const MOST_STEPS: u32 = 1_000_000;
+/// The longest script.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// A call on its way: made, tried again after whatever happens, until it returns.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) call: SysCall,
+    /// When it gives up waiting; set when it first waits.
+    pub(super) deadline: Option<Instant>,
+    /// The deadline has passed: it must return now.
+    pub(super) expired: bool,
+    /// It has waited at least once.
+    pub(super) waited: bool,
+    /// Bytes moved so far.
+    pub(super) copied: usize,
+    /// What the call's own file keeps between two tries.
+    pub(super) code: i32,
+}
+
+impl Virtual {
+    pub(super) fn begin(&mut self, call: &SysCall) -> Result<Progress, Refusal> {
+        let mut job = Job {
+            call: call.clone(),
+            deadline: None,
+            expired: false,
+            waited: false,
+            copied: 0,
+            code: 0,
+        };
+        let returned = self.advance(&mut job)?;
+        if returned.is_none() {
+            self.job = Some(job);
+        }
+        self.settle()?;
+        // What the engine did at once may be what it waits for.
+        match returned.or_else(|| self.finished.take().map(|(_, returned)| returned)) {
+            Some(returned) => Ok(Progress::Returned(returned)),
+            None => Ok(Progress::Blocked),
+        }
+    }
+
+    /// One try of a call.
+    fn advance(&mut self, job: &mut Job) -> Result<Option<Returned>, Refusal> {
+        match self.attempt(job) {
+            Ok(Outcome::Done(returned)) => Ok(Some(returned)),
+            Ok(Outcome::Wait(limit)) => {
+                if !job.waited {
+                    job.waited = true;
+                    job.deadline = limit.map(|limit| self.now + limit);
+                }
+                Ok(None)
+            }
+            Err(Stop::Errno(errno)) => Ok(Some(Returned::error(errno))),
+            Err(Stop::Refused(refusal)) => Err(refusal),
+        }
+    }
+
+    /// Takes everything out of the engine and lets the blocked call go on.
+    pub(super) fn settle(&mut self) -> Result<(), Refusal> {
+        self.drain();
+        let Some(mut job) = self.job.take() else { return Ok(()) };
+        match self.advance(&mut job)? {
+            Some(returned) => self.finished = Some((self.elapsed(), returned)),
+            None => self.job = Some(job),
+        }
+        self.drain();
+        Ok(())
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let mut busy = false;
+            while self.stack.poll_transmit(self.now, &mut self.scratch) {
+                let packet = self.scratch.to_vec();
+                self.sent.push_back(Sniffed { at: self.elapsed(), packet });
+                busy = true;
+            }
+            while let Some(event) = self.stack.poll_event() {
+                self.on_event(event);
+                busy = true;
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.watch();
+    }
+
+    fn on_event(&mut self, event: Event) {
+        let all = u32::MAX;
+        match event {
+            Event::Acceptable { listener } => {
+                if let Some(fd) = self.listener_fd(listener) {
+                    self.wake(fd, event::IN | event::RDNORM);
+                }
+            }
+            Event::Connected { conn } => self.wake_owner(conn, all),
+            Event::Readable { conn } => self.wake_owner(conn, event::IN | event::RDNORM),
+            Event::Writable { conn } => {
+                self.wake_owner(conn, event::OUT | event::WRNORM | event::WRBAND);
+            }
+            Event::PeerClosed { conn } => {
+                if let Some(socket) = self.owner(conn) {
+                    socket.shut |= Shut::RECEIVE;
+                    socket.done = true;
+                }
+                self.wake_owner(conn, all);
+            }
+            Event::Closed { conn, report } => {
+                let soft = self.stack.info(conn).is_ok_and(|info| info.icmp_error.is_some());
+                let icmp = self.icmp_errno;
+                let owned = self.owner(conn).map(|socket| socket.options.reuse_addr);
+                self.gone.left(conn, &report, owned);
+                if let Some(socket) = self.owner(conn) {
+                    socket.error = errno_of(report.reason, socket.last_state, icmp, soft);
+                    socket.shut = Shut::BOTH;
+                    self.wake_owner(conn, all);
+                }
+            }
+            // News for applications that want more than Linux tells them.
+            _ => {}
+        }
+    }
+
+    fn wake_owner(&mut self, conn: fourwave_core::ConnId, key: u32) {
+        if let Some(&fd) = self.owners.get(&conn) {
+            self.wake(fd, key);
+        }
+    }
+
+    /// After each step: states as they are now, what became writable, what was acknowledged.
+    fn watch(&mut self) {
+        let fds: Vec<Fd> = self.owners.values().copied().collect();
+        for fd in fds {
+            self.watch_socket(fd);
+        }
+        self.gone.forget(self.now);
+    }
+
+    pub(super) fn receive(&mut self, packet: &[u8]) -> Result<(), Refusal> {
+        if let Some(errno) = super::info::icmp_errno(packet) {
+            self.icmp_errno = errno;
+        }
+        let bytes = Bytes::copy_from_slice(packet);
+        let packet = RxPacket { bytes, gso_size: 0, checksum: RxChecksum::Unverified };
+        self.stack.handle_packet(self.now, &packet);
+        self.settle()
+    }
+
+    /// Goes on to `until`, or to the first packet.
+    pub(super) fn pass_time(&mut self, until: Instant) -> Result<Option<Sniffed>, Refusal> {
+        loop {
+            if let Some(sniffed) = self.sent.pop_front() {
+                return Ok(Some(sniffed));
+            }
+            let timeout = self.stack.poll_timeout();
+            let deadline = self.job.as_ref().and_then(|job| job.deadline);
+            let next = [timeout, deadline].into_iter().flatten().min();
+            let Some(next) = next.filter(|&at| at <= until) else {
+                self.now = self.now.max(until);
+                return Ok(None);
+            };
+            self.now = self.now.max(next);
+            self.within_limits()?;
+            if timeout.is_some_and(|at| at <= self.now) {
+                self.stack.handle_timeout(self.now);
+            }
+            if let Some(job) = &mut self.job
+                && job.deadline.is_some_and(|at| at <= self.now)
+            {
+                job.expired = true;
+            }
+            self.settle()?;
+        }
+    }
+
+    fn within_limits(&mut self) -> Result<(), Refusal> {
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            return Err(Refusal::Failed(format!(
+                "the script does not end: {MOST_STEPS} timeouts passed by {:?}",
+                self.elapsed()
+            )));
+        }
+        if self.now.since(START) > LONGEST {
+            return Err(Refusal::Failed("the script lasts longer than 30 days".into()));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,281 @@
+//! Bytes through a socket: read, write and their relatives.
+
+use bytes::Bytes;
+use fourwave_core::state::State;
+use fourwave_core::{ConnId, TcpInfo};
+
+use super::Virtual;
+use super::abi::{self, errno, msg};
+use super::calls::{Attempt, Outcome, Stop, done, done_with, fail};
+use super::drive::Job;
+use super::file::File;
+use super::socket::{Phase, Shut};
+use crate::syscall::{Fd, Output, Received, SendTo};
+use crate::target::Refusal;
+
+/// Flags of a send that mean something here, or nothing at all.
+const SEND_FLAGS: i32 = msg::DONTWAIT | msg::NOSIGNAL | msg::ZEROCOPY;
+/// The same for receiving.
+const RECEIVE_FLAGS: i32 = msg::DONTWAIT
+    | msg::PEEK
+    | msg::TRUNC
+    | msg::WAITALL
+    | msg::ERRQUEUE
+    | msg::NOSIGNAL
+    | msg::CMSG_CLOEXEC;
+
+/// Refuses flags that the engine does not have.
+fn check_flags(flags: i32, known: i32, call: &str) -> Result<(), Stop> {
+    const NAMES: [(i32, &str); 5] = [
+        (msg::OOB, "MSG_OOB"),
+        (msg::MORE, "MSG_MORE"),
+        (msg::EOR, "MSG_EOR"),
+        (msg::FASTOPEN, "MSG_FASTOPEN"),
+        (msg::ERRQUEUE, "MSG_ERRQUEUE"),
+    ];
+    let rest = flags & !known;
+    if rest == 0 {
+        return Ok(());
+    }
+    let named = NAMES.iter().find(|(flag, _)| rest & flag != 0);
+    let what = named.map_or_else(|| format!("flags {rest:#x}"), |(_, name)| (*name).to_owned());
+    Err(Refusal::Unsupported(format!("{what} of {call}")).into())
+}
+
+impl Virtual {
+    pub(super) fn sys_write(
+        &mut self,
+        job: &mut Job,
+        fd: Fd,
+        len: usize,
+        flags: i32,
+        _to: Option<SendTo>,
+        call: &str,
+    ) -> Attempt {
+        if let File::Pipe(_) = self.file(fd)? {
+            return if matches!(call, "write" | "writev") {
+                self.pipe_write(job, fd, len)
+            } else {
+                fail(errno::ENOTSOCK)
+            };
+        }
+        if let File::Epoll(_) = self.file(fd)? {
+            return fail(if call == "write" { errno::EINVAL } else { errno::ENOTSOCK });
+        }
+        check_flags(flags, SEND_FLAGS, call)?;
+        let outcome = match self.write_some(job, fd, len, flags) {
+            Err(Stop::Errno(_)) if job.copied > 0 => done(job.copied as i64),
+            other => other,
+        };
+        if let Ok(Outcome::Done(_)) = outcome {
+            self.mark_write(fd, job.copied, flags)?;
+        }
+        outcome
+    }
+
+    fn write_some(&mut self, job: &mut Job, fd: Fd, len: usize, flags: i32) -> Attempt {
+        let Some(conn) = self.write_ready(job, fd, flags)? else {
+            let limit = self.socket(fd)?.options.send_timeout;
+            return Ok(Outcome::Wait(limit));
+        };
+        let mut data = Bytes::from(vec![0; len - job.copied]);
+        while !data.is_empty() {
+            match self.stack.send(self.now, conn, &mut data) {
+                Ok(0) => break,
+                Ok(taken) => {
+                    job.copied += taken;
+                    self.socket(fd)?.written += taken as u64;
+                }
+                Err(_) => return self.broken_pipe(fd),
+            }
+        }
+        if job.copied == len {
+            return done(len as i64);
+        }
+        let socket = self.socket(fd)?;
+        if socket.nonblocking || job.expired || flags & msg::DONTWAIT != 0 {
+            return fail(errno::EAGAIN);
+        }
+        Ok(Outcome::Wait(socket.options.send_timeout))
+    }
+
+    /// The connection to write to; none: the call waits until there is one.
+    pub(super) fn write_ready(
+        &mut self,
+        job: &Job,
+        fd: Fd,
+        flags: i32,
+    ) -> Result<Option<ConnId>, Stop> {
+        let phase = self.socket(fd)?.phase;
+        let state = self.state_of(phase);
+        let socket = self.socket(fd)?;
+        if !matches!(state, State::Established | State::CloseWait) {
+            if let Some(error) = socket.take_error() {
+                return fail(error);
+            }
+            if !matches!(state, State::SynSent | State::SynReceived) {
+                return fail(errno::EPIPE);
+            }
+            let waits = !socket.nonblocking && !job.expired && flags & msg::DONTWAIT == 0;
+            return if waits { Ok(None) } else { fail(errno::EAGAIN) };
+        }
+        if socket.error != 0 || socket.shut.has(Shut::SEND) {
+            return fail(socket.take_error().unwrap_or(errno::EPIPE));
+        }
+        match phase {
+            Phase::Connection(conn) => Ok(Some(conn)),
+            _ => fail(errno::EPIPE),
+        }
+    }
+
+    /// EPIPE, or the error that says why.
+    fn broken_pipe(&mut self, fd: Fd) -> Attempt {
+        fail(self.socket(fd)?.take_error().unwrap_or(errno::EPIPE))
+    }
+
+    /// What has to be told later about the bytes just written.
+    fn mark_write(&mut self, fd: Fd, copied: usize, flags: i32) -> Result<(), Stop> {
+        if copied == 0 {
+            return Ok(());
+        }
+        let socket = self.socket(fd)?;
+        if flags & msg::ZEROCOPY != 0 && socket.options.zerocopy {
+            socket.errors.expect_zerocopy(socket.written);
+        }
+        socket.errors.expect_stamps(socket.options.timestamping, socket.written);
+        Ok(())
+    }
+
+    pub(super) fn sys_read(
+        &mut self,
+        job: &mut Job,
+        fd: Fd,
+        len: usize,
+        flags: i32,
+        call: &str,
+    ) -> Attempt {
+        match self.file(fd)? {
+            File::Pipe(_) if call == "read" => return self.pipe_read(job, fd, len),
+            File::Epoll(_) if call == "read" => return fail(errno::EINVAL),
+            File::Socket(_) if call == "read" && len == 0 => return done(0),
+            _ => {}
+        }
+        self.socket(fd)?;
+        check_flags(flags, RECEIVE_FLAGS, call)?;
+        if flags & msg::ERRQUEUE != 0 {
+            return match self.socket(fd)?.errors.take() {
+                Some(_) => done(0),
+                None => fail(errno::EAGAIN),
+            };
+        }
+        match self.read_some(job, fd, len, flags) {
+            Err(Stop::Errno(_)) if job.copied > 0 => done(job.copied as i64),
+            other => other,
+        }
+    }
+
+    fn read_some(&mut self, job: &mut Job, fd: Fd, len: usize, flags: i32) -> Attempt {
+        let phase = self.socket(fd)?.phase;
+        if matches!(phase, Phase::Listening(_)) {
+            return fail(errno::ENOTCONN);
+        }
+        let target = match flags & msg::WAITALL {
+            0 => self.socket(fd)?.options.receive_low.min(len),
+            _ => len,
+        };
+        let waiting = self.take_bytes(job, phase, len, flags & msg::PEEK != 0);
+        if job.copied >= target.max(1) || (len == 0 && waiting) {
+            return done(job.copied as i64);
+        }
+        let state = self.state_of(phase);
+        let socket = self.socket(fd)?;
+        let ended = state == State::Closed || socket.shut.has(Shut::RECEIVE);
+        if job.copied > 0 && (socket.error != 0 || ended) {
+            return done(job.copied as i64);
+        }
+        if socket.done {
+            return done(0);
+        }
+        if let Some(error) = socket.take_error() {
+            return fail(error);
+        }
+        if socket.shut.has(Shut::RECEIVE) {
+            return done(0);
+        }
+        if state == State::Closed {
+            return fail(errno::ENOTCONN);
+        }
+        if socket.nonblocking || job.expired || flags & msg::DONTWAIT != 0 {
+            return fail(errno::EAGAIN);
+        }
+        Ok(Outcome::Wait(socket.options.receive_timeout))
+    }
+
+    /// Moves what is there, up to `len` in all; whether anything was there.
+    fn take_bytes(&mut self, job: &mut Job, phase: Phase, len: usize, peek: bool) -> bool {
+        let Phase::Connection(conn) = phase else { return false };
+        let unread = self.stack.info(conn).map_or(0, |info| info.rcv_unread as usize);
+        if peek {
+            job.copied = unread.min(len);
+            return unread > 0;
+        }
+        let mut left = unread.min(len - job.copied);
+        while left > 0 {
+            // Only a connection without unread bytes refuses.
+            let Ok(bytes) = self.stack.receive(self.now, conn, left) else { break };
+            if bytes.is_empty() {
+                break;
+            }
+            job.copied += bytes.len();
+            left -= bytes.len();
+        }
+        unread > 0
+    }
+
+    pub(super) fn sys_recvmsg(
+        &mut self,
+        job: &mut Job,
+        fd: Fd,
+        len: usize,
+        flags: i32,
+    ) -> Attempt {
+        self.socket(fd)?;
+        if flags & msg::ERRQUEUE != 0 {
+            let v6 = self.socket(fd)?.family == abi::AF_INET6;
+            let Some(told) = self.socket(fd)?.errors.take() else { return fail(errno::EAGAIN) };
+            let (flags, control) = told.message(v6);
+            return done_with(0, Output::Message { flags, control });
+        }
+        let returned = match self.sys_read(job, fd, len, flags, "recvmsg")? {
+            Outcome::Done(returned) => returned,
+            wait @ Outcome::Wait(_) => return Ok(wait),
+        };
+        let Ok(read) = returned.result else { return Ok(Outcome::Done(returned)) };
+        let socket = self.socket(fd)?;
+        let (inq, ended, phase) = (socket.options.inq, socket.done, socket.phase);
+        let mut control = Vec::new();
+        if inq {
+            let unread = self.unread(phase);
+            // The end of the stream counts as a byte, so that someone comes for it.
+            let value = unread + i64::from(ended);
+            control.push(Received::Int {
+                level: abi::IPPROTO_TCP,
+                kind: abi::tcp::CM_INQ,
+                value,
+            });
+        }
+        done_with(read, Output::Message { flags: 0, control })
+    }
+
+    fn unread(&self, phase: Phase) -> i64 {
+        self.engine_info(phase).map_or(0, |info| info.rcv_unread as i64)
+    }
+
+    /// The engine's figures of a connection.
+    pub(super) fn engine_info(&self, phase: Phase) -> Option<TcpInfo> {
+        match phase {
+            Phase::Connection(conn) => self.stack.info(conn).ok(),
+            _ => None,
+        }
+    }
+}
