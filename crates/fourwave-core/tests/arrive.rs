@@ -173,9 +173,11 @@ fn rfc9293_3_10_7_4_syn_received() {
     bench.arrives(Flags::RST, 2, 0, b"");
     bench.ack(1, 1);
     assert_eq!(bench.stack.population().half_open, 1);
+    assert_eq!(bench.stack.counters().attempt_fails, 0);
     bench.arrives(Flags::RST, 1, 0, b"");
     bench.silence();
     assert_eq!(bench.stack.population().half_open, 0);
+    assert_eq!(bench.stack.counters().attempt_fails, 1);
 }
 
 #[test]

@@ -148,6 +148,8 @@ fn rfc9293_3_6_1_time_wait_comes_back_when_the_new_syn_was_an_old_duplicate() {
     bench.silence();
     let population = bench.stack.population();
     assert_eq!((population.time_wait, population.half_open, population.filed), (1, 0, 1));
+    let counters = bench.stack.counters();
+    assert_eq!((counters.tw_taken_over, counters.tw_restored), (1, 1));
     bench.arrives(FIN_ACK, theirs, ours, b"");
     bench.ack(ours, theirs + 1);
     bench.pass(Duration::from_secs(60));

@@ -47,6 +47,8 @@ pub struct App {
     read_at: Instant,
     finish_at: Option<Instant>,
     shut_down: bool,
+    /// It closed its sending direction while the connection was alive: shutdown or close.
+    pub closing: bool,
     /// Whether the peer has all that was sent.
     drained: bool,
     opened_at: Instant,
@@ -75,6 +77,7 @@ impl App {
             read_at: Instant::ZERO,
             finish_at: None,
             shut_down: false,
+            closing: false,
             drained: true,
             opened_at: Instant::ZERO,
             state: State::Closed,
@@ -94,6 +97,9 @@ impl App {
         set(SocketOption::NoDelay(self.plan.nodelay));
         if let Some(time) = self.plan.peer_first {
             set(SocketOption::PeerClosesFirst(time));
+        }
+        if let Some(time) = self.plan.linger2 {
+            set(SocketOption::Linger2(time));
         }
         if self.plan.keepalive {
             let idle = Duration::from_secs(2);
@@ -279,7 +285,7 @@ impl App {
         }
         self.shut_down = true;
         match stack.shutdown(now, id) {
-            Ok(()) => {}
+            Ok(()) => self.closing = true,
             Err(SendError::Ended(reason)) => self.failed(reason)?,
             Err(e) => return Err(format!("shutdown: {e}")),
         }
@@ -294,6 +300,8 @@ impl App {
                 .map_err(|e| format!("set_option: {e}"))?;
         }
         self.gone = true;
+        let ended = stack.info(id).is_ok_and(|info| info.state == State::Closed);
+        self.closing |= !ended;
         stack.close(now, id).map_err(|e| format!("close: {e}"))?;
         if stack.close(now, id).is_ok() || stack.info(id).is_ok() {
             return Err("the handle names a connection after close".to_owned());

@@ -10,6 +10,7 @@
 //! | every byte once and in order, nothing behind the end, states by the table | [`app`] |
 //! | what one segment may say: text, windows, ACKs, sizes | [`watch`] |
 //! | events only for living handles, one report each | `world/events.rs` |
+//! | each connection has one end and each end one counter; what is alive adds up at any time | [`ledger`] |
 //! | orderly ends, nothing left over, an end at all | `world/end.rs` |
 //!
 //! [`fuzz`] holds what the targets of `/fuzz` do: arbitrary packets, calls, times and faults.
@@ -19,6 +20,7 @@ pub mod app;
 pub mod dice;
 mod failure;
 pub mod fuzz;
+pub mod ledger;
 pub mod plan;
 pub mod replay;
 pub mod text;

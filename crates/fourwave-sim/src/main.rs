@@ -11,7 +11,7 @@ use fourwave_device::fault::Probability;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_sim::{Failure, Outcome, Overrides, Plan, Trace, replay};
 
-/// Two engines, a bad link, and every rule of TCP held against what happens
+/// Engines, bad links, and every rule of TCP held against what happens
 #[derive(Parser, Debug)]
 #[command(version)]
 struct Arguments {
@@ -240,9 +240,22 @@ fn fresh() -> u64 {
 }
 
 fn add(sum: &mut Outcome, one: &Outcome) {
-    let Outcome { conns, polite, packets, faults, too_big, bytes, retransmits, time } = *one;
+    let Outcome {
+        conns,
+        polite,
+        unopened,
+        reused,
+        packets,
+        faults,
+        too_big,
+        bytes,
+        retransmits,
+        time,
+    } = *one;
     sum.conns += conns;
     sum.polite += polite;
+    sum.unopened += unopened;
+    sum.reused += reused;
     sum.packets += packets;
     sum.faults += faults;
     sum.too_big += too_big;
@@ -253,10 +266,12 @@ fn add(sum: &mut Outcome, one: &Outcome) {
 
 fn told(o: &Outcome) -> String {
     format!(
-        "{} connections ({} polite), {:.1} MB in {} packets, {} faults, {} too big, \
-         {} retransmissions, {:.1} hours of virtual time",
+        "{} connections ({} polite, {} never opened), {} TIME_WAITs reused, {:.1} MB in {} packets, \
+         {} faults, {} too big, {} retransmissions, {:.1} hours of virtual time",
         o.conns,
         o.polite,
+        o.unopened,
+        o.reused,
         o.bytes as f64 / 1e6,
         o.packets,
         o.faults,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::ip::{IpHeader, header_checksum_is_right, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RxChecksum, SeqNum};
 
@@ -37,7 +37,8 @@ impl Sighting {
     pub fn read(packet: &[u8], checksum: RxChecksum) -> Option<Self> {
         let ip = IpHeader::parse(packet).ok().filter(|ip| ip.protocol == protocol::TCP)?;
         let segment = &packet[ip.payload.clone()];
-        if checksum == RxChecksum::Unverified && !is_whole(&ip, segment) {
+        let whole = || header_checksum_is_right(packet) && is_whole(&ip, segment);
+        if checksum == RxChecksum::Unverified && !whole() {
             return None;
         }
         let (header, payload) = TcpHeader::parse(segment).ok()?;
@@ -99,6 +100,8 @@ struct Flow {
     halves: [Half; 2],
     texts: [Option<Text>; 2],
     mtu: [u16; 2],
+    /// The ISNs of incarnations before.
+    earlier: [Vec<SeqNum>; 2],
     /// An end opened anew on an old SYN: what the other one hears and answers may concern the
     /// incarnation before, and is not held against it.
     muddled: bool,
@@ -153,6 +156,9 @@ impl Watch {
             return Ok(());
         }
         if s.header.flags.syn() {
+            if flow.answers_an_earlier_one(s, from) {
+                return Ok(());
+            }
             flow.syn(s, from);
         }
         if flow.halves[from].iss.is_none() {
@@ -187,6 +193,14 @@ impl Watch {
 }
 
 impl Flow {
+    /// Whether a SYN ACK answers a SYN whose sender has opened anew since. It will hear RST.
+    fn answers_an_earlier_one(&self, s: &Sighting, from: usize) -> bool {
+        let answered = s.header.ack - 1;
+        s.header.flags.ack()
+            && self.halves[1 - from].iss != Some(answered)
+            && self.earlier[1 - from].contains(&answered)
+    }
+
     /// A SYN with a new number begins a new incarnation.
     fn syn(&mut self, s: &Sighting, from: usize) {
         let known = self.halves[from].iss;
@@ -195,6 +209,7 @@ impl Flow {
         let again =
             s.header.flags.ack() && older.is_some_and(|at| at < self.halves[1 - from].acked);
         if known != Some(s.header.seq) || again {
+            self.earlier[from].extend(known.filter(|known| *known != s.header.seq));
             self.halves[from] = Half::default();
             if known.is_some() && !s.header.flags.ack() {
                 self.halves[1 - from] = Half::default();

@@ -226,9 +226,11 @@ impl Stack {
     fn refuse_half_open(&mut self, now: Instant, index: u32) {
         let Some(record) = self.records.half_open.get_mut(index) else { return };
         let (tuple, took_over) = (record.tuple, record.took_over.take());
+        // RFC 4022: from SYN_RECEIVED to LISTEN or CLOSED, as Linux counts it too.
+        self.counters.attempt_fails += 1;
         self.drop_half_open(index);
         if let Some(remains) = took_over {
-            self.file_time_wait(now, &tuple, *remains);
+            self.restore_time_wait(now, &tuple, *remains);
         }
     }
 

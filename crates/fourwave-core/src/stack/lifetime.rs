@@ -112,14 +112,15 @@ impl Stack {
         self.retire(now, index, EndReason::Orderly, Some(until));
     }
 
-    /// A TIME_WAIT of full length for four numbers that have none.
-    pub(super) fn file_time_wait(&mut self, now: Instant, tuple: &FourTuple, remains: Remains) {
+    /// A TIME_WAIT comes back, at full length, to four numbers that have none.
+    pub(super) fn restore_time_wait(&mut self, now: Instant, tuple: &FourTuple, remains: Remains) {
         let length = self.config.time_wait_len();
         if length.is_zero() || !self.make_room_in_time_wait(now) {
             return;
         }
         let (target, _) = self.records.time_wait.insert(tuple, remains, now, length);
         self.demux.insert(&self.records, tuple, target);
+        self.counters.tw_restored += 1;
     }
 
     /// 2MSL, or 3.5 retransmission timeouts where `tcp_tw_recycle` may shorten it.

@@ -8,19 +8,28 @@ use fourwave_device::fault::{FaultConfig, Probability};
 use fourwave_wire::tcp::TcpHeader;
 use fourwave_wire::{Link, TxPacket};
 
-use super::{ConnPlan, EndPlan, Finish, HostPlan, LISTENS_ON, ListenerPlan, Open, PipePlan, Plan};
+use super::{
+    ConnPlan, EndPlan, Finish, HostPlan, LISTENS_ON, ListenerPlan, Open, PipePlan, Plan, crowd,
+};
 use crate::dice::Dice;
 
-/// The most that one end sends.
-const MOST_BYTES: u64 = 300_000;
-/// The most connections.
+/// The most that one end sends, and writes of it at most.
+const MOST_BYTES: (u64, u64) = (300_000, 2000);
+/// The most connections of a world of few.
 const MOST_CONNS: u64 = 8;
+/// How many of the worlds are crowds.
+const CROWDS: f64 = 0.04;
 
 pub(super) fn plan(seed: u64) -> Plan {
+    if Dice::new(seed, 2).chance(CROWDS) { crowd::plan(seed) } else { few(seed) }
+}
+
+/// Two or three hosts and a few connections.
+fn few(seed: u64) -> Plan {
     let mut dice = Dice::new(seed, 0);
     let v6 = dice.chance(0.4);
     let count = if dice.chance(0.85) { 2 } else { 3 };
-    let hosts: Vec<HostPlan> = (0..count).map(|n| host(&mut dice, n, v6)).collect();
+    let hosts: Vec<HostPlan> = (0..count).map(|n| host(&mut dice, vec![address(n, v6)])).collect();
     let pipes = pipes(&mut dice, hosts.len());
     let mut conns: Vec<ConnPlan> = Vec::new();
     let count = if dice.chance(0.4) { 1 } else { dice.between(1, MOST_CONNS) };
@@ -28,13 +37,23 @@ pub(super) fn plan(seed: u64) -> Plan {
         let conn = conn(&mut dice, n, &conns, hosts.len());
         conns.push(conn);
     }
-    let mut plan = Plan { seed, start: Instant::ZERO, hosts, pipes, conns };
-    plan.start = start(&mut dice, &plan);
+    let start = Instant::ZERO;
+    let mut plan = Plan { seed, start, hosts, pipes, conns, strict: true, pace: Duration::ZERO };
+    plan.start = self::start(&mut dice, &plan);
     plan
 }
 
+/// Address of a host by its index.
+pub(super) fn address(host: u8, v6: bool) -> IpAddr {
+    if v6 {
+        IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(host) + 1])
+    } else {
+        IpAddr::from([10, 0, 0, host + 1])
+    }
+}
+
 /// When it begins: anywhere, or shortly before a clock or a sequence number wraps.
-fn start(dice: &mut Dice, plan: &Plan) -> Instant {
+pub(super) fn start(dice: &mut Dice, plan: &Plan) -> Instant {
     /// Microseconds after which the ISN's clock of 4 µs has gone round.
     const ISN_ROUND: u64 = 4 << 32;
     /// Microseconds after which the timestamp's clock has gone round.
@@ -64,22 +83,18 @@ fn first_syn(plan: &Plan, now: Instant) -> Option<TcpHeader> {
     let [client, server] = [0, 1].map(|side| plan.conns[0].ends[side].host);
     let host = &plan.hosts[client];
     let mut stack = Stack::new(host.config.clone(), host.link, host.seed);
-    let server = (plan.hosts[server].ip, LISTENS_ON).into();
-    stack.connect(now, (host.ip, 0).into(), server).ok()?;
+    let family = plan.conns[0].family;
+    let server = (plan.hosts[server].ips[family], LISTENS_ON).into();
+    stack.connect(now, (host.ips[family], 0).into(), server).ok()?;
     let mut out = TxPacket::default();
     if !stack.poll_transmit(now, &mut out) {
         return None;
     }
-    let ip_len = if host.ip.is_ipv6() { 40 } else { 20 };
+    let ip_len = if host.ips[family].is_ipv6() { 40 } else { 20 };
     TcpHeader::parse(out.header.get(ip_len..)?).ok().map(|(header, _)| header)
 }
 
-fn host(dice: &mut Dice, n: u8, v6: bool) -> HostPlan {
-    let ip = if v6 {
-        IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(n) + 1])
-    } else {
-        IpAddr::from([10, 0, 0, n + 1])
-    };
+pub(super) fn host(dice: &mut Dice, ips: Vec<IpAddr>) -> HostPlan {
     let mut seed = [0; 32];
     for part in seed.chunks_mut(8) {
         part.copy_from_slice(&dice.any().to_le_bytes());
@@ -97,7 +112,7 @@ fn host(dice: &mut Dice, n: u8, v6: bool) -> HostPlan {
     };
     let deferred = dice.chance(0.3);
     HostPlan {
-        ip,
+        ips,
         config: config(dice),
         link,
         seed,
@@ -149,7 +164,7 @@ fn pipes(dice: &mut Dice, hosts: usize) -> Vec<PipePlan> {
     ways.filter(|(from, to)| from != to).map(|(from, to)| pipe(dice, from, to, level)).collect()
 }
 
-fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipePlan {
+pub(super) fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipePlan {
     let mut p = |most: f64| {
         let share = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
         Probability::new(most * level * share).unwrap_or_default()
@@ -169,7 +184,7 @@ fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan], hosts: usize) -> ConnPla
     let start = if dice.chance(0.5) { Duration::ZERO } else { dice.time(Duration::from_secs(5)) };
     let client = dice.below(hosts as u64) as usize;
     let server = (client + dice.between(1, hosts as u64 - 1) as usize) % hosts;
-    let mut ends = [end(dice, client), end(dice, server)];
+    let mut ends = [client, server].map(|host| end(dice, host, MOST_BYTES));
     let (a, b) = finishes(dice);
     ends[0].finish = a;
     ends[1].finish = b;
@@ -194,17 +209,18 @@ fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan], hosts: usize) -> ConnPla
             ends[1].host = before[of].ends[1].host;
         }
     }
-    ConnPlan { open, start, ends }
+    ConnPlan { open, start, family: 0, ends }
 }
 
-fn end(dice: &mut Dice, host: usize) -> EndPlan {
+/// An end of up to `most` bytes in so many writes.
+pub(super) fn end(dice: &mut Dice, host: usize, (most, writes): (u64, u64)) -> EndPlan {
     let bytes = match dice.below(4) {
         0 => 0,
-        1 => dice.below(MOST_BYTES + 1),
-        _ => dice.magnitude(MOST_BYTES),
+        1 => dice.below(most + 1),
+        _ => dice.magnitude(most),
     };
     // Small writes of much data would only cost time.
-    let smallest = 1 + bytes / 2000;
+    let smallest = 1 + bytes / writes;
     let largest = smallest.max(dice.magnitude(100_000));
     let pause = |dice: &mut Dice, p: f64, most: Duration| {
         if dice.chance(0.6) { (0.0, Duration::ZERO) } else { (dice.pick(&[p, p / 10.0]), most) }
@@ -214,12 +230,13 @@ fn end(dice: &mut Dice, host: usize) -> EndPlan {
         bytes,
         chunk: (smallest, largest),
         write_pause: pause(dice, 0.3, Duration::from_millis(500)),
-        read: dice.pick(&[1 << 30, 1 << 30, 100_000, 4096, 1 + bytes / 500]),
+        read: dice.pick(&[1 << 30, 1 << 30, 100_000, 4096, 1 + 4 * bytes / writes]),
         read_pause: pause(dice, 0.3, Duration::from_secs(3)),
         early: dice.chance(0.5),
         nodelay: dice.chance(0.5),
         keepalive: dice.chance(0.1),
         peer_first: dice.chance(0.1).then(|| dice.time(Duration::from_secs(10))),
+        linger2: None,
         patient: false,
         finish: Finish::ShutdownThenDrain,
         finish_after: if dice.chance(0.7) {
@@ -235,16 +252,16 @@ fn end(dice: &mut Dice, host: usize) -> EndPlan {
 fn finishes(dice: &mut Dice) -> (Finish, Finish) {
     use Finish::{CloseAtEnd, ReplyAfterEof, ShutdownThenDrain};
     let polite = dice.pick(&[ShutdownThenDrain, ReplyAfterEof, CloseAtEnd]);
-    let second = if dice.chance(0.15) { impolite(dice) } else { polite };
-    let first = if dice.chance(0.05) { impolite(dice) } else { ShutdownThenDrain };
+    let second = if dice.chance(0.15) { impolite(dice, MOST_BYTES.0) } else { polite };
+    let first = if dice.chance(0.05) { impolite(dice, MOST_BYTES.0) } else { ShutdownThenDrain };
     if dice.chance(0.5) { (first, second) } else { (second, first) }
 }
 
-fn impolite(dice: &mut Dice) -> Finish {
+pub(super) fn impolite(dice: &mut Dice, most: u64) -> Finish {
     match dice.below(4) {
         0 => Finish::CloseAfterSend,
         1 => Finish::LingerAfterSend,
-        2 => Finish::AbortAfter(dice.magnitude(MOST_BYTES) - 1),
+        2 => Finish::AbortAfter(dice.magnitude(most) - 1),
         _ => Finish::AbortAt(dice.time(Duration::from_secs(10))),
     }
 }

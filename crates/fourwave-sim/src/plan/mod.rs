@@ -1,5 +1,6 @@
 //! What happens in one world, drawn from its seed before it starts: hosts, links, connections.
 
+mod crowd;
 mod draw;
 
 use std::net::IpAddr;
@@ -22,13 +23,18 @@ pub struct Plan {
     pub pipes: Vec<PipePlan>,
     /// The connections.
     pub conns: Vec<ConnPlan>,
+    /// Nothing but an end's own application breaks a connection off: TIME_WAIT is kept for its
+    /// time, and no limit is small.
+    pub strict: bool,
+    /// Least time between two connections that one host opens.
+    pub pace: Duration,
 }
 
 /// One engine.
 #[derive(Clone, Debug)]
 pub struct HostPlan {
-    /// Its address.
-    pub ip: IpAddr,
+    /// Its addresses.
+    pub ips: Vec<IpAddr>,
     /// Its knobs.
     pub config: Config,
     /// Its device.
@@ -102,6 +108,8 @@ pub struct ConnPlan {
     pub open: Open,
     /// When, since the world began.
     pub start: Duration,
+    /// Index into its hosts' addresses.
+    pub family: usize,
     /// The client and the server.
     pub ends: [EndPlan; 2],
 }
@@ -137,6 +145,8 @@ pub struct EndPlan {
     pub keepalive: bool,
     /// It lets the peer close first, for this long.
     pub peer_first: Option<Duration>,
+    /// `TCP_LINGER2`: how long it waits in FIN_WAIT_2 after close.
+    pub linger2: Option<Duration>,
     /// It closes only when the peer has all that it sent: the engine gives up what is left behind
     /// for a peer that reads too slowly.
     pub patient: bool,

@@ -1,6 +1,6 @@
 //! What must hold when nothing will ever happen again.
 
-use fourwave_core::{EndReason, Population, Side};
+use fourwave_core::{EndReason, Side};
 
 use super::{World, side};
 use crate::failure::Failure;
@@ -17,7 +17,7 @@ impl World {
             if app.is_done() || app.id.is_none() {
                 continue;
             }
-            if self.plan.conns[conn].is_polite() {
+            if self.is_polite(conn) {
                 let (sent, received) = (app.sent, app.received);
                 let state = app.id.and_then(|id| self.hosts[app.plan.host].stack.info(id).ok());
                 return self.fail(
@@ -56,26 +56,37 @@ impl World {
             }
         }
         for conn in 0..self.plan.conns.len() {
+            self.check_orderly(conn)?;
             if self.addresses[conn].is_none() {
                 // It was to follow one that did not end by itself.
                 continue;
             }
-            if self.plan.conns[conn].is_polite() {
+            if self.is_polite(conn) {
                 self.check_polite(conn)?;
             } else if self.plan.conns[conn].open == Open::Refused {
                 self.check_refused(conn)?;
             }
         }
-        for host in &mut self.hosts {
-            let left = host.stack.population();
-            let clean = left == Population::default() && host.stack.poll_timeout().is_none();
-            if !clean {
-                let ip = host.plan.ip;
-                return self.fail(None, format!("{ip} has something left: {left:?}"));
-            }
-        }
-        if !self.is_quiet() || !self.early.is_empty() {
+        let waits = self.hosts.iter().any(|host| !host.promoted.is_empty());
+        if !self.is_quiet() || !self.early.is_empty() || waits {
             return self.fail(None, "a connection ended that nobody ever accepted");
+        }
+        self.check_books()
+    }
+
+    /// Who was told that all ended in order has said and heard all.
+    fn check_orderly(&self, conn: usize) -> Result<(), Failure> {
+        for n in [0, 1] {
+            let [app, peer] = [n, 1 - n].map(|side| &self.apps[conn * 2 + side]);
+            let Some(report) = &app.report else { continue };
+            if report.reason != EndReason::Orderly {
+                continue;
+            }
+            let theirs = peer.report.as_ref().map_or(0, |report| report.bytes_received);
+            if peer.id.is_none() || theirs != app.sent || report.bytes_received != peer.sent {
+                let what = format!("{}: an end in order without all bytes: {report:?}", side(n));
+                return self.fail(Some(conn), what);
+            }
         }
         Ok(())
     }

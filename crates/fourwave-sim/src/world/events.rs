@@ -135,9 +135,13 @@ impl World {
             self.hosts[host].pending.remove(&pending);
         }
         let (local, remote) = (accepted.local, accepted.remote);
-        let Some(conn) = self.conn_of(remote, local) else {
+        let Some((ends, conn)) = self.hosts[host].promoted.pop_front() else {
             return self.fail(None, format!("accepted a connection from {remote} that never was"));
         };
+        if ends != (remote, local) {
+            let what = format!("{remote} is accepted, and the handshake of {ends:?} was through");
+            return self.fail(Some(conn), what);
+        }
         let app = conn * 2 + 1;
         if self.apps[app].id.is_some() {
             return self.fail(Some(conn), "accepted twice");
@@ -165,6 +169,7 @@ impl World {
         if count > 1 {
             return self.fail(conn, format!("{id:?} ended twice"));
         }
+        self.enter(host, app, &report);
         let Some(app) = app else {
             self.early.insert((host, id), report);
             return Ok(());

@@ -1,11 +1,14 @@
 //! Hosts, links and applications in virtual time: the loop that lets them happen.
 
+mod books;
 mod end;
 mod events;
+mod incarnation;
+mod open;
 mod wire;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fourwave_core::{ConnId, Decision, EndReport, Instant, Listen, ListenerId, PendingId, Stack};
@@ -16,9 +19,11 @@ use fourwave_wire::RxPacket;
 use crate::app::App;
 use crate::dice::Dice;
 use crate::failure::Failure;
-use crate::plan::{CLOSED_PORT, ConnPlan, HostPlan, LISTENS_ON, Open, PipePlan, Plan};
+use crate::ledger::Ledger;
+use crate::plan::{ConnPlan, HostPlan, LISTENS_ON, Open, PipePlan, Plan};
 use crate::text::Text;
 use crate::watch::Watch;
+use incarnation::{Ends, Incarnations};
 
 /// Longer than any world of these plans has a reason to last: virtual time.
 const LONGEST: Duration = Duration::from_secs(8 * 3600);
@@ -37,6 +42,11 @@ struct Host {
     pending: BTreeMap<PendingId, SocketAddr>,
     /// What is to be done about its listener, and when.
     chores: Vec<(Instant, Chore)>,
+    /// What waits for accept, the first one first: its addresses and its connection.
+    promoted: VecDeque<(Ends, usize)>,
+    /// When it may open a connection again.
+    may_open: Instant,
+    ledger: Ledger,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,6 +75,10 @@ pub struct Outcome {
     pub conns: u64,
     /// Of those, the ones that had to end in order.
     pub polite: u64,
+    /// Connections that were never opened: no port, or the one before did not end.
+    pub unopened: u64,
+    /// TIME_WAITs that gave way to a new connection of the same four numbers.
+    pub reused: u64,
     /// Packets that the engines sent.
     pub packets: u64,
     /// Packets lost, duplicated, damaged or reordered.
@@ -90,12 +104,17 @@ pub struct World {
     pipes: Vec<Pipe>,
     /// Two for each connection, the client's first.
     apps: Vec<App>,
-    /// Connections to be opened, by their index.
-    to_open: BTreeMap<usize, Instant>,
+    /// Applications that were opened and are not done.
+    live: BTreeSet<usize>,
+    /// Connections to be opened, by their index, and how often it was tried.
+    to_open: BTreeMap<usize, (Instant, u32)>,
     /// The latest connection between a client's address and a server's.
-    by_address: BTreeMap<(SocketAddr, SocketAddr), usize>,
+    by_address: BTreeMap<Ends, usize>,
     /// Where each connection was opened from and to.
-    addresses: Vec<Option<(SocketAddr, SocketAddr)>>,
+    addresses: Vec<Option<Ends>>,
+    incarnations: Incarnations,
+    /// The link that leads from a host to an address.
+    routes: BTreeMap<(usize, IpAddr), usize>,
     /// Reports of connections that ended before they were accepted.
     early: BTreeMap<(usize, ConnId), EndReport>,
     watch: Watch,
@@ -109,7 +128,7 @@ pub struct World {
 impl World {
     /// The world of a plan.
     pub fn new(plan: Plan) -> Self {
-        let hosts = plan.hosts.iter().map(|host| Host::new(host.clone())).collect();
+        let hosts: Vec<Host> = plan.hosts.iter().map(|host| Host::new(host.clone())).collect();
         let seed = plan.seed;
         let pipe = |(n, pipe): (usize, &PipePlan)| Pipe {
             plan: pipe.clone(),
@@ -122,6 +141,9 @@ impl World {
             let end = plan.conns[conn].ends[side].clone();
             App::new(end, Dice::new(seed, 1000 + n as u64), text(side), text(1 - side))
         });
+        let routes = plan.pipes.iter().enumerate();
+        let routes =
+            routes.flat_map(|(n, p)| plan.hosts[p.to].ips.iter().map(move |&ip| ((p.from, ip), n)));
         let first = |c: &ConnPlan| !matches!(c.open, Open::Again { .. });
         let to_open = plan.conns.iter().enumerate().filter(|(_, c)| first(c));
         Self {
@@ -129,9 +151,12 @@ impl World {
             hosts,
             pipes: plan.pipes.iter().enumerate().map(pipe).collect(),
             apps: apps.collect(),
-            to_open: to_open.map(|(n, c)| (n, plan.start + c.start)).collect(),
+            live: BTreeSet::new(),
+            to_open: to_open.map(|(n, c)| (n, (plan.start + c.start, 0))).collect(),
             by_address: BTreeMap::new(),
             addresses: vec![None; plan.conns.len()],
+            incarnations: Incarnations::default(),
+            routes: routes.collect(),
             early: BTreeMap::new(),
             watch: Watch::default(),
             dice: Dice::new(seed, 1),
@@ -173,16 +198,24 @@ impl World {
     pub fn outcome(&self) -> Outcome {
         let mut outcome = self.outcome;
         outcome.conns = self.plan.conns.len() as u64;
-        outcome.polite = self.plan.conns.iter().filter(|c| c.is_polite()).count() as u64;
+        outcome.polite = (0..self.plan.conns.len()).filter(|&n| self.is_polite(n)).count() as u64;
+        outcome.unopened = self.addresses.iter().filter(|ends| ends.is_none()).count() as u64;
         outcome.time = self.age();
         outcome.bytes = self.apps.iter().map(|app| app.received).sum();
-        outcome.retransmits =
-            self.hosts.iter().map(|host| host.stack.counters().retrans_segs).sum();
+        for counters in self.hosts.iter().map(|host| host.stack.counters()) {
+            outcome.retransmits += counters.retrans_segs;
+            outcome.reused += counters.tw_recycled + counters.tw_taken_over;
+        }
         for pipe in &self.pipes {
             let c = pipe.injector.counters();
             outcome.faults += c.lost + c.overflowed + c.duplicated + c.corrupted + c.reordered;
         }
         outcome
+    }
+
+    /// Whether a connection must end in order and complete.
+    fn is_polite(&self, conn: usize) -> bool {
+        self.plan.strict && self.plan.conns[conn].is_polite()
     }
 
     fn age(&self) -> Duration {
@@ -233,8 +266,8 @@ impl World {
         let timers =
             self.hosts.iter().filter_map(|h| h.stack.poll_timeout().map(|at| at + h.plan.late));
         let chores = self.hosts.iter().flat_map(|h| h.chores.iter().map(|(at, _)| *at));
-        let apps = self.apps.iter().filter_map(|app| app.wake);
-        let opens = self.to_open.values().copied();
+        let apps = self.live.iter().filter_map(|&n| self.apps[n].wake);
+        let opens = self.to_open.values().map(|(at, _)| *at);
         pipes.chain(timers).chain(chores).chain(apps).chain(opens).min()
     }
 
@@ -246,81 +279,20 @@ impl World {
             let late = host.plan.late;
             if host.stack.poll_timeout().is_some_and(|at| at + late <= self.now) {
                 host.stack.handle_timeout(self.now);
+                if let Some(left) = host.stack.poll_timeout().filter(|at| *at <= self.now) {
+                    return self.fail(None, format!("a deadline at {left:?} is not served"));
+                }
             }
             self.do_chores(n)?;
         }
         let due: Vec<usize> =
-            self.to_open.iter().filter(|(_, at)| **at <= self.now).map(|(n, _)| *n).collect();
+            self.to_open.iter().filter(|(_, at)| at.0 <= self.now).map(|(n, _)| *n).collect();
         for conn in due {
             self.open(conn)?;
         }
-        for n in 0..self.apps.len() {
-            if self.apps[n].wake.is_some_and(|at| at <= self.now) {
-                self.run_app(n)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Opens a planned connection.
-    fn open(&mut self, conn: usize) -> Result<(), Failure> {
-        self.to_open.remove(&conn);
-        let [client, server] = [0, 1].map(|side| self.plan.conns[conn].ends[side].host);
-        let [from, to] = [client, server].map(|host| self.hosts[host].plan.ip);
-        let own = 1000 + conn as u16;
-        let (local, remote): (SocketAddr, SocketAddr) = match self.plan.conns[conn].open {
-            Open::Ordinary => ((from, 0).into(), (to, LISTENS_ON).into()),
-            Open::Refused => ((from, 0).into(), (to, CLOSED_PORT).into()),
-            Open::Simultaneous => ((from, own).into(), (to, own).into()),
-            Open::Again { of, .. } => match self.addresses[of] {
-                Some(addresses) => addresses,
-                None => return self.fail(Some(conn), "opened before the connection it follows"),
-            },
-        };
-        let host = &mut self.hosts[client];
-        let id = match host.stack.connect(self.now, local, remote) {
-            Ok(id) => id,
-            Err(fourwave_core::error::ConnectError::AddressInUse { .. })
-                if matches!(self.plan.conns[conn].open, Open::Again { .. }) =>
-            {
-                // Our own end is in TIME_WAIT.
-                self.to_open.insert(conn, self.now + Duration::from_secs(10));
-                return Ok(());
-            }
-            Err(e) => return self.fail(Some(conn), format!("connect: {e}")),
-        };
-        let local = match host.stack.info(id) {
-            Ok(info) => info.local,
-            Err(e) => return self.fail(Some(conn), format!("info after connect: {e}")),
-        };
-        self.by_address.insert((local, remote), conn);
-        self.addresses[conn] = Some((local, remote));
-        let texts = [0, 1].map(|side| Text::new(self.plan.seed, conn, side));
-        let mtus = [client, server].map(|host| self.hosts[host].plan.link.mtu);
-        self.watch.expect([local, remote], texts, mtus);
-        self.give(client, id, conn * 2, false)?;
-        if self.plan.conns[conn].open == Open::Simultaneous {
-            let id = match self.hosts[server].stack.connect(self.now, remote, local) {
-                Ok(id) => id,
-                Err(e) => return self.fail(Some(conn), format!("connect: {e}")),
-            };
-            self.give(server, id, conn * 2 + 1, false)?;
-        }
-        Ok(())
-    }
-
-    /// An application gets its connection.
-    fn give(&mut self, host: usize, id: ConnId, app: usize, open: bool) -> Result<(), Failure> {
-        let known = self.hosts[host].conns.entry(id).or_default();
-        if known.app.replace(app).is_some() {
-            return self.fail(Some(app / 2), "two connections have the same name");
-        }
-        let closed = known.closed;
-        if closed > 0 && self.apps[app].report.is_none() {
-            return self.fail(Some(app / 2), "its report came before accept and was not kept");
-        }
-        self.apps[app].opened(&mut self.hosts[host].stack, self.now, id, open);
-        self.run_app(app)
+        let wakes = |n: &usize| self.apps[*n].wake.is_some_and(|at| at <= self.now);
+        let due: Vec<usize> = self.live.iter().copied().filter(wakes).collect();
+        due.into_iter().try_for_each(|n| self.run_app(n))
     }
 
     fn run_app(&mut self, n: usize) -> Result<(), Failure> {
@@ -330,22 +302,6 @@ impl World {
             Ok(()) => self.follow_up(n / 2),
             Err(what) => self.fail(Some(n / 2), format!("{}: {what}", side(n))),
         }
-    }
-
-    /// A connection that is over lets the next one on its four numbers begin.
-    fn follow_up(&mut self, conn: usize) -> Result<(), Failure> {
-        if !(self.apps[conn * 2].is_done() && self.apps[conn * 2 + 1].is_done()) {
-            return Ok(());
-        }
-        for (n, next) in self.plan.conns.iter().enumerate() {
-            if let Open::Again { of, after } = next.open
-                && of == conn
-                && self.addresses[n].is_none()
-            {
-                self.to_open.entry(n).or_insert(self.now + after);
-            }
-        }
-        Ok(())
     }
 }
 
@@ -367,6 +323,9 @@ impl Host {
             conns: BTreeMap::new(),
             pending: BTreeMap::new(),
             chores: Vec::new(),
+            promoted: VecDeque::new(),
+            may_open: Instant::ZERO,
+            ledger: Ledger::default(),
         }
     }
 }

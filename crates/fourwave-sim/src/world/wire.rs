@@ -7,7 +7,7 @@ use fourwave_device::segment::segments;
 use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::{GsoKind, RxChecksum, RxPacket, TxChecksum, TxPacket};
 
-use super::{MOST_AT_ONCE, Pipe, World};
+use super::{MOST_AT_ONCE, World};
 use crate::failure::Failure;
 use crate::watch::Sighting;
 
@@ -28,7 +28,7 @@ impl World {
                     busy |= self.transmit(host)?;
                 }
             }
-            for n in 0..self.apps.len() {
+            for &n in &self.live {
                 let app = &mut self.apps[n];
                 let looked = app.look(&self.hosts[app.plan.host].stack);
                 if let Err(what) = looked {
@@ -36,7 +36,7 @@ impl World {
                 }
             }
             if !busy {
-                return Ok(());
+                return self.check_population();
             }
             rounds += 1;
             if rounds > MOST_AT_ONCE {
@@ -81,10 +81,8 @@ impl World {
             }
         }
         let gso_size = out.meta.gso_size;
-        let (conn, to) = self.look_at(&bytes, gso_size)?;
-        let leads_there =
-            |pipe: &Pipe| pipe.plan.from == host && self.hosts[pipe.plan.to].plan.ip == to;
-        let Some(n) = self.pipes.iter().position(leads_there) else {
+        let (conn, to) = self.look_at(host, &bytes, gso_size)?;
+        let Some(&n) = self.routes.get(&(host, to)) else {
             return self.fail(conn, format!("a packet for {to}, where no link leads"));
         };
         let p = self.pipes[n].plan.cut;
@@ -113,7 +111,12 @@ impl World {
 
     /// Holds a packet that leaves its host against the rules. Its connection, if it has one, and
     /// where it is to go.
-    fn look_at(&mut self, bytes: &[u8], gso_size: u16) -> Result<(Option<usize>, IpAddr), Failure> {
+    fn look_at(
+        &mut self,
+        host: usize,
+        bytes: &[u8],
+        gso_size: u16,
+    ) -> Result<(Option<usize>, IpAddr), Failure> {
         let at = self.age();
         if let Some(lens) = &mut self.lens {
             let _ = lens.observe(at, bytes, bytes.len(), gso_size);
@@ -122,6 +125,8 @@ impl World {
             return self.fail(None, "a packet left that no host would take for TCP");
         };
         let conn = self.conn_of(seen.src, seen.dst);
+        self.incarnations.sent(&seen, self.by_address.get(&(seen.src, seen.dst)).copied());
+        self.hosts[host].ledger.sends(seen.header.flags);
         self.tell_trace("sends", &seen);
         match self.watch.sent(self.age(), &seen, bytes, gso_size) {
             Ok(()) => Ok((conn, seen.dst.ip())),
@@ -166,11 +171,11 @@ impl World {
     /// A router on the way cannot pass a packet on, and says so (RFC 1191, RFC 4443 §3.2).
     fn too_big(&mut self, pipe: usize, mtu: u32, packet: &[u8]) {
         let (from, to) = (self.pipes[pipe].plan.from, self.pipes[pipe].plan.to);
-        let back = |pipe: &Pipe| (pipe.plan.from, pipe.plan.to) == (to, from);
+        let back = |pipe: &super::Pipe| (pipe.plan.from, pipe.plan.to) == (to, from);
         let Some(back) = self.pipes.iter().position(back) else { return };
-        let router = match self.hosts[from].plan.ip {
-            IpAddr::V4(_) => IpAddr::from([10, 0, 0, 254]),
-            IpAddr::V6(_) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 0xfe]),
+        let router = match packet.first().map(|byte| byte >> 4) {
+            Some(6) => IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 0xfe]),
+            _ => IpAddr::from([10, 0, 0, 254]),
         };
         let mut bytes = Vec::new();
         emit_error(router, IcmpError::PacketTooBig { mtu }, packet, &mut bytes);
@@ -188,20 +193,43 @@ impl World {
         for n in 0..self.pipes.len() {
             while let Some(packet) = self.pipes[n].injector.poll(at) {
                 let to = self.pipes[n].plan.to;
-                if let Some(seen) = Sighting::read(&packet.bytes, packet.checksum) {
-                    self.watch.arrived(&seen);
-                    self.tell_trace("reaches the other end", &seen);
-                }
-                let host = &mut self.hosts[to];
-                let _ = host.stack.handle_packet(self.now, &packet);
+                self.hand_over(to, &packet)?;
                 taken[to] += 1;
-                if taken[to] >= host.plan.batch {
+                if taken[to] >= self.hosts[to].plan.batch {
                     taken[to] = 0;
                     self.settle()?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// One packet reaches a host. A handshake that it completes is that of the SYN which the host
+    /// answered last.
+    fn hand_over(&mut self, to: usize, packet: &RxPacket) -> Result<(), Failure> {
+        let seen = Sighting::read(&packet.bytes, packet.checksum);
+        if let Some(seen) = &seen {
+            self.watch.arrived(seen);
+            self.tell_trace("reaches the other end", seen);
+        }
+        let host = &mut self.hosts[to];
+        host.ledger.takes(seen.as_ref().map(|seen| (seen.header.flags, seen.dst.port())));
+        let before = host.stack.counters().passive_opens;
+        let _ = host.stack.handle_packet(self.now, packet);
+        let more = host.stack.counters().passive_opens - before;
+        if more == 0 {
+            return Ok(());
+        }
+        host.ledger.passive += 1;
+        let ends = seen.map(|seen| (seen.src, seen.dst));
+        let conn = ends.and_then(|ends| Some((ends, self.incarnations.promoted(ends)?)));
+        match conn {
+            Some(conn) if more == 1 => {
+                self.hosts[to].promoted.push_back(conn);
+                Ok(())
+            }
+            _ => self.fail(None, format!("{more} connections by a segment of {ends:?}")),
+        }
     }
 
     /// Whether nothing is on its way.
