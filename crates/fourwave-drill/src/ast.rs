@@ -168,10 +168,15 @@ pub enum Direction {
 pub struct Packet {
     /// Which way.
     pub direction: Direction,
+    /// Headers outside its own, as written (`ipv4 1.1.1.1 > 2.2.2.2: gre:`, `encap psp spi 2`).
+    /// Read so that a script can be skipped for it.
+    pub outer: Option<String>,
     /// What is said of its IP header.
     pub ip: IpSpec,
     /// What it carries.
     pub body: Body,
+    /// How it is mangled, as written between the braces (`mut tcp mss`). Read, like `outer`.
+    pub fuzz: Option<String>,
 }
 
 /// ECN bits of the IP header.

@@ -150,6 +150,15 @@ pub(super) fn at_new_line(i: &In<'_>) -> bool {
     }
 }
 
+/// Whether the next token is not followed by another at once.
+pub(super) fn space_behind(i: &In<'_>) -> bool {
+    let at = here(i);
+    match (i.state.tokens.get(at), i.state.tokens.get(at + 1)) {
+        (Some(this), Some(next)) => this.span.end < next.span.start,
+        _ => true,
+    }
+}
+
 /// An event begins here: what could have continued the one before is no longer of interest.
 pub(super) fn begin_event(i: &mut In<'_>) {
     let at = here(i);

@@ -6,7 +6,7 @@ use winnow::stream::Stream;
 
 use super::input::{
     In, Res, keyword, missing, number, number_u8, number_u16, number_u32, peek, peek_second, punct,
-    refuse, span_from, span_here, take, text_between, word,
+    refuse, space_behind, span_from, span_here, take, text_between, word,
 };
 use super::lexer::Kind;
 use super::options::options;
@@ -63,6 +63,7 @@ pub(super) fn packet(i: &mut In<'_>) -> Res<Packet> {
         _ => None,
     })
     .parse_next(i)?;
+    let outer = outer(i)?;
     let start = span_here(i);
     let ip = ip_info(i)?;
     if direction == Direction::In && ip.ecn == Some(Ecn::Ect01) {
@@ -72,7 +73,7 @@ pub(super) fn packet(i: &mut In<'_>) -> Res<Packet> {
     let body = match peek(i) {
         Some(Kind::Word("icmp" | "icmpv4" | "icmpv6")) => Body::Icmp(icmp(i)?),
         Some(Kind::Word("udp")) => udp(i)?,
-        Some(Kind::Word("ipv4" | "ipv6" | "gre" | "GREv0" | "mpls" | "sctp" | "udplite")) => {
+        Some(Kind::Word("sctp" | "udplite")) => {
             let span = span_here(i);
             return refuse(i, span, "a TCP segment, `udp` or `icmp`");
         }
@@ -84,7 +85,51 @@ pub(super) fn packet(i: &mut In<'_>) -> Res<Packet> {
             }
         }
     };
-    Ok(Packet { direction, ip, body })
+    let fuzz = opt(fuzz).parse_next(i)?;
+    Ok(Packet { direction, outer, ip, body, fuzz })
+}
+
+/// Headers outside the packet's own, up to their last colon: kept as text.
+fn outer(i: &mut In<'_>) -> Res<Option<String>> {
+    let start = span_here(i);
+    loop {
+        match peek(i) {
+            Some(Kind::Word("ipv4" | "ipv6" | "gre" | "GREv0" | "mpls")) => {
+                i.input.next_token();
+                // The colons within an IPv6 address have no white space behind them.
+                while !(peek(i) == Some(Kind::Punct(':')) && space_behind(i)) {
+                    if matches!(peek(i), None | Some(Kind::Punct('+' | '*' | '<'))) {
+                        return missing(i, "the outer header's `:`");
+                    }
+                    i.input.next_token();
+                }
+                i.input.next_token();
+            }
+            Some(Kind::Word("encap")) => {
+                i.input.next_token();
+                word("an encapsulation's name").parse_next(i)?;
+                keyword("spi", "`spi`").parse_next(i)?;
+                let _: u32 = number_u32("a number").parse_next(i)?;
+            }
+            _ => break,
+        }
+    }
+    let span = span_from(i, start);
+    let text = text_between(i, start.start, span.end.max(start.start));
+    let nothing = span_here(i).start == start.start;
+    Ok((!nothing).then(|| text.to_owned()))
+}
+
+/// `{mut tcp mss}`: kept as text.
+fn fuzz(i: &mut In<'_>) -> Res<String> {
+    punct('{').parse_next(i)?;
+    let start = span_here(i);
+    while !matches!(peek(i), None | Some(Kind::Punct('}' | '+' | '<' | '>'))) {
+        i.input.next_token();
+    }
+    let end = span_from(i, start).end;
+    cut_err(punct('}')).parse_next(i)?;
+    Ok(text_between(i, start.start, end).to_owned())
 }
 
 /// `[ect0]`, `(tos 0x10, ttl 64)`, and several of them.

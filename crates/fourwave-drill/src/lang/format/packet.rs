@@ -24,12 +24,19 @@ impl Display for Direction {
 
 impl Display for Packet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Self { direction, ip, body } = self;
+        let Self { direction, outer, ip, body, fuzz } = self;
         write!(f, "{direction} ")?;
+        if let Some(outer) = outer {
+            write!(f, "{outer} ")?;
+        }
         if *ip != IpSpec::default() {
             write!(f, "{ip} ")?;
         }
-        write!(f, "{body}")
+        write!(f, "{body}")?;
+        match fuzz {
+            Some(fuzz) => write!(f, " {{{fuzz}}}"),
+            None => Ok(()),
+        }
     }
 }
 
