@@ -187,6 +187,11 @@ knobs! {
         "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
     tcp_dsack: Unit::Switch, 0..=1, 1,
         "Duplicate segments are named to the peer in SACK blocks (RFC 2883).";
+    tcp_fastopen: Unit::Count, 0..=2047, 1,
+        "Fast Open (RFC 7413), a sum: 1 outgoing, 2 incoming where the listener asks for it, 4 \
+         outgoing without a cookie, 512 incoming without a cookie, 1024 for every listener.";
+    tcp_fastopen_blackhole_timeout_sec: Unit::Seconds, 0..=86400, 0,
+        "Pause of Fast Open after it was found to be blocked on the way; 0 never pauses.";
     tcp_fin_timeout: Unit::Seconds, 0..=3600, 60,
         "Life of a FIN_WAIT_2 whose application is gone; it is not TIME_WAIT's.";
     tcp_init_cwnd: Unit::Count, 1..=100, 10,

@@ -56,6 +56,13 @@ counters! {
     abort_on_memory = "TcpExtTCPAbortOnMemory", "Connections given up at tcp_max_orphans.";
     abort_on_timeout = "TcpExtTCPAbortOnTimeout", "Connections given up after a timeout.";
     abort_failed = "TcpExtTCPAbortFailed", "RSTs that could not be queued.";
+    fast_open_active = "TcpExtTCPFastOpenActive", "SYNs of ours whose text was taken.";
+    fast_open_active_fail = "TcpExtTCPFastOpenActiveFail", "SYNs of ours whose text was not taken.";
+    fast_open_blackhole = "TcpExtTCPFastOpenBlackhole", "Times that Fast Open was found blocked.";
+    fast_open_cookie_reqd = "TcpExtTCPFastOpenCookieReqd", "SYNs that asked for a cookie.";
+    fast_open_passive = "TcpExtTCPFastOpenPassive", "Connections opened by a SYN with a cookie.";
+    fast_open_passive_fail = "TcpExtTCPFastOpenPassiveFail", "SYNs with a cookie that was wrong.";
+    fast_open_overflow = "TcpExtTCPFastOpenListenOverflow", "SYNs beyond a listener's limit.";
     icmp_hard = "TcpExtIcmpHardErrors", "Opens ended by an ICMP error.";
     icmp_ignored = "TcpExtIcmpIgnored", "ICMP errors that matched no connection or no open data.";
 }

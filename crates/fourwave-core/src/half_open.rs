@@ -3,7 +3,7 @@
 
 use alloc::boxed::Box;
 
-use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
 
@@ -65,6 +65,10 @@ const REPEATED: u8 = 4;
 /// A challenge went out since the last SYN ACK.
 const CHALLENGED: u8 = 8;
 const SACK: u8 = 16;
+/// The SYN asked for a Fast Open cookie, or had a wrong one.
+const COOKIE: u8 = 32;
+/// It did so in the experimental option.
+const EXPERIMENTAL: u8 = 64;
 
 impl HalfOpen {
     pub(crate) fn new(
@@ -99,6 +103,17 @@ impl HalfOpen {
             deferred,
             took_over: None,
         }
+    }
+
+    /// Its first SYN ACK is to bring a cookie, in an option of the kind of `asked`.
+    pub(crate) fn promise_cookie(&mut self, asked: &FastOpen) {
+        self.flags |= COOKIE | if asked.experimental { EXPERIMENTAL } else { 0 };
+    }
+
+    /// The kind of option in which a cookie is due.
+    pub(crate) fn cookie_due(&self) -> Option<FastOpen> {
+        let due = self.flags & COOKIE != 0 && self.flags & REPEATED == 0 && self.retries == 0;
+        if due { FastOpen::new(&[], self.flags & EXPERIMENTAL != 0) } else { None }
     }
 
     pub(crate) fn options(&self) -> Negotiated {

@@ -52,6 +52,10 @@ pub struct TcpInfo {
     pub icmp_error: Option<IcmpError>,
     /// Whether timestamps are in use.
     pub timestamps: bool,
+    /// Whether both ends understand SACK.
+    pub sack: bool,
+    /// Whether text on a SYN was taken, ours or the peer's (Fast Open).
+    pub syn_data: bool,
     /// Our window-scale shift, when scaling is in use.
     pub rcv_wscale: Option<u8>,
     /// The peer's window-scale shift, when scaling is in use.

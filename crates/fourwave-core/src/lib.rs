@@ -18,6 +18,7 @@ mod demux;
 pub mod end;
 pub mod error;
 pub mod event;
+mod fast_open;
 mod fifo;
 #[cfg(feature = "model")]
 mod fingerprint;
@@ -40,6 +41,7 @@ pub use config::Config;
 pub use conn::state;
 pub use end::{EndReason, EndReport, Side, UserCall};
 pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
+pub use fast_open::{FastOpenKey, FastOpenKeys};
 pub use info::{SocketOption, TcpInfo};
 pub use listener::Listen;
 pub use stack::{Accepted, Population, Stack};

@@ -5,6 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::error::ListenError;
 use crate::event::{ConnId, ListenerId, PendingId};
+use crate::fast_open::FastOpenKeys;
 use crate::slab::Slab;
 
 /// For whom a listener answers.
@@ -21,11 +22,24 @@ pub struct Listen {
     pub backlog: usize,
 }
 
+/// A listener's part in Fast Open.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ListenFast {
+    /// Most connections that may wait for the end of their handshake; 0 takes no part.
+    pub(crate) queue: usize,
+    /// How many wait.
+    pub(crate) waiting: usize,
+    /// Keys of its own.
+    pub(crate) keys: Option<FastOpenKeys>,
+}
+
 /// A listener.
 #[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Listener {
     pub(crate) id: ListenerId,
     pub(crate) options: Listen,
+    /// Fast Open.
+    pub(crate) fast_open: ListenFast,
     /// Half-open records that belong to it.
     pub(crate) half_open: usize,
     /// Open connections that wait for accept.
@@ -52,6 +66,7 @@ impl Listeners {
         let index = self.table.insert_with(|index, generation| Listener {
             id: ListenerId { index, generation },
             options,
+            fast_open: ListenFast::default(),
             half_open: 0,
             queue: VecDeque::new(),
         });

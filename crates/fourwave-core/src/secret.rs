@@ -15,6 +15,7 @@ pub(crate) struct Secret {
     isn: SipHasher24,
     timestamp: SipHasher24,
     port: SipHasher24,
+    fast_open: [u8; 16],
 }
 
 impl Secret {
@@ -34,12 +35,17 @@ impl Secret {
             let (a, b) = derive(label);
             SipHasher24::new_with_keys(a, b)
         };
+        let mut fast_open = [0; 16];
+        let (a, b) = derive(4);
+        fast_open[..8].copy_from_slice(&a.to_le_bytes());
+        fast_open[8..].copy_from_slice(&b.to_le_bytes());
         let (a, b) = derive(0);
         Self {
             demux: SipHasher13::new_with_keys(a, b),
             isn: sip24(1),
             timestamp: sip24(2),
             port: sip24(3),
+            fast_open,
         }
     }
 
@@ -65,6 +71,11 @@ impl Secret {
     /// on: the two hashes of RFC 6056 §3.3.4 in one.
     pub(crate) fn port_hash(&self, tuple: &FourTuple) -> u64 {
         tuple.with_bytes(|b| self.port.hash(b))
+    }
+
+    /// The key of Fast Open's cookies, while nobody sets another.
+    pub(crate) fn fast_open_key(&self) -> [u8; 16] {
+        self.fast_open
     }
 
     /// A hasher for tables with keys that strangers choose.

@@ -73,7 +73,7 @@ impl SackBlocks {
 const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
 
 /// The Fast Open option (RFC 7413 §2): a cookie of 4 to 16 bytes, or none to ask for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FastOpen {
     cookie: [u8; 16],
     len: u8,

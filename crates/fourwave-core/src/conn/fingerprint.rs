@@ -37,6 +37,7 @@ impl Hash for Connection {
             peer_closes_first,
             invalid_answered_at,
             last_received_at,
+            fast_open,
             signals,
             signalled,
             queued,
@@ -46,7 +47,7 @@ impl Hash for Connection {
             // Told in the end, and steers nothing.
             story: _,
         } = self;
-        (tuple, id, listener, at, snd, rcv, options).hash(state);
+        (tuple, id, listener, at, snd, rcv, options, fast_open).hash(state);
         if options.timestamps {
             timestamp(*ts_recent, state);
         }

@@ -34,6 +34,7 @@ use crate::counters::Counters;
 use crate::demux::FourTuple;
 use crate::end::{EndReason, Side, UserCall};
 use crate::event::{ConnId, ListenerId};
+use crate::fast_open::Part;
 use crate::half_open::SYN_WINDOW;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
@@ -183,6 +184,8 @@ pub(crate) struct Connection {
     invalid_answered_at: Instant,
     last_received_at: Instant,
     last_sent_at: Instant,
+    /// Its part in Fast Open.
+    pub(crate) fast_open: Option<Box<Part>>,
     pub(crate) signals: Signals,
     /// Its name stands in the queue of events.
     pub(crate) signalled: bool,
@@ -258,6 +261,7 @@ impl Connection {
             invalid_answered_at: Instant::NEVER,
             last_received_at: now,
             last_sent_at: now,
+            fast_open: None,
             signals: Signals::default(),
             signalled: false,
             queued: false,
@@ -428,6 +432,8 @@ impl Connection {
             total_retrans: self.story.retransmits,
             icmp_error: self.icmp_error,
             timestamps: self.options.timestamps,
+            sack: self.options.sack,
+            syn_data: self.fast_open.as_ref().is_some_and(|part| part.taken),
             rcv_wscale: scaling.then(|| self.rcv.scale.shift()),
             snd_wscale: scaling.then(|| self.snd.scale.shift()),
         }

@@ -45,10 +45,16 @@ impl Connection {
         self.due.syn
             || self.due.probe
             || self.rcv.acks.due()
-            || (self.snd.syn_acknowledged()
+            || ((self.snd.syn_acknowledged() || self.sends_early())
                 && (self.snd.unsent() > 0
                     || self.snd.fin_waits()
                     || self.recovery.resend(self.snd.una, self.snd.mss).is_some()))
+    }
+
+    /// RFC 7413 §4.2.2: a listener that took the text of a SYN may answer it before the handshake
+    /// is through.
+    fn sends_early(&self) -> bool {
+        self.state != State::SynSent && self.fast_open.as_ref().is_some_and(|part| part.passive)
     }
 
     /// The next segment, if one may go out now.
@@ -61,7 +67,7 @@ impl Connection {
         let next = self.decide(link, ctx)?;
         self.last_sent_at = ctx.now;
         Some(match next {
-            Next::Syn => self.send_syn(link, ctx),
+            Next::Syn => self.send_syn(link, ctx, payload),
             Next::DuplicateAck | Next::Ack => self.send_ack(ctx),
             Next::Again(range) => self.send_again(range, ctx, payload),
             Next::New { len, fin } => self.send_new(len, fin, ctx, payload),
@@ -73,7 +79,7 @@ impl Connection {
         if self.due.syn {
             return Some(Next::Syn);
         }
-        if self.state == State::SynSent || !self.snd.syn_acknowledged() {
+        if !self.snd.syn_acknowledged() && !self.sends_early() {
             return self.rcv.acks.due().then_some(Next::Ack);
         }
         if self.rcv.acks.duplicate_due() {
@@ -94,7 +100,7 @@ impl Connection {
     /// Bytes that the congestion window has room for.
     fn congestion_room(&self) -> u32 {
         let window = self.congestion.window().saturating_add(self.recovery.inflation());
-        window.saturating_sub(self.recovery.flight(self.snd.una, self.snd.nxt))
+        window.saturating_sub(self.recovery.flight(self.snd.data_start(), self.snd.nxt))
     }
 
     /// What recovery wants to be sent again, cut to the windows and to one super-segment.
@@ -139,13 +145,13 @@ impl Connection {
                 None
             };
         }
-        if self.snd.outstanding() == 0 {
+        let idle = self.snd.text_outstanding() == 0;
+        if idle {
             self.restart_after_idle(ctx);
         }
         let mss = self.snd.mss;
         let window = self.snd.window_room();
         let len = unsent.min(window).min(self.congestion_room()).min(self.largest(link));
-        let idle = self.snd.outstanding() == 0;
         let all = len == unsent;
         let len = if len >= mss {
             // The rest of a segment waits, unless it is the end and need not.
@@ -206,7 +212,7 @@ impl Connection {
         }
     }
 
-    fn send_syn(&mut self, link: &Link, ctx: &mut Ctx<'_>) -> Outgoing {
+    fn send_syn(&mut self, link: &Link, ctx: &mut Ctx<'_>, payload: &mut Vec<Bytes>) -> Outgoing {
         self.due.syn = false;
         let iss = self.snd.iss;
         let again = self.snd.nxt != iss;
@@ -217,6 +223,11 @@ impl Connection {
             self.snd.nxt = iss + 1;
             self.stopwatch.start(iss + 1, ctx.now);
         }
+        // Fast Open is tried once: a SYN that was lost may have been lost for it (RFC 7413 §4.2.1).
+        let fast = self.fast_open.as_ref().filter(|_| !again);
+        let (option, text) = fast.map_or((None, 0), |part| (part.option, part.text));
+        self.snd.queue.gather(0, text, payload);
+        self.snd.nxt = self.snd.nxt.later(iss + 1 + text);
         self.deadlines.resend = ctx.now + self.rto(ctx.config);
         let answers = self.state != State::SynSent;
         // The window of a SYN is never scaled (RFC 7323 §2.2).
@@ -233,6 +244,7 @@ impl Connection {
         header.options.mss = Some(super::options::our_mss(link, self.tuple.is_ipv6()));
         header.options.sack_permitted = self.options.sack;
         header.options.window_scale = self.options.scaling.then_some(scale);
+        header.options.fast_open = option;
         Outgoing { header, gso_size: 0 }
     }
 

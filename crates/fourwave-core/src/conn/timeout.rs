@@ -33,6 +33,11 @@ impl Connection {
         Fate::Alive
     }
 
+    /// Retransmission timeouts without an answer.
+    pub(crate) fn timeouts_in_a_row(&self) -> u8 {
+        self.retries
+    }
+
     fn close_timer(&self) -> CloseTimer {
         match self.state {
             _ if self.snd.fin == Fin::Held => CloseTimer::ReleaseFin,
@@ -97,7 +102,11 @@ impl Connection {
         let config = ctx.config;
         let (limit, reason) = match self.state {
             State::SynSent => (config.tcp_syn_retries, EndReason::ConnectTimeout),
-            State::SynReceived => (config.tcp_synack_retries, EndReason::HandshakeTimeout),
+            // As in Linux, a SYN with a cookie is worth one try more.
+            State::SynReceived => (
+                config.tcp_synack_retries + u64::from(self.is_passive()),
+                EndReason::HandshakeTimeout,
+            ),
             _ if self.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
             _ => (config.tcp_retries2, EndReason::RetransmissionTimeout),
         };
@@ -114,7 +123,7 @@ impl Connection {
             return None;
         }
         ctx.counters.abort_on_timeout += 1;
-        if !self.state.is_synchronized() {
+        if !self.state.is_synchronized() && !self.is_passive() {
             ctx.counters.attempt_fails += 1;
         }
         Some(self.ends(Input::Timeout, reason, false))

@@ -1,6 +1,9 @@
 //! The user calls of RFC 9293 §3.10 on one connection.
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
+use fourwave_wire::tcp::TcpHeader;
 
 use super::send::Fin;
 use super::state::{Input, State};
@@ -9,11 +12,14 @@ use crate::config::Config;
 use crate::congestion::CongestionControl;
 use crate::end::{EndReason, UserCall};
 use crate::error::{ReceiveError, SendError};
+use crate::fast_open::{Offer, Part};
 use crate::info::SocketOption;
 use crate::time::{Duration, Instant};
 
 /// Linux's least TCP_KEEPIDLE and TCP_KEEPINTVL.
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
+/// Bytes of the most options that a segment may carry.
+const MOST_OPTIONS: u32 = 40;
 /// A send buffer is at least this large, so that the first window is never short of data.
 const SMALLEST_SEND_BUFFER: u32 = 256 * 1024;
 
@@ -33,6 +39,39 @@ impl Connection {
     /// Starts an active open.
     pub(crate) fn open(&mut self) {
         self.due.syn = true;
+    }
+
+    /// Starts an active open with Fast Open: takes off `data` what may ride on the SYN, and
+    /// returns how much that is.
+    pub(crate) fn open_fast(&mut self, offer: Offer, data: &mut Bytes) -> usize {
+        self.open();
+        let room = offer.mss.map_or(0, |mss| u32::from(mss).min(self.snd.mss));
+        // Middleboxes may add options of their own.
+        let text = (room.saturating_sub(MOST_OPTIONS) as usize).min(data.len());
+        if text > 0 {
+            self.snd.queue.push(data.split_to(text));
+        }
+        self.fast_open = Some(Box::new(Part {
+            option: offer.option,
+            text: text as u32,
+            taken: false,
+            passive: false,
+            waits_at: None,
+        }));
+        text
+    }
+
+    /// A SYN with a valid cookie makes a connection before its handshake is through: its text can
+    /// be read at once (RFC 7413 §4.2.2).
+    pub(crate) fn open_passive(&mut self, syn: &TcpHeader, text: Bytes, part: Part) {
+        self.due.syn = true;
+        self.open_send_window(syn, self.snd.una);
+        let taken = !text.is_empty();
+        if taken {
+            self.rcv.accept(text);
+            self.signals.set(Signals::READABLE);
+        }
+        self.fast_open = Some(Box::new(Part { taken, ..part }));
     }
 
     /// Bytes that the send queue has room for: twice the congestion window is enough to keep
@@ -171,6 +210,11 @@ impl Connection {
         self.ends(Input::Abort, reason, reset)
     }
 
+    /// Gives up without a word to the peer.
+    pub(crate) fn forsake(&mut self, reason: EndReason) -> Fate {
+        self.ends(Input::Abort, reason, false)
+    }
+
     /// The application's abort.
     pub(crate) fn abort_by_user(&mut self, ctx: &Ctx<'_>) -> Fate {
         self.called(UserCall::Abort, ctx.now);
@@ -213,7 +257,7 @@ impl Connection {
         // Shorter times would keep the engine awake for nothing but this.
         let (idle, interval) = (idle.max(SHORTEST_KEEPALIVE), interval.max(SHORTEST_KEEPALIVE));
         let keepalive = KeepAlive { idle, interval, probes: probes.max(1), unanswered: 0 };
-        self.keepalive = Some(alloc::boxed::Box::new(keepalive));
+        self.keepalive = Some(Box::new(keepalive));
         self.deadlines.keepalive = ctx.now + idle;
     }
 

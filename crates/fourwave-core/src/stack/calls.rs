@@ -122,6 +122,17 @@ impl Stack {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<ConnId, ConnectError> {
+        self.open(now, local, remote, Connection::open)
+    }
+
+    /// Files a new connection, which `start` lets begin.
+    pub(super) fn open(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        start: impl FnOnce(&mut Connection),
+    ) -> Result<ConnId, ConnectError> {
         let tuple = FourTuple::new(local, remote).ok_or(ConnectError::BadAddress)?;
         // RFC 9293 §3.9.2.3: no connection with a multicast or broadcast address.
         if !is_unicast(local.ip()) || !is_unicast(remote.ip()) || remote.port() == 0 {
@@ -153,7 +164,7 @@ impl Stack {
                 opened: now,
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
-            conn.open();
+            start(&mut conn);
             conn
         });
         self.counters.active_opens += 1;

@@ -35,6 +35,9 @@ impl Stack {
             challenges: _,
             ports: _,
             hosts: _,
+            // A model does not use Fast Open.
+            fast_open_keys: _,
+            cookies: _,
         } = self;
         let mut printer = Printer { now, inner: hasher };
         (conns, half_open, time_wait, orphans).hash(&mut printer);

@@ -93,15 +93,18 @@ impl Stack {
             Some(Target::Connection(index)) => self.connection_arrives(now, index, segment),
             Some(Target::HalfOpen(index)) => self.half_open_arrives(now, index, segment),
             Some(target) => self.time_wait_arrives(now, target, tuple, segment),
-            None => self.nobody_arrives(now, tuple, &segment.header, segment.len(), None),
+            None => self.nobody_arrives(now, tuple, segment, None),
         }
     }
 
     pub(super) fn connection_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
         let link = self.link;
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
-        let tuple = conn.tuple;
+        let (tuple, was) = (conn.tuple, conn.state);
         let fate = arrive::arrive(conn, segment, &link, &mut ctx);
+        if conn.fast_open.is_some() {
+            self.fast_open_steps(index, was, segment);
+        }
         if fate == crate::conn::Fate::Reject {
             self.reset_segment(tuple, &segment.header, segment.len());
         }
@@ -114,19 +117,19 @@ impl Stack {
         &mut self,
         now: Instant,
         tuple: FourTuple,
-        header: &TcpHeader,
-        len: u32,
+        segment: &Segment<'_>,
         after: Option<Remains>,
     ) {
+        let header = &segment.header;
         if header.flags.rst() {
             return;
         }
         let opens = header.flags.syn() && !header.flags.ack() && !header.flags.fin();
         let listens = self.listeners.find(tuple.local()).is_some();
         if opens && listens {
-            self.listener_arrives(now, tuple, header, after);
+            self.listener_arrives(now, tuple, segment, after);
         } else if header.flags.ack() || !listens {
-            self.reset_segment(tuple, header, len);
+            self.reset_segment(tuple, header, segment.len());
         }
     }
 
@@ -135,9 +138,10 @@ impl Stack {
         &mut self,
         now: Instant,
         tuple: FourTuple,
-        header: &TcpHeader,
+        segment: &Segment<'_>,
         after: Option<Remains>,
     ) {
+        let header = &segment.header;
         let Some(listener) = self.listeners.find(tuple.local()) else { return };
         if self.config.tcp_tw_recycle == 1
             && let Some(ts) = header.options.timestamps
@@ -155,10 +159,14 @@ impl Stack {
         let (id, deferred) = (listener.id, listener.options.deferred);
         let iss = self.records.secret.isn(&tuple, now);
         let iss = after.map_or(iss, |old| iss.later(old.snd_nxt + TAKEOVER_GAP));
+        if self.fast_open_arrives(now, id, tuple, iss, segment) {
+            return;
+        }
         let reception =
             Reception { listener: id, deferred, iss, config: &self.config, link: &self.link };
         let mut record = receive_syn(tuple, header, &reception, now);
         record.took_over = after.map(Box::new);
+        self.promise_cookie(&mut record, header.options.fast_open);
         let index = self.records.half_open.insert(record);
         self.demux.insert(&self.records, &tuple, Target::HalfOpen(index));
         if let Some(listener) = self.listeners.get_mut(id) {
@@ -319,8 +327,7 @@ impl Stack {
             Verdict::Takeover => {
                 self.counters.tw_taken_over += 1;
                 self.drop_time_wait(target, &tuple);
-                let len = segment.len();
-                self.nobody_arrives(now, tuple, header, len, Some(remains));
+                self.nobody_arrives(now, tuple, segment, Some(remains));
             }
             Verdict::AckAndRestart => {
                 self.records.time_wait.restart(target, now);
@@ -375,6 +382,12 @@ impl Stack {
             conn.path_mtu(mtu);
             self.schedule(index);
             return;
+        }
+        if conn.state == State::SynReceived && conn.is_passive() {
+            // As in Linux: what opened without a handshake ends without one.
+            let fate = conn.forsake(EndReason::Unreachable(quoted.error));
+            self.counters.icmp_hard += 1;
+            return self.settle(now, index, fate);
         }
         if conn.state != State::SynSent {
             // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide, `info` tells of it.

@@ -51,7 +51,13 @@ impl Stack {
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
         // The wheel keeps a deadline that has moved later: it is set anew, nothing is due.
         let fate = match conn.next_deadline() {
-            Some(deadline) if deadline <= now => conn.on_timeout(&mut ctx),
+            Some(deadline) if deadline <= now => {
+                let fate = conn.on_timeout(&mut ctx);
+                if conn.fast_open.is_some() {
+                    self.fast_open_times_out(now, index);
+                }
+                fate
+            }
             _ => Fate::Alive,
         };
         self.settle(now, index, fate);
@@ -75,7 +81,10 @@ impl Stack {
     /// Does what a step's outcome asks for.
     pub(super) fn settle(&mut self, now: Instant, index: u32, fate: Fate) {
         match fate {
-            Fate::Alive | Fate::Reject => self.schedule(index),
+            Fate::Alive | Fate::Reject => {
+                self.fast_open_settles(index, false);
+                self.schedule(index);
+            }
             Fate::TimeWait => self.enter_time_wait(now, index),
             Fate::Ended { reason, reset } => {
                 if let (true, Some(conn)) = (reset, self.records.conns.get(index)) {
@@ -194,6 +203,7 @@ impl Stack {
         time_wait_until: Option<Instant>,
     ) {
         self.timers.cancel(index);
+        self.fast_open_settles(index, true);
         let Some(conn) = self.records.conns.get_mut(index) else { return };
         let story = conn.story;
         let report = Box::new(EndReport {

@@ -5,9 +5,11 @@
 //! | a packet in | [`input`] |
 //! | a packet out | [`output`] |
 //! | the user calls | [`calls`] |
+//! | Fast Open, both ways | [`fast`] |
 //! | time, and the end of connections | [`lifetime`] |
 
 mod calls;
+mod fast;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod input;
@@ -25,6 +27,7 @@ use crate::conn::{Connection, Ctx, Signals};
 use crate::counters::Counters;
 use crate::demux::{Demux, Directory, FourTuple, Target};
 use crate::event::{ConnId, Event, PendingId};
+use crate::fast_open::{Cookies, FastOpenKeys};
 use crate::half_open::HalfOpens;
 use crate::hosts::Hosts;
 use crate::limit::PerSecond;
@@ -93,6 +96,9 @@ pub struct Stack {
     ports: Ports,
     /// What `tcp_tw_recycle` remembers of each host.
     hosts: Hosts,
+    /// Fast Open: what listeners make cookies from, and the cookies that peers gave us.
+    fast_open_keys: FastOpenKeys,
+    cookies: Cookies,
 }
 
 /// A connection handed out by [`Stack::accept`].
@@ -131,6 +137,8 @@ impl Stack {
     pub fn new(config: Config, link: Link, seed: [u8; 32]) -> Self {
         let secret = Secret::new(&seed);
         let hosts = Hosts::new(secret.keyed_hash());
+        let cookies = Cookies::new(secret.keyed_hash());
+        let fast_open_keys = FastOpenKeys { primary: secret.fast_open_key(), backup: None };
         let time_wait = TimeWaits::new(config.time_wait_len());
         Self {
             config,
@@ -147,6 +155,8 @@ impl Stack {
             orphans: 0,
             ports: Ports::new(),
             hosts,
+            fast_open_keys,
+            cookies,
         }
     }
 

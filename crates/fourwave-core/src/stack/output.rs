@@ -103,7 +103,8 @@ impl Stack {
         }
         let tuple = record.tuple;
         let ts_now = self.ts_now(&tuple, now);
-        let header = record.syn_ack(our_mss(&self.link, tuple.is_ipv6()), ts_now);
+        let mut header = record.syn_ack(our_mss(&self.link, tuple.is_ipv6()), ts_now);
+        header.options.fast_open = self.cookie_for(index);
         self.records.half_open.answered(index, now);
         packet::finish(&tuple, &header, 0, &self.link, out);
         true

@@ -33,7 +33,9 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         }
         if conn.state == State::SynReceived {
             conn.step(Input::RecvAckOfSyn);
-            conn.signals.set(Signals::CONNECTED);
+            if !conn.is_passive() {
+                conn.signals.set(Signals::CONNECTED);
+            }
         }
         conn.syn_acknowledged(header, ctx);
     }
@@ -145,6 +147,33 @@ fn take_rtt(conn: &mut Connection, header: &TcpHeader, ctx: &Ctx<'_>) {
 }
 
 impl Connection {
+    /// A SYN with a Fast Open cookie made it: the listener's user holds it already.
+    pub(crate) fn is_passive(&self) -> bool {
+        self.fast_open.as_ref().is_some_and(|part| part.passive)
+    }
+
+    /// What a SYN ACK says of the text that was on our SYN: what it does not acknowledge was not
+    /// taken, and goes out again as if it never had (RFC 7413 §4.2.1).
+    pub(super) fn syn_text_acknowledged(&mut self, ack: SeqNum, ctx: &mut Ctx<'_>) {
+        let sent = self.snd.outstanding();
+        let Some(part) = self.fast_open.as_deref_mut().filter(|_| sent > 0) else { return };
+        let taken = if ack.after(self.snd.una) { ack.since(self.snd.una).min(sent) } else { 0 };
+        self.snd.queue.acknowledge(taken);
+        self.snd.una += taken;
+        self.snd.nxt = self.snd.una;
+        self.story.bytes_acked += u64::from(taken);
+        self.deadlines.resend = Instant::NEVER;
+        part.taken = taken == sent;
+        if part.taken {
+            ctx.counters.fast_open_active += 1;
+        } else {
+            ctx.counters.fast_open_active_fail += 1;
+        }
+        if self.snd.drained() {
+            self.signals.set(Signals::DRAINED);
+        }
+    }
+
     /// Something acceptable came from the peer.
     pub(super) fn heard(&mut self, now: Instant) {
         self.last_received_at = now;

@@ -67,6 +67,9 @@ pub(crate) fn arrive(
     if conn.state == State::SynSent {
         return syn_sent::arrive(conn, segment, link, ctx);
     }
+    if conn.is_passive() && syn::is_repeated(conn, segment) {
+        return Fate::Alive;
+    }
     let verdict = acceptable::check(conn, segment, ctx);
     if verdict == acceptable::Verdict::Dropped {
         return Fate::Alive;

@@ -20,3 +20,13 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     conn.challenge(ctx);
     Fate::Alive
 }
+
+/// Whether this is the SYN that a Fast Open connection was made of, which the peer sends until
+/// our SYN ACK reaches it: it is answered by that again.
+pub(super) fn is_repeated(conn: &mut Connection, segment: &Segment<'_>) -> bool {
+    let flags = segment.header.flags;
+    let opens = flags.syn() && !flags.ack() && !flags.rst();
+    let same = opens && segment.header.seq == conn.rcv.irs && !conn.snd.syn_acknowledged();
+    conn.due.syn |= same;
+    same
+}

@@ -52,8 +52,13 @@ pub(super) fn arrive(
     if ack_ok {
         conn.step(Input::RecvSynAck);
         conn.syn_acknowledged(header, ctx);
+        conn.syn_text_acknowledged(header.ack, ctx);
         conn.rcv.acks.at_once();
         conn.signals.set(Signals::CONNECTED);
+        if conn.fast_open.is_some() {
+            // RFC 7413 §4.2.1: the answer may be on the SYN ACK. Elsewhere it is sent again.
+            return super::text::arrive(conn, segment, ctx);
+        }
     } else {
         // A simultaneous open: our SYN again, now with an ACK (§3.5).
         conn.step(Input::RecvSyn);

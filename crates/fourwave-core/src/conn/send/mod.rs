@@ -135,9 +135,15 @@ impl SendSide {
         changed
     }
 
+    /// Sequence numbers of text and FIN on their way; a SYN is not counted.
+    pub(crate) fn text_outstanding(&self) -> u32 {
+        let start = self.data_start();
+        if self.nxt.after(start) { self.nxt.since(start) } else { 0 }
+    }
+
     /// Bytes beyond SND.NXT that the peer's window has room for.
     pub(crate) fn window_room(&self) -> u32 {
-        let edge = self.una + self.window;
+        let edge = self.data_start() + self.window;
         if self.nxt.before(edge) { edge.since(self.nxt) } else { 0 }
     }
 }
