@@ -101,6 +101,9 @@ impl App {
         if let Some(time) = self.plan.linger2 {
             set(SocketOption::Linger2(time));
         }
+        if let Some(time) = self.plan.user_timeout {
+            set(SocketOption::UserTimeout(time));
+        }
         if self.plan.keepalive {
             let idle = Duration::from_secs(2);
             set(SocketOption::KeepAliveTimes { idle, interval: idle, probes: 20 });

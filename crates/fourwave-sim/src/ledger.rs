@@ -99,6 +99,11 @@ impl Ledger {
         self.ends.values().sum()
     }
 
+    /// How they ended, by the name of the reason.
+    pub fn ends(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.ends.iter().map(|(&name, &n)| (name, n))
+    }
+
     fn of(&self, reasons: &[EndReason]) -> u64 {
         reasons.iter().filter_map(|reason| self.ends.get(reason.name())).sum()
     }
@@ -123,7 +128,7 @@ impl Ledger {
         vec![
             exactly("TcpActiveOpens", self.active),
             exactly("TcpPassiveOpens", self.passive),
-            ("TcpAttemptFails", failed, failed + half_open),
+            ("TcpAttemptFails", failed, failed + self.of(&[R::UserTimeout]) + half_open),
             ("TcpEstabResets", self.open_resets.0, self.open_resets.1),
             exactly("TcpExtTCPAbortOnTimeout", self.of(&timeouts) - self.no_waits),
             exactly("TcpExtTCPAbortOnLinger", self.of(&[R::Linger]) + self.no_waits),

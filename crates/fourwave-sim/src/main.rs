@@ -60,6 +60,9 @@ struct Arguments {
     /// Stop after so many minutes
     #[arg(long, value_name = "MINUTES")]
     minutes: Option<u64>,
+    /// Print how connections ended, and what the engines counted
+    #[arg(long)]
+    counts: bool,
     /// Go on after a failure, and list them all
     #[arg(long)]
     keep_going: bool,
@@ -160,6 +163,9 @@ fn one(arguments: &Arguments, seed: u64) -> ExitCode {
     match replay.result {
         Ok(outcome) => {
             println!("seed {seed}: {}", told(&outcome));
+            if arguments.counts {
+                print_counts(&outcome);
+            }
             ExitCode::SUCCESS
         }
         Err(failure) => {
@@ -204,6 +210,9 @@ fn many(arguments: &Arguments) -> ExitCode {
     let sum = shared.sum.into_inner().unwrap_or_else(|e| e.into_inner());
     let seconds = start.elapsed().as_secs_f64();
     println!("{done} seeds in {seconds:.1} s, {} failed; {}", failures.len(), told(&sum));
+    if arguments.counts {
+        print_counts(&sum);
+    }
     if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -240,43 +249,43 @@ fn fresh() -> u64 {
 }
 
 fn add(sum: &mut Outcome, one: &Outcome) {
-    let Outcome {
-        conns,
-        polite,
-        unopened,
-        reused,
-        packets,
-        faults,
-        too_big,
-        bytes,
-        retransmits,
-        time,
-    } = *one;
-    sum.conns += conns;
-    sum.polite += polite;
-    sum.unopened += unopened;
-    sum.reused += reused;
-    sum.packets += packets;
-    sum.faults += faults;
-    sum.too_big += too_big;
-    sum.bytes += bytes;
-    sum.retransmits += retransmits;
-    sum.time += time;
+    let Outcome { conns, polite, unopened, ends, counters, packets, faults, too_big, bytes, time } =
+        one;
+    sum.conns += *conns;
+    sum.polite += *polite;
+    sum.unopened += *unopened;
+    for (sums, parts) in [(&mut sum.ends, ends), (&mut sum.counters, counters)] {
+        parts.iter().for_each(|(name, n)| *sums.entry(name).or_default() += n);
+    }
+    sum.packets += *packets;
+    sum.faults += *faults;
+    sum.too_big += *too_big;
+    sum.bytes += *bytes;
+    sum.time += *time;
+}
+
+/// Every end and every counter, a line each.
+fn print_counts(o: &Outcome) {
+    for (name, n) in o.ends.iter().chain(&o.counters).filter(|(_, n)| **n > 0) {
+        println!("{name:<28}{n:>12}");
+    }
 }
 
 fn told(o: &Outcome) -> String {
+    let count = |name| o.counters.get(name).copied().unwrap_or_default();
     format!(
-        "{} connections ({} polite, {} never opened), {} TIME_WAITs reused, {:.1} MB in {} packets, \
-         {} faults, {} too big, {} retransmissions, {:.1} hours of virtual time",
+        "{} connections ({} polite, {} never opened), {} TIME_WAITs recycled, {} taken over, \
+         {:.1} MB in {} packets, {} faults, {} too big, {} retransmissions, {:.1} hours of virtual time",
         o.conns,
         o.polite,
         o.unopened,
-        o.reused,
+        count("TcpExtTWRecycled"),
+        count("TcpExtTWTakenOver"),
         o.bytes as f64 / 1e6,
         o.packets,
         o.faults,
         o.too_big,
-        o.retransmits,
+        count("TcpRetransSegs"),
         o.time.as_secs_f64() / 3600.0
     )
 }

@@ -44,10 +44,17 @@ pub(super) fn plan(seed: u64) -> Plan {
             let client = dice.between(servers, u64::from(count) - 1) as usize;
             let start = span.mul_f64(dice.below(1 << 20) as f64 / f64::from(1 << 20));
             let family = usize::from(dice.chance(v6));
-            conn(&mut dice, [client, server], start, family)
+            conn(&mut dice, [client, server], start, family, strict)
         })
         .collect();
-    let pipes = pipes(&mut dice, &conns);
+    let mut pipes = pipes(&mut dice, &conns);
+    if !strict && dice.chance(0.3) {
+        // A host falls off the network.
+        let (dark, at) = (dice.below(u64::from(count)) as usize, dice.time(span * 2));
+        for pipe in pipes.iter_mut().filter(|pipe| pipe.from == dark || pipe.to == dark) {
+            pipe.dead_after = Some(at);
+        }
+    }
     let mut plan = Plan { seed, start: Instant::ZERO, hosts, pipes, conns, strict, pace: PACE };
     plan.start = start(&mut dice, &plan);
     plan
@@ -74,16 +81,25 @@ fn crowded(dice: &mut Dice, config: &mut Config, strict: bool) {
     config.tcp_max_syn_backlog = dice.pick(&[1, 4, 4096]);
     config.tcp_abort_on_overflow = dice.pick(&[0, 0, 0, 1]);
     config.tcp_synack_retries = dice.pick(&[0, 2, 20]);
-    config.tcp_syn_retries = dice.pick(&[3, 127]);
+    config.tcp_syn_retries = dice.pick(&[3, 6]);
     config.tcp_retries2 = dice.pick(&[5, 15]);
 }
 
-fn conn(dice: &mut Dice, hosts: [usize; 2], start: Duration, family: usize) -> ConnPlan {
+fn conn(
+    dice: &mut Dice,
+    hosts: [usize; 2],
+    start: Duration,
+    family: usize,
+    strict: bool,
+) -> ConnPlan {
     let mut ends = hosts.map(|host| end(dice, host, MOST_BYTES));
     let [a, b] = finishes(dice);
     for (end, finish) in ends.iter_mut().zip([a, b]) {
         end.finish = finish;
         linger(dice, end);
+        if !strict && dice.chance(0.1) {
+            end.user_timeout = Some(dice.time(Duration::from_secs(20)));
+        }
     }
     let open = match dice.below(20) {
         0 => Open::Simultaneous,

@@ -177,7 +177,7 @@ pub(super) fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipeP
     let faults = FaultConfig { loss, reorder, duplicate, corrupt, delay, jitter, rate, queue };
     let cut = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
     let mtu = dice.chance(0.15).then(|| dice.between(1280, 1500) as u16);
-    PipePlan { from, to, faults, cut, mtu }
+    PipePlan { from, to, faults, cut, mtu, dead_after: None }
 }
 
 fn conn(dice: &mut Dice, n: usize, before: &[ConnPlan], hosts: usize) -> ConnPlan {
@@ -237,6 +237,7 @@ pub(super) fn end(dice: &mut Dice, host: usize, (most, writes): (u64, u64)) -> E
         keepalive: dice.chance(0.1),
         peer_first: dice.chance(0.1).then(|| dice.time(Duration::from_secs(10))),
         linger2: None,
+        user_timeout: None,
         patient: false,
         finish: Finish::ShutdownThenDrain,
         finish_after: if dice.chance(0.7) {

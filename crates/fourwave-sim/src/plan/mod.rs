@@ -81,6 +81,8 @@ pub struct PipePlan {
     pub cut: f64,
     /// Larger packets do not get through; a router says so by ICMP. Every super-packet is cut.
     pub mtu: Option<u16>,
+    /// From then on nothing gets through.
+    pub dead_after: Option<Duration>,
 }
 
 /// How a connection opens.
@@ -147,6 +149,8 @@ pub struct EndPlan {
     pub peer_first: Option<Duration>,
     /// `TCP_LINGER2`: how long it waits in FIN_WAIT_2 after close.
     pub linger2: Option<Duration>,
+    /// `TCP_USER_TIMEOUT`.
+    pub user_timeout: Option<Duration>,
     /// It closes only when the peer has all that it sent: the engine gives up what is left behind
     /// for a peer that reads too slowly.
     pub patient: bool,

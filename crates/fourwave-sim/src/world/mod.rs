@@ -69,7 +69,7 @@ struct Pipe {
 }
 
 /// What a world came to.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// Connections that were planned.
     pub conns: u64,
@@ -77,8 +77,10 @@ pub struct Outcome {
     pub polite: u64,
     /// Connections that were never opened: no port, or the one before did not end.
     pub unopened: u64,
-    /// TIME_WAITs that gave way to a new connection of the same four numbers.
-    pub reused: u64,
+    /// How connections ended, each end by itself, by the name of the reason.
+    pub ends: BTreeMap<&'static str, u64>,
+    /// The engines' counters, added up.
+    pub counters: BTreeMap<&'static str, u64>,
     /// Packets that the engines sent.
     pub packets: u64,
     /// Packets lost, duplicated, damaged or reordered.
@@ -87,8 +89,6 @@ pub struct Outcome {
     pub too_big: u64,
     /// Bytes that the applications read.
     pub bytes: u64,
-    /// Segments that were sent again.
-    pub retransmits: u64,
     /// Virtual time.
     pub time: Duration,
 }
@@ -196,15 +196,20 @@ impl World {
 
     /// What it came to.
     pub fn outcome(&self) -> Outcome {
-        let mut outcome = self.outcome;
+        let mut outcome = self.outcome.clone();
         outcome.conns = self.plan.conns.len() as u64;
         outcome.polite = (0..self.plan.conns.len()).filter(|&n| self.is_polite(n)).count() as u64;
         outcome.unopened = self.addresses.iter().filter(|ends| ends.is_none()).count() as u64;
         outcome.time = self.age();
         outcome.bytes = self.apps.iter().map(|app| app.received).sum();
-        for counters in self.hosts.iter().map(|host| host.stack.counters()) {
-            outcome.retransmits += counters.retrans_segs;
-            outcome.reused += counters.tw_recycled + counters.tw_taken_over;
+        for host in &self.hosts {
+            let all = [
+                (&mut outcome.counters, host.stack.counters().iter().collect::<Vec<_>>()),
+                (&mut outcome.ends, host.ledger.ends().collect()),
+            ];
+            for (sums, parts) in all {
+                parts.into_iter().for_each(|(name, n)| *sums.entry(name).or_default() += n);
+            }
         }
         for pipe in &self.pipes {
             let c = pipe.injector.counters();

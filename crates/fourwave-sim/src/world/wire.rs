@@ -143,6 +143,10 @@ impl World {
 
     fn offer(&mut self, pipe: usize, packet: RxPacket) {
         let at = self.age();
+        if self.pipes[pipe].plan.dead_after.is_some_and(|dead| at >= dead) {
+            self.outcome.faults += 1;
+            return;
+        }
         if let Some(mtu) = self.pipes[pipe].plan.mtu.map(u32::from)
             && packet.bytes.len() as u32 > mtu
         {
