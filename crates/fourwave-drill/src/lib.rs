@@ -9,5 +9,7 @@
 
 pub mod ast;
 pub mod lang;
+pub mod linux;
 pub mod syscall;
 pub mod target;
+pub mod virt;

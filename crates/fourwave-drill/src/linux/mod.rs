@@ -150,6 +150,12 @@ impl Target for Linux {
     }
 }
 
+impl Drop for Linux {
+    fn drop(&mut self) {
+        let _never_made = std::fs::remove_file(command::history());
+    }
+}
+
 impl Clock {
     fn now() -> Self {
         Self { start: Instant::now(), wall: SystemTime::now() }

@@ -25,8 +25,7 @@ pub(super) fn set_up(options: &Options) -> Result<(OwnedFd, Vec<String>), Error>
     netlink
         .up(LOOPBACK, LinkSettings::default())
         .map_err(step("setting the loopback interface up"))?;
-    let settings =
-        LinkSettings { mtu: Some(options.mtu.into()), queue_length: Some(QUEUE_LENGTH) };
+    let settings = LinkSettings { mtu: Some(options.mtu.into()), queue_length: Some(QUEUE_LENGTH) };
     netlink.up(index, settings).map_err(|error| {
         Error::io(format!("setting the TUN up with an MTU of {}", options.mtu), &error)
     })?;

@@ -1,0 +1,89 @@
+//! The settings that `defaults.sh` stands for, and single ones: files below `/proc/sys`.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+/// The profile under which the Linux scripts were written: name below `net.ipv4`, value.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("tcp_rmem", "4096 540000 15728640"),
+    ("tcp_wmem", "4096 262144 4194304"),
+    ("tcp_timestamps", "1"),
+    ("tcp_syn_retries", "5"),
+    ("tcp_synack_retries", "5"),
+    ("tcp_frto", "2"),
+    ("tcp_sack", "1"),
+    ("tcp_dsack", "1"),
+    ("tcp_reordering", "3"),
+    ("tcp_congestion_control", "cubic"),
+    ("tcp_slow_start_after_idle", "0"),
+    ("tcp_early_retrans", "4"),
+    ("tcp_recovery", "1"),
+    ("tcp_tso_win_divisor", "3"),
+    ("tcp_ecn", "0"),
+    ("tcp_pacing_ss_ratio", "200"),
+    ("tcp_pacing_ca_ratio", "120"),
+    ("tcp_notsent_lowat", "4294967295"),
+    ("tcp_fastopen", "0x70403"),
+    ("tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"),
+    ("tcp_syncookies", "1"),
+];
+
+/// Selects the profile. Returns what this kernel does not let one set here, a line each.
+///
+/// The metrics of former connections need no flushing: the namespace has had none.
+pub(super) fn select() -> Vec<String> {
+    DEFAULTS
+        .iter()
+        .filter_map(|(name, value)| {
+            let error = set(&format!("net.ipv4.{name}"), value).err()?;
+            Some(format!("net.ipv4.{name} could not be set to {value} ({error})"))
+        })
+        .collect()
+}
+
+/// Sets one by its name, dots or slashes between the parts.
+pub(super) fn set(name: &str, value: &str) -> io::Result<()> {
+    write(path(name), value)
+}
+
+/// The file of a setting. As in sysctl(8), whichever of `.` and `/` comes first separates, and
+/// the other is part of a name (`net/ipv4/conf/eth0.1/mtu`).
+fn path(name: &str) -> PathBuf {
+    let separator = name.find(['.', '/']).map(|at| &name[at..=at]);
+    let name = match separator {
+        Some(".") => name
+            .chars()
+            .map(|c| match c {
+                '.' => '/',
+                '/' => '.',
+                other => other,
+            })
+            .collect(),
+        _ => name.to_owned(),
+    };
+    PathBuf::from("/proc/sys").join(name.trim_start_matches('/'))
+}
+
+fn write(path: PathBuf, value: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(path).and_then(|mut file| {
+        // One write: the kernel takes each for a value of its own.
+        let line = format!("{value}\n");
+        io::Write::write(&mut file, line.as_bytes()).map(drop)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_written_in_either_way() {
+        for name in ["net.ipv4.tcp_ecn", "net/ipv4/tcp_ecn", "/net/ipv4/tcp_ecn"] {
+            assert_eq!(path(name), PathBuf::from("/proc/sys/net/ipv4/tcp_ecn"));
+        }
+        let vlan = PathBuf::from("/proc/sys/net/ipv4/conf/eth0.1/forwarding");
+        assert_eq!(path("net.ipv4.conf.eth0/1.forwarding"), vlan);
+        assert_eq!(path("net/ipv4/conf/eth0.1/forwarding"), vlan);
+    }
+}
