@@ -223,6 +223,9 @@ pub enum Body {
     },
     /// An ICMP error.
     Icmp(IcmpSpec),
+    /// A packet of another protocol (`sctp: …`, `udplite(100, 8)`), as written. Read so that a
+    /// script can be skipped for it.
+    Other(String),
 }
 
 /// A TCP segment.
@@ -315,7 +318,7 @@ pub enum OptionSpec {
     FastOpen(Cookie),
     /// `FOEXP`, `FOEXP a1b2`: the experimental option 254 with magic 0xf989.
     FastOpenExperimental(Cookie),
-    /// `md5` with its digest, or the right one computed with `--tcp_md5_secret`.
+    /// `md5` with its digest, or (`md5 valid`) the right one computed with `--tcp_md5_secret`.
     Md5(Option<[u8; 16]>),
     /// `ECN e1b 1 ceb 0 e0b 1`: AccECN's counters as (name, value), in order.
     AccEcn(Vec<(String, u32)>),
@@ -363,8 +366,12 @@ pub struct IcmpSpec {
 pub enum Echoed {
     /// A TCP segment.
     Tcp(SeqSpec),
+    /// `[1:1001(1000)/udp(9811 > 1)]`: a TCP segment carried in UDP between these ports (nplab).
+    TcpInUdp(SeqSpec, (u16, u16)),
     /// A UDP datagram with so many bytes.
     Udp(u16),
     /// `[raw (100)]`: so many bytes of no protocol.
     Raw(u16),
+    /// A packet of another protocol, as written.
+    Other(String),
 }

@@ -137,9 +137,12 @@ fn md5(i: &mut In<'_>) -> Res<OptionSpec> {
         }
     };
     i.input.next_token();
+    if text == "valid" {
+        return Ok(OptionSpec::Md5(None));
+    }
     match hex(text).map(<[u8; 16]>::try_from) {
         Some(Ok(digest)) => Ok(OptionSpec::Md5(Some(digest))),
-        _ => refuse(i, span, "a digest of 32 hexadecimal digits"),
+        _ => refuse(i, span, "a digest of 32 hexadecimal digits, or `valid`"),
     }
 }
 

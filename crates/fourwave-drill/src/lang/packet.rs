@@ -5,11 +5,12 @@ use winnow::prelude::*;
 use winnow::stream::Stream;
 
 use super::input::{
-    In, Res, keyword, missing, number, number_u8, number_u16, number_u32, peek, peek_second, punct,
-    refuse, space_behind, span_from, span_here, take, text_between, word,
+    In, Res, at_new_line, keyword, missing, number, number_u8, number_u16, number_u32, peek,
+    peek_second, punct, refuse, space_behind, span_from, span_here, take, text_between, word,
 };
 use super::lexer::Kind;
 use super::options::options;
+use super::script::begins_event;
 use crate::ast::{
     Body, Direction, Echoed, Ecn, FlagSpec, IcmpSpec, IpSpec, OptionsSpec, Packet, SeqSpec, Span,
     TcpSpec,
@@ -71,12 +72,13 @@ pub(super) fn packet(i: &mut In<'_>) -> Res<Packet> {
         return refuse(i, span, "one codepoint (`ect01` is for outbound packets only)");
     }
     let body = match peek(i) {
-        Some(Kind::Word("icmp" | "icmpv4" | "icmpv6")) => Body::Icmp(icmp(i)?),
-        Some(Kind::Word("udp")) => udp(i)?,
-        Some(Kind::Word("sctp" | "udplite")) => {
-            let span = span_here(i);
-            return refuse(i, span, "a TCP segment, `udp` or `icmp`");
+        Some(Kind::Word("icmp" | "icmpv4" | "icmpv6")) => Body::Icmp(icmp(i, None)?),
+        Some(Kind::Punct('[')) => {
+            let echoed = delimited(punct('['), echoed, punct(']')).parse_next(i)?;
+            Body::Icmp(icmp(i, Some(echoed))?)
         }
+        Some(Kind::Word("udp")) => udp(i)?,
+        Some(Kind::Word("sctp" | "udplite")) => Body::Other(other(i)),
         _ => {
             let ports = ports(i)?;
             match peek(i) {
@@ -137,6 +139,8 @@ fn ip_info(i: &mut In<'_>) -> Res<IpSpec> {
     let mut ip = IpSpec::default();
     loop {
         let close = match peek(i) {
+            // What an ICMP error quotes.
+            Some(Kind::Punct('[')) if quotes(i) => return Ok(ip),
             Some(Kind::Punct('[')) => ']',
             Some(Kind::Punct('(')) => ')',
             _ => {
@@ -151,6 +155,11 @@ fn ip_info(i: &mut In<'_>) -> Res<IpSpec> {
         }
         punct(close).parse_next(i)?;
     }
+}
+
+/// Whether the bracket here begins what an ICMP error quotes.
+fn quotes(i: &In<'_>) -> bool {
+    matches!(peek_second(i), Some(Kind::Int(_) | Kind::Ellipsis | Kind::Word("udp" | "raw")))
 }
 
 fn ip_item(i: &mut In<'_>, ip: &mut IpSpec) -> Res<()> {
@@ -274,11 +283,14 @@ fn tcp(i: &mut In<'_>, direction: Direction, ports: Option<(u16, u16)>) -> Res<T
         let span = span_from(i, start);
         return refuse(i, span, "options (`<...>` is for outbound packets only)");
     }
-    if opt(punct('/')).parse_next(i)?.is_some() {
-        keyword("udp", "`udp`").parse_next(i)?;
-        tcp.encapsulation = Some(in_parentheses(pair_of_ports).parse_next(i)?);
-    }
+    tcp.encapsulation = opt(in_udp).parse_next(i)?;
     Ok(tcp)
+}
+
+/// `/udp(9811 > 1)`.
+fn in_udp(i: &mut In<'_>) -> Res<(u16, u16)> {
+    let ports = preceded(keyword("udp", "`udp`"), in_parentheses(pair_of_ports));
+    preceded(punct('/'), cut_err(ports)).parse_next(i)
 }
 
 const FLAGS_EXPECTED: &str = "flags (letters of SFRPUEWA, `.` for ACK, `-` for none)";
@@ -362,14 +374,27 @@ pub(super) fn range(i: &mut In<'_>) -> Res<(u32, u32)> {
     separated_pair(first, punct(':'), end).parse_next(i)
 }
 
-/// `icmp unreachable host_unreachable mtu 1400 id 1 [1:1001(1000)]`.
-fn icmp(i: &mut In<'_>) -> Res<IcmpSpec> {
+/// A packet of a protocol that is only known by name, to the beginning of the next event.
+fn other(i: &mut In<'_>) -> String {
+    let start = span_here(i);
     i.input.next_token();
+    while peek(i).is_some() && !(at_new_line(i) && begins_event(i)) {
+        i.input.next_token();
+    }
+    let end = span_from(i, start).end;
+    text_between(i, start.start, end).to_owned()
+}
+
+/// `icmp unreachable host_unreachable mtu 1400 id 1 [1:1001(1000)]`; nplab writes what is quoted
+/// before `icmp`, too.
+fn icmp(i: &mut In<'_>, before: Option<Echoed>) -> Res<IcmpSpec> {
+    take("`icmp`", |kind| matches!(kind, Kind::Word("icmp" | "icmpv4" | "icmpv6")).then_some(()))
+        .parse_next(i)?;
     let span = span_here(i);
     let kind = symbol(i, "an ICMP type (unreachable, packet_too_big, time_exceeded …)")?;
     let code = match peek(i) {
         Some(Kind::Word("mtu" | "id")) => None,
-        Some(Kind::Int(_)) if super::script::begins_event(i) => None,
+        Some(Kind::Int(_)) if begins_event(i) => None,
         Some(Kind::Word(_) | Kind::Int(_)) => Some(symbol(i, "an ICMP code")?),
         _ => None,
     };
@@ -377,9 +402,10 @@ fn icmp(i: &mut In<'_>) -> Res<IcmpSpec> {
     let mtu = { mtu }.parse_next(i)?;
     let id = opt(preceded(keyword("id", "`id`"), cut_err(number_u32("an identifier"))));
     let id = { id }.parse_next(i)?;
-    let echoed = match peek(i) {
-        Some(Kind::Punct('[')) => Some(delimited(punct('['), echoed, punct(']')).parse_next(i)?),
-        _ => None,
+    let quoted = peek(i) == Some(Kind::Punct('[')) && before.is_none();
+    let echoed = match quoted {
+        true => Some(delimited(punct('['), echoed, punct(']')).parse_next(i)?),
+        false => before,
     };
     Ok(IcmpSpec { kind, code, mtu, id, echoed, span })
 }
@@ -407,6 +433,20 @@ fn echoed(i: &mut In<'_>) -> Res<Echoed> {
             i.input.next_token();
             Ok(Echoed::Raw(payload().parse_next(i)?))
         }
-        _ => Ok(Echoed::Tcp(sequence(i)?)),
+        Some(Kind::Word("udplite" | "sctp")) => {
+            let start = span_here(i);
+            while peek(i).is_some_and(|kind| kind != Kind::Punct(']')) && !begins_event(i) {
+                i.input.next_token();
+            }
+            let end = span_from(i, start).end;
+            Ok(Echoed::Other(text_between(i, start.start, end).to_owned()))
+        }
+        _ => {
+            let seq = sequence(i)?;
+            Ok(match opt(in_udp).parse_next(i)? {
+                Some(ports) => Echoed::TcpInUdp(seq, ports),
+                None => Echoed::Tcp(seq),
+            })
+        }
     }
 }

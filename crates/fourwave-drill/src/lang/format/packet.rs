@@ -77,6 +77,7 @@ impl Display for Body {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(tcp) => write!(f, "{tcp}"),
+            Self::Other(text) => f.write_str(text),
             Self::Icmp(icmp) => write!(f, "{icmp}"),
             Self::Udp { ports: None, len } => write!(f, "udp ({len})"),
             Self::Udp { ports: Some((from, to)), len } => write!(f, "udp {from} > {to} ({len})"),
@@ -177,7 +178,7 @@ impl Display for OptionSpec {
             }
             Self::FastOpen(cookie) => write!(f, "FO{cookie}"),
             Self::FastOpenExperimental(cookie) => write!(f, "FOEXP{cookie}"),
-            Self::Md5(None) => f.write_str("md5"),
+            Self::Md5(None) => f.write_str("md5 valid"),
             Self::Md5(Some(digest)) => write!(f, "md5 {}", hex(digest)),
             Self::AccEcn(counters) => {
                 f.write_str("ECN")?;
@@ -222,6 +223,8 @@ impl Display for IcmpSpec {
         }
         match echoed {
             Some(Echoed::Tcp(seq)) => write!(f, " [{seq}]"),
+            Some(Echoed::TcpInUdp(seq, (from, to))) => write!(f, " [{seq}/udp({from} > {to})]"),
+            Some(Echoed::Other(text)) => write!(f, " [{text}]"),
             Some(Echoed::Udp(len)) => write!(f, " [udp ({len})]"),
             Some(Echoed::Raw(len)) => write!(f, " [raw ({len})]"),
             None => Ok(()),
