@@ -48,6 +48,14 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// Segments retransmitted in all.
     pub total_retrans: u32,
+    /// What loss recovery is about.
+    pub ca_state: CaState,
+    /// Probes, of a zero window or keepalive, that nothing has answered.
+    pub probes: u32,
+    /// The MSS that we announce.
+    pub advmss: u32,
+    /// The largest segment that we expect.
+    pub rcv_mss: u32,
     /// The last ICMP error about what is in flight that did not end the connection.
     pub icmp_error: Option<IcmpError>,
     /// Whether timestamps are in use.
@@ -60,6 +68,19 @@ pub struct TcpInfo {
     pub rcv_wscale: Option<u8>,
     /// The peer's window-scale shift, when scaling is in use.
     pub snd_wscale: Option<u8>,
+}
+
+/// What loss recovery is about, as in Linux (`tcpi_ca_state`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CaState {
+    /// Nothing is missing.
+    Open = 0,
+    /// Duplicate ACKs, not enough to call it a loss.
+    Disorder = 1,
+    /// Fast recovery.
+    Recovery = 3,
+    /// After a retransmission timeout.
+    Loss = 4,
 }
 
 /// A socket option of one connection, named as in Linux.
@@ -90,4 +111,21 @@ pub enum SocketOption {
     PeerClosesFirst(Duration),
     /// `TCP_USER_TIMEOUT`: how long data may stay unacknowledged; zero for the default.
     UserTimeout(Duration),
+    /// `TCP_CORK`: a segment that is not full waits for more, or for a retransmission timeout;
+    /// taken back, what waits goes out.
+    Cork(bool),
+    /// `MSG_MORE`, for all that is queued until it is taken back: as [`Cork`](Self::Cork), and the
+    /// end of what is queued is not pushed.
+    More(bool),
+    /// `TCP_NOTSENT_LOWAT` in bytes: with so much unsent in the queue there is no room for more.
+    NotSentLowat(u32),
+    /// `SO_SNDBUF`: bytes of text that wait to be sent or acknowledged; 0 leaves it to the engine.
+    SendBuffer(u32),
+    /// `SO_RCVBUF`: bytes that wait to be read, from now on without growing by itself. What was
+    /// promised to the peer stays promised.
+    ReceiveBuffer(u32),
+    /// `TCP_SYNCNT`: retransmissions of our SYN; 0 for `tcp_syn_retries`.
+    SynCount(u8),
+    /// `TCP_MAXSEG` in bytes: neither announced nor sent larger; set it before the SYN goes out.
+    MaxSeg(u16),
 }

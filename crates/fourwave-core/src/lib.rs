@@ -42,7 +42,7 @@ pub use conn::state;
 pub use end::{EndReason, EndReport, Side, UserCall};
 pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
 pub use fast_open::{FastOpenKey, FastOpenKeys};
-pub use info::{SocketOption, TcpInfo};
+pub use info::{CaState, SocketOption, TcpInfo};
 pub use listener::Listen;
 pub use stack::{Accepted, Population, Stack};
 pub use time::Instant;

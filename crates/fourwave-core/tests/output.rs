@@ -65,6 +65,99 @@ fn nodelay_sends_at_once() {
 }
 
 #[test]
+fn a_cork_holds_a_small_segment_until_it_is_pulled_or_a_timeout_has_passed() {
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    set(&mut pair, client, SocketOption::NoDelay(true));
+    set(&mut pair, client, SocketOption::Cork(true));
+    let packets = log(&mut pair);
+    pair.send(CLIENT, client, &text(1450));
+    assert_eq!(lengths(&packets, CLIENT), [1448]);
+    pair.send(CLIENT, client, b"word");
+    set(&mut pair, client, SocketOption::Cork(false));
+    pair.step();
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(lengths(&packets, CLIENT), [1448, 6]);
+    // Nobody is left in the bottle for ever.
+    set(&mut pair, client, SocketOption::Cork(true));
+    pair.send(CLIENT, client, b"word");
+    pair.run_for(Duration::from_millis(150));
+    assert_eq!(lengths(&packets, CLIENT), [1448, 6]);
+    pair.run_for(Duration::from_millis(150));
+    assert_eq!(lengths(&packets, CLIENT), [1448, 6, 4]);
+    // A FIN does not wait.
+    pair.send(CLIENT, client, b"end");
+    pair.shutdown(CLIENT, client);
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(lengths(&packets, CLIENT), [1448, 6, 4, 3]);
+    assert_eq!(pair.read(SERVER, server).len(), 1461);
+}
+
+#[test]
+fn more_to_come_is_not_pushed() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    let pushed: Rc<RefCell<Vec<bool>>> = Rc::default();
+    let to = pushed.clone();
+    pair.filter = Box::new(move |from, bytes| {
+        let ip = IpHeader::parse(bytes).unwrap();
+        let (header, payload) = TcpHeader::parse(&bytes[ip.payload]).unwrap();
+        if from == CLIENT && !payload.is_empty() {
+            to.borrow_mut().push(header.flags.psh());
+        }
+        Way::Pass
+    });
+    set(&mut pair, client, SocketOption::More(true));
+    pair.send(CLIENT, client, &text(1448));
+    pair.run_for(Duration::from_millis(50));
+    set(&mut pair, client, SocketOption::More(false));
+    pair.send(CLIENT, client, b"end");
+    assert_eq!(*pushed.borrow(), [false, true]);
+}
+
+#[test]
+fn the_send_buffer_and_the_unsent_mark_bound_what_is_queued() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    set(&mut pair, client, SocketOption::SendBuffer(20_000));
+    let room = |pair: &Pair| pair.ends[CLIENT].stack.send_room(client).unwrap();
+    assert_eq!(room(&pair), 20_000);
+    set(&mut pair, client, SocketOption::NotSentLowat(1000));
+    assert_eq!(room(&pair), 1000);
+    set(&mut pair, client, SocketOption::Cork(true));
+    let mut data = Bytes::from(text(1500));
+    assert_eq!(pair.ends[CLIENT].stack.send(pair.now, client, &mut data), Ok(1000));
+    assert_eq!(room(&pair), 0);
+    set(&mut pair, client, SocketOption::NotSentLowat(u32::MAX));
+    assert_eq!(room(&pair), 19_000);
+}
+
+#[test]
+fn tcp_syncnt_ends_an_open_earlier() {
+    let mut pair = Pair::new();
+    pair.filter = Box::new(|_, _| Way::Drop);
+    let client = pair.connect();
+    set(&mut pair, client, SocketOption::SynCount(1));
+    pair.run_for(Duration::from_millis(2900));
+    assert_eq!(pair.state(CLIENT, client), fourwave_core::state::State::SynSent);
+    pair.run_for(Duration::from_millis(200));
+    assert_eq!(pair.state(CLIENT, client), fourwave_core::state::State::Closed);
+}
+
+#[test]
+fn tcp_maxseg_is_announced_and_kept() {
+    let mut pair = Pair::new();
+    let packets = log(&mut pair);
+    let client = pair.connect();
+    set(&mut pair, client, SocketOption::MaxSeg(512));
+    pair.run_for(Duration::from_millis(50));
+    let info = pair.ends[CLIENT].stack.info(client).unwrap();
+    assert_eq!((info.advmss, info.snd_mss), (512, 512));
+    pair.send(CLIENT, client, &text(1024));
+    assert!(lengths(&packets, CLIENT).ends_with(&[512, 512]));
+}
+
+#[test]
 fn rfc9293_3_6_a_fin_rides_on_the_last_data_and_is_not_held_by_nagle() {
     let mut pair = Pair::new();
     let (client, server) = pair.open();

@@ -86,7 +86,7 @@ impl FastOpen {
     /// knows no such length: it is even, and 0 or 4 to 16.
     pub fn new(cookie: &[u8], experimental: bool) -> Option<Self> {
         let len = cookie.len();
-        if len % 2 != 0 || len > 16 || (len > 0 && len < 4) {
+        if !len.is_multiple_of(2) || len > 16 || (len > 0 && len < 4) {
             return None;
         }
         let mut bytes = [0; 16];
@@ -296,8 +296,8 @@ mod tests {
 
     #[test]
     fn rfc7413_4_1_1_cookies_are_even_and_4_to_16_bytes_long() {
-        for len in 0..20 {
-            let right = len == 0 || (len % 2 == 0 && (4..=16).contains(&len));
+        for len in 0..20_usize {
+            let right = len == 0 || (len.is_multiple_of(2) && (4..=16).contains(&len));
             assert_eq!(FastOpen::new(&[0; 20][..len], false).is_some(), right, "{len}");
         }
         let odd = [kind::FAST_OPEN, 5, 1, 2, 3, kind::EXPERIMENT, 3, 0xf9];

@@ -31,10 +31,7 @@ impl Hash for Connection {
             due,
             retries,
             keepalive,
-            user_timeout,
-            linger_zero,
-            linger2,
-            peer_closes_first,
+            tuning,
             invalid_answered_at,
             last_received_at,
             fast_open,
@@ -55,10 +52,10 @@ impl Hash for Connection {
         if keepalive.is_some() {
             last_received_at.hash(state);
         }
-        if !user_timeout.is_zero() {
-            (user_timeout, snd.progress_at).hash(state);
+        if tuning.as_ref().is_some_and(|tuning| !tuning.user_timeout.is_zero()) {
+            snd.progress_at.hash(state);
         }
-        (linger_zero, linger2, peer_closes_first, invalid_answered_at).hash(state);
+        (tuning, invalid_answered_at).hash(state);
         (signals, signalled, queued, orphan, ended, icmp_error).hash(state);
     }
 }
@@ -78,11 +75,13 @@ impl Hash for SendSide {
             mss,
             scale,
             nodelay,
+            cork,
+            more,
             starved,
             // Read with `TCP_USER_TIMEOUT` only: hashed there.
             progress_at: _,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
-        (mss, scale, nodelay, starved).hash(state);
+        (mss, scale, nodelay, cork, more, starved).hash(state);
     }
 }

@@ -23,9 +23,9 @@ pub(crate) mod user;
 
 use alloc::boxed::Box;
 
-use fourwave_wire::SeqNum;
 use fourwave_wire::icmp::IcmpError;
 use fourwave_wire::tcp::TcpHeader;
+use fourwave_wire::{Link, SeqNum};
 
 use crate::config::Config;
 use crate::congestion::CongestionControl;
@@ -173,13 +173,8 @@ pub(crate) struct Connection {
     /// Timeouts in a row, or probes that nothing answered.
     retries: u8,
     keepalive: Option<Box<KeepAlive>>,
-    /// `TCP_USER_TIMEOUT`; zero when not set.
-    user_timeout: Duration,
-    linger_zero: bool,
-    /// `TCP_LINGER2`; `None` for `tcp_fin_timeout`.
-    linger2: Option<Duration>,
-    /// How long our FIN waits for the peer's; zero when it does not.
-    peer_closes_first: Duration,
+    /// What few applications set.
+    tuning: Option<Box<Tuning>>,
     /// The last ACK that answered an unacceptable segment.
     invalid_answered_at: Instant,
     last_received_at: Instant,
@@ -198,6 +193,45 @@ pub(crate) struct Connection {
     pub(crate) story: Story,
     /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
     pub(crate) icmp_error: Option<IcmpError>,
+}
+
+/// Options that few applications set.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "model", derive(Hash))]
+struct Tuning {
+    linger_zero: bool,
+    /// The receive buffer was set and does not grow.
+    fixed_receive_buffer: bool,
+    /// Retransmissions of our SYN; 0 for the knob's.
+    syn_count: u8,
+    /// Largest segment; 0 for the link's.
+    max_seg: u16,
+    /// Unsent bytes at which there is no room for more; `u32::MAX` for no such limit.
+    not_sent_lowat: u32,
+    /// Bytes of the send buffer; 0 when it is the engine's choice.
+    send_buffer: u32,
+    /// `TCP_USER_TIMEOUT`; zero when not set.
+    user_timeout: Duration,
+    /// `TCP_LINGER2`; `None` for `tcp_fin_timeout`.
+    linger2: Option<Duration>,
+    /// How long our FIN waits for the peer's; zero when it does not.
+    peer_closes_first: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            linger_zero: false,
+            fixed_receive_buffer: false,
+            syn_count: 0,
+            max_seg: 0,
+            not_sent_lowat: u32::MAX,
+            send_buffer: 0,
+            user_timeout: Duration::ZERO,
+            linger2: None,
+            peer_closes_first: Duration::ZERO,
+        }
+    }
 }
 
 /// What the report at the end tells.
@@ -254,10 +288,7 @@ impl Connection {
             due: Due::default(),
             retries: 0,
             keepalive: None,
-            user_timeout: Duration::ZERO,
-            linger_zero: false,
-            linger2: None,
-            peer_closes_first: Duration::ZERO,
+            tuning: None,
             invalid_answered_at: Instant::NEVER,
             last_received_at: now,
             last_sent_at: now,
@@ -286,7 +317,10 @@ impl Connection {
     /// Takes what the handshake agreed on.
     fn adopt(&mut self, options: Negotiated, config: &Config) {
         self.options = options;
-        self.snd.mss = options.snd_mss;
+        self.snd.mss = match self.tuning().max_seg {
+            0 => options.snd_mss,
+            max => options.snd_mss.min(max.into()),
+        };
         self.snd.scale = options.snd_scale;
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
@@ -405,7 +439,26 @@ impl Connection {
         self.due = Due::default();
     }
 
-    pub(crate) fn info(&self, config: &Config) -> TcpInfo {
+    /// The MSS that our SYN announces.
+    fn announced_mss(&self, link: &Link) -> u32 {
+        let ours = options::our_mss(link, self.tuple.is_ipv6());
+        match self.tuning().max_seg {
+            0 => ours.into(),
+            max => ours.min(max).into(),
+        }
+    }
+
+    fn tuning(&self) -> Tuning {
+        self.tuning.as_deref().copied().unwrap_or_default()
+    }
+
+    fn unanswered_probes(&self) -> u32 {
+        let keepalive = self.keepalive.as_ref().map_or(0, |keepalive| keepalive.unanswered);
+        let window = if self.snd.outstanding() == 0 { self.retries } else { 0 };
+        keepalive.max(window).into()
+    }
+
+    pub(crate) fn info(&self, config: &Config, link: &Link) -> TcpInfo {
         let scaling = self.options.scaling;
         TcpInfo {
             state: self.state,
@@ -430,6 +483,10 @@ impl Connection {
             bytes_acked: self.story.bytes_acked,
             bytes_received: self.rcv.received(),
             total_retrans: self.story.retransmits,
+            ca_state: self.recovery.ca_state(),
+            probes: self.unanswered_probes(),
+            advmss: self.announced_mss(link),
+            rcv_mss: self.rcv.mss,
             icmp_error: self.icmp_error,
             timestamps: self.options.timestamps,
             sack: self.options.sack,

@@ -155,9 +155,10 @@ impl Connection {
         let all = len == unsent;
         let len = if len >= mss {
             // The rest of a segment waits, unless it is the end and need not.
-            if all && (self.snd.nodelay || fin_waits) { len } else { len / mss * mss }
+            let whole = len / mss * mss;
+            if all && self.sends_small(false) { len } else { whole }
         } else {
-            let small_ok = all && (self.snd.nodelay || idle || fin_waits);
+            let small_ok = all && self.sends_small(idle);
             let half_window = len > 0 && len >= self.snd.max_window / 2 && window < mss;
             if small_ok || half_window || self.due.small { len } else { 0 }
         };
@@ -169,6 +170,12 @@ impl Connection {
         }
         let fin = fin_waits && len == unsent && window > len;
         Some(Next::New { len, fin })
+    }
+
+    /// Whether a last segment that is not full may go (RFC 9293 §3.7.4): `idle` when nothing is on
+    /// its way.
+    fn sends_small(&self, idle: bool) -> bool {
+        !self.snd.holds_back() && (self.snd.nodelay || idle || self.snd.fin_waits())
     }
 
     /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
@@ -241,7 +248,7 @@ impl Connection {
                 ts.echo = 0;
             }
         }
-        header.options.mss = Some(super::options::our_mss(link, self.tuple.is_ipv6()));
+        header.options.mss = Some(self.announced_mss(link) as u16);
         header.options.sack_permitted = self.options.sack;
         header.options.window_scale = self.options.scaling.then_some(scale);
         header.options.fast_open = option;
@@ -311,7 +318,7 @@ impl Connection {
         let offset = seq.since(self.snd.data_start());
         self.snd.queue.gather(offset, len, payload);
         let mut flags = if fin { Flags::FIN } else { Flags::NONE };
-        if len > 0 && offset + len == self.snd.queue.len() {
+        if len > 0 && offset + len == self.snd.queue.len() && !self.snd.more {
             flags |= Flags::PSH;
         }
         let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };

@@ -99,9 +99,12 @@ impl Connection {
 
     /// Whether it has been tried often or long enough.
     fn give_up(&mut self, in_flight: bool, ctx: &mut Ctx<'_>) -> Option<Fate> {
-        let config = ctx.config;
+        let (config, tuning) = (ctx.config, self.tuning());
         let (limit, reason) = match self.state {
-            State::SynSent => (config.tcp_syn_retries, EndReason::ConnectTimeout),
+            State::SynSent => match tuning.syn_count {
+                0 => (config.tcp_syn_retries, EndReason::ConnectTimeout),
+                set => (set.into(), EndReason::ConnectTimeout),
+            },
             // As in Linux, a SYN with a cookie is worth one try more.
             State::SynReceived => (
                 config.tcp_synack_retries + u64::from(self.is_passive()),
@@ -110,9 +113,9 @@ impl Connection {
             _ if self.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
             _ => (config.tcp_retries2, EndReason::RetransmissionTimeout),
         };
-        let user = !self.user_timeout.is_zero()
+        let user = !tuning.user_timeout.is_zero()
             && in_flight
-            && ctx.now.since(self.snd.progress_at) >= self.user_timeout;
+            && ctx.now.since(self.snd.progress_at) >= tuning.user_timeout;
         let reason = if user { EndReason::UserTimeout } else { reason };
         // As in Linux, a peer that answers and never opens its window does not hold what its
         // application left behind for ever.

@@ -7,7 +7,7 @@ use fourwave_wire::tcp::TcpHeader;
 
 use super::send::Fin;
 use super::state::{Input, State};
-use super::{Connection, Ctx, Fate, KeepAlive, Signals};
+use super::{Connection, Ctx, Fate, KeepAlive, Signals, Tuning};
 use crate::config::Config;
 use crate::congestion::CongestionControl;
 use crate::end::{EndReason, UserCall};
@@ -78,8 +78,13 @@ impl Connection {
     /// the path full, more would only wait.
     pub(crate) fn send_room(&self, config: &Config) -> u32 {
         let max = config.tcp_wmem_max as u32;
-        let limit = self.congestion.window().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max);
-        limit.saturating_sub(self.snd.queue.len())
+        let tuning = self.tuning();
+        let limit = match tuning.send_buffer {
+            0 => self.congestion.window().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max),
+            set => set,
+        };
+        let room = limit.saturating_sub(self.snd.queue.len());
+        room.min(tuning.not_sent_lowat.saturating_sub(self.snd.unsent()))
     }
 
     /// Whether a third of the send buffer is free, as Linux has it: waking a writer for less costs
@@ -119,7 +124,9 @@ impl Connection {
             self.called(UserCall::Receive, ctx.now);
             let rtt = self.rtt.srtt().unwrap_or_default();
             let limit = ctx.config.tcp_rmem_max as u32;
-            self.rcv.grow(ctx.now, data.len() as u32, rtt, limit);
+            if !self.tuning().fixed_receive_buffer {
+                self.rcv.grow(ctx.now, data.len() as u32, rtt, limit);
+            }
             let open = self.ended.is_none() && self.state.can_receive();
             return Ok(Read { data, update: open && self.rcv.window_update_due() });
         }
@@ -154,9 +161,10 @@ impl Connection {
     /// The application sends no more. Its FIN goes behind what is queued, at once or when the
     /// peer has closed.
     fn queue_fin(&mut self, ctx: &Ctx<'_>) {
-        if self.state == State::Established && !self.peer_closes_first.is_zero() {
+        let wait = self.tuning().peer_closes_first;
+        if self.state == State::Established && !wait.is_zero() {
             self.snd.fin = Fin::Held;
-            self.deadlines.close = ctx.now + self.peer_closes_first;
+            self.deadlines.close = ctx.now + wait;
             return;
         }
         self.snd.fin = Fin::Queued;
@@ -188,7 +196,7 @@ impl Connection {
         if self.state == State::SynSent {
             return self.ends(Input::Close, EndReason::ClosedWhileOpening, false);
         }
-        if self.linger_zero {
+        if self.tuning().linger_zero {
             ctx.counters.abort_on_linger += 1;
             return self.abort(EndReason::Linger);
         }
@@ -225,15 +233,36 @@ impl Connection {
     pub(crate) fn set_option(&mut self, option: SocketOption, ctx: &Ctx<'_>) {
         match option {
             SocketOption::NoDelay(on) => self.snd.nodelay = on,
-            SocketOption::LingerZero(on) => self.linger_zero = on,
-            SocketOption::Linger2(life) => self.linger2 = Some(life),
+            SocketOption::LingerZero(on) => self.tuned().linger_zero = on,
+            SocketOption::Linger2(life) => self.tuned().linger2 = Some(life),
             SocketOption::PeerClosesFirst(limit) => {
-                self.peer_closes_first = limit;
+                self.tuned().peer_closes_first = limit;
                 if limit.is_zero() && self.snd.fin == Fin::Held {
                     self.release_fin();
                 }
             }
-            SocketOption::UserTimeout(limit) => self.user_timeout = limit,
+            SocketOption::UserTimeout(limit) => self.tuned().user_timeout = limit,
+            SocketOption::Cork(on) => {
+                self.snd.cork = on;
+                self.push_what_waits();
+            }
+            SocketOption::More(on) => {
+                self.snd.more = on;
+                self.push_what_waits();
+            }
+            SocketOption::NotSentLowat(bytes) => self.tuned().not_sent_lowat = bytes,
+            SocketOption::SendBuffer(bytes) => self.tuned().send_buffer = bytes,
+            SocketOption::ReceiveBuffer(bytes) => {
+                self.tuned().fixed_receive_buffer = true;
+                self.rcv.resize(bytes);
+            }
+            SocketOption::SynCount(times) => self.tuned().syn_count = times,
+            SocketOption::MaxSeg(bytes) => {
+                self.tuned().max_seg = bytes;
+                if bytes > 0 {
+                    self.snd.mss = self.snd.mss.min(bytes.into());
+                }
+            }
             SocketOption::KeepAlive(false) => {
                 self.keepalive = None;
                 self.deadlines.keepalive = Instant::NEVER;
@@ -247,6 +276,17 @@ impl Connection {
             SocketOption::KeepAliveTimes { idle, interval, probes } => {
                 self.keep_alive(idle, interval, probes, ctx);
             }
+        }
+    }
+
+    fn tuned(&mut self) -> &mut Tuning {
+        self.tuning.get_or_insert_default()
+    }
+
+    /// What a cork held back goes out, whatever Nagle says.
+    fn push_what_waits(&mut self) {
+        if !self.snd.holds_back() && self.snd.unsent() > 0 {
+            self.due.small = true;
         }
     }
 

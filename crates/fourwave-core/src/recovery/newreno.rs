@@ -5,6 +5,8 @@ use core::ops::Range;
 
 use fourwave_wire::SeqNum;
 
+use crate::info::CaState;
+
 /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
 const DUP_ACK_THRESHOLD: u8 = 3;
 
@@ -46,6 +48,16 @@ pub(crate) struct NewReno {
 impl NewReno {
     pub(crate) const fn new() -> Self {
         Self { phase: Phase::Open, dup_acks: 0, inflation: 0 }
+    }
+
+    /// What it is about, for TCP_INFO.
+    pub(crate) fn ca_state(&self) -> CaState {
+        match self.phase {
+            Phase::Open if self.dup_acks == 0 => CaState::Open,
+            Phase::Open => CaState::Disorder,
+            Phase::Fast { .. } => CaState::Recovery,
+            Phase::Loss { .. } => CaState::Loss,
+        }
     }
 
     /// A duplicate ACK arrived while `una..nxt` is in flight.

@@ -364,7 +364,7 @@ impl Stack {
     /// The handle names no connection.
     pub fn info(&self, conn: ConnId) -> Result<TcpInfo, NoSuchConnection> {
         let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
-        Ok(conn.ok_or(NoSuchConnection)?.info(&self.config))
+        Ok(conn.ok_or(NoSuchConnection)?.info(&self.config, &self.link))
     }
 
     /// Bytes that [`send`](Self::send) would take now.

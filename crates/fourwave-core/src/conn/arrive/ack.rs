@@ -125,7 +125,7 @@ fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx
         State::TimeWait => Next::Fate(Fate::TimeWait),
         State::Closed => Next::Fate(Fate::Ended { reason: EndReason::Orderly, reset: false }),
         // The peer's FIN may be in this very segment: then there is nothing to wait for.
-        _ if header.flags.fin() && conn.linger2 == Some(Duration::ZERO) => Next::Continue,
+        _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => Next::Continue,
         _ => match conn.start_fin_wait_2(ctx) {
             Fate::Alive => Next::Continue,
             fate => Next::Fate(fate),
@@ -228,7 +228,7 @@ impl Connection {
         if !self.orphan || self.state != State::FinWait2 {
             return Fate::Alive;
         }
-        let life = self.linger2.unwrap_or(Duration::from_secs(ctx.config.tcp_fin_timeout));
+        let life = self.tuning().linger2.unwrap_or(Duration::from_secs(ctx.config.tcp_fin_timeout));
         if life.is_zero() {
             ctx.counters.abort_on_linger += 1;
             return self.ends(Input::Timeout, EndReason::FinWait2Timeout, true);

@@ -242,6 +242,11 @@ impl ReceiveSide {
         self.buffer = self.autotune.on_copied(now, n, rtt, self.buffer, max);
     }
 
+    /// The buffer's size is the application's choice: at least some units of the scale.
+    pub(crate) fn resize(&mut self, bytes: u32) {
+        self.buffer = bytes.max(LEAST_UNITS << self.scale.shift());
+    }
+
     /// Drops what arrived out of order: nobody will complete it.
     pub(crate) fn give_up(&mut self) {
         self.reassembly.clear();

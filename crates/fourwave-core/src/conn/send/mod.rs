@@ -50,6 +50,10 @@ pub(crate) struct SendSide {
     pub(crate) scale: WindowScale,
     /// No Nagle.
     pub(crate) nodelay: bool,
+    /// A segment that is not full waits.
+    pub(crate) cork: bool,
+    /// More follows what is queued: it waits as under `cork`, and is not pushed.
+    pub(crate) more: bool,
     /// The application was told that there is no room.
     pub(crate) starved: bool,
     /// When SND.UNA last moved, or data went out with none before it.
@@ -71,6 +75,8 @@ impl SendSide {
             mss,
             scale: WindowScale::default(),
             nodelay: false,
+            cork: false,
+            more: false,
             starved: false,
             progress_at: now,
         }
@@ -98,6 +104,11 @@ impl SendSide {
         }
         let end = self.data_end();
         if self.nxt.after(end) { 0 } else { end.since(self.nxt) }
+    }
+
+    /// A segment that is not full is held back, whatever Nagle says.
+    pub(crate) fn holds_back(&self) -> bool {
+        (self.cork || self.more) && self.fin == Fin::Open
     }
 
     /// Our FIN is to go out and has not yet.
