@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`,
-//! `cargo xtask bench`.
+//! `cargo xtask bench`, `cargo xtask tw`.
 
 mod bench;
 mod deny;
@@ -9,6 +9,7 @@ mod setup;
 mod shell;
 mod steps;
 mod tidy;
+mod tw;
 
 use std::process::ExitCode;
 
@@ -42,6 +43,23 @@ enum Chore {
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
         seconds: u32,
     },
+    /// Count TIME_WAITs: 100,000 connections through `fourwave run`, a row for each remedy (root)
+    Tw {
+        /// Connections of each row
+        #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+        count: u64,
+        /// Only these rows
+        rows: Vec<String>,
+    },
+    /// The client of `tw`
+    #[command(hide = true)]
+    TwClient(tw::ends::ClientArguments),
+    /// The server of `tw`
+    #[command(hide = true)]
+    TwServer {
+        /// Where to listen
+        address: std::net::SocketAddr,
+    },
 }
 
 fn main() -> ExitCode {
@@ -63,13 +81,18 @@ fn main() -> ExitCode {
             }
         },
         Chore::Test { only } => steps::run(&root, &only),
-        Chore::Bench { rounds, seconds } => match bench::run(&root, rounds as usize, seconds) {
-            Ok(()) => true,
-            Err(problem) => {
-                eprintln!("bench: {problem}");
-                false
-            }
-        },
+        Chore::Bench { rounds, seconds } => told(bench::run(&root, rounds as usize, seconds)),
+        Chore::Tw { count, rows } => told(tw::run(&root, count, &rows)),
+        Chore::TwClient(arguments) => told(tw::ends::client(&arguments)),
+        Chore::TwServer { address } => told(tw::ends::server(address)),
     };
     if done { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Whether it went well; if not, says why.
+fn told(done: Result<(), String>) -> bool {
+    if let Err(problem) = &done {
+        eprintln!("xtask: {problem}");
+    }
+    done.is_ok()
 }
