@@ -81,6 +81,11 @@ impl Listeners {
         Some(listener)
     }
 
+    pub(crate) fn get(&self, id: ListenerId) -> Option<&Listener> {
+        let index = self.table.check(id.index, id.generation)?;
+        self.table.get(index)
+    }
+
     pub(crate) fn get_mut(&mut self, id: ListenerId) -> Option<&mut Listener> {
         let index = self.table.check(id.index, id.generation)?;
         self.table.get_mut(index)

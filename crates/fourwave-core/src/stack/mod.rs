@@ -26,7 +26,7 @@ use crate::config::Config;
 use crate::conn::{Connection, Ctx, Signals};
 use crate::counters::Counters;
 use crate::demux::{Demux, Directory, FourTuple, Target};
-use crate::event::{ConnId, Event, PendingId};
+use crate::event::{ConnId, Event, ListenerId, PendingId};
 use crate::fast_open::{Cookies, FastOpenKeys};
 use crate::half_open::HalfOpens;
 use crate::hosts::Hosts;
@@ -218,6 +218,19 @@ impl Stack {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Changes the settings: what is decided from now on goes by the new ones. Buffers, timers
+    /// and options of connections that exist stay as they are, and so does the length of
+    /// TIME_WAIT.
+    pub fn set_config(&mut self, config: Config) {
+        self.config = config;
+    }
+
+    /// Connections that wait in [`accept`](Self::accept), those included that have ended since.
+    /// 0 for a listener that is gone.
+    pub fn acceptable(&self, listener: ListenerId) -> usize {
+        self.listeners.get(listener).map_or(0, |listener| listener.queue.len())
     }
 
     /// The device's properties.
