@@ -62,10 +62,6 @@ impl Gone {
         self.time_wait.retain(|(_, _, until)| *until > now);
     }
 
-    pub(super) fn drop_time_wait(&mut self) {
-        self.time_wait.clear();
-    }
-
     /// Addresses still in use, and whether each allows another bind with `SO_REUSEADDR`.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
         let waiting = self.time_wait.iter().map(|&(local, reuse, _)| (local, reuse));

@@ -109,7 +109,8 @@ impl Virtual {
                 || me.options.reuse_port && other.options.reuse_port && !alone;
             other_fd != fd && other.local.is_some_and(overlaps) && !shared
         });
-        sockets || self.gone.addresses().any(|(local, reused)| overlaps(local) && !(reuse && reused))
+        sockets
+            || self.gone.addresses().any(|(local, reused)| overlaps(local) && !(reuse && reused))
     }
 
     pub(super) fn sys_listen(&mut self, fd: Fd, backlog: i32) -> Attempt {

@@ -232,13 +232,7 @@ impl Virtual {
         unread > 0
     }
 
-    pub(super) fn sys_recvmsg(
-        &mut self,
-        job: &mut Job,
-        fd: Fd,
-        len: usize,
-        flags: i32,
-    ) -> Attempt {
+    pub(super) fn sys_recvmsg(&mut self, job: &mut Job, fd: Fd, len: usize, flags: i32) -> Attempt {
         self.socket(fd)?;
         if flags & msg::ERRQUEUE != 0 {
             let v6 = self.socket(fd)?.family == abi::AF_INET6;
@@ -258,11 +252,7 @@ impl Virtual {
             let unread = self.unread(phase);
             // The end of the stream counts as a byte, so that someone comes for it.
             let value = unread + i64::from(ended);
-            control.push(Received::Int {
-                level: abi::IPPROTO_TCP,
-                kind: abi::tcp::CM_INQ,
-                value,
-            });
+            control.push(Received::Int { level: abi::IPPROTO_TCP, kind: abi::tcp::CM_INQ, value });
         }
         done_with(read, Output::Message { flags: 0, control })
     }

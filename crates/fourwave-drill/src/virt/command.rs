@@ -1,0 +1,199 @@
+//! The shell commands of scripts that mean something here; any other one is refused by name.
+
+use fourwave_core::state::State;
+
+use super::Virtual;
+use super::file::File;
+use crate::target::Refusal;
+
+impl Virtual {
+    /// Does a command of several lines.
+    pub(super) fn run_command(&mut self, command: &str) -> Result<(), Refusal> {
+        for line in lines(command) {
+            self.run_line(&line)?;
+        }
+        self.configure();
+        Ok(())
+    }
+
+    fn run_line(&mut self, line: &str) -> Result<(), Refusal> {
+        let words = words(line);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let Some((&program, rest)) = words.split_first() else { return Ok(()) };
+        let refuse = || Refusal::Unsupported(format!("the command `{line}`"));
+        match (program.rsplit('/').next().unwrap_or(program), rest) {
+            ("defaults.sh", []) => {
+                self.sysctls.select_profile(program != "./defaults.sh");
+                Ok(())
+            }
+            ("sysctl", settings) => self.set_all(settings, line),
+            ("set_sysctls.py", settings) => self.set_all(settings, line),
+            // Each script has an engine of its own: nothing is left to restore or to flush.
+            (name, []) if name.starts_with("sysctl_restore_") => Ok(()),
+            ("ip", ["tcp_metrics", "flush", ..]) => Ok(()),
+            ("nstat", ["-n"] | [] | [">", "/dev/null"]) => Ok(()),
+            ("true" | ":" | "sync", []) => Ok(()),
+            ("tc", ["qdisc", _, "dev", _, "root", "pfifo" | "fq"]) => Ok(()),
+            ("ethtool", ["-K", _, offloads @ ..]) if only_offloads(offloads) => Ok(()),
+            ("rm", ["-f", path]) => {
+                self.sysctls.scratch.remove(*path);
+                Ok(())
+            }
+            ("dd", arguments) => self.make_file(arguments).ok_or_else(refuse),
+            ("sockstat", _) => self.count_sockets(line).unwrap_or_else(|| Err(refuse())),
+            ("tcpdrop", ["-s", "TIME_WAIT"]) => Err(refuse()),
+            _ => Err(refuse()),
+        }
+    }
+
+    /// `name=value …` behind a program's switches.
+    fn set_all(&mut self, words: &[&str], line: &str) -> Result<(), Refusal> {
+        for word in words {
+            if word.starts_with('-') {
+                continue;
+            }
+            if matches!(*word, ">" | "&>" | "2>" | "/dev/null" | "2>&1") {
+                continue;
+            }
+            let Some((name, value)) = word.split_once('=') else {
+                return Err(Refusal::Unsupported(format!("the command `{line}`")));
+            };
+            let name = name.strip_prefix("/proc/sys/").unwrap_or(name);
+            self.sysctls.set(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// `dd bs=1 count=5 if=/dev/zero of=PATH`.
+    fn make_file(&mut self, arguments: &[&str]) -> Option<()> {
+        let value = |name: &str| arguments.iter().find_map(|a| a.strip_prefix(name));
+        let block: usize = value("bs=").unwrap_or("512").parse().ok()?;
+        let count: usize = value("count=")?.parse().ok()?;
+        let path = value("of=")?;
+        self.sysctls.scratch.insert(path.to_owned(), block.checked_mul(count)?);
+        Some(())
+    }
+
+    /// `sockstat … | grep -c STATE | grep N`: so many connections are in this state.
+    fn count_sockets(&self, line: &str) -> Option<Result<(), Refusal>> {
+        let mut stages = line.split('|').map(str::trim).skip(1);
+        let state = stages.next()?.strip_prefix("grep -c ")?.trim_matches(['"', '\'']);
+        let wanted = stages.next()?.strip_prefix("grep ")?.trim_start_matches("-q ");
+        let wanted: usize = wanted.trim_matches(['"', '\'', ' ', '^', '$']).parse().ok()?;
+        let state = FREEBSD_STATES.iter().find(|(name, _)| *name == state)?.1;
+        let count = self.in_state(state);
+        Some(if count == wanted {
+            Ok(())
+        } else {
+            Err(Refusal::Failed(format!("{count} connections are in {state}, not {wanted}")))
+        })
+    }
+
+    fn in_state(&self, state: State) -> usize {
+        if state == State::TimeWait {
+            return self.stack.population().time_wait;
+        }
+        let sockets = self.files.values().filter(|file| match file {
+            File::Socket(socket) => self.state_of(socket.phase) == state,
+            _ => false,
+        });
+        sockets.count()
+    }
+}
+
+/// FreeBSD's names of the states.
+const FREEBSD_STATES: &[(&str, State)] = &[
+    ("CLOSED", State::Closed),
+    ("LISTEN", State::Listen),
+    ("SYN_SENT", State::SynSent),
+    ("SYN_RCVD", State::SynReceived),
+    ("ESTABLISHED", State::Established),
+    ("CLOSE_WAIT", State::CloseWait),
+    ("FIN_WAIT_1", State::FinWait1),
+    ("FIN_WAIT_2", State::FinWait2),
+    ("CLOSING", State::Closing),
+    ("LAST_ACK", State::LastAck),
+    ("TIME_WAIT", State::TimeWait),
+];
+
+/// `tso off gso off`: the virtual device cuts nothing whatever is set.
+fn only_offloads(words: &[&str]) -> bool {
+    let known = |pair: &[&str]| {
+        matches!(pair, ["tso" | "gso" | "gro" | "lro" | "tx" | "rx" | "sg", "on" | "off"])
+    };
+    !words.is_empty() && words.chunks(2).all(known)
+}
+
+/// The commands of a text: its lines and what `;` and `&&` divide, without comments.
+fn lines(text: &str) -> Vec<String> {
+    let joined = text.replace("\\\n", " ");
+    let uncommented = joined.lines().map(|line| match line.find(" #") {
+        _ if line.trim_start().starts_with('#') => "",
+        Some(at) => &line[..at],
+        None => line,
+    });
+    let commands = uncommented.flat_map(|line| line.split("&&").flat_map(|part| part.split(';')));
+    let trimmed = commands.map(|command| command.trim().to_owned());
+    trimmed.filter(|command| !command.is_empty()).collect()
+}
+
+/// The words of a command: quotes hold one together, `$((a*b))` is computed.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut open, mut quote) = (String::new(), false, None);
+    for character in line.chars() {
+        match (quote, character) {
+            (Some(end), c) if c == end => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(character);
+                open = true;
+            }
+            (None, c) if c.is_whitespace() => {
+                if open {
+                    words.push(std::mem::take(&mut word));
+                }
+                open = false;
+            }
+            (_, c) => {
+                word.push(c);
+                open = true;
+            }
+        }
+    }
+    if open {
+        words.push(word);
+    }
+    words.into_iter().map(|word| computed(&word)).collect()
+}
+
+/// `$((32*1024*1024))` as the number.
+fn computed(word: &str) -> String {
+    let Some((before, rest)) = word.split_once("$((") else { return word.to_owned() };
+    let Some((sum, after)) = rest.split_once("))") else { return word.to_owned() };
+    let factors = sum.split('*').map(|factor| factor.trim().parse::<u64>().ok());
+    let product = factors.fold(Some(1u64), |product, factor| product?.checked_mul(factor?));
+    match product {
+        Some(product) => format!("{before}{product}{}", computed(after)),
+        None => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_lines_and_words() {
+        let text =
+            "./defaults.sh\n  sysctl -q a.b=\"1 2 $((3*4))\" # why\n\n./x c=1 \\\n d=2 && y; z";
+        let all: Vec<Vec<String>> = lines(text).iter().map(|line| words(line)).collect();
+        let expected: [&[&str]; 5] = [
+            &["./defaults.sh"],
+            &["sysctl", "-q", "a.b=1 2 12"],
+            &["./x", "c=1", "d=2"],
+            &["y"],
+            &["z"],
+        ];
+        assert_eq!(all, expected);
+    }
+}

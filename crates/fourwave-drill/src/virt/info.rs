@@ -1,0 +1,121 @@
+//! TCP_INFO by Linux's names and units, and what Linux calls ICMP errors.
+
+use fourwave_core::TcpInfo;
+use fourwave_core::state::State;
+use fourwave_wire::ip::{IpHeader, protocol};
+
+use super::Virtual;
+use super::abi::errno;
+use super::file::File;
+use super::socket::{Phase, Socket};
+use crate::syscall::Fd;
+use crate::target::Facts;
+
+/// Linux's number of a state.
+fn number(state: State) -> i64 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::SynReceived => 3,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        State::TimeWait => 6,
+        State::Closed => 7,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Listen => 10,
+        State::Closing => 11,
+    }
+}
+
+/// `tcpi_options`.
+fn option_bits(info: &TcpInfo) -> i64 {
+    const TIMESTAMPS: i64 = 1;
+    const WSCALE: i64 = 4;
+    let timestamps = if info.timestamps { TIMESTAMPS } else { 0 };
+    let scale = if info.snd_wscale.is_some() { WSCALE } else { 0 };
+    timestamps | scale
+}
+
+impl Virtual {
+    pub(super) fn facts(&self, fd: Fd) -> Option<Facts> {
+        let Some(File::Socket(socket)) = self.files.get(&fd) else { return None };
+        let mut facts = Facts::new();
+        let state = self.state_of(socket.phase);
+        facts.insert("tcpi_state".into(), number(state));
+        if let Some(info) = self.engine_info(socket.phase) {
+            connection_facts(&info, &mut facts);
+        }
+        if let Phase::Listening(listener) = socket.phase {
+            facts.insert("tcpi_unacked".into(), self.stack.acceptable(listener) as i64);
+        }
+        self.socket_facts(socket, &mut facts);
+        Some(facts)
+    }
+
+    fn socket_facts(&self, socket: &Socket, facts: &mut Facts) {
+        if let Some(queued) = self.engine_info(socket.phase).map(|info| info.notsent_bytes) {
+            facts.insert(
+                "tcpi_bytes_sent".into(),
+                (socket.written - queued.min(socket.written)) as i64,
+            );
+        }
+    }
+}
+
+fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
+    let mss = u64::from(info.snd_mss.max(1));
+    let packets = |bytes: u64| bytes.div_ceil(mss) as i64;
+    let micros = |time: std::time::Duration| time.as_micros() as i64;
+    let threshold = match info.snd_ssthresh {
+        u64::MAX => 0x7fff_ffff,
+        bytes => (bytes / mss) as i64,
+    };
+    let named: [(&str, i64); 19] = [
+        ("tcpi_options", option_bits(info)),
+        ("tcpi_snd_wscale", info.snd_wscale.unwrap_or(0).into()),
+        ("tcpi_rcv_wscale", info.rcv_wscale.unwrap_or(0).into()),
+        ("tcpi_rto", micros(info.rto)),
+        ("tcpi_snd_mss", info.snd_mss.into()),
+        ("tcpi_unacked", packets(info.unacked.into())),
+        ("tcpi_backoff", info.backoff.into()),
+        ("tcpi_retransmits", info.backoff.into()),
+        ("tcpi_rtt", micros(info.rtt)),
+        ("tcpi_rttvar", micros(info.rttvar)),
+        (
+            "tcpi_min_rtt",
+            if info.min_rtt.is_zero() { u32::MAX.into() } else { micros(info.min_rtt) },
+        ),
+        ("tcpi_snd_ssthresh", threshold),
+        ("tcpi_snd_cwnd", (info.snd_cwnd / mss) as i64),
+        ("tcpi_total_retrans", info.total_retrans.into()),
+        ("tcpi_bytes_acked", info.bytes_acked as i64),
+        ("tcpi_bytes_received", info.bytes_received as i64),
+        ("tcpi_notsent_bytes", info.notsent_bytes as i64),
+        ("tcpi_snd_wnd", info.snd_wnd.into()),
+        ("tcpi_rcv_wnd", info.rcv_wnd.into()),
+    ];
+    facts.extend(named.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+}
+
+/// What Linux makes of an ICMP error (by type and code); none for other packets.
+pub(super) fn icmp_errno(packet: &[u8]) -> Option<i32> {
+    let ip = IpHeader::parse(packet).ok()?;
+    let message = packet.get(ip.payload.clone())?;
+    let (kind, code) = (*message.first()?, *message.get(1)?);
+    Some(match (ip.protocol, kind, code) {
+        (protocol::ICMP, 3, 0 | 6 | 9 | 11) => errno::ENETUNREACH,
+        (protocol::ICMP, 3, 2) => errno::ENOPROTOOPT,
+        (protocol::ICMP, 3, 3) | (protocol::ICMPV6, 1, 4) => errno::ECONNREFUSED,
+        (protocol::ICMP, 3, 4) | (protocol::ICMPV6, 2, _) => errno::EMSGSIZE,
+        (protocol::ICMP, 3, 5) => errno::EOPNOTSUPP,
+        (protocol::ICMP, 3, 7) => errno::EHOSTDOWN,
+        (protocol::ICMP, 3, 8) => errno::ENONET,
+        (protocol::ICMP, 3 | 11, _) | (protocol::ICMPV6, 1 | 3, 3 | 2) => errno::EHOSTUNREACH,
+        (protocol::ICMPV6, 1, 0) => errno::ENETUNREACH,
+        (protocol::ICMPV6, 1, _) => errno::EACCES,
+        (protocol::ICMPV6, 3, _) => errno::EHOSTUNREACH,
+        (protocol::ICMP, 12, _) | (protocol::ICMPV6, 4, _) => errno::EPROTO,
+        _ => return None,
+    })
+}

@@ -1,0 +1,419 @@
+//! Socket options: what each socket was told, and what of it the engine has to know.
+
+use std::time::Duration;
+
+use fourwave_core::{ConnId, SocketOption};
+
+use super::Virtual;
+use super::abi::{self, errno, ip, ipv6, so, stamp, tcp};
+use super::calls::{Attempt, Stop, done, done_with, fail, unsupported};
+use super::socket::Phase;
+use crate::syscall::{Fd, OptionValue, Output};
+
+/// Linux's least SO_SNDBUF and SO_RCVBUF.
+const LEAST_SEND_BUFFER: i64 = 4608;
+const LEAST_RECEIVE_BUFFER: i64 = 2304;
+/// `net.core.wmem_max` and `rmem_max` since Linux 6.17.
+const MOST_BUFFER: i64 = 4_194_304;
+/// TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT at most.
+const MOST_KEEPALIVE: i64 = 32_767;
+const MOST_PROBES: i64 = 127;
+/// TCP_LINGER2 at most, in seconds.
+const MOST_LINGER2: i64 = 120;
+const MTU_DISCOVERY_DEFAULT: i64 = 1;
+
+/// What a socket was told. Figures that Linux only keeps and gives back are in `kept`.
+#[derive(Clone, Debug)]
+pub(super) struct Options {
+    pub(super) reuse_addr: bool,
+    pub(super) reuse_port: bool,
+    pub(super) freebind: bool,
+    /// SO_LINGER in seconds, when it is on.
+    pub(super) linger: Option<u32>,
+    pub(super) receive_low: usize,
+    pub(super) receive_timeout: Option<Duration>,
+    pub(super) send_timeout: Option<Duration>,
+    pub(super) zerocopy: bool,
+    pub(super) timestamping: u32,
+    pub(super) inq: bool,
+    keepalive: bool,
+    keepidle: Option<i64>,
+    keepintvl: Option<i64>,
+    keepcnt: Option<i64>,
+    nodelay: bool,
+    user_timeout: i64,
+    linger2: Option<i64>,
+    /// Doubled, as Linux keeps them.
+    send_buffer: Option<i64>,
+    receive_buffer: Option<i64>,
+    /// (level, name) → value, for options without a meaning here.
+    kept: std::collections::BTreeMap<(i32, i32), i64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            reuse_addr: false,
+            reuse_port: false,
+            freebind: false,
+            linger: None,
+            receive_low: 1,
+            receive_timeout: None,
+            send_timeout: None,
+            zerocopy: false,
+            timestamping: 0,
+            inq: false,
+            keepalive: false,
+            keepidle: None,
+            keepintvl: None,
+            keepcnt: None,
+            nodelay: false,
+            user_timeout: 0,
+            linger2: None,
+            send_buffer: None,
+            receive_buffer: None,
+            kept: std::collections::BTreeMap::new(),
+        }
+    }
+}
+
+/// An option's name for messages.
+fn name_of(level: i32, name: i32) -> String {
+    let known = match (level, name) {
+        (abi::SOL_SOCKET, so::OOBINLINE) => "SO_OOBINLINE",
+        (abi::SOL_SOCKET, so::SNDBUF) => "SO_SNDBUF",
+        (abi::SOL_SOCKET, so::RCVBUF) => "SO_RCVBUF",
+        (abi::SOL_SOCKET, so::TIMESTAMP) => "SO_TIMESTAMP",
+        (abi::IPPROTO_TCP, tcp::MAXSEG) => "TCP_MAXSEG",
+        (abi::IPPROTO_TCP, tcp::CORK) => "TCP_CORK",
+        (abi::IPPROTO_TCP, tcp::SYNCNT) => "TCP_SYNCNT",
+        (abi::IPPROTO_TCP, tcp::DEFER_ACCEPT) => "TCP_DEFER_ACCEPT",
+        (abi::IPPROTO_TCP, tcp::WINDOW_CLAMP) => "TCP_WINDOW_CLAMP",
+        (abi::IPPROTO_TCP, tcp::QUICKACK) => "TCP_QUICKACK",
+        (abi::IPPROTO_TCP, tcp::CONGESTION) => "TCP_CONGESTION",
+        (abi::IPPROTO_TCP, tcp::FASTOPEN) => "TCP_FASTOPEN",
+        (abi::IPPROTO_TCP, tcp::TIMESTAMP) => "TCP_TIMESTAMP",
+        (abi::IPPROTO_TCP, tcp::NOTSENT_LOWAT) => "TCP_NOTSENT_LOWAT",
+        (abi::IPPROTO_TCP, tcp::FASTOPEN_CONNECT) => "TCP_FASTOPEN_CONNECT",
+        (abi::IPPROTO_TCP, tcp::FASTOPEN_KEY) => "TCP_FASTOPEN_KEY",
+        (abi::IPPROTO_TCP, tcp::FASTOPEN_NO_COOKIE) => "TCP_FASTOPEN_NO_COOKIE",
+        (abi::IPPROTO_TCP, tcp::INFO) => "TCP_INFO",
+        (abi::IPPROTO_TCP, tcp::RTO_MAX_MS) => "TCP_RTO_MAX_MS",
+        (abi::IPPROTO_IP, ip::TTL) => "IP_TTL",
+        (abi::IPPROTO_IP, ip::RECVERR) => "IP_RECVERR",
+        (abi::IPPROTO_IPV6, ipv6::RECVERR) => "IPV6_RECVERR",
+        _ => return format!("socket option {name} of level {level}"),
+    };
+    known.to_owned()
+}
+
+fn flag(on: bool) -> i64 {
+    on.into()
+}
+
+/// Seconds of a timeval; 0 is no limit.
+fn timeval(value: &OptionValue) -> Result<Option<Duration>, Stop> {
+    let OptionValue::Bytes(bytes) = value else { return fail(errno::EINVAL) };
+    let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(i64::from_le_bytes);
+    let (Some(seconds), Some(micros)) = (word(0), word(8)) else { return fail(errno::EINVAL) };
+    if !(0..1_000_000).contains(&micros) {
+        return fail(errno::EDOM);
+    }
+    let time = Duration::new(u64::try_from(seconds).unwrap_or(0), micros as u32 * 1000);
+    Ok((!time.is_zero()).then_some(time))
+}
+
+impl Virtual {
+    pub(super) fn set_option(
+        &mut self,
+        fd: Fd,
+        level: i32,
+        name: i32,
+        value: &OptionValue,
+        len: i64,
+    ) -> Attempt {
+        self.socket(fd)?;
+        if *value == OptionValue::Null && len > 0 {
+            return fail(errno::EFAULT);
+        }
+        match (level, name) {
+            (abi::SOL_SOCKET, so::LINGER) => return self.set_linger(fd, value, len),
+            (abi::SOL_SOCKET, so::RCVTIMEO) => {
+                self.socket(fd)?.options.receive_timeout = timeval(value)?;
+                return done(0);
+            }
+            (abi::SOL_SOCKET, so::SNDTIMEO) => {
+                self.socket(fd)?.options.send_timeout = timeval(value)?;
+                return done(0);
+            }
+            (abi::IPPROTO_TCP, tcp::CONGESTION) => return self.set_congestion(fd, value),
+            _ => {}
+        }
+        let OptionValue::Int(number) = *value else {
+            return unsupported(format!("{} with such a value", name_of(level, name)));
+        };
+        // Level IP takes bytes where the others want a whole int.
+        let least = if level == abi::IPPROTO_IP { 1 } else { 4 };
+        if len < least {
+            return fail(errno::EINVAL);
+        }
+        match level {
+            abi::SOL_SOCKET => self.set_socket_option(fd, name, number),
+            abi::IPPROTO_TCP => self.set_tcp_option(fd, name, number),
+            abi::IPPROTO_IP => self.set_ip_option(fd, name, number),
+            abi::IPPROTO_IPV6 => self.set_ipv6_option(fd, name, number),
+            _ => unsupported(name_of(level, name)),
+        }
+    }
+
+    fn set_linger(&mut self, fd: Fd, value: &OptionValue, len: i64) -> Attempt {
+        let OptionValue::Linger { on, seconds } = *value else { return fail(errno::EINVAL) };
+        if len < 8 {
+            return fail(errno::EINVAL);
+        }
+        self.socket(fd)?.options.linger = (on != 0).then_some(seconds.max(0) as u32);
+        self.tell_engine(fd)
+    }
+
+    fn set_congestion(&mut self, fd: Fd, value: &OptionValue) -> Attempt {
+        let OptionValue::Bytes(bytes) = value else { return fail(errno::EINVAL) };
+        let name = String::from_utf8_lossy(bytes);
+        let name = name.trim_end_matches('\0');
+        if name != self.sysctls.congestion {
+            return unsupported(format!("TCP_CONGESTION {name:?}"));
+        }
+        self.socket(fd)?;
+        done(0)
+    }
+
+    fn set_socket_option(&mut self, fd: Fd, name: i32, value: i64) -> Attempt {
+        let options = &mut self.socket(fd)?.options;
+        let on = value != 0;
+        match name {
+            so::REUSEADDR => options.reuse_addr = on,
+            so::REUSEPORT => options.reuse_port = on,
+            so::KEEPALIVE => {
+                options.keepalive = on;
+                return self.tell_engine(fd);
+            }
+            so::RCVLOWAT => {
+                options.receive_low = usize::try_from(value).unwrap_or(usize::MAX).max(1)
+            }
+            so::ZEROCOPY if !(0..=1).contains(&value) => return fail(errno::EINVAL),
+            so::ZEROCOPY => options.zerocopy = on,
+            so::TIMESTAMPING => return self.set_timestamping(fd, value as u32),
+            so::SNDBUF | so::SNDBUFFORCE => {
+                let value = value.clamp(0, MOST_BUFFER);
+                options.send_buffer = Some((value * 2).max(LEAST_SEND_BUFFER));
+                return self.tell_engine(fd);
+            }
+            so::RCVBUF | so::RCVBUFFORCE => {
+                let value = value.clamp(0, MOST_BUFFER);
+                options.receive_buffer = Some((value * 2).max(LEAST_RECEIVE_BUFFER));
+                return self.tell_engine(fd);
+            }
+            so::TYPE | so::ERROR | so::ACCEPTCONN | so::PROTOCOL | so::DOMAIN | so::SNDLOWAT => {
+                return fail(errno::ENOPROTOOPT);
+            }
+            so::PRIORITY | so::MARK | so::DONTROUTE | so::BROADCAST | so::BUSY_POLL => {
+                options.kept.insert((abi::SOL_SOCKET, name), value);
+            }
+            _ => return unsupported(name_of(abi::SOL_SOCKET, name)),
+        }
+        done(0)
+    }
+
+    fn set_timestamping(&mut self, fd: Fd, flags: u32) -> Attempt {
+        let socket = self.socket(fd)?;
+        let fresh = flags & stamp::OPT_ID != 0 && socket.options.timestamping & stamp::OPT_ID == 0;
+        if fresh {
+            if !matches!(socket.phase, Phase::Connection(_)) {
+                return fail(errno::EINVAL);
+            }
+            let all = flags & stamp::OPT_ID_TCP != 0;
+            let written = all.then_some(socket.written);
+            socket.errors.count_keys(written);
+        }
+        socket.options.timestamping = flags;
+        done(0)
+    }
+
+    fn set_tcp_option(&mut self, fd: Fd, name: i32, value: i64) -> Attempt {
+        let options = &mut self.socket(fd)?.options;
+        match name {
+            tcp::NODELAY => options.nodelay = value != 0,
+            tcp::INQ if !(0..=1).contains(&value) => return fail(errno::EINVAL),
+            tcp::INQ => options.inq = value != 0,
+            tcp::KEEPIDLE | tcp::KEEPINTVL if !(1..=MOST_KEEPALIVE).contains(&value) => {
+                return fail(errno::EINVAL);
+            }
+            tcp::KEEPIDLE => options.keepidle = Some(value),
+            tcp::KEEPINTVL => options.keepintvl = Some(value),
+            tcp::KEEPCNT if !(1..=MOST_PROBES).contains(&value) => return fail(errno::EINVAL),
+            tcp::KEEPCNT => options.keepcnt = Some(value),
+            tcp::USER_TIMEOUT if value < 0 => return fail(errno::EINVAL),
+            tcp::USER_TIMEOUT => options.user_timeout = value,
+            tcp::LINGER2 => options.linger2 = Some(value.clamp(-1, MOST_LINGER2)),
+            tcp::INFO => return fail(errno::ENOPROTOOPT),
+            // Off is what the engine does.
+            tcp::CORK | tcp::DEFER_ACCEPT if value == 0 => {}
+            _ => return unsupported(name_of(abi::IPPROTO_TCP, name)),
+        }
+        self.tell_engine(fd)
+    }
+
+    fn set_ip_option(&mut self, fd: Fd, name: i32, value: i64) -> Attempt {
+        let options = &mut self.socket(fd)?.options;
+        match name {
+            ip::FREEBIND => options.freebind = value != 0,
+            ip::TOS if !(0..=255).contains(&value) => return fail(errno::EINVAL),
+            ip::MTU_DISCOVER if !(0..=5).contains(&value) => return fail(errno::EINVAL),
+            ip::TOS | ip::MTU_DISCOVER | ip::BIND_ADDRESS_NO_PORT => {
+                options.kept.insert((abi::IPPROTO_IP, name), value);
+            }
+            _ => return unsupported(name_of(abi::IPPROTO_IP, name)),
+        }
+        done(0)
+    }
+
+    fn set_ipv6_option(&mut self, fd: Fd, name: i32, value: i64) -> Attempt {
+        let socket = self.socket(fd)?;
+        if socket.family != abi::AF_INET6 {
+            return fail(errno::ENOPROTOOPT);
+        }
+        match name {
+            ipv6::V6ONLY if socket.local.is_some() => return fail(errno::EINVAL),
+            ipv6::V6ONLY | ipv6::MTU_DISCOVER | ipv6::TCLASS => {
+                socket.options.kept.insert((abi::IPPROTO_IPV6, name), value);
+            }
+            _ => return unsupported(name_of(abi::IPPROTO_IPV6, name)),
+        }
+        done(0)
+    }
+
+    /// Brings a living connection's options up to date.
+    fn tell_engine(&mut self, fd: Fd) -> Attempt {
+        if let Phase::Connection(conn) = self.socket(fd)?.phase {
+            self.apply_options(fd, conn)?;
+        }
+        done(0)
+    }
+
+    /// Tells the engine all that a socket was told.
+    pub(super) fn apply_options(&mut self, fd: Fd, conn: ConnId) -> Result<(), Stop> {
+        let config = &self.sysctls.config;
+        let (idle, interval) = (config.tcp_keepalive_time, config.tcp_keepalive_intvl);
+        let (probes, fin_timeout) = (config.tcp_keepalive_probes, config.tcp_fin_timeout);
+        let options = &self.socket(fd)?.options;
+        let seconds = |value: Option<i64>, default: u64| {
+            Duration::from_secs(value.map_or(default, |value| value as u64))
+        };
+        let keepalive = match options.keepalive {
+            false => SocketOption::KeepAlive(false),
+            true => SocketOption::KeepAliveTimes {
+                idle: seconds(options.keepidle, idle),
+                interval: seconds(options.keepintvl, interval),
+                probes: options.keepcnt.unwrap_or(probes as i64) as u8,
+            },
+        };
+        let mut told = vec![
+            SocketOption::NoDelay(options.nodelay),
+            SocketOption::LingerZero(options.linger == Some(0)),
+            SocketOption::UserTimeout(Duration::from_millis(options.user_timeout as u64)),
+            keepalive,
+        ];
+        match options.linger2 {
+            None => {}
+            Some(0) => told.push(SocketOption::Linger2(Duration::from_secs(fin_timeout))),
+            Some(n) => told.push(SocketOption::Linger2(Duration::from_secs(n.max(0) as u64))),
+        }
+        for option in told {
+            // It fails for a handle that names nothing, and this one is held.
+            let _ = self.stack.set_option(self.now, conn, option);
+        }
+        Ok(())
+    }
+
+    pub(super) fn get_option(&mut self, fd: Fd, level: i32, name: i32, len: usize) -> Attempt {
+        let phase = self.socket(fd)?.phase;
+        let value = match level {
+            abi::SOL_SOCKET => {
+                if name == so::LINGER {
+                    let linger = self.socket(fd)?.options.linger;
+                    let (on, seconds) = (linger.is_some().into(), linger.unwrap_or(0) as i32);
+                    return done_with(0, Output::Linger { on, seconds });
+                }
+                self.get_socket_option(fd, name, phase)?
+            }
+            abi::IPPROTO_TCP if name == tcp::CONGESTION => {
+                let name = self.sysctls.congestion.clone().into_bytes();
+                return done_with(0, Output::Bytes(name));
+            }
+            abi::IPPROTO_TCP => self.get_tcp_option(fd, name, phase)?,
+            _ => {
+                let default = match (level, name) {
+                    (abi::IPPROTO_IP, ip::FREEBIND) => flag(self.socket(fd)?.options.freebind),
+                    (abi::IPPROTO_IP, ip::MTU) => self.setup.mtu.into(),
+                    (abi::IPPROTO_IP, ip::MTU_DISCOVER)
+                    | (abi::IPPROTO_IPV6, ipv6::MTU_DISCOVER) => MTU_DISCOVERY_DEFAULT,
+                    (abi::IPPROTO_IP, ip::TOS | ip::BIND_ADDRESS_NO_PORT) => 0,
+                    (abi::IPPROTO_IPV6, ipv6::V6ONLY | ipv6::TCLASS) => 0,
+                    _ => return unsupported(name_of(level, name)),
+                };
+                self.kept(fd, level, name, default)?
+            }
+        };
+        done_with(0, Output::Int { value, len: len.min(4) })
+    }
+
+    fn kept(&mut self, fd: Fd, level: i32, name: i32, default: i64) -> Result<i64, Stop> {
+        Ok(self.socket(fd)?.options.kept.get(&(level, name)).copied().unwrap_or(default))
+    }
+
+    fn get_socket_option(&mut self, fd: Fd, name: i32, phase: Phase) -> Result<i64, Stop> {
+        let (send, receive) = (self.sysctls.send_buffer, self.sysctls.config.tcp_rmem_default);
+        let socket = self.socket(fd)?;
+        let options = &socket.options;
+        Ok(match name {
+            so::ERROR => i64::from(socket.take_error().unwrap_or(0)),
+            so::TYPE => abi::SOCK_STREAM.into(),
+            so::PROTOCOL => abi::IPPROTO_TCP.into(),
+            so::DOMAIN => socket.family.into(),
+            so::ACCEPTCONN => flag(matches!(phase, Phase::Listening(_))),
+            so::REUSEADDR => flag(options.reuse_addr),
+            so::REUSEPORT => flag(options.reuse_port),
+            so::KEEPALIVE => flag(options.keepalive),
+            so::ZEROCOPY => flag(options.zerocopy),
+            so::RCVLOWAT => options.receive_low as i64,
+            so::SNDLOWAT => 1,
+            so::TIMESTAMPING => options.timestamping.into(),
+            so::SNDBUF => options.send_buffer.unwrap_or(send as i64),
+            so::RCVBUF => options.receive_buffer.unwrap_or(receive as i64),
+            so::PRIORITY | so::MARK | so::DONTROUTE | so::BROADCAST | so::BUSY_POLL => {
+                return self.kept(fd, abi::SOL_SOCKET, name, 0);
+            }
+            _ => return unsupported(name_of(abi::SOL_SOCKET, name)),
+        })
+    }
+
+    fn get_tcp_option(&mut self, fd: Fd, name: i32, phase: Phase) -> Result<i64, Stop> {
+        const UNCONNECTED_MSS: u32 = 536;
+        let mss = self.engine_info(phase).map_or(UNCONNECTED_MSS, |info| info.snd_mss);
+        let config = self.sysctls.config.clone();
+        let options = &self.socket(fd)?.options;
+        Ok(match name {
+            tcp::NODELAY => flag(options.nodelay),
+            tcp::INQ => flag(options.inq),
+            tcp::MAXSEG => mss.into(),
+            tcp::KEEPIDLE => options.keepidle.unwrap_or(config.tcp_keepalive_time as i64),
+            tcp::KEEPINTVL => options.keepintvl.unwrap_or(config.tcp_keepalive_intvl as i64),
+            tcp::KEEPCNT => options.keepcnt.unwrap_or(config.tcp_keepalive_probes as i64),
+            tcp::USER_TIMEOUT => options.user_timeout,
+            tcp::LINGER2 => options.linger2.unwrap_or(config.tcp_fin_timeout as i64),
+            tcp::SYNCNT => config.tcp_syn_retries as i64,
+            tcp::CORK | tcp::DEFER_ACCEPT | tcp::FASTOPEN => 0,
+            tcp::FASTOPEN_CONNECT | tcp::FASTOPEN_NO_COOKIE => 0,
+            _ => return unsupported(name_of(abi::IPPROTO_TCP, name)),
+        })
+    }
+}

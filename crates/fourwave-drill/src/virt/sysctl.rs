@@ -1,0 +1,193 @@
+//! Sysctls: which are knobs of the engine, which say what it does anyway, and the profile that
+//! Linux's own scripts begin with.
+
+use std::collections::BTreeMap;
+
+use fourwave_core::Config;
+
+use crate::target::Refusal;
+
+/// The settings that commands of a script may change.
+#[derive(Clone, Debug)]
+pub(super) struct Sysctls {
+    /// The engine's.
+    pub(super) config: Config,
+    /// `tcp_wmem`'s default: what SO_SNDBUF gives before anyone sets it.
+    pub(super) send_buffer: u64,
+    /// `tcp_congestion_control`.
+    pub(super) congestion: String,
+    /// Files that the script made, with their lengths.
+    pub(super) scratch: BTreeMap<String, usize>,
+}
+
+impl Default for Sysctls {
+    /// Linux's defaults where the engine's are others.
+    fn default() -> Self {
+        let config = Config { tcp_syn_retries: 6, ..Config::default() };
+        let congestion = "cubic".to_owned();
+        Self { config, send_buffer: 16_384, congestion, scratch: BTreeMap::new() }
+    }
+}
+
+/// What `defaults.sh` sets, in its order of meaning; Linux reads it before every script.
+const PROFILE: &[(&str, &str)] = &[
+    ("net.ipv4.tcp_rmem", "4096 540000 15728640"),
+    ("net.ipv4.tcp_wmem", "4096 262144 4194304"),
+    ("net.ipv4.tcp_timestamps", "1"),
+    ("net.ipv4.tcp_syn_retries", "5"),
+    ("net.ipv4.tcp_synack_retries", "5"),
+    ("net.ipv4.tcp_frto", "2"),
+    ("net.ipv4.tcp_sack", "1"),
+    ("net.ipv4.tcp_dsack", "1"),
+    ("net.ipv4.tcp_fack", "0"),
+    ("net.ipv4.tcp_reordering", "3"),
+    ("net.ipv4.tcp_congestion_control", "cubic"),
+    ("net.ipv4.tcp_slow_start_after_idle", "0"),
+    ("net.ipv4.tcp_early_retrans", "4"),
+    ("net.ipv4.tcp_recovery", "1"),
+    ("net.ipv4.tcp_tso_win_divisor", "3"),
+    ("net.ipv4.tcp_ecn", "0"),
+    ("net.ipv4.tcp_pacing_ss_ratio", "200"),
+    ("net.ipv4.tcp_pacing_ca_ratio", "120"),
+    ("net.ipv4.tcp_notsent_lowat", "4294967295"),
+    ("net.ipv4.tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"),
+    ("net.ipv4.tcp_syncookies", "1"),
+];
+
+/// Sysctls that change nothing that the engine does, whatever their value: how Linux cuts and
+/// paces what goes to the device.
+const NEUTRAL: &[&str] = &[
+    "net.ipv4.tcp_min_tso_segs",
+    "net.ipv4.tcp_tso_win_divisor",
+    "net.ipv4.tcp_pacing_ss_ratio",
+    "net.ipv4.tcp_pacing_ca_ratio",
+    "net.ipv4.tcp_fack",
+    "net.ipv4.tcp_no_metrics_save",
+    "net.mptcp.enabled",
+];
+
+/// Sysctls with the value that the engine behaves by.
+const FIXED: &[(&str, &str)] = &[
+    ("net.ipv4.tcp_syncookies", "1"),
+    ("net.ipv4.tcp_mtu_probing", "0"),
+    ("net.ipv4.tcp_ecn", "0"),
+    ("net.ipv4.tcp_shrink_window", "0"),
+    ("net.ipv4.ip_no_pmtu_disc", "0"),
+    // FreeBSD's, as far as they say what happens anyway.
+    ("net.inet.tcp.hostcache.purgenow", "1"),
+    ("net.inet.tcp.syncookies_only", "0"),
+    ("net.inet.tcp.syncookies", "1"),
+    ("net.inet.tcp.ecn.enable", "0"),
+    ("net.inet.tcp.log_in_vain", "0"),
+    ("net.inet.tcp.path_mtu_discovery", "1"),
+];
+
+/// FreeBSD's names of knobs, and how many of their units make one of ours.
+const FREEBSD: &[(&str, &str, u64)] = &[
+    ("net.inet.tcp.rfc1323", "tcp_timestamps", 1),
+    ("net.inet.tcp.finwait2_timeout", "tcp_fin_timeout", 1000),
+    ("net.inet.tcp.msl", "tcp_timewait_len", 500),
+    ("net.inet.tcp.keepidle", "tcp_keepalive_time", 1000),
+    ("net.inet.tcp.keepintvl", "tcp_keepalive_intvl", 1000),
+    ("net.inet.tcp.keepcnt", "tcp_keepalive_probes", 1),
+    ("net.inet.tcp.initcwnd_segments", "tcp_init_cwnd", 1),
+    ("net.inet.tcp.syncache.rexmtlimit", "tcp_synack_retries", 1),
+    ("net.inet.tcp.rexmit_min", "tcp_rto_min_ms", 1),
+    ("net.inet.tcp.delacktime", "tcp_delack_ms", 1),
+];
+
+impl Sysctls {
+    /// Linux's profile. `listeners_too`: Fast Open on every listener, as Google's spelling of it
+    /// has it.
+    pub(super) fn select_profile(&mut self, listeners_too: bool) {
+        for (name, value) in PROFILE {
+            // What the engine does not have yet is what no script can have relied on.
+            let _ = self.set(name, value);
+        }
+        let fastopen = if listeners_too { "0x70403" } else { "0x3" };
+        let _ = self.set("net.ipv4.tcp_fastopen", fastopen);
+    }
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// The engine has no such setting, or not with this value.
+    pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+        let (name, value) = (name.trim().replace('/', "."), value.trim());
+        let refuse = || Refusal::Unsupported(format!("sysctl {name}={value}"));
+        if NEUTRAL.contains(&name.as_str()) || FIXED.contains(&(name.as_str(), value)) {
+            return Ok(());
+        }
+        let numbers: Vec<u64> = value.split_whitespace().filter_map(number).collect();
+        match (name.as_str(), numbers.as_slice()) {
+            ("net.ipv4.tcp_rmem", &[_, default, max]) => {
+                return self
+                    .knob("tcp_rmem_default", default)
+                    .and_then(|()| self.knob("tcp_rmem_max", max))
+                    .map_err(|()| refuse());
+            }
+            ("net.ipv4.tcp_wmem", &[_, default, max]) => {
+                self.send_buffer = default;
+                return self.knob("tcp_wmem_max", max).map_err(|()| refuse());
+            }
+            ("net.ipv4.tcp_congestion_control", _) => {
+                if value != self.congestion {
+                    return Err(refuse());
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let freebsd = FREEBSD.iter().find(|(theirs, ..)| *theirs == name);
+        let (knob, unit) = match freebsd {
+            Some((_, ours, unit)) => (*ours, *unit),
+            None => (name.rsplit('.').next().unwrap_or(&name), 1),
+        };
+        let set = match numbers.as_slice() {
+            &[one] => self.knob(knob, one / unit),
+            _ => self.config.set(knob, value).map_err(|_| ()),
+        };
+        let in_profile = || PROFILE.contains(&(name.as_str(), value));
+        set.or_else(|()| if in_profile() { Ok(()) } else { Err(refuse()) })
+    }
+
+    fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
+        self.config.set(name, &value.to_string()).map_err(|_| ())
+    }
+}
+
+/// A number as a shell writes it: decimal, hexadecimal.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_has_linux_s_windows() {
+        let mut sysctls = Sysctls::default();
+        sysctls.select_profile(true);
+        assert_eq!(sysctls.config.tcp_rmem_default, 540_000);
+        assert_eq!(sysctls.config.tcp_rmem_max, 15_728_640);
+        assert_eq!((sysctls.config.tcp_syn_retries, sysctls.send_buffer), (5, 262_144));
+    }
+
+    #[test]
+    fn what_the_engine_lacks_is_refused_by_name() {
+        let mut sysctls = Sysctls::default();
+        sysctls.set("net.ipv4.tcp_min_tso_segs", "9").unwrap();
+        sysctls.set("net/ipv4/tcp_timestamps", "0").unwrap();
+        assert_eq!(sysctls.config.tcp_timestamps, 0);
+        sysctls.set("net.inet.tcp.msl", "1000").unwrap();
+        assert_eq!(sysctls.config.tcp_timewait_len, 2);
+        let refused = sysctls.set("net.ipv4.tcp_mtu_probing", "2").unwrap_err();
+        assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_mtu_probing=2".into()));
+        let refused = sysctls.set("net.ipv4.tcp_timestamps", "9").unwrap_err();
+        assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_timestamps=9".into()));
+    }
+}
