@@ -100,8 +100,8 @@ struct Flow {
     halves: [Half; 2],
     texts: [Option<Text>; 2],
     mtu: [u16; 2],
-    /// The ISNs of incarnations before.
-    earlier: [Vec<SeqNum>; 2],
+    /// The ISNs of incarnations before, and the numbers behind their ends.
+    earlier: [Vec<(SeqNum, SeqNum)>; 2],
     /// An end opened anew on an old SYN: what the other one hears and answers may concern the
     /// incarnation before, and is not held against it.
     muddled: bool,
@@ -161,8 +161,7 @@ impl Watch {
             }
             flow.syn(s, from);
         }
-        if flow.halves[from].iss.is_none() {
-            // TIME_WAIT of an earlier incarnation answers.
+        if flow.is_from_an_earlier_one(s, from) {
             return Ok(());
         }
         flow.check_size(s, from, packet.len(), gso_size)?;
@@ -198,7 +197,26 @@ impl Flow {
         let answered = s.header.ack - 1;
         s.header.flags.ack()
             && self.halves[1 - from].iss != Some(answered)
-            && self.earlier[1 - from].contains(&answered)
+            && self.earlier[1 - from].iter().any(|(iss, _)| *iss == answered)
+    }
+
+    /// Whether the TIME_WAIT of an earlier incarnation answers: because nothing was opened yet, or
+    /// because a new SYN came to nothing and it is back.
+    fn is_from_an_earlier_one(&self, s: &Sighting, from: usize) -> bool {
+        let Some(iss) = self.halves[from].iss else { return true };
+        let is_end = |(_, end): &(SeqNum, SeqNum)| *end == s.header.seq;
+        is_pure_ack(s)
+            && place(iss, s.header.seq).is_none()
+            && self.earlier[from].iter().any(is_end)
+    }
+
+    /// A half of a new incarnation begins.
+    fn begin(&mut self, n: usize) {
+        let old = std::mem::take(&mut self.halves[n]);
+        if let Some(iss) = old.iss {
+            // Places count in 64 bits, numbers in 32.
+            self.earlier[n].push((iss, iss + old.sent as u32));
+        }
     }
 
     /// A SYN with a new number begins a new incarnation.
@@ -209,10 +227,9 @@ impl Flow {
         let again =
             s.header.flags.ack() && older.is_some_and(|at| at < self.halves[1 - from].acked);
         if known != Some(s.header.seq) || again {
-            self.earlier[from].extend(known.filter(|known| *known != s.header.seq));
-            self.halves[from] = Half::default();
+            self.begin(from);
             if known.is_some() && !s.header.flags.ack() {
-                self.halves[1 - from] = Half::default();
+                self.begin(1 - from);
             }
             // An old SYN may open a new connection: what the old one promised binds it not.
             self.halves[1 - from].acked = 0;

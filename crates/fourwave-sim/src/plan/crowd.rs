@@ -42,7 +42,7 @@ pub(super) fn plan(seed: u64) -> Plan {
             // Most of them to one destination.
             let server = if dice.chance(0.8) { 0 } else { dice.below(servers) } as usize;
             let client = dice.between(servers, u64::from(count) - 1) as usize;
-            let start = span.mul_f64(dice.below(1 << 20) as f64 / f64::from(1 << 20));
+            let start = within(&mut dice, span);
             let family = usize::from(dice.chance(v6));
             conn(&mut dice, [client, server], start, family, strict)
         })
@@ -50,7 +50,8 @@ pub(super) fn plan(seed: u64) -> Plan {
     let mut pipes = pipes(&mut dice, &conns);
     if !strict && dice.chance(0.3) {
         // A host falls off the network.
-        let (dark, at) = (dice.below(u64::from(count)) as usize, dice.time(span * 2));
+        let dark = dice.below(u64::from(count)) as usize;
+        let at = within(&mut dice, span);
         for pipe in pipes.iter_mut().filter(|pipe| pipe.from == dark || pipe.to == dark) {
             pipe.dead_after = Some(at);
         }
@@ -58,6 +59,11 @@ pub(super) fn plan(seed: u64) -> Plan {
     let mut plan = Plan { seed, start: Instant::ZERO, hosts, pipes, conns, strict, pace: PACE };
     plan.start = start(&mut dice, &plan);
     plan
+}
+
+/// Any time of a span, all equally likely.
+fn within(dice: &mut Dice, span: Duration) -> Duration {
+    Duration::from_micros(dice.below(span.as_micros() as u64))
 }
 
 /// Knobs for many short connections: few ports, and where it is not strict, TIME_WAITs that are
