@@ -40,11 +40,22 @@ pub(super) fn call(i: &mut In<'_>, until: Option<Duration>) -> Res<Call> {
     punct('=').parse_next(i)?;
     let result = expression(i, Place::Result)?.expr;
     let ellipsis = result.kind == ExprKind::Ellipsis;
-    let errno = opt(word("an error's name")).parse_next(i)?.map(str::to_owned);
+    let errno = opt(errno).parse_next(i)?.map(str::to_owned);
     let note = opt(note).parse_next(i)?;
     let result = (!ellipsis).then_some(result);
     let args = args.into_iter().map(|arg| arg.expr).collect();
     Ok(Call { until, name, name_span, args, result, errno, note })
+}
+
+/// `EAGAIN`; at the beginning of a line a word is rather an event without a time.
+fn errno<'s>(i: &mut In<'s>) -> Res<&'s str> {
+    let elsewhere = at_new_line(i)
+        && matches!(peek(i), Some(Kind::Word(name))
+            if !name.starts_with('E') || name.contains(|c: char| c.is_ascii_lowercase()));
+    match elsewhere {
+        true => missing(i, "a time"),
+        false => word("an error's name").parse_next(i),
+    }
 }
 
 /// `(words that mean nothing)`, on one line.

@@ -185,6 +185,13 @@ pub(super) fn missing<T>(i: &mut In<'_>, what: &'static str) -> Res<T> {
     Err(ErrMode::Backtrack(EmptyError))
 }
 
+/// Fails here for want of any of these.
+pub(super) fn missing_all<T>(i: &mut In<'_>, wanted: &[&'static str]) -> Res<T> {
+    let at = here(i);
+    wanted.iter().for_each(|what| i.state.want(at, what));
+    Err(ErrMode::Backtrack(EmptyError))
+}
+
 /// Fails for good: what stands at `span` has the right form and a wrong value.
 pub(super) fn refuse<T>(i: &mut In<'_>, span: Span, expected: impl Into<String>) -> Res<T> {
     let found = text_between(i, span.start, span.end);

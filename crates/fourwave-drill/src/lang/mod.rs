@@ -23,7 +23,7 @@ mod text;
 pub use error::SyntaxError;
 pub use format::tcp_segment;
 
-use crate::ast::Script;
+use crate::ast::{Script, Span};
 
 /// Reads a script; of `#ifdef`'s names only those count as defined that the script's own
 /// `--define` lines name.
@@ -42,6 +42,14 @@ pub fn parse(source: &str) -> Result<Script, SyntaxError> {
 ///
 /// As [`parse`].
 pub fn parse_with(source: &str, defined: &dyn Fn(&str) -> bool) -> Result<Script, SyntaxError> {
+    if let Some(at) = source.find('\0') {
+        return Err(SyntaxError::new(
+            source,
+            place(source, at),
+            "text".into(),
+            "a zero byte".into(),
+        ));
+    }
     let lexed = lexer::lex(source, defined);
     let mut input = input::input(source, &lexed.tokens);
     match (script::script(&mut input), lexed.error) {
@@ -53,4 +61,22 @@ pub fn parse_with(source: &str, defined: &dyn Fn(&str) -> bool) -> Result<Script
             Err(lexical.filter(|_| at_end).unwrap_or(error))
         }
     }
+}
+
+/// Reads a script from a file's bytes; some that are not UTF-8 do no harm in a comment.
+///
+/// # Errors
+///
+/// As [`parse`]; a file with a zero byte in it is no text.
+pub fn parse_bytes(source: &[u8], defined: &dyn Fn(&str) -> bool) -> Result<Script, SyntaxError> {
+    parse_with(&String::from_utf8_lossy(source), defined)
+}
+
+/// The place of one byte.
+fn place(source: &str, at: usize) -> Span {
+    let before = &source[..at];
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Span { start: at, end: at + 1, line: count(line), column: count(column) }
 }

@@ -5,8 +5,8 @@ use winnow::prelude::*;
 use winnow::stream::Stream;
 
 use super::input::{
-    In, Res, at_new_line, keyword, missing, number, number_u8, number_u16, number_u32, peek,
-    peek_second, punct, refuse, space_behind, span_from, span_here, take, text_between, word,
+    In, Res, at_new_line, keyword, missing, missing_all, number, number_u8, number_u16, number_u32,
+    peek, peek_second, punct, refuse, space_behind, span_from, span_here, take, text_between, word,
 };
 use super::lexer::Kind;
 use super::options::options;
@@ -163,10 +163,20 @@ fn quotes(i: &In<'_>) -> bool {
 }
 
 fn ip_item(i: &mut In<'_>, ip: &mut IpSpec) -> Res<()> {
-    const ITEMS: &str = "`ect0`, `ect1`, `ce`, `noecn`, `ect01`, `tos`, `dscp`, `ttl`, `flowlabel`";
+    const ITEMS: [&str; 9] = [
+        "`ect0`",
+        "`ect1`",
+        "`ect01`",
+        "`ce`",
+        "`noecn`",
+        "`tos`",
+        "`dscp`",
+        "`ttl`",
+        "`flowlabel`",
+    ];
     let name = match peek(i) {
         Some(Kind::Word(name)) => name,
-        _ => return missing(i, ITEMS),
+        _ => return missing_all(i, &ITEMS),
     };
     if let Some(ecn) = ecn(name) {
         i.input.next_token();
@@ -174,7 +184,7 @@ fn ip_item(i: &mut In<'_>, ip: &mut IpSpec) -> Res<()> {
         return Ok(());
     }
     if !matches!(name, "ecn" | "tos" | "class" | "dscp" | "ttl" | "hlim" | "flowlabel") {
-        return missing(i, ITEMS);
+        return missing_all(i, &ITEMS);
     }
     i.input.next_token();
     match name {

@@ -8,7 +8,8 @@ use winnow::stream::Stream;
 
 use super::call::call;
 use super::input::{
-    In, Res, begin_event, missing, peek, peek_second, punct, refuse, span_from, span_here, take,
+    In, Res, begin_event, missing, missing_all, peek, peek_second, punct, refuse, span_from,
+    span_here, take,
 };
 use super::lexer::Kind;
 use super::packet::packet;
@@ -85,7 +86,11 @@ fn event_kind<'s>(time: Time) -> impl FnMut(&mut In<'s>) -> Res<EventKind> {
             let until = until(i, time)?;
             Ok(EventKind::Call(Box::new(call(i, Some(until))?)))
         }
-        _ => missing(i, "a packet (`<` or `>`), a call, a command or code"),
+        _ => {
+            let wanted =
+                ["`<`", "`>`", "a call", "a command between backquotes", "code (`%{ … }%`)"];
+            missing_all(i, &wanted)
+        }
     }
 }
 
