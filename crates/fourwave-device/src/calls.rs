@@ -241,9 +241,10 @@ pub fn bad_pointer(
     flags: i32,
 ) -> io::Result<usize> {
     let fd = fd.as_raw_fd();
-    // The kernel's half of the addresses, which no process may name.
-    let nowhere = ptr::without_provenance_mut::<c_void>(usize::MAX & !0xffff);
-    // SAFETY: nothing of this process lies at that address, and the kernel checks it.
+    // Null passes the kernel's look at the range of addresses, as scripts expect that write it.
+    let nowhere = ptr::null_mut::<c_void>();
+    // SAFETY: nothing of this process lies at the lowest address, where the kernel begins: it
+    // stops at the first byte.
     count(unsafe {
         match call {
             PointerCall::Read => libc::read(fd, nowhere, len),

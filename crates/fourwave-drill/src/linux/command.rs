@@ -12,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+use super::perform::Table;
 use super::{Options, profile, words};
 use crate::target::Refusal;
 
@@ -19,13 +20,14 @@ use crate::target::Refusal;
 pub(super) fn run(
     text: &str,
     options: &Options,
+    table: &Table,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
     let lines = words::lines(text);
     let mut done = 0;
     for line in &lines {
         match native(line) {
-            Some(todo) => todo.run(warnings)?,
+            Some(todo) => todo.run(table, warnings)?,
             None => break,
         }
         done += 1;
@@ -84,17 +86,17 @@ fn pairs(words: &[&String]) -> Option<Vec<(String, String)>> {
 }
 
 impl Native {
-    fn run(self, warnings: &mut Vec<String>) -> Result<(), Refusal> {
+    fn run(self, table: &Table, warnings: &mut Vec<String>) -> Result<(), Refusal> {
         let (settings, lenient) = match self {
             Self::Nothing => return Ok(()),
             Self::Profile => {
-                warnings.extend(profile::select());
+                warnings.extend(profile::select(table));
                 return Ok(());
             }
             Self::Set { settings, lenient } => (settings, lenient),
         };
         for (name, value) in settings {
-            match profile::set(&name, &value) {
+            match profile::set(&name, &value, table) {
                 Err(error) if lenient && error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     return Err(Refusal::Failed(format!("{name} takes no {value:?}")));

@@ -146,7 +146,7 @@ impl Target for Linux {
     }
 
     fn command(&mut self, command: &str) -> Result<(), Refusal> {
-        command::run(command, &self.options, &mut self.warnings)
+        command::run(command, &self.options, &self.table, &mut self.warnings)
     }
 }
 

@@ -27,11 +27,15 @@ pub(super) struct Clock {
 
 /// The script's descriptors and the live ones behind them.
 #[derive(Debug, Default)]
-pub(super) struct Table(Mutex<BTreeMap<Fd, Arc<OwnedFd>>>);
+pub(super) struct Table {
+    live: Mutex<BTreeMap<Fd, Arc<OwnedFd>>>,
+    /// The congestion control of new TCP sockets where it is not the namespace's default.
+    congestion: Mutex<Option<String>>,
+}
 
 impl Table {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Fd, Arc<OwnedFd>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The live descriptor behind a name.
@@ -42,6 +46,23 @@ impl Table {
     /// The live descriptor behind a name; EBADF as the kernel says it for one that is not open.
     fn live(&self, fd: Fd) -> io::Result<Arc<OwnedFd>> {
         self.get(fd).ok_or_else(|| Errno::BADF.into())
+    }
+
+    /// Gives new TCP sockets this congestion control; none is the namespace's default.
+    ///
+    /// # Errors
+    /// A socket may not have it.
+    pub(super) fn set_congestion(&self, name: Option<String>) -> io::Result<()> {
+        if let Some(name) = &name {
+            let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
+            congest(&rustix::net::socket(family, kind, None)?, name)?;
+        }
+        *self.congestion.lock().unwrap_or_else(PoisonError::into_inner) = name;
+        Ok(())
+    }
+
+    fn congestion(&self) -> Option<String> {
+        self.congestion.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Whether the names that a call gives are free.
@@ -155,12 +176,18 @@ fn socket(table: &Table, call: &SysCall) -> Outcome {
     match *call {
         SysCall::Socket { domain, kind, protocol, as_fd } => {
             let family = u16::try_from(domain).map_err(|_| Errno::AFNOSUPPORT)?;
-            let protocol = u32::try_from(protocol).map_err(|_| Errno::INVAL)?;
+            let number = u32::try_from(protocol).map_err(|_| Errno::INVAL)?;
             let new = rustix::net::socket(
                 AddressFamily::from_raw(family),
                 SocketType::from_raw(kind.cast_unsigned()),
-                NonZeroU32::new(protocol).map(Protocol::from_raw),
+                NonZeroU32::new(number).map(Protocol::from_raw),
             )?;
+            let ordinary = domain == libc::AF_INET || domain == libc::AF_INET6;
+            let stream = kind & 0xf == libc::SOCK_STREAM;
+            let tcp = ordinary && stream && [0, libc::IPPROTO_TCP].contains(&protocol);
+            if let Some(name) = table.congestion().filter(|_| tcp) {
+                congest(&new, &name)?;
+            }
             Ok((table.name(new, as_fd), Output::None))
         }
         SysCall::Bind { fd, addr } => nothing(rustix::net::bind(&*table.live(fd)?, &addr)),
@@ -188,6 +215,12 @@ fn socket(table: &Table, call: &SysCall) -> Outcome {
         }
         _ => Err(Errno::NOSYS.into()),
     }
+}
+
+fn congest(socket: &OwnedFd, name: &str) -> io::Result<()> {
+    let len = i32::try_from(name.len()).map_err(|_| Errno::INVAL)?;
+    let name = Some(name.as_bytes());
+    calls::set_option(socket.as_fd(), libc::SOL_TCP, libc::TCP_CONGESTION, name, len)
 }
 
 fn read(table: &Table, fd: Fd, len: usize, flags: i32, call: &str) -> Outcome {

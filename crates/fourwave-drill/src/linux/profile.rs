@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use super::perform::Table;
+
 /// The profile under which the Linux scripts were written: name below `net.ipv4`, value.
 const DEFAULTS: &[(&str, &str)] = &[
     ("tcp_rmem", "4096 540000 15728640"),
@@ -29,22 +31,37 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("tcp_syncookies", "1"),
 ];
 
+/// The one that a namespace may refuse although its sockets may have it.
+const CONGESTION: &str = "ipv4/tcp_congestion_control";
+
 /// Selects the profile. Returns what this kernel does not let one set here, a line each.
 ///
 /// The metrics of former connections need no flushing: the namespace has had none.
-pub(super) fn select() -> Vec<String> {
+pub(super) fn select(table: &Table) -> Vec<String> {
     DEFAULTS
         .iter()
         .filter_map(|(name, value)| {
-            let error = set(&format!("net.ipv4.{name}"), value).err()?;
+            let error = set(&format!("net.ipv4.{name}"), value, table).err()?;
             Some(format!("net.ipv4.{name} could not be set to {value} ({error})"))
         })
         .collect()
 }
 
 /// Sets one by its name, dots or slashes between the parts.
-pub(super) fn set(name: &str, value: &str) -> io::Result<()> {
-    write(path(name), value)
+///
+/// A congestion control that only the host's namespace may have as its default is given to each
+/// socket that is made from now on.
+pub(super) fn set(name: &str, value: &str, table: &Table) -> io::Result<()> {
+    let path = path(name);
+    let congestion = path.ends_with(CONGESTION);
+    let written = write(path, value);
+    match &written {
+        Ok(()) if congestion => table.set_congestion(None),
+        Err(error) if congestion && error.kind() == io::ErrorKind::PermissionDenied => {
+            table.set_congestion(Some(value.to_owned()))
+        }
+        _ => written,
+    }
 }
 
 /// The file of a setting. As in sysctl(8), whichever of `.` and `/` comes first separates, and
