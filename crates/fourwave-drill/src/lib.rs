@@ -10,6 +10,8 @@
 pub mod ast;
 pub mod lang;
 pub mod linux;
+pub mod run;
+pub mod symbols;
 pub mod syscall;
 pub mod target;
 pub mod virt;

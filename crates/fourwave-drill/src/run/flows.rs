@@ -49,6 +49,8 @@ pub(crate) struct Flow {
     pub(crate) remote_isn: Option<u32>,
     /// A SYN from the script that may begin the connection anew.
     pub(crate) new_isn: Option<u32>,
+    /// It was told to connect again: its next SYN has a new number.
+    pub(crate) relearn: bool,
     pub(crate) clock: Clock,
 }
 
@@ -64,6 +66,7 @@ impl Flow {
             local_isn: None,
             remote_isn: None,
             new_isn: None,
+            relearn: false,
             clock: Clock::default(),
         }
     }
@@ -142,9 +145,9 @@ impl Flows {
         options: &Options,
     ) -> usize {
         if let Some((remote, local)) = ports {
-            return self.of_ports(local, remote).unwrap_or_else(|| {
-                self.child(local, remote, is_udp, options)
-            });
+            return self
+                .of_ports(local, remote)
+                .unwrap_or_else(|| self.child(local, remote, is_udp, options));
         }
         match self.under_test.map(|at| (at, &self.list[at])) {
             Some((at, flow)) if flow.role != Role::Listening && flow.remote_port.is_some() => at,
@@ -165,9 +168,9 @@ impl Flows {
     }
 
     fn of_ports(&self, local: u16, remote: u16) -> Option<usize> {
-        self.list.iter().rposition(|flow| {
-            flow.local_port == Some(local) && flow.remote_port == Some(remote)
-        })
+        self.list
+            .iter()
+            .rposition(|flow| flow.local_port == Some(local) && flow.remote_port == Some(remote))
     }
 
     /// The flow that an outbound packet of the script is about.
@@ -178,16 +181,22 @@ impl Flows {
         }
     }
 
-    /// The flow of a packet that the stack sent; a connecting socket learns its port by it.
-    pub(crate) fn of_packet(&mut self, local: u16, remote: (IpAddr, u16)) -> Option<usize> {
+    /// The flow of a packet that the stack sent; a connecting socket learns its port by it, and one
+    /// that connects again by its SYN.
+    pub(crate) fn of_packet(
+        &mut self,
+        local: u16,
+        remote: (IpAddr, u16),
+        is_first: bool,
+    ) -> Option<usize> {
         let same = |flow: &Flow| flow.remote_ip == remote.0 && flow.remote_port == Some(remote.1);
-        let known =
-            self.list.iter().rposition(|flow| flow.local_port == Some(local) && same(flow));
+        let known = self.list.iter().rposition(|flow| flow.local_port == Some(local) && same(flow));
         if known.is_some() {
             return known;
         }
         let connecting = self.list.iter().rposition(|flow| {
-            flow.role == Role::Active && flow.local_port.is_none() && same(flow)
+            let unknown = flow.local_port.is_none() || is_first && flow.relearn;
+            flow.role == Role::Active && unknown && same(flow)
         })?;
         self.list[connecting].local_port = Some(local);
         Some(connecting)
@@ -214,8 +223,8 @@ mod tests {
         let other = flows.for_inbound(Some((5000, 8080)), false, &options);
         assert_ne!(other, child);
         let remote = (options.remote(), 5000);
-        assert_eq!(flows.of_packet(8080, remote), Some(other));
-        assert_eq!(flows.of_packet(8081, remote), None);
+        assert_eq!(flows.of_packet(8080, remote, false), Some(other));
+        assert_eq!(flows.of_packet(8081, remote, false), None);
     }
 
     #[test]
@@ -225,8 +234,8 @@ mod tests {
         flows.made(3, false, &options);
         let flow = flows.of_fd(3).unwrap();
         (flow.role, flow.remote_port) = (Role::Active, Some(8080));
-        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080)), Some(0));
-        assert_eq!(flows.of_packet(40_001, (options.remote(), 8080)), None);
+        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080), true), Some(0));
+        assert_eq!(flows.of_packet(40_001, (options.remote(), 8080), true), None);
         assert_eq!(flows.for_inbound(None, false, &options), 0);
     }
 }

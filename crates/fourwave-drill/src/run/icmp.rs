@@ -96,7 +96,7 @@ pub(crate) fn build(
     } else {
         Echoed::Tcp(SeqSpec::Range { start: 0, end: 0, len: 0, absolute: false })
     });
-    let quoted = quoted(&echoed, ip, flow, ends);
+    let quoted = quoted(&echoed, ip, flow, ends)?;
     let mut message = vec![kind, code, 0, 0];
     message.extend_from_slice(&spec.mtu.unwrap_or(0).to_be_bytes());
     message.extend_from_slice(&quoted);
@@ -110,11 +110,16 @@ pub(crate) fn build(
     Ok(raw::in_ip(ip, protocol, &message))
 }
 
-/// The packet in question, cut after 8 bytes of its transport (RFC 792); its lengths tell all.
-fn quoted(echoed: &Echoed, ip: Envelope, flow: &Flow, (local, remote): (u16, u16)) -> Vec<u8> {
+/// The packet in question, cut after its transport's header; its lengths tell all.
+fn quoted(
+    echoed: &Echoed,
+    ip: Envelope,
+    flow: &Flow,
+    (local, remote): (u16, u16),
+) -> Result<Vec<u8>, Error> {
     let outbound = Envelope { src: ip.dst, dst: ip.src, tos: 0, ttl: 64, flow_label: 0 };
     let (mut packet, header) = match echoed {
-        Echoed::Tcp(seq) => {
+        Echoed::Tcp(seq) | Echoed::TcpInUdp(seq, _) => {
             let (start, len, absolute) = match *seq {
                 SeqSpec::Range { start, len, absolute, .. } => (start, len, absolute),
                 SeqSpec::Unchecked { len } => (1, len, false),
@@ -129,13 +134,22 @@ fn quoted(echoed: &Echoed, ip: Envelope, flow: &Flow, (local, remote): (u16, u16
                 len,
                 ..Segment::default()
             };
-            (raw::tcp_packet(outbound, &segment, None), 20)
+            match echoed {
+                Echoed::TcpInUdp(_, ports) => {
+                    (raw::tcp_packet(outbound, &segment, Some(*ports)), 28)
+                }
+                _ => (raw::tcp_packet(outbound, &segment, None), 20),
+            }
         }
         Echoed::Udp(len) => {
             (raw::udp_packet(outbound, local, remote, &vec![0; usize::from(*len)]), 8)
         }
+        Echoed::Raw(_) => return Err(Error::Skip("an ICMP error about no transport".to_owned())),
+        Echoed::Other(what) => {
+            return Err(Error::Skip(format!("an ICMP error about another protocol: {what}")));
+        }
     };
     let ip_len = if ip.src.is_ipv6() { 40 } else { 20 };
     packet.truncate(ip_len + header);
-    packet
+    Ok(packet)
 }

@@ -14,6 +14,7 @@ pub(crate) fn build(
     flows: &mut Flows,
     options: &Options,
 ) -> Result<Vec<u8>, Error> {
+    supported(packet)?;
     match &packet.body {
         Body::Tcp(tcp) => {
             let at = flows.for_inbound(tcp.ports, false, options);
@@ -33,6 +34,22 @@ pub(crate) fn build(
             let ends = ends(flow, options)?;
             icmp::build(icmp, envelope(&packet.ip, flow, options), flow, ends)
         }
+        Body::Other(what) => Err(Error::Skip(format!("a packet of another protocol: {what}"))),
+    }
+}
+
+/// Whether a packet is one that can be made and judged.
+///
+/// # Errors
+/// What it wants besides.
+pub(crate) fn supported(packet: &Packet) -> Result<(), Error> {
+    match (&packet.outer, &packet.fuzz, &packet.body) {
+        (Some(outer), ..) => Err(Error::Skip(format!("headers outside the packet's own: {outer}"))),
+        (_, Some(fuzz), _) => Err(Error::Skip(format!("a mangled packet: {fuzz}"))),
+        (_, _, Body::Other(what)) => {
+            Err(Error::Skip(format!("a packet of another protocol: {what}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -62,7 +79,7 @@ fn envelope(spec: &IpSpec, flow: &Flow, options: &Options) -> Envelope {
     Envelope {
         src: flow.remote_ip,
         dst: options.local(),
-        tos: spec.tos.unwrap_or(0) | ecn,
+        tos: spec.tos.unwrap_or(0) | spec.dscp.unwrap_or(0) << 2 | ecn,
         ttl: spec.ttl.unwrap_or(TTL),
         flow_label: spec.flow_label.unwrap_or(0),
     }
@@ -160,13 +177,13 @@ fn live_option(
     Ok(match option {
         OptionSpec::Sack(blocks) => {
             let shift = flow.local_shift(false);
-            let live = |(start, end): &(u32, u32)| {
-                (start.wrapping_add(shift), end.wrapping_add(shift))
-            };
+            let live =
+                |(start, end): &(u32, u32)| (start.wrapping_add(shift), end.wrapping_add(shift));
             OptionSpec::Sack(blocks.iter().map(live).collect())
         }
-        OptionSpec::Timestamps { val, ecr: Some(ecr) } if acked => {
-            OptionSpec::Timestamps { val: *val, ecr: Some(live_ecr(*ecr, flow, options)?) }
+        OptionSpec::Timestamps { val, ecr: Some(ecr), absolute: false } if acked => {
+            let ecr = Some(live_ecr(*ecr, flow, options)?);
+            OptionSpec::Timestamps { val: *val, ecr, absolute: false }
         }
         OptionSpec::FastOpen(cookie) => OptionSpec::FastOpen(resolved(cookie, options)?),
         OptionSpec::FastOpenExperimental(cookie) => {

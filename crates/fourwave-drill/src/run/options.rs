@@ -385,7 +385,7 @@ fn given_as(name: &str, value: Option<&str>) -> String {
     }
 }
 
-/// A number as C writes it.
+/// A number as scripts write it, decimal or hexadecimal.
 pub(crate) fn parse_int(text: &str) -> Option<i128> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -393,9 +393,6 @@ pub(crate) fn parse_int(text: &str) -> Option<i128> {
     };
     let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
         Some(hex) => i128::from_str_radix(hex, 16).ok()?,
-        None if digits.len() > 1 && digits.starts_with('0') => {
-            i128::from_str_radix(digits, 8).ok()?
-        }
         None => digits.parse().ok()?,
     };
     Some(if negative { -value } else { value })
@@ -487,4 +484,3 @@ fn is_nplab(script: &Script) -> bool {
             _ => false,
         })
 }
-

@@ -61,7 +61,7 @@ fn encode_one(option: &OptionSpec, out: &mut Vec<u8>) -> Result<(), String> {
             let bytes: Vec<u8> = edges.flat_map(u32::to_be_bytes).collect();
             put(out, kind::SACK, &bytes);
         }
-        OptionSpec::Timestamps { val, ecr } => {
+        OptionSpec::Timestamps { val, ecr, .. } => {
             let words = [val.unwrap_or(0), ecr.unwrap_or(0)];
             let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_be_bytes).collect();
             put(out, kind::TIMESTAMPS, &bytes);
@@ -160,7 +160,7 @@ fn decode_one(kind: u8, body: &[u8]) -> OptionSpec {
             OptionSpec::Sack((0..len).step_by(8).map(|at| (word(at), word(at + 4))).collect())
         }
         (kind::TIMESTAMPS, 8) => {
-            OptionSpec::Timestamps { val: Some(word(0)), ecr: Some(word(4)) }
+            OptionSpec::Timestamps { val: Some(word(0)), ecr: Some(word(4)), absolute: false }
         }
         (kind::MD5, 16) => {
             let mut digest = [0; 16];
@@ -192,7 +192,7 @@ mod tests {
             vec![
                 OptionSpec::Mss(1460),
                 OptionSpec::SackPermitted,
-                OptionSpec::Timestamps { val: Some(1), ecr: Some(2) },
+                OptionSpec::Timestamps { val: Some(1), ecr: Some(2), absolute: false },
                 OptionSpec::Nop,
                 OptionSpec::WindowScale(8),
             ],
@@ -223,7 +223,8 @@ mod tests {
         assert!(encode(&[OptionSpec::FastOpen(Cookie::Name("C".into()))]).is_err());
         let odd = OptionSpec::AccEcn(vec![("ceb".into(), 0)]);
         assert!(encode(&[odd, OptionSpec::Nop, OptionSpec::Nop, OptionSpec::Nop]).is_err());
-        let (_, digest) = encode(&[OptionSpec::Nop, OptionSpec::Nop, OptionSpec::Md5(None)]).unwrap();
+        let (_, digest) =
+            encode(&[OptionSpec::Nop, OptionSpec::Nop, OptionSpec::Md5(None)]).unwrap();
         assert_eq!(digest, Some(4));
     }
 

@@ -86,8 +86,17 @@ pub(crate) struct Seen {
 pub(crate) enum SeenBody {
     /// With the UDP ports (source, destination) around it, where there are any.
     Tcp(Segment, Option<(u16, u16)>),
-    Udp { src_port: u16, dst_port: u16, len: usize },
-    Icmp { kind: u8, code: u8, word: u32, quoted: Option<(SocketAddr, SocketAddr)> },
+    Udp {
+        src_port: u16,
+        dst_port: u16,
+        len: usize,
+    },
+    Icmp {
+        kind: u8,
+        code: u8,
+        word: u32,
+        quoted: Option<(SocketAddr, SocketAddr)>,
+    },
     Other(u8),
 }
 
@@ -96,10 +105,7 @@ impl Seen {
     ///
     /// # Errors
     /// What is malformed, in words.
-    pub(crate) fn parse(
-        packet: &[u8],
-        encapsulation: Option<(u16, u16)>,
-    ) -> Result<Self, String> {
+    pub(crate) fn parse(packet: &[u8], encapsulation: Option<(u16, u16)>) -> Result<Self, String> {
         let header = IpHeader::parse(packet).map_err(|error| error.to_string())?;
         let (tos, flow_label) = if header.is_ipv6() {
             let word = u32::from_be_bytes([packet[0], packet[1], packet[2], packet[3]]);
@@ -150,8 +156,7 @@ fn segment(bytes: &[u8]) -> Result<Segment, String> {
 
 fn udp(bytes: &[u8], encapsulation: Option<(u16, u16)>) -> Result<SeenBody, String> {
     let h: &[u8; 8] = bytes.first_chunk().ok_or_else(truncated)?;
-    let (src_port, dst_port) =
-        (u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]]));
+    let (src_port, dst_port) = (u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]]));
     if encapsulation == Some((dst_port, src_port)) {
         return Ok(SeenBody::Tcp(segment(&bytes[8..])?, Some((src_port, dst_port))));
     }
