@@ -205,3 +205,155 @@ impl fmt::Display for Ledger {
         self.ends.iter().try_for_each(|(reason, n)| write!(f, ", {n} {reason}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fourwave_core::{Instant, Side, UserCall};
+
+    use super::*;
+
+    fn report(reason: EndReason, time_wait: bool) -> EndReport {
+        EndReport {
+            local: ([10, 0, 0, 1], 80).into(),
+            remote: ([10, 0, 0, 2], 40_000).into(),
+            reason,
+            closed_first: Some(Side::Local),
+            last_call: UserCall::Close,
+            last_call_ago: std::time::Duration::ZERO,
+            opened: Instant::ZERO,
+            ended: Instant::ZERO,
+            time_wait_until: time_wait.then_some(Instant::from_micros(1)),
+            bytes_acked: 0,
+            bytes_received: 0,
+            bytes_unsent: 0,
+            bytes_unread: 0,
+            fin_retransmits: 0,
+            retransmits: 1,
+        }
+    }
+
+    /// Books of one end of each kind, and counters that agree with them.
+    fn right() -> (Ledger, Counters) {
+        use EndReason as R;
+        let mut ledger = Ledger { active: 7, passive: 4, ..Ledger::default() };
+        let ends = [
+            R::Refused,
+            R::ResetByPeer,
+            R::ConnectTimeout,
+            R::RetransmissionTimeout,
+            R::FinWait2Timeout,
+            R::ClosedWithUnreadData,
+            R::DataAfterClose,
+            R::Linger,
+            R::TooManyOrphans,
+            R::Aborted,
+        ];
+        for reason in ends {
+            ledger.end(&report(reason, false), Handling::default());
+        }
+        ledger.end(&report(R::Orderly, true), Handling::default());
+        ledger.sends(Flags::SYN);
+        ledger.sends(Flags::RST);
+        ledger.takes(Some((Flags::ACK, 80)));
+        let counters = Counters {
+            active_opens: 7,
+            passive_opens: 4,
+            attempt_fails: 2,
+            estab_resets: 1,
+            abort_on_timeout: 3,
+            abort_on_close: 1,
+            abort_on_data: 1,
+            abort_on_linger: 1,
+            abort_on_memory: 1,
+            tw: 1,
+            out_segs: 2,
+            out_rsts: 1,
+            in_segs: 1,
+            retrans_segs: 11,
+            ..Counters::default()
+        };
+        (ledger, counters)
+    }
+
+    #[test]
+    fn books_that_agree_are_right() {
+        let (ledger, counters) = right();
+        assert_eq!(ledger.check(&counters), Ok(()));
+    }
+
+    #[test]
+    fn a_counter_that_is_off_by_one_is_named() {
+        let (ledger, counters) = right();
+        for (name, ..) in ledger.rules() {
+            for off in [1, u64::MAX] {
+                let mut wrong = counters;
+                let counter = match name {
+                    "TcpActiveOpens" => &mut wrong.active_opens,
+                    "TcpPassiveOpens" => &mut wrong.passive_opens,
+                    "TcpAttemptFails" => &mut wrong.attempt_fails,
+                    "TcpEstabResets" => &mut wrong.estab_resets,
+                    "TcpExtTCPAbortOnTimeout" => &mut wrong.abort_on_timeout,
+                    "TcpExtTCPAbortOnLinger" => &mut wrong.abort_on_linger,
+                    "TcpExtTCPAbortOnClose" => &mut wrong.abort_on_close,
+                    "TcpExtTCPAbortOnData" => &mut wrong.abort_on_data,
+                    "TcpExtTCPAbortOnMemory" => &mut wrong.abort_on_memory,
+                    "TcpOutSegs" => &mut wrong.out_segs,
+                    "TcpOutRsts" => &mut wrong.out_rsts,
+                    "TcpInSegs" => &mut wrong.in_segs,
+                    "TcpRetransSegs" => &mut wrong.retrans_segs,
+                    other => panic!("{other} is a rule without a test"),
+                };
+                *counter = counter.wrapping_add(off);
+                let what = ledger.check(&wrong).unwrap_err();
+                assert!(what.starts_with(name), "{name}: {what}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_too_many_or_too_few_is_seen() {
+        let (mut ledger, counters) = right();
+        ledger.end(&report(EndReason::Aborted, false), Handling::default());
+        let what = ledger.check(&counters).unwrap_err();
+        assert!(what.starts_with("11 connections were opened and 12 ended"), "{what}");
+        ledger.active += 2;
+        let what = ledger.check(&counters).unwrap_err();
+        assert!(what.starts_with("13 connections were opened and 12 ended"), "{what}");
+    }
+
+    #[test]
+    fn a_time_wait_that_is_lost_or_left_is_seen() {
+        let (ledger, counters) = right();
+        for wrong in [Counters { tw: 0, ..counters }, Counters { tw_evicted: 1, ..counters }] {
+            assert!(ledger.check(&wrong).unwrap_err().contains("TIME_WAITs came"));
+        }
+        let moved = Counters { tw: 0, tw_recycled: 1, tw_restored: 1, tw_killed: 1, ..counters };
+        assert_eq!(ledger.check(&moved), Ok(()));
+    }
+
+    #[test]
+    fn what_is_alive_is_what_was_opened_and_did_not_end() {
+        let (mut ledger, counters) = right();
+        ledger.active += 3;
+        let there = Population {
+            half_open: 2,
+            connections: 5,
+            time_wait: 0,
+            orphans: 1,
+            timers: 3,
+            filed: 5,
+        };
+        assert_eq!(ledger.check_population(&counters, &there, 2, 1), Ok(()));
+        let wrong = [
+            Population { connections: 6, ..there },
+            Population { time_wait: 1, ..there },
+            Population { orphans: 0, ..there },
+            Population { timers: 6, ..there },
+            Population { filed: 6, ..there },
+            Population { half_open: 1, ..there },
+        ];
+        for wrong in wrong {
+            assert!(ledger.check_population(&counters, &wrong, 2, 1).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -196,6 +196,7 @@ impl Flow {
     fn answers_an_earlier_one(&self, s: &Sighting, from: usize) -> bool {
         let answered = s.header.ack - 1;
         s.header.flags.ack()
+            && self.halves[from].iss.is_none()
             && self.halves[1 - from].iss != Some(answered)
             && self.earlier[1 - from].iter().any(|(iss, _)| *iss == answered)
     }

@@ -100,6 +100,11 @@ fn conn(
 ) -> ConnPlan {
     let mut ends = hosts.map(|host| end(dice, host, MOST_BYTES));
     let [a, b] = finishes(dice);
+    // Lives are short: no reader takes a byte at a time.
+    ends.iter_mut().for_each(|end| end.read = end.read.max(512));
+    let slow = ends.each_ref().map(|end| end.read_pause.0 > 0.0);
+    ends[0].patient = strict && slow[1];
+    ends[1].patient = strict && slow[0];
     for (end, finish) in ends.iter_mut().zip([a, b]) {
         end.finish = finish;
         linger(dice, end);

@@ -202,6 +202,11 @@ pub struct Overrides {
 }
 
 impl Plan {
+    /// Whether it is a world of many hosts and many short connections.
+    pub fn is_crowd(&self) -> bool {
+        self.hosts.len() > 3
+    }
+
     /// The world of a seed.
     pub fn new(seed: u64, overrides: &Overrides) -> Self {
         let mut plan = draw::plan(seed);

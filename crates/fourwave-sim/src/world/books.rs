@@ -72,3 +72,59 @@ impl World {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::{Overrides, Plan};
+    use crate::world::World;
+
+    /// A world after which `doctor` is let at its first host's books.
+    fn doctored(doctor: impl FnOnce(&mut World)) -> String {
+        let crowd = (0..).map(|seed| Plan::new(seed, &Overrides::default()));
+        let plan = crowd.into_iter().find(Plan::is_crowd);
+        let mut world = World::new(plan.unwrap_or_else(|| unreachable!("the seeds are endless")));
+        assert_eq!(world.run(), Ok(()));
+        doctor(&mut world);
+        world.check_books().unwrap_err().what
+    }
+
+    #[test]
+    fn an_end_that_was_told_twice_or_never_is_found() {
+        for count in [0, 2] {
+            let what = doctored(|world| {
+                if let Some(known) = world.hosts[0].conns.values_mut().next() {
+                    known.closed = count;
+                }
+            });
+            assert!(what.contains("not every connection has one end"), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_connection_that_the_engine_did_not_count_is_found() {
+        let what = doctored(|world| {
+            world.hosts[0].ledger.active -= 1;
+            world.hosts[0].ledger.passive += 1;
+        });
+        assert!(what.contains("TcpActiveOpens is"), "{what}");
+    }
+
+    #[test]
+    fn what_is_left_is_found() {
+        let what = doctored(|world| {
+            let host = &mut world.hosts[0];
+            let addresses = ((host.plan.ips[0], 1).into(), (host.plan.ips[0], 2).into());
+            host.stack.connect(world.now, addresses.0, addresses.1).unwrap();
+        });
+        assert!(what.contains("has something left"), "{what}");
+    }
+
+    /// At any time, not only at the end.
+    #[test]
+    fn a_connection_that_is_in_no_book_is_found_at_once() {
+        let mut world = World::new(Plan::new(0, &Overrides::default()));
+        world.hosts[0].ledger.active = 1;
+        let failure = world.run().unwrap_err();
+        assert!(failure.at.is_zero() && failure.what.contains("connections: "), "{failure}");
+    }
+}
