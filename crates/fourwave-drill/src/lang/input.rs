@@ -162,6 +162,9 @@ pub(super) fn space_behind(i: &In<'_>) -> bool {
 /// An event begins here: what could have continued the one before is no longer of interest.
 pub(super) fn begin_event(i: &mut In<'_>) {
     let at = here(i);
+    if i.state.event == at {
+        return;
+    }
     i.state.event = at;
     if at_new_line(i) && i.state.farthest <= at {
         i.state.wanted.clear();
