@@ -168,6 +168,12 @@ impl Virtual {
         flags: i32,
     ) -> Attempt {
         let tried = match call {
+            "write" | "send" | "sendto"
+                if flags & abi::msg::FASTOPEN != 0
+                    || matches!(self.socket(fd)?.phase, Phase::Deferred(_)) =>
+            {
+                return fail(errno::EFAULT);
+            }
             "write" | "send" | "sendto" => {
                 let ready = self.write_ready(job, fd, flags)?;
                 ready.map_or(Ok(Outcome::Wait(None)), |_| fail(errno::EFAULT))

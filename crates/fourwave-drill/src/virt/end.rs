@@ -72,7 +72,7 @@ impl Virtual {
         self.forget_in_epolls(fd);
         match self.files.remove(&fd) {
             Some(File::Socket(socket)) => match socket.phase {
-                Phase::Closed => {}
+                Phase::Closed | Phase::Deferred(_) => {}
                 Phase::Listening(listener) => self.stack.unlisten(self.now, listener),
                 Phase::Connection(conn) => {
                     self.release(conn, socket.options.reuse_addr, false);
@@ -120,7 +120,7 @@ impl Virtual {
         let phase = self.socket(fd)?.phase;
         let state = self.state_of(phase);
         match phase {
-            Phase::Closed => {}
+            Phase::Closed | Phase::Deferred(_) => {}
             Phase::Listening(listener) => self.stack.unlisten(self.now, listener),
             Phase::Connection(conn) => {
                 let reuse = self.socket(fd)?.options.reuse_addr;

@@ -31,10 +31,14 @@ fn number(state: State) -> i64 {
 /// `tcpi_options`.
 fn option_bits(info: &TcpInfo) -> i64 {
     const TIMESTAMPS: i64 = 1;
+    const SACK: i64 = 2;
     const WSCALE: i64 = 4;
+    const SYN_DATA: i64 = 32;
     let timestamps = if info.timestamps { TIMESTAMPS } else { 0 };
     let scale = if info.snd_wscale.is_some() { WSCALE } else { 0 };
-    timestamps | scale
+    let sack = if info.sack { SACK } else { 0 };
+    let syn_data = if info.syn_data { SYN_DATA } else { 0 };
+    timestamps | sack | scale | syn_data
 }
 
 impl Virtual {

@@ -18,6 +18,7 @@ mod drive;
 mod end;
 mod epoll;
 mod errqueue;
+mod fast;
 mod file;
 mod info;
 mod open;
@@ -129,6 +130,9 @@ impl Virtual {
             self.stack.set_config(self.sysctls.config.clone());
         } else {
             self.stack = stack(&self.setup, self.sysctls.config.clone());
+        }
+        if let Some(keys) = self.sysctls.fast_open_keys {
+            self.stack.set_fast_open_keys(keys);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use bytes::Bytes;
+use fourwave_core::Listen;
 use fourwave_core::error::ConnectError;
 use fourwave_core::state::State;
-use fourwave_core::{ConnId, Listen};
 
 use super::Virtual;
 use super::abi::{self, errno};
@@ -15,7 +16,7 @@ use super::socket::{Opening, Phase, Shut, Socket, errno_of};
 use crate::syscall::{Fd, Output};
 
 /// A mapped IPv4 address as what it means.
-fn canonical(addr: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
 }
 
@@ -136,6 +137,7 @@ impl Virtual {
                 socket.phase = Phase::Listening(id);
                 socket.local = Some(addr);
                 socket.shut = Shut::NONE;
+                self.tell_listener(fd)?;
                 done(0)
             }
             Err(_) => fail(errno::EADDRINUSE),
@@ -207,6 +209,9 @@ impl Virtual {
                 return done(0);
             };
             job.code = self.start_connect(fd, addr)?;
+            if job.code == 0 {
+                return done(0);
+            }
         }
         self.finish_connect(job, fd)
     }
@@ -221,22 +226,39 @@ impl Virtual {
             return fail(errno::EINVAL);
         }
         match socket.opening {
+            Opening::Connecting if matches!(socket.phase, Phase::Deferred(_)) => {
+                return fail(errno::EISCONN);
+            }
             Opening::Connecting => return Ok(errno::EALREADY),
             Opening::Connected => return fail(errno::EISCONN),
             Opening::Disconnecting => return fail(errno::EINVAL),
             Opening::Unconnected if socket.phase != Phase::Closed => return fail(errno::EISCONN),
             Opening::Unconnected => {}
         }
-        let conn = self.open_connection(fd, canonical(addr))?;
-        let socket = self.socket(fd)?;
-        socket.phase = Phase::Connection(conn);
-        socket.opening = Opening::Connecting;
-        socket.last_state = State::SynSent;
-        socket.error = 0;
+        let addr = canonical(addr);
+        let options = &self.socket(fd)?.options;
+        let (fast, no_cookie) = (options.fastopen_connect, options.fastopen_no_cookie);
+        if !fast {
+            self.open_connection(fd, addr, None)?;
+        } else if self.stack.fast_open_ready(self.now, addr.ip(), no_cookie) {
+            let socket = self.socket(fd)?;
+            socket.phase = Phase::Deferred(addr);
+            socket.opening = Opening::Connecting;
+            return Ok(0);
+        } else {
+            self.open_connection(fd, addr, Some(&mut Bytes::new()))?;
+        }
         Ok(errno::EINPROGRESS)
     }
 
-    fn open_connection(&mut self, fd: Fd, remote: SocketAddr) -> Result<ConnId, Stop> {
+    /// Sends a SYN, with what may ride on it off the front of `text` where Fast Open is asked for;
+    /// returns how much that is.
+    pub(super) fn open_connection(
+        &mut self,
+        fd: Fd,
+        remote: SocketAddr,
+        text: Option<&mut Bytes>,
+    ) -> Result<usize, Stop> {
         let ours: IpAddr = match remote.ip() {
             ip if ip.is_loopback() => ip,
             IpAddr::V4(_) => self.setup.local_v4.into(),
@@ -248,7 +270,12 @@ impl Virtual {
             Some(addr) => addr,
             None => SocketAddr::new(ours, 0),
         };
-        let conn = self.stack.connect(self.now, local, remote).map_err(|error| {
+        let no_cookie = self.socket(fd)?.options.fastopen_no_cookie;
+        let opened = match text {
+            None => self.stack.connect(self.now, local, remote).map(|conn| (conn, 0)),
+            Some(text) => self.stack.connect_fast(self.now, local, remote, no_cookie, text),
+        };
+        let (conn, taken) = opened.map_err(|error| {
             Stop::Errno(match error {
                 ConnectError::AddressInUse { .. } | ConnectError::PortsExhausted { .. } => {
                     errno::EADDRNOTAVAIL
@@ -261,7 +288,13 @@ impl Virtual {
             self.socket(fd)?.local = Some(info.local);
         }
         self.apply_options(fd, conn)?;
-        Ok(conn)
+        let socket = self.socket(fd)?;
+        socket.phase = Phase::Connection(conn);
+        socket.opening = Opening::Connecting;
+        socket.last_state = State::SynSent;
+        socket.error = 0;
+        socket.written += taken as u64;
+        Ok(taken)
     }
 
     fn finish_connect(&mut self, job: &Job, fd: Fd) -> Attempt {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourwave_core::{ConnId, SocketOption};
+use fourwave_core::{ConnId, FastOpenKeys, SocketOption};
 
 use super::Virtual;
 use super::abi::{self, errno, ip, ipv6, so, stamp, tcp};
@@ -36,6 +36,11 @@ pub(super) struct Options {
     pub(super) zerocopy: bool,
     pub(super) timestamping: u32,
     pub(super) inq: bool,
+    /// TCP_FASTOPEN: the queue's length.
+    pub(super) fastopen: usize,
+    pub(super) fastopen_keys: Option<FastOpenKeys>,
+    pub(super) fastopen_connect: bool,
+    pub(super) fastopen_no_cookie: bool,
     keepalive: bool,
     keepidle: Option<i64>,
     keepintvl: Option<i64>,
@@ -63,6 +68,10 @@ impl Default for Options {
             zerocopy: false,
             timestamping: 0,
             inq: false,
+            fastopen: 0,
+            fastopen_keys: None,
+            fastopen_connect: false,
+            fastopen_no_cookie: false,
             keepalive: false,
             keepidle: None,
             keepintvl: None,
@@ -91,12 +100,9 @@ fn name_of(level: i32, name: i32) -> String {
         (abi::IPPROTO_TCP, tcp::WINDOW_CLAMP) => "TCP_WINDOW_CLAMP",
         (abi::IPPROTO_TCP, tcp::QUICKACK) => "TCP_QUICKACK",
         (abi::IPPROTO_TCP, tcp::CONGESTION) => "TCP_CONGESTION",
-        (abi::IPPROTO_TCP, tcp::FASTOPEN) => "TCP_FASTOPEN",
         (abi::IPPROTO_TCP, tcp::TIMESTAMP) => "TCP_TIMESTAMP",
         (abi::IPPROTO_TCP, tcp::NOTSENT_LOWAT) => "TCP_NOTSENT_LOWAT",
-        (abi::IPPROTO_TCP, tcp::FASTOPEN_CONNECT) => "TCP_FASTOPEN_CONNECT",
         (abi::IPPROTO_TCP, tcp::FASTOPEN_KEY) => "TCP_FASTOPEN_KEY",
-        (abi::IPPROTO_TCP, tcp::FASTOPEN_NO_COOKIE) => "TCP_FASTOPEN_NO_COOKIE",
         (abi::IPPROTO_TCP, tcp::INFO) => "TCP_INFO",
         (abi::IPPROTO_TCP, tcp::RTO_MAX_MS) => "TCP_RTO_MAX_MS",
         (abi::IPPROTO_IP, ip::TTL) => "IP_TTL",
@@ -145,6 +151,14 @@ impl Virtual {
             (abi::SOL_SOCKET, so::SNDTIMEO) => {
                 self.socket(fd)?.options.send_timeout = timeval(value)?;
                 return done(0);
+            }
+            (abi::IPPROTO_TCP, tcp::FASTOPEN_KEY) => {
+                let bytes = match value {
+                    OptionValue::Bytes(bytes) => bytes.get(..len.max(0) as usize),
+                    _ => None,
+                };
+                let bytes = OptionValue::Bytes(bytes.unwrap_or_default().to_vec());
+                return self.set_fastopen_key(fd, &bytes);
             }
             (abi::IPPROTO_TCP, tcp::CONGESTION) => return self.set_congestion(fd, value),
             _ => {}
@@ -254,6 +268,10 @@ impl Virtual {
             tcp::USER_TIMEOUT if value < 0 => return fail(errno::EINVAL),
             tcp::USER_TIMEOUT => options.user_timeout = value,
             tcp::LINGER2 => options.linger2 = Some(value.clamp(-1, MOST_LINGER2)),
+            tcp::FASTOPEN => return self.set_fastopen(fd, value),
+            tcp::FASTOPEN_CONNECT => return self.set_fastopen_connect(fd, value),
+            tcp::FASTOPEN_NO_COOKIE if !(0..=1).contains(&value) => return fail(errno::EINVAL),
+            tcp::FASTOPEN_NO_COOKIE => options.fastopen_no_cookie = value == 1,
             tcp::INFO => return fail(errno::ENOPROTOOPT),
             // Off is what the engine does.
             tcp::CORK | tcp::DEFER_ACCEPT if value == 0 => {}
@@ -349,6 +367,16 @@ impl Virtual {
                 let name = self.sysctls.congestion.clone().into_bytes();
                 return done_with(0, Output::Bytes(name));
             }
+            abi::IPPROTO_TCP if name == tcp::FASTOPEN_KEY => {
+                let own = self.socket(fd)?.options.fastopen_keys;
+                let Some(keys) = own.or(self.sysctls.fast_open_keys) else {
+                    return unsupported("TCP_FASTOPEN_KEY before any key was set");
+                };
+                let mut bytes = keys.primary.to_vec();
+                bytes.extend(keys.backup.iter().flatten());
+                bytes.truncate(len);
+                return done_with(0, Output::Bytes(bytes));
+            }
             abi::IPPROTO_TCP => self.get_tcp_option(fd, name, phase)?,
             _ => {
                 let default = match (level, name) {
@@ -411,8 +439,10 @@ impl Virtual {
             tcp::USER_TIMEOUT => options.user_timeout,
             tcp::LINGER2 => options.linger2.unwrap_or(config.tcp_fin_timeout as i64),
             tcp::SYNCNT => config.tcp_syn_retries as i64,
-            tcp::CORK | tcp::DEFER_ACCEPT | tcp::FASTOPEN => 0,
-            tcp::FASTOPEN_CONNECT | tcp::FASTOPEN_NO_COOKIE => 0,
+            tcp::CORK | tcp::DEFER_ACCEPT => 0,
+            tcp::FASTOPEN => options.fastopen as i64,
+            tcp::FASTOPEN_CONNECT => flag(options.fastopen_connect),
+            tcp::FASTOPEN_NO_COOKIE => flag(options.fastopen_no_cookie),
             _ => return unsupported(name_of(abi::IPPROTO_TCP, name)),
         })
     }

@@ -9,7 +9,7 @@ use super::abi::{errno, event};
 use super::calls::{Attempt, Outcome, done_with, fail};
 use super::drive::Job;
 use super::file::File;
-use super::socket::{Phase, Shut, Socket};
+use super::socket::{Opening, Phase, Shut, Socket};
 use crate::syscall::{Fd, Output};
 
 /// Timeouts of poll and epoll_wait: negative is for ever.
@@ -45,7 +45,13 @@ impl Virtual {
         if socket.shut.has(Shut::RECEIVE) {
             events |= event::IN | event::RDNORM | event::RDHUP;
         }
-        if !matches!(state, State::SynSent | State::SynReceived) {
+        if matches!(socket.phase, Phase::Deferred(_)) {
+            events |= event::OUT | event::WRNORM;
+        }
+        // A connection that was accepted before its handshake was through (Fast Open) is open.
+        let opening = socket.opening != Opening::Connected
+            && matches!(state, State::SynSent | State::SynReceived);
+        if !opening {
             let unread = self.engine_info(socket.phase).map_or(0, |info| info.rcv_unread);
             if unread >= socket.options.receive_low.max(1) as u64 {
                 events |= event::IN | event::RDNORM;

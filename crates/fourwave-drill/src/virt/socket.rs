@@ -19,6 +19,9 @@ pub(super) enum Phase {
     Closed,
     /// A listener.
     Listening(ListenerId),
+    /// `connect` returned at once: the first write opens the connection, with text on its SYN
+    /// (`TCP_FASTOPEN_CONNECT`).
+    Deferred(SocketAddr),
     /// A connection, opening, open or ended.
     Connection(ConnId),
 }
@@ -138,6 +141,7 @@ impl Virtual {
         match phase {
             Phase::Closed => State::Closed,
             Phase::Listening(_) => State::Listen,
+            Phase::Deferred(_) => State::SynSent,
             Phase::Connection(conn) => {
                 self.stack.info(conn).map_or(State::Closed, |info| info.state)
             }

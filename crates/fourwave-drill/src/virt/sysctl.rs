@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fourwave_core::Config;
+use fourwave_core::{Config, FastOpenKeys};
 
 use crate::target::Refusal;
 
@@ -16,6 +16,8 @@ pub(super) struct Sysctls {
     pub(super) send_buffer: u64,
     /// `tcp_congestion_control`.
     pub(super) congestion: String,
+    /// `tcp_fastopen_key`.
+    pub(super) fast_open_keys: Option<FastOpenKeys>,
     /// Files that the script made, with their lengths.
     pub(super) scratch: BTreeMap<String, usize>,
 }
@@ -25,7 +27,13 @@ impl Default for Sysctls {
     fn default() -> Self {
         let config = Config { tcp_syn_retries: 6, ..Config::default() };
         let congestion = "cubic".to_owned();
-        Self { config, send_buffer: 16_384, congestion, scratch: BTreeMap::new() }
+        Self {
+            config,
+            send_buffer: 16_384,
+            congestion,
+            fast_open_keys: None,
+            scratch: BTreeMap::new(),
+        }
     }
 }
 
@@ -136,6 +144,14 @@ impl Sysctls {
                 }
                 return Ok(());
             }
+            // Bits above say whose setting counts, and here there is only one.
+            ("net.ipv4.tcp_fastopen", &[bits]) => {
+                return self.knob("tcp_fastopen", bits & 0x7ff).map_err(|()| refuse());
+            }
+            ("net.ipv4.tcp_fastopen_key", _) => {
+                self.fast_open_keys = Some(keys(value).ok_or_else(refuse)?);
+                return Ok(());
+            }
             _ => {}
         }
         let freebsd = FREEBSD.iter().find(|(theirs, ..)| *theirs == name);
@@ -153,6 +169,24 @@ impl Sysctls {
 
     fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
         self.config.set(name, &value.to_string()).map_err(|_| ())
+    }
+}
+
+/// `a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4`, and perhaps a second one behind a comma.
+fn keys(text: &str) -> Option<FastOpenKeys> {
+    let one = |text: &str| {
+        let words: Option<Vec<u32>> =
+            text.split('-').map(|word| u32::from_str_radix(word, 16).ok()).collect();
+        let words: [u32; 4] = words?.try_into().ok()?;
+        let mut key = [0; 16];
+        key.chunks_mut(4).zip(words).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));
+        Some(key)
+    };
+    match text.split_once(',') {
+        Some((primary, backup)) => {
+            Some(FastOpenKeys { primary: one(primary)?, backup: Some(one(backup)?) })
+        }
+        None => Some(FastOpenKeys { primary: one(text)?, backup: None }),
     }
 }
 

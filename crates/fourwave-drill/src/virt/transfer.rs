@@ -9,12 +9,12 @@ use super::abi::{self, errno, msg};
 use super::calls::{Attempt, Outcome, Stop, done, done_with, fail};
 use super::drive::Job;
 use super::file::File;
-use super::socket::{Phase, Shut};
+use super::socket::{Opening, Phase, Shut};
 use crate::syscall::{Fd, Output, Received, SendTo};
 use crate::target::Refusal;
 
 /// Flags of a send that mean something here, or nothing at all.
-const SEND_FLAGS: i32 = msg::DONTWAIT | msg::NOSIGNAL | msg::ZEROCOPY;
+const SEND_FLAGS: i32 = msg::DONTWAIT | msg::NOSIGNAL | msg::ZEROCOPY | msg::FASTOPEN;
 /// The same for receiving.
 const RECEIVE_FLAGS: i32 = msg::DONTWAIT
     | msg::PEEK
@@ -26,11 +26,10 @@ const RECEIVE_FLAGS: i32 = msg::DONTWAIT
 
 /// Refuses flags that the engine does not have.
 fn check_flags(flags: i32, known: i32, call: &str) -> Result<(), Stop> {
-    const NAMES: [(i32, &str); 5] = [
+    const NAMES: [(i32, &str); 4] = [
         (msg::OOB, "MSG_OOB"),
         (msg::MORE, "MSG_MORE"),
         (msg::EOR, "MSG_EOR"),
-        (msg::FASTOPEN, "MSG_FASTOPEN"),
         (msg::ERRQUEUE, "MSG_ERRQUEUE"),
     ];
     let rest = flags & !known;
@@ -49,7 +48,7 @@ impl Virtual {
         fd: Fd,
         len: usize,
         flags: i32,
-        _to: Option<SendTo>,
+        to: Option<SendTo>,
         call: &str,
     ) -> Attempt {
         if let File::Pipe(_) = self.file(fd)? {
@@ -63,7 +62,7 @@ impl Virtual {
             return fail(if call == "write" { errno::EINVAL } else { errno::ENOTSOCK });
         }
         check_flags(flags, SEND_FLAGS, call)?;
-        let outcome = match self.write_some(job, fd, len, flags) {
+        let outcome = match self.write_some(job, fd, len, flags, to) {
             Err(Stop::Errno(_)) if job.copied > 0 => done(job.copied as i64),
             other => other,
         };
@@ -73,7 +72,20 @@ impl Virtual {
         outcome
     }
 
-    fn write_some(&mut self, job: &mut Job, fd: Fd, len: usize, flags: i32) -> Attempt {
+    fn write_some(
+        &mut self,
+        job: &mut Job,
+        fd: Fd,
+        len: usize,
+        flags: i32,
+        to: Option<SendTo>,
+    ) -> Attempt {
+        let deferred = matches!(self.socket(fd)?.phase, Phase::Deferred(_));
+        if (flags & msg::FASTOPEN != 0 || deferred || job.code != 0)
+            && let Some(outcome) = self.write_fast(job, fd, len, flags, to)?
+        {
+            return Ok(outcome);
+        }
         let Some(conn) = self.write_ready(job, fd, flags)? else {
             let limit = self.socket(fd)?.options.send_timeout;
             return Ok(Outcome::Wait(limit));
@@ -109,7 +121,9 @@ impl Virtual {
         let phase = self.socket(fd)?.phase;
         let state = self.state_of(phase);
         let socket = self.socket(fd)?;
-        if !matches!(state, State::Established | State::CloseWait) {
+        // A connection that was accepted before its handshake was through (Fast Open) is open.
+        let early = state == State::SynReceived && socket.opening == Opening::Connected;
+        if !early && !matches!(state, State::Established | State::CloseWait) {
             if let Some(error) = socket.take_error() {
                 return fail(error);
             }
