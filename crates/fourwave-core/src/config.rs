@@ -210,6 +210,8 @@ knobs! {
         "Most half-open connections of a listener.";
     tcp_max_tw_buckets: Unit::Count, 0..=16777216, 262144,
         "Most connections in TIME_WAIT; beyond, tw_overflow decides.";
+    tcp_min_tso_segs: Unit::Count, 1..=65535, 2,
+        "Segments of a super-segment on a slow path; on a fast one it is as large as it can be.";
     tcp_orphan_retries: Unit::Count, 0..=15, 8,
         "Retransmissions on a connection whose application is gone.";
     tcp_retries1: Unit::Count, 1..=15, 3,
@@ -229,6 +231,9 @@ knobs! {
     tcp_sack: Unit::Switch, 0..=1, 1,
         "Selective acknowledgements (RFC 2018) of what arrives out of order; those of the peer \
          are read and not used for recovery yet.";
+    tcp_slow_start_after_idle: Unit::Switch, 0..=1, 1,
+        "1: a pause of a retransmission timeout takes the congestion window back to its first \
+         size (RFC 5681 §4.1).";
     tcp_syn_retries: Unit::Count, 1..=127, 7,
         "Retransmissions of a SYN: 7 take 247 s (RFC 9293 §3.8.3 asks for 3 minutes at least).";
     tcp_synack_retries: Unit::Count, 0..=127, 5,

@@ -87,7 +87,7 @@ pub enum CaState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SocketOption {
-    /// `TCP_NODELAY`: small segments are sent at once.
+    /// `TCP_NODELAY`: small segments are sent at once, those included that wait now.
     NoDelay(bool),
     /// `SO_KEEPALIVE`, with the knobs' times unless set otherwise.
     KeepAlive(bool),
@@ -117,6 +117,8 @@ pub enum SocketOption {
     /// `MSG_MORE`, for all that is queued until it is taken back: as [`Cork`](Self::Cork), and the
     /// end of what is queued is not pushed.
     More(bool),
+    /// `MSG_EOR`: what is queued now ends a record, over whose end no segment reaches.
+    EndOfRecord,
     /// `TCP_NOTSENT_LOWAT` in bytes: with so much unsent in the queue there is no room for more.
     NotSentLowat(u32),
     /// `SO_SNDBUF`: bytes of text that wait to be sent or acknowledged; 0 leaves it to the engine.

@@ -94,6 +94,34 @@ fn a_cork_holds_a_small_segment_until_it_is_pulled_or_a_timeout_has_passed() {
 }
 
 #[test]
+fn on_a_slow_path_a_super_segment_is_small() {
+    let link = Link::offloading(1500);
+    let mut pair = Pair::with(Config::default(), Config::default(), link);
+    let (client, _) = pair.open();
+    let packets = log(&mut pair);
+    // Ten segments for each 20 ms: less than two a millisecond.
+    pair.send(CLIENT, client, &text(14_480));
+    assert_eq!(lengths(&packets, CLIENT), [2896; 5]);
+}
+
+#[test]
+fn no_segment_reaches_over_the_end_of_a_record() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    let packets = log(&mut pair);
+    for record in [400, 400, 2000] {
+        let mut data = Bytes::from(text(record));
+        let now = pair.now;
+        pair.ends[CLIENT].stack.send(now, client, &mut data).unwrap();
+        set(&mut pair, client, SocketOption::EndOfRecord);
+    }
+    pair.send(CLIENT, client, b"after");
+    assert_eq!(lengths(&packets, CLIENT), [400, 400, 1448, 552]);
+    pair.run_for(Duration::from_millis(50));
+    assert_eq!(lengths(&packets, CLIENT), [400, 400, 1448, 552, 5]);
+}
+
+#[test]
 fn more_to_come_is_not_pushed() {
     let mut pair = Pair::new();
     let (client, _) = pair.open();
@@ -183,16 +211,18 @@ fn rfc6928_the_first_flight_is_ten_segments() {
 }
 
 #[test]
-fn an_offloading_device_gets_the_same_as_one_super_segment() {
+fn an_offloading_device_gets_the_same_as_super_segments_of_half_the_window() {
     let link = Link::offloading(1500);
-    let mut pair = Pair::with(Config::default(), Config::default(), link);
+    let mut config = Config::default();
+    config.set("tcp_min_tso_segs", "44").unwrap();
+    let mut pair = Pair::with(config, Config::default(), link);
     let (client, server) = pair.open();
     let packets = log(&mut pair);
     pair.send(CLIENT, client, &text(100_000));
-    assert_eq!(lengths(&packets, CLIENT), [14_480]);
+    assert_eq!(lengths(&packets, CLIENT), [7240, 7240]);
     pair.run_for(Duration::from_millis(15));
-    // One ACK answers the batch.
-    assert_eq!(lengths(&packets, SERVER), [0]);
+    // One ACK answers a batch.
+    assert_eq!(lengths(&packets, SERVER), [0, 0]);
     assert_eq!(pair.read(SERVER, server).len(), 14_480);
 }
 

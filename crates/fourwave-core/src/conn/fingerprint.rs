@@ -77,11 +77,12 @@ impl Hash for SendSide {
             nodelay,
             cork,
             more,
+            records,
             starved,
             // Read with `TCP_USER_TIMEOUT` only: hashed there.
             progress_at: _,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
-        (mss, scale, nodelay, cork, more, starved).hash(state);
+        (mss, scale, nodelay, cork, more, records, starved).hash(state);
     }
 }

@@ -85,7 +85,7 @@ impl Connection {
         if self.rcv.acks.duplicate_due() {
             return Some(Next::DuplicateAck);
         }
-        if let Some(range) = self.next_again(link) {
+        if let Some(range) = self.next_again(link, ctx) {
             return Some(Next::Again(range));
         }
         if let Some(next) = self.next_new(link, ctx) {
@@ -104,23 +104,33 @@ impl Connection {
     }
 
     /// What recovery wants to be sent again, cut to the windows and to one super-segment.
-    fn next_again(&self, link: &Link) -> Option<Range<SeqNum>> {
+    fn next_again(&self, link: &Link, ctx: &Ctx<'_>) -> Option<Range<SeqNum>> {
         let range = self.recovery.resend(self.snd.una, self.snd.mss)?;
         let mss = self.snd.mss;
         let wanted = range.end.since(range.start);
         // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says.
         let room =
             if self.recovery.in_fast_recovery() { mss } else { self.congestion_room() / mss * mss };
-        let len = wanted.min(room).min(self.largest(link));
+        let len = wanted.min(room).min(self.largest(link, ctx));
+        let len = len.min(self.snd.record_room(range.start));
         (len > 0).then(|| range.start..range.start + len)
     }
 
-    /// Payload bytes of the largest super-segment, a multiple of the segment size.
-    fn largest(&self, link: &Link) -> u32 {
+    /// Payload bytes of the largest super-segment, a multiple of the segment size. As in Linux, at
+    /// most half the congestion window, and what the path carries in a millisecond: or the ACKs
+    /// come back in bursts too.
+    fn largest(&self, link: &Link, ctx: &Ctx<'_>) -> u32 {
         let mss = self.snd.mss;
         // 60 bytes of TCP header at most, 40 of IP.
         let gso = link.gso_max.saturating_sub(100);
-        (gso / mss * mss).max(mss)
+        if gso < 2 * mss {
+            return mss;
+        }
+        let window = self.congestion.window();
+        let slow_start = window < self.congestion.threshold();
+        let least = mss.saturating_mul(ctx.config.tcp_min_tso_segs as u32);
+        let burst = self.rtt.burst(window, slow_start, gso).max(least);
+        (gso.min(burst).min(window / 2) / mss * mss).max(mss)
     }
 
     /// New data or the FIN, as the windows, Nagle and silly-window avoidance allow
@@ -151,14 +161,17 @@ impl Connection {
         }
         let mss = self.snd.mss;
         let window = self.snd.window_room();
-        let len = unsent.min(window).min(self.congestion_room()).min(self.largest(link));
-        let all = len == unsent;
+        let record = unsent.min(self.snd.record_room(self.snd.nxt));
+        let len = record.min(window).min(self.congestion_room()).min(self.largest(link, ctx));
+        // What ends a record is as good as full.
+        let all = len == record;
+        let ends_record = record < unsent;
         let len = if len >= mss {
             // The rest of a segment waits, unless it is the end and need not.
             let whole = len / mss * mss;
-            if all && self.sends_small(false) { len } else { whole }
+            if all && (ends_record || self.sends_small(false)) { len } else { whole }
         } else {
-            let small_ok = all && self.sends_small(idle);
+            let small_ok = all && (ends_record || self.sends_small(idle));
             let half_window = len > 0 && len >= self.snd.max_window / 2 && window < mss;
             if small_ok || half_window || self.due.small { len } else { 0 }
         };
@@ -180,7 +193,9 @@ impl Connection {
 
     /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
     fn restart_after_idle(&mut self, ctx: &Ctx<'_>) {
-        if ctx.now.since(self.last_sent_at) > self.rto(ctx.config) {
+        if ctx.config.tcp_slow_start_after_idle == 1
+            && ctx.now.since(self.last_sent_at) > self.rto(ctx.config)
+        {
             let initial = self.initial_window(ctx.config);
             self.congestion.on_idle(initial);
         }
@@ -287,14 +302,17 @@ impl Connection {
         payload: &mut Vec<Bytes>,
     ) -> Outgoing {
         let seq = self.snd.nxt;
-        self.due.small = false;
+        let probes = core::mem::take(&mut self.due.small) && self.retries > 0;
         if self.snd.outstanding() == 0 {
             self.snd.progress_at = ctx.now;
             // A probe's timer may be running: the timeout starts with the data.
             self.deadlines.resend = Instant::NEVER;
             self.retries = 0;
         }
-        let out = self.segment(seq, len, fin, ctx, payload);
+        let mut out = self.segment(seq, len, fin, ctx, payload);
+        if probes {
+            out.header.flags |= Flags::PSH;
+        }
         self.snd.nxt += len + u32::from(fin);
         if fin {
             self.snd.fin = Fin::Sent;
@@ -318,10 +336,13 @@ impl Connection {
         let offset = seq.since(self.snd.data_start());
         self.snd.queue.gather(offset, len, payload);
         let mut flags = if fin { Flags::FIN } else { Flags::NONE };
-        if len > 0 && offset + len == self.snd.queue.len() && !self.snd.more {
+        let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
+        let last = offset + len == self.snd.queue.len() && !self.snd.more;
+        let ends_record = self.snd.record_room(seq) == len;
+        // As in Linux, on each batch too: the receiver's offload hands it on without waiting.
+        if len > 0 && (last || ends_record || gso_size > 0) {
             flags |= Flags::PSH;
         }
-        let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
         let mut header = self.header(seq, flags, ctx);
         if len + 4 + 8 * header.options.sack.as_slice().len() as u32 > self.snd.mss {
             // No room beside the text: SACK rides on ACKs and small segments.
@@ -348,7 +369,11 @@ impl Connection {
     }
 
     /// The header of an RST that ends this connection (RFC 9293 §3.10.5).
-    pub(crate) fn reset_header(&self) -> TcpHeader {
+    pub(crate) fn reset_header(&self, now: Instant) -> TcpHeader {
+        // RFC 7323 §3.2: an RST should carry them too.
+        let timestamps = self.options.timestamps;
+        let timestamps =
+            timestamps.then(|| Timestamps { value: self.ts_now(now), echo: self.ts_recent });
         TcpHeader {
             src_port: self.tuple.local().port(),
             dst_port: self.tuple.remote().port(),
@@ -356,6 +381,7 @@ impl Connection {
             ack: self.rcv.nxt,
             flags: Flags::RST | Flags::ACK,
             window: RawWindow(0),
+            options: TcpOptions { timestamps, ..TcpOptions::default() },
             ..TcpHeader::default()
         }
     }

@@ -232,7 +232,11 @@ impl Connection {
 
     pub(crate) fn set_option(&mut self, option: SocketOption, ctx: &Ctx<'_>) {
         match option {
-            SocketOption::NoDelay(on) => self.snd.nodelay = on,
+            SocketOption::NoDelay(on) => {
+                self.snd.nodelay = on;
+                self.due.small |= on && self.snd.unsent() > 0;
+            }
+            SocketOption::EndOfRecord => self.snd.end_record(),
             SocketOption::LingerZero(on) => self.tuned().linger_zero = on,
             SocketOption::Linger2(life) => self.tuned().linger2 = Some(life),
             SocketOption::PeerClosesFirst(limit) => {

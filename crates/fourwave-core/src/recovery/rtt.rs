@@ -57,6 +57,19 @@ impl Rtt {
         base.saturating_mul(1 << self.backoff.min(16)).min(max)
     }
 
+    /// Bytes worth sending in one piece, as Linux has it: what the path carries in a millisecond at
+    /// twice the rate of `window` bytes a round trip (1.2 times after slow start), and up to
+    /// `most` more the shorter the shortest round trip is.
+    pub(crate) fn burst(&self, window: u32, slow_start: bool, most: u32) -> u32 {
+        if self.srtt == 0 {
+            return most;
+        }
+        let tenths = if slow_start { 20 } else { 12 };
+        let second = u64::from(window) * 1_000_000 / u64::from(self.srtt) * tenths / 10;
+        let near = most.checked_shr(self.min >> 9).unwrap_or(0);
+        u32::try_from(second >> 10).unwrap_or(u32::MAX).saturating_add(near)
+    }
+
     /// RFC 6298 §5.5: the timer ran out.
     pub(crate) fn back_off(&mut self) {
         self.backoff = self.backoff.saturating_add(1);
@@ -145,6 +158,17 @@ mod tests {
         assert_eq!(rtt.rto(MIN, MAX), MAX);
         rtt.progress();
         assert_eq!(rtt.rto(MIN, MAX), INITIAL_RTO);
+    }
+
+    #[test]
+    fn a_burst_is_a_millisecond_of_the_path() {
+        let mut rtt = Rtt::default();
+        assert_eq!(rtt.burst(10_000, true, 65_000), 65_000);
+        rtt.sample(Duration::from_millis(100));
+        assert_eq!(rtt.burst(10_000, true, 65_000), 200_000 >> 10);
+        assert_eq!(rtt.burst(10_000, false, 65_000), 120_000 >> 10);
+        rtt.sample(Duration::from_micros(300));
+        assert!(rtt.burst(10_000, true, 65_000) > 65_000);
     }
 
     #[test]

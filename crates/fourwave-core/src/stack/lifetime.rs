@@ -88,7 +88,7 @@ impl Stack {
             Fate::TimeWait => self.enter_time_wait(now, index),
             Fate::Ended { reason, reset } => {
                 if let (true, Some(conn)) = (reset, self.records.conns.get(index)) {
-                    let (tuple, header) = (conn.tuple, conn.reset_header());
+                    let (tuple, header) = (conn.tuple, conn.reset_header(now));
                     self.reply(tuple, header);
                 }
                 self.unfile(index);

@@ -2,6 +2,9 @@
 
 mod queue;
 
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
 use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 
 use crate::time::Instant;
@@ -54,6 +57,8 @@ pub(crate) struct SendSide {
     pub(crate) cork: bool,
     /// More follows what is queued: it waits as under `cork`, and is not pushed.
     pub(crate) more: bool,
+    /// Behind which bytes a record ends (`MSG_EOR`): no segment reaches over it.
+    pub(in crate::conn) records: Option<Box<VecDeque<SeqNum>>>,
     /// The application was told that there is no room.
     pub(crate) starved: bool,
     /// When SND.UNA last moved, or data went out with none before it.
@@ -77,6 +82,7 @@ impl SendSide {
             nodelay: false,
             cork: false,
             more: false,
+            records: None,
             starved: false,
             progress_at: now,
         }
@@ -104,6 +110,24 @@ impl SendSide {
         }
         let end = self.data_end();
         if self.nxt.after(end) { 0 } else { end.since(self.nxt) }
+    }
+
+    /// What is queued ends a record.
+    pub(crate) fn end_record(&mut self) {
+        let (una, end) = (self.una, self.data_end());
+        let records = self.records.get_or_insert_default();
+        while records.front().is_some_and(|record| record.at_or_before(una)) {
+            records.pop_front();
+        }
+        records.push_back(end);
+    }
+
+    /// Bytes from `seq` to the end of its record; `u32::MAX` when no end is known. O(records that
+    /// are queued), of which there are none where nobody marks them.
+    pub(crate) fn record_room(&self, seq: SeqNum) -> u32 {
+        let Some(records) = &self.records else { return u32::MAX };
+        let end = records.iter().find(|end| end.after(seq));
+        end.map_or(u32::MAX, |end| end.since(seq))
     }
 
     /// A segment that is not full is held back, whatever Nagle says.
