@@ -1,7 +1,8 @@
 //! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`,
-//! `cargo xtask bench`, `cargo xtask tw`.
+//! `cargo xtask bench`, `cargo xtask tw`, `cargo xtask conformance`.
 
 mod bench;
+mod conformance;
 mod deny;
 mod fuzz;
 mod report;
@@ -51,6 +52,12 @@ enum Chore {
         /// Only these rows
         rows: Vec<String>,
     },
+    /// Write the scripts of `conformance/matrix` from their tables
+    Conformance {
+        /// Only say which of them are not as the tables make them
+        #[arg(long)]
+        check: bool,
+    },
     /// The client of `tw`
     #[command(hide = true)]
     TwClient(tw::ends::ClientArguments),
@@ -83,6 +90,8 @@ fn main() -> ExitCode {
         Chore::Test { only } => steps::run(&root, &only),
         Chore::Bench { rounds, seconds } => told(bench::run(&root, rounds as usize, seconds)),
         Chore::Tw { count, rows } => told(tw::run(&root, count, &rows)),
+        Chore::Conformance { check: true } => told(conformance::check(&root)),
+        Chore::Conformance { check: false } => told(conformance::write(&root)),
         Chore::TwClient(arguments) => told(tw::ends::client(&arguments)),
         Chore::TwServer { address } => told(tw::ends::server(address)),
     };
