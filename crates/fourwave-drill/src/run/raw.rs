@@ -11,7 +11,6 @@ use fourwave_wire::tcp::verify_checksum;
 pub(crate) mod flag {
     pub(crate) const FIN: u16 = 0x001;
     pub(crate) const SYN: u16 = 0x002;
-    pub(crate) const RST: u16 = 0x004;
     pub(crate) const PSH: u16 = 0x008;
     pub(crate) const ACK: u16 = 0x010;
     /// ECE, CWR and AE together are AccECN's ACE field.
@@ -37,12 +36,6 @@ pub(crate) struct Segment {
 impl Segment {
     pub(crate) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
-    }
-
-    /// The sequence number after it.
-    pub(crate) fn end(&self) -> u32 {
-        let control = u32::from(self.has(flag::SYN)) + u32::from(self.has(flag::FIN));
-        self.seq.wrapping_add(self.len).wrapping_add(control)
     }
 
     /// Header (checksum 0) and payload of zeros.
