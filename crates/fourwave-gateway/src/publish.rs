@@ -53,8 +53,18 @@ async fn call(shared: Arc<Shared>, host: TcpStream, client: SocketAddr, port: u1
         opened = open(&shared, client, port) => opened,
         _ = host.stream().ready(Interest::ERROR) => return,
     };
-    if let Ok(program) = opened {
-        relay(program, host, Far::Caller, &shared).await;
+    match opened {
+        Ok(program) => relay(program, host, Far::Caller, &shared).await,
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            shared.notices.once("callers", || {
+                format!(
+                    "{error}: callers are reset until some end; -o tcp_tw_reuse=1 takes over \
+                     those in TIME_WAIT"
+                )
+            });
+        }
+        // The program refused, or its end is gone.
+        Err(_) => {}
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) struct ClientArguments {
     /// All requests over as many connections as there are threads
     #[arg(long)]
     keep: bool,
-    /// Set in this namespace before anything is opened (root): net.ipv4.tcp_tw_reuse=1
+    /// Set in this namespace before anything is opened (root): net.ipv4.tcp_tw_reuse=1; a
+    /// comma stands for a space
     #[arg(long, value_name = "NAME=VALUE")]
     sysctl: Vec<String>,
 }
@@ -59,7 +60,7 @@ pub(super) struct Counted {
     pub(super) reset: u64,
     /// Anything else, time-outs above all.
     pub(super) other: u64,
-    /// Opens that had no answer yet when the time was over.
+    /// Opens that were not through when the time was over.
     pub(super) waiting: u64,
     pub(super) seconds: f64,
     /// TIME_WAITs of this namespace's kernel at the end, and the most there were.
@@ -117,7 +118,7 @@ pub(crate) fn client(arguments: &ClientArguments) -> Result<(), String> {
     for setting in &arguments.sysctl {
         let (name, value) = setting.split_once('=').ok_or("--sysctl takes NAME=VALUE")?;
         let path = format!("/proc/sys/{}", name.replace('.', "/"));
-        std::fs::write(&path, value).map_err(|e| format!("{path}: {e}"))?;
+        std::fs::write(&path, value.replace(',', " ")).map_err(|e| format!("{path}: {e}"))?;
     }
     let tally = Arc::new(Tally { clients: CLIENTS.into(), ..Tally::default() });
     let start = Instant::now();

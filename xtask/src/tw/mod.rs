@@ -40,11 +40,18 @@ const ROWS: &[Row] = &[
     row("timewait-1", Way::Out, "-o tcp_timewait_len=1", ""),
     row("timewait-0", Way::Out, "-o tcp_timewait_len=0", ""),
     row("recycle", Way::Out, "-o tcp_tw_recycle=1", ""),
+    row("recycle-one-clock", Way::Out, "-o tcp_tw_recycle=1", "--sysctl net.ipv4.tcp_timestamps=2"),
     row("bound-oldest", Way::Out, "-o tcp_max_tw_buckets=1000", ""),
     row("bound-refuse", Way::Out, "-o tcp_max_tw_buckets=1000 -o tw_overflow=refuse-new", ""),
     row("bound-shorten", Way::Out, "-o tcp_max_tw_buckets=1000 -o tw_overflow=shorten", ""),
     row("rfc1337", Way::Out, "-o tcp_rfc1337=1", ""),
     row("client-first", Way::Out, "", "--first"),
+    row(
+        "client-first-few-ports",
+        Way::Out,
+        "",
+        "--first --sysctl net.ipv4.ip_local_port_range=40000,44095",
+    ),
     row("client-first-engine-1", Way::Out, "-o tcp_timewait_len=1", "--first"),
     row("client-first-reuse", Way::Out, "", "--first --sysctl net.ipv4.tcp_tw_reuse=1"),
     row(
@@ -203,7 +210,7 @@ fn failures(counted: &Counted) -> String {
         (counted.refused, "refused"),
         (counted.reset, "reset"),
         (counted.other, "other"),
-        (counted.waiting, "without an answer"),
+        (counted.waiting, "still opening"),
     ];
     let some = all.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
     let text = some.collect::<Vec<_>>().join(", ");
@@ -229,7 +236,7 @@ fn print(row: &Row, outcome: &Outcome) {
         of("TcpExtTWRecycled"),
         of("TcpExtTW"),
         of("TcpExtTWKilled"),
-        of("TcpExtTWEvicted") + of("TcpExtTCPTimeWaitOverflow"),
+        of("TcpExtTCPTimeWaitOverflow"),
     );
 }
 
