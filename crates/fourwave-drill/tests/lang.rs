@@ -303,7 +303,8 @@ fn what_cannot_run_is_read_all_the_same() {
     same("0 > sctp: INIT[flgs=0, tag=1, ...]\n+1 close(3) = 0");
 }
 
-const CONDITIONAL: &str = "0 close(1) = 0\n#ifdef A\n+0 close(2) = 0\n#ifndef B\n+0 close(3) = 0\n\
+const CONDITIONAL: &str = "0 close(1) = 0\n#ifdef A\n+0 close(2) = 0\n\
+                           #ifndef B\n+0 close(3) = 0\n\
                            #else\n+0 close(4) = 0\n#endif\n#else // not A\n+0 close(5) = 0\n#endif\n\
                            +0 close(6) = 0\n";
 

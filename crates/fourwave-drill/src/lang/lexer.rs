@@ -264,10 +264,14 @@ impl<'s> Lexer<'s, '_> {
             match directive {
                 "ifdef" | "ifndef" => inner += 1,
                 "endif" if inner > 0 => inner -= 1,
-                "endif" => return Ok(self.advance(line.len() - text.len() + len)),
+                "endif" => {
+                    self.advance(line.len() - text.len() + len);
+                    return Ok(());
+                }
                 "else" if inner == 0 && or_else => {
                     self.conditions.push(open);
-                    return Ok(self.advance(line.len() - text.len() + len));
+                    self.advance(line.len() - text.len() + len);
+                    return Ok(());
                 }
                 _ => {}
             }
