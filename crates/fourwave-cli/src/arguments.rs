@@ -9,6 +9,7 @@ use fourwave_gateway::namespace::Program;
 use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
 
 use crate::demo;
+use crate::drill::DrillArguments;
 use crate::fault::parse_fault;
 use crate::knobs;
 use crate::publish::parse_publish;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Knobs,
     /// Show on the real engine, in virtual time, how connections end
     Scenario(ScenarioArguments),
+    /// Play packetdrill scripts on the engine in virtual time, or on Linux; make them of captures
+    Drill(Box<DrillArguments>),
 }
 
 const RUN_NOTES: &str = "\
@@ -169,7 +172,7 @@ mod tests {
         let line = ["fourwave", "run"].iter().chain(line);
         match Arguments::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(run) => run.into_options(),
-            Command::Knobs | Command::Scenario(_) => Err("no run".into()),
+            Command::Knobs | Command::Scenario(_) | Command::Drill(_) => Err("no run".into()),
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod demo;
+mod drill;
 mod fault;
 mod knobs;
 mod publish;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let mut raw = std::env::args_os().skip(1);
     match raw.next().as_ref().and_then(|first| first.to_str()) {
         Some(STAGE_ARGUMENT) => return ExitCode::from(stage(raw)),
+        Some(drill::WORKER) => return ExitCode::from(drill::work(raw)),
         Some(DEMO_CLIENT) => return ExitCode::from(demo::client(raw)),
         _ => {}
     }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     ExitCode::from(match arguments.command {
         Command::Run(run) => run_program(*run),
         Command::Knobs => knobs::list(),
+        Command::Drill(drill) => drill.perform(),
         Command::Scenario(scenario) => scenario.perform(),
     })
 }

@@ -1,0 +1,111 @@
+//! `fourwave drill --from CAPTURE`.
+
+use std::fs::{self, File};
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use fourwave_drill::capture::Capture;
+use fourwave_lens::units::{counted, seconds};
+
+use super::print::print;
+use super::walk::line;
+use crate::{USAGE_ERROR, say};
+
+/// Capture to script.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Capture to script")]
+pub(crate) struct FromArguments {
+    /// Write a script that replays one side of a connection of a pcap or pcapng file
+    #[arg(long, value_name = "CAPTURE", conflicts_with_all = ["json", "ladder", "target", "jobs"])]
+    from: Option<PathBuf>,
+
+    /// Which connection; without it they are listed if there are several
+    #[arg(long, value_name = "N", requires = "from")]
+    conn: Option<u64>,
+
+    /// Whose side the stack under test plays; by default that where the capture was made
+    #[arg(long, value_name = "IP", requires = "from")]
+    local: Option<IpAddr>,
+
+    /// Write the script into a file
+    #[arg(short, long, value_name = "FILE", requires = "from")]
+    output: Option<PathBuf>,
+}
+
+impl FromArguments {
+    pub(super) fn is_asked(&self) -> bool {
+        self.from.is_some()
+    }
+
+    pub(super) fn perform(&self) -> u8 {
+        match self.from.as_deref().map(|path| self.write(path)) {
+            Some(Err(line)) => {
+                say(&line);
+                USAGE_ERROR
+            }
+            Some(Ok(())) | None => 0,
+        }
+    }
+
+    fn write(&self, path: &Path) -> Result<(), String> {
+        let shown = path.display();
+        let file = open(path).map_err(|error| line(path, &error))?;
+        let capture = Capture::read(file).map_err(|error| format!("{shown}: {error}"))?;
+        if let Some(why) = &capture.damaged {
+            let read = counted(capture.packets, "packet");
+            say(&format!("{shown}: only its first {read} can be read: {why}"));
+        }
+        let conn = match (self.conn, capture.connections()) {
+            (Some(number), _) => {
+                capture.connection(number).map_err(|error| format!("{shown}: {error}"))?
+            }
+            (None, [only]) => only,
+            (None, _) if self.output.is_some() => {
+                return Err(format!(
+                    "{shown}: it has several connections; --conn N takes one, and without -o they \
+                     are listed"
+                ));
+            }
+            (None, _) => {
+                print(&list(&capture));
+                return Ok(());
+            }
+        };
+        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+        let script = conn.script(self.local, &name).map_err(|error| format!("{shown}: {error}"))?;
+        match &self.output {
+            None => print(&script),
+            Some(path) => fs::write(path, script).map_err(|error| line(path, &error))?,
+        }
+        Ok(())
+    }
+}
+
+/// A directory can be opened, and not read.
+fn open(path: &Path) -> io::Result<File> {
+    let file = File::open(path)?;
+    match file.metadata()?.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    }
+}
+
+/// A line for each connection.
+fn list(capture: &Capture) -> String {
+    let mut out = String::new();
+    for conn in capture.connections() {
+        let segments = counted(conn.segments() as u64, "segment");
+        out.push_str(&format!(
+            "{:>4}  {} to {}: {segments} in {}; {}\n",
+            conn.number,
+            conn.client,
+            conn.server,
+            seconds(conn.lasted()),
+            conn.ending(),
+        ));
+    }
+    out.push_str("--conn N takes one of them\n");
+    out
+}

@@ -1,0 +1,304 @@
+//! One script against one target or both.
+
+use std::fs::File;
+use std::io::Read;
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use fourwave_drill::ast::{Script, Span};
+use fourwave_drill::lang;
+use fourwave_drill::report::{self, Cut, Difference, JsonVerdict, TextOptions, Verdict};
+use fourwave_drill::run::{self, Failure, Options, Outcome, Report};
+use fourwave_drill::virt::{Setup, Virtual};
+use fourwave_lens::ladder::LadderOptions;
+
+use super::{Target, walk, worker};
+
+/// The largest script.
+const MOST_BYTES: u64 = 16 << 20;
+
+/// What holds for every script.
+pub(super) struct Settings {
+    pub(super) options: Options,
+    /// What the command line gave, for workers.
+    pub(super) given: Vec<(String, Option<String>)>,
+    pub(super) target: Target,
+    pub(super) ladder: bool,
+    /// Also of a script that passes.
+    pub(super) always_ladder: bool,
+    pub(super) json: bool,
+    pub(super) color: bool,
+}
+
+/// What became of a script.
+pub(super) struct Played {
+    pub(super) verdict: Verdict,
+    /// Why it was skipped.
+    pub(super) skipped: Option<String>,
+    /// The two targets differ.
+    pub(super) differs: bool,
+    /// What is printed of it, JSON or text.
+    pub(super) text: String,
+}
+
+/// A script that was read.
+pub(super) struct Source {
+    pub(super) text: String,
+    pub(super) script: Script,
+    pub(super) options: Options,
+}
+
+/// Why a file is no script.
+pub(super) struct Unreadable {
+    /// One line, without the file's name.
+    line: String,
+    /// What stands below it, each line with a line feed.
+    below: String,
+    span: Option<Span>,
+    source: String,
+}
+
+/// Plays the script in `path`.
+///
+/// # Errors
+/// A line about what no script can be played without: the target is not to be had.
+pub(super) fn play(path: &Path, settings: &Settings) -> Result<Played, String> {
+    let file = path.display().to_string();
+    let source = match read(path, &settings.options) {
+        Ok(source) => source,
+        Err(unreadable) => return Ok(refused(&file, &unreadable, settings)),
+    };
+    let mut sheet = Sheet { file: &file, source: &source, settings, text: String::new() };
+    match settings.target {
+        Target::Virtual => {
+            let report = in_virtual_time(&source);
+            Ok(sheet.one("virtual", &report))
+        }
+        Target::Linux => {
+            let report = worker::run(path, &source, settings)?;
+            Ok(sheet.one("linux", &report))
+        }
+        Target::Both => {
+            let theirs = worker::run(path, &source, settings)?;
+            let ours = in_virtual_time(&source);
+            Ok(sheet.both(&ours, &theirs))
+        }
+    }
+}
+
+/// Reads a script and its options.
+pub(super) fn read(path: &Path, options: &Options) -> Result<Source, Unreadable> {
+    let plain =
+        |line: String| Unreadable { line, below: String::new(), span: None, source: String::new() };
+    let file = path.display().to_string();
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| {
+        let line = walk::line(path, &error);
+        plain(line[file.len()..].trim_start_matches(": ").to_owned())
+    })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(plain(format!("no script: more than {} MiB", MOST_BYTES >> 20)));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        plain(format!("no script: byte {at} is no UTF-8 text"))
+    })?;
+    let defined = |name: &str| options.define(name).is_some();
+    let script = match lang::parse_with(&text, &defined) {
+        Ok(script) => script,
+        Err(error) => {
+            let shown = error.in_file(&file).to_string();
+            let below: String = shown.lines().skip(1).map(|line| format!("  {line}\n")).collect();
+            let (line, span) = (error.to_string(), Some(error.span));
+            return Err(Unreadable { line, below, span, source: text });
+        }
+    };
+    match options.for_script(&script) {
+        Ok(options) => Ok(Source { text, script, options }),
+        Err(error) => {
+            let line = match error.span {
+                Some(Span { line, column, .. }) => format!("{line}:{column}: {error}"),
+                None => error.to_string(),
+            };
+            Err(Unreadable { line, below: String::new(), span: error.span, source: text })
+        }
+    }
+}
+
+fn refused(file: &str, unreadable: &Unreadable, settings: &Settings) -> Played {
+    let Unreadable { line, below, span, source } = unreadable;
+    let text = if settings.json {
+        let verdict = JsonVerdict::Unreadable { message: line, span: *span };
+        report::script_line(file, source, settings.target.name(), verdict)
+    } else {
+        // `file:line:column: …`, as editors like it.
+        let colon = if span.is_some() { ":" } else { ": " };
+        format!("FAIL {file}{colon}{line}\n{below}")
+    };
+    Played { verdict: Verdict::Fail, skipped: None, differs: false, text }
+}
+
+/// Plays a script against the engine. An engine that panics fails the script and no other.
+fn in_virtual_time(source: &Source) -> Report {
+    let Source { script, options, .. } = source;
+    let play = || {
+        let mut setup = Setup { mtu: options.link_mtu(), ..Setup::default() };
+        match options.local() {
+            IpAddr::V4(ip) => setup.local_v4 = ip,
+            IpAddr::V6(ip) => setup.local_v6 = ip,
+        }
+        run::run(script, options, &mut Virtual::new(setup))
+    };
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        let message = format!("the engine panicked: {}", text.unwrap_or_default());
+        broken(message)
+    })
+}
+
+/// The report of a run that did not come to an end.
+pub(super) fn broken(message: String) -> Report {
+    let failure = Failure {
+        event: None,
+        span: Span::default(),
+        at: std::time::Duration::ZERO,
+        message,
+        expected: None,
+        actual: None,
+    };
+    let outcome = Outcome::Failed(Box::new(failure));
+    Report { outcome, packets: Vec::new(), events: Vec::new(), warnings: Vec::new() }
+}
+
+/// What is printed of one script.
+struct Sheet<'a> {
+    file: &'a str,
+    source: &'a Source,
+    settings: &'a Settings,
+    text: String,
+}
+
+impl Sheet<'_> {
+    fn one(&mut self, target: &str, report: &Report) -> Played {
+        let verdict = Verdict::from(&report.outcome);
+        let skipped = match &report.outcome {
+            Outcome::Skipped(why) => Some(why.clone()),
+            _ => None,
+        };
+        if self.settings.json {
+            self.json(target, report);
+        } else {
+            let head = self.head(report);
+            self.text.push_str(&format!("{} {head}\n", verdict.word()));
+            self.details(report);
+        }
+        Played { verdict, skipped, differs: false, text: std::mem::take(&mut self.text) }
+    }
+
+    /// `file`, and after a colon what became of it.
+    fn head(&self, report: &Report) -> String {
+        match &report.outcome {
+            Outcome::Passed => self.file.to_owned(),
+            Outcome::Skipped(why) => format!("{}: {why}", self.file),
+            Outcome::Failed(failure) if failure.event.is_none() || failure.span.line == 0 => {
+                format!("{}: {}", self.file, failure.message)
+            }
+            Outcome::Failed(failure) => {
+                format!("{}:{}: {}", self.file, failure.span.line, failure.message)
+            }
+        }
+    }
+
+    fn json(&mut self, target: &str, report: &Report) {
+        let verdict = JsonVerdict::Played(report);
+        self.text.push_str(&report::script_line(self.file, &self.source.text, target, verdict));
+    }
+
+    /// Everything below the line of a script.
+    fn details(&mut self, report: &Report) {
+        let options = TextOptions { color: self.settings.color };
+        for warning in &report.warnings {
+            let Failure { span, message, .. } = warning;
+            self.text.push_str(&format!("  warning: line {}: {message}\n", span.line));
+            let shown = report::failure(self.file, &self.source.text, warning, &options);
+            self.text.push_str(&shown);
+        }
+        let mut cut = Cut::Nowhere;
+        if let Outcome::Failed(failure) = &report.outcome {
+            let shown = report::failure(self.file, &self.source.text, failure, &options);
+            self.text.push_str(&shown);
+            cut = Cut::At(failure.at);
+        }
+        let failed = matches!(report.outcome, Outcome::Failed(_));
+        if self.settings.ladder && failed || self.settings.always_ladder {
+            let options = LadderOptions { color: self.settings.color, ..LadderOptions::default() };
+            let local = self.source.options.local();
+            let drawn = report::ladder(report, local, cut, &options);
+            self.text.push_str(&drawn);
+        }
+    }
+
+    fn both(&mut self, ours: &Report, theirs: &Report) -> Played {
+        let difference = report::difference(&self.source.script, ours, theirs);
+        let (a, b) = (Verdict::from(&ours.outcome), Verdict::from(&theirs.outcome));
+        let verdict = match (a, b) {
+            _ if difference.is_some() => Verdict::Fail,
+            (Verdict::Fail, _) | (_, Verdict::Fail) => Verdict::Fail,
+            (Verdict::Skip, _) | (_, Verdict::Skip) => Verdict::Skip,
+            (Verdict::Pass, Verdict::Pass) => Verdict::Pass,
+        };
+        let skipped = match (&ours.outcome, &theirs.outcome) {
+            _ if verdict != Verdict::Skip => None,
+            (Outcome::Skipped(why), _) => Some(format!("virtual: {why}")),
+            (_, Outcome::Skipped(why)) => Some(format!("linux: {why}")),
+            _ => None,
+        };
+        if self.settings.json {
+            self.json("virtual", ours);
+            self.json("linux", theirs);
+            if let Some(difference) = &difference {
+                let line = report::difference_line(self.file, &self.source.text, difference);
+                self.text.push_str(&line);
+            }
+        } else {
+            self.both_in_words(verdict, skipped.as_deref(), difference.as_ref(), [ours, theirs]);
+        }
+        let differs = difference.is_some();
+        Played { verdict, skipped, differs, text: std::mem::take(&mut self.text) }
+    }
+
+    fn both_in_words(
+        &mut self,
+        verdict: Verdict,
+        skipped: Option<&str>,
+        difference: Option<&Difference>,
+        reports: [&Report; 2],
+    ) {
+        let word = verdict.word();
+        match (difference, skipped) {
+            (Some(Difference { span, ours, theirs }), _) => {
+                let line = span.map_or(String::new(), |span| format!(":{}", span.line));
+                let head = format!("{word} {}{line}: the targets differ\n", self.file);
+                self.text.push_str(&head);
+                self.text.push_str(&format!("    virtual   {ours}\n    linux     {theirs}\n"));
+            }
+            (None, Some(why)) => self.text.push_str(&format!("{word} {}: {why}\n", self.file)),
+            (None, None) if verdict == Verdict::Pass => {
+                self.text.push_str(&format!("{word} {}\n", self.file));
+            }
+            (None, None) => {
+                self.text.push_str(&format!("{word} {}: on each target alike\n", self.file));
+            }
+        }
+        for (name, report) in ["virtual", "linux"].into_iter().zip(reports) {
+            if matches!(report.outcome, Outcome::Failed(_)) || self.settings.always_ladder {
+                let head = self.head(report);
+                self.text.push_str(&format!("  {name}: {head}\n"));
+                self.details(report);
+            }
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The script itself.
+
+use std::time::Duration;
+
+use fourwave_lens::Role;
+use fourwave_lens::units;
+
+use super::Connection;
+use super::infer::{Call, Plan, plan};
+use super::packet::{FIN, Numbers, PSH, SYN, Seg, spec};
+use super::side::Reason;
+use crate::ast::{Body, Direction, IpSpec, Packet, Time};
+
+/// A gap from which on a packet was sent by a timer, or by an application that thought.
+const LONG: Duration = Duration::from_millis(10);
+/// How much later than in the capture a packet may come: another stack may delay its ACK.
+const LATE: Duration = Duration::from_millis(60);
+
+pub(super) fn script(conn: &Connection, ours: Role, reason: Reason, name: &str) -> String {
+    let numbers = |role: Role| {
+        let isn = conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN)).map(|s| s.seq);
+        Numbers { isn, start: 0 }
+    };
+    let sent = numbers(ours);
+    let mut got = numbers(ours.other());
+    // The other side's numbers are on the wire as the script has them: wrapping is kept.
+    got.start = got.isn.filter(|isn| wraps(conn, ours.other(), *isn)).unwrap_or(0);
+    let plan = plan(&conn.segs, ours, sent, got);
+    let mut writer =
+        Writer { conn, ours, sent, got, plan, out: String::new(), last: None, end: None };
+    writer.head(reason, name);
+    writer.options();
+    writer.settings();
+    writer.open();
+    for at in 0..conn.segs.len() {
+        writer.segment(at);
+    }
+    writer.out
+}
+
+fn wraps(conn: &Connection, role: Role, isn: u32) -> bool {
+    conn.segs.iter().filter(|seg| seg.from == role && !seg.has(SYN)).any(|seg| seg.end() < isn)
+}
+
+struct Writer<'a> {
+    conn: &'a Connection,
+    ours: Role,
+    sent: Numbers,
+    got: Numbers,
+    plan: Plan,
+    out: String,
+    /// The capture's time of the event before.
+    last: Option<Duration>,
+    /// Behind the last that our side has sent.
+    end: Option<u32>,
+}
+
+impl Writer<'_> {
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn comment(&mut self, text: &str) {
+        self.line(&format!("// {text}"));
+    }
+
+    fn head(&mut self, reason: Reason, name: &str) {
+        let Connection { number, client, server, .. } = *self.conn;
+        let ours = self.conn.addr(self.ours);
+        let name: String = name.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        self.comment(&format!("Connection {number} of {name}: {client} to {server}."));
+        self.comment(&format!("How it ended: {}.", self.conn.ending().trim_end_matches('.')));
+        self.comment(&format!("The stack under test plays {ours}, {reason}."));
+        self.comment("");
+        self.comment(
+            "Packets in (<) are those of the capture, with its gaps between them. Packets out (>)",
+        );
+        self.comment(
+            "are what the captured stack sent: flags, numbers and options count, windows do not,",
+        );
+        self.comment(
+            "and times are ranges. Calls are inferred: edit them where you know better. Where the",
+        );
+        self.comment("captured stack was wrong, write what it should have sent.");
+    }
+
+    fn syn(&self, role: Role) -> Option<&Seg> {
+        self.conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN))
+    }
+
+    fn options(&mut self) {
+        let v6 = self.conn.client.is_ipv6();
+        if v6 {
+            self.line("--ip_version=ipv6");
+        }
+        let headers = if v6 { 60 } else { 40 };
+        if let Some(mss) = self.syn(self.ours).and_then(|seg| seg.options.mss) {
+            let mtu = mss.saturating_add(headers).max(if v6 { 1280 } else { 68 });
+            self.line(&format!("--mtu={mtu}"));
+        }
+        if self.conn.segs.iter().any(|seg| seg.options.timestamps.is_some()) {
+            self.line("--tcp_ts_ecr_scaled");
+        }
+    }
+
+    /// What the captured stack had set otherwise than the target has.
+    fn settings(&mut self) {
+        let Some(own) = self.syn(self.ours).map(|seg| seg.options) else { return };
+        // What was not offered could not be taken.
+        let offered = match self.ours {
+            Role::Client => None,
+            Role::Server => self.syn(Role::Client).map(|seg| seg.options),
+        };
+        let off = |has: bool, was_offered: Option<bool>| !has && was_offered.unwrap_or(true);
+        let mut lines: Vec<String> = Vec::new();
+        let mut set = |name: &str, value: String| {
+            lines.push(format!("sysctl -q net.ipv4.{name}={value}"));
+        };
+        if off(own.timestamps.is_some(), offered.map(|o| o.timestamps.is_some())) {
+            set("tcp_timestamps", "0".to_owned());
+        }
+        if off(own.sack_permitted, offered.map(|o| o.sack_permitted)) {
+            set("tcp_sack", "0".to_owned());
+        }
+        match own.window_scale {
+            Some(scale) => {
+                let most = 1u64 << (u32::from(scale.shift()) + 15).max(16);
+                set("tcp_rmem", format!("\"4096 {} {most}\"", most.min(131_072)));
+            }
+            None if off(false, offered.map(|o| o.window_scale.is_some())) => {
+                set("tcp_window_scaling", "0".to_owned());
+            }
+            None => {}
+        }
+        if self.plan.largest_write > 8192 {
+            let room = u64::from(self.plan.largest_write.next_power_of_two()) * 4;
+            set("tcp_wmem", format!("\"4096 {room} {room}\""));
+        }
+        if !lines.is_empty() {
+            self.line("");
+            self.line(&format!("`{}`", lines.join("\n ")));
+        }
+    }
+
+    fn descriptor(&self) -> i32 {
+        if self.ours == Role::Client { 3 } else { 4 }
+    }
+
+    fn open(&mut self) {
+        self.line("");
+        self.line("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
+        if let Some(bytes) = self.plan.receive_buffer {
+            self.comment("The window closed when about so much was unread.");
+            self.line(&format!("+0 setsockopt(3, SOL_SOCKET, SO_RCVBUF, [{bytes}], 4) = 0"));
+        }
+        if self.ours == Role::Client {
+            self.line("+0 fcntl(3, F_SETFL, O_RDWR|O_NONBLOCK) = 0");
+            self.line("+0 connect(3, ..., ...) = -1 EINPROGRESS (Operation now in progress)");
+            return;
+        }
+        self.line("+0 setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0");
+        self.line("+0 bind(3, ..., ...) = 0");
+        if self.plan.refuses {
+            self.comment("Nobody listened.");
+        } else {
+            self.line("+0 listen(3, 1) = 0");
+        }
+    }
+
+    /// Time since the event before, and that event's time from now on.
+    fn gap(&mut self, at: Duration) -> Duration {
+        let gap = at.saturating_sub(self.last.unwrap_or(at));
+        self.last = Some(at);
+        // Scripts are exact to the microsecond.
+        Duration::from_micros(gap.as_micros().try_into().unwrap_or(u64::MAX))
+    }
+
+    fn segment(&mut self, at: usize) {
+        let seg = &self.conn.segs[at];
+        for call in self.plan.before.remove(&at).unwrap_or_default() {
+            self.call(call, seg.at);
+        }
+        if seg.from == self.ours {
+            self.outbound(seg);
+        } else {
+            self.inbound(seg);
+        }
+        for call in self.plan.after.remove(&at).unwrap_or_default() {
+            self.call(call, seg.at);
+        }
+    }
+
+    fn outbound(&mut self, seg: &Seg) {
+        let again = self.end.is_some_and(|end| {
+            let is_ack = seg.end() == seg.seq && seg.seq == end;
+            !is_ack && end.wrapping_sub(seg.end()).cast_signed() >= 0
+        });
+        let end = seg.end();
+        self.end =
+            Some(self.end.map_or(end, |old| {
+                if end.wrapping_sub(old).cast_signed() > 0 { end } else { old }
+            }));
+        let gap = self.gap(seg.at);
+        // What goes out again waits for a timer; all else may come at once.
+        let early = if again && gap >= LONG { gap / 2 } else { Duration::ZERO };
+        let late = gap + gap / 2 + LATE;
+        let tcp = spec(seg, &self.sent, &self.got, false);
+        self.packet(Time::AfterBetween(early, late), Direction::Out, Body::Tcp(tcp));
+    }
+
+    /// Super-packets are cut into what fits on the script's link.
+    fn inbound(&mut self, seg: &Seg) {
+        let full = self.syn(self.ours).and_then(|seg| seg.options.mss).unwrap_or(536);
+        let stamps = if seg.options.timestamps.is_some() { 12 } else { 0 };
+        let full = u32::from(full).saturating_sub(stamps).max(1);
+        let gap = self.gap(seg.at);
+        let mut left = seg.len;
+        let mut part = seg.clone();
+        let mut time = Time::After(gap);
+        loop {
+            part.len = left.min(full);
+            left -= part.len;
+            part.flags = if left > 0 { seg.flags & !(PSH | FIN) } else { seg.flags };
+            let tcp = spec(&part, &self.got, &self.sent, true);
+            self.packet(time, Direction::In, Body::Tcp(tcp));
+            if left == 0 {
+                return;
+            }
+            part.seq = part.seq.wrapping_add(part.len);
+            time = Time::After(Duration::ZERO);
+        }
+    }
+
+    fn packet(&mut self, time: Time, direction: Direction, body: Body) {
+        let packet = Packet { direction, outer: None, ip: IpSpec::default(), body, fuzz: None };
+        self.line(&format!("{time} {packet}"));
+    }
+
+    fn call(&mut self, call: Call, at: Duration) {
+        let time = Time::After(self.gap(at));
+        let fd = self.descriptor();
+        match call {
+            Call::Accept => {
+                self.line(&format!("{time} accept(3, ..., ...) = 4"));
+                self.live();
+            }
+            Call::Connected => {
+                self.line(&format!("{time} fcntl(3, F_SETFL, O_RDWR) = 0"));
+                self.live();
+            }
+            Call::Write { len, more: false } => {
+                self.line(&format!("{time} write({fd}, ..., {len}) = {len}"));
+            }
+            Call::Write { len, more: true } => {
+                self.line(&format!("{time} send({fd}, ..., {len}, MSG_MORE) = {len}"));
+            }
+            Call::Read(len) => self.line(&format!("{time} read({fd}, ..., {len}) = {len}")),
+            Call::ReadEnd => self.line(&format!("{time} read({fd}, ..., 1) = 0")),
+            Call::ReadReset => {
+                let reset = "-1 ECONNRESET (Connection reset by peer)";
+                self.line(&format!("{time} read({fd}, ..., 1) = {reset}"));
+            }
+            Call::Refused => {
+                let option = "SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]";
+                self.line(&format!("{time} getsockopt(3, {option}) = 0"));
+            }
+            Call::Shutdown => {
+                self.comment("shutdown(): data was still taken behind the FIN.");
+                self.line(&format!("{time} shutdown({fd}, SHUT_WR) = 0"));
+            }
+            Call::Close => self.line(&format!("{time} close({fd}) = 0")),
+            Call::Abort => {
+                self.comment("The RST of an application that gave up.");
+                let option = "SOL_SOCKET, SO_LINGER, {onoff=1, linger=0}, 8";
+                self.line(&format!("{time} setsockopt({fd}, {option}) = 0"));
+                self.line(&format!("+0 close({fd}) = 0"));
+            }
+        }
+    }
+
+    /// Options of the connection, once it is there.
+    fn live(&mut self) {
+        let fd = self.descriptor();
+        if self.plan.no_delay {
+            self.comment("Small segments went out while others were under way.");
+            self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_NODELAY, [1], 4) = 0"));
+        }
+        if let Some((idle, between)) = self.plan.keepalive {
+            self.comment(&format!("A probe after {}.", units::seconds(Duration::from_secs(idle))));
+            self.line(&format!("+0 setsockopt({fd}, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0"));
+            self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_KEEPIDLE, [{idle}], 4) = 0"));
+            if let Some(gap) = between {
+                self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_KEEPINTVL, [{gap}], 4) = 0"));
+            }
+        }
+    }
+}
