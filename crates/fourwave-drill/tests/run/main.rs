@@ -62,7 +62,7 @@ fn what_differs_is_marked_in_the_scripts_notation() {
     let failure = failed(play(&script, &mut listening()));
     assert_eq!(failure.message, "the packet has other ack");
     assert_eq!(failure.event, Some(8));
-    assert_eq!(failure.span.line, 11);
+    assert_eq!(failure.span.line, 12);
     let actual = failure.actual.unwrap();
     assert_eq!(actual.to_string(), "0.1 > . 1:1(0) ack 1001 win 65535");
     assert_eq!(marked(&actual), ["ack 1001"]);
