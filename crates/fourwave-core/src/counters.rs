@@ -37,7 +37,7 @@ counters! {
     tw_killed = "TcpExtTWKilled", "TIME_WAITs that ended early: recycled, or by an RST.";
     tw_taken_over = "TcpExtTWTakenOver", "TIME_WAITs that an incoming SYN took over.";
     tw_evicted = "TcpExtTWEvicted", "TIME_WAITs dropped to make room for newer ones.";
-    tw_restored = "TcpExtTWRestored", "TIME_WAITs that came back: an old duplicate had taken them over.";
+    tw_restored = "TcpExtTWRestored", "TIME_WAITs back after an old SYN took them over.";
     time_wait_overflow = "TcpExtTCPTimeWaitOverflow", "TIME_WAITs that met tcp_max_tw_buckets.";
     paws_passive = "TcpExtPAWSPassive", "SYNs dropped by tcp_tw_recycle for an old timestamp.";
     close_wait_suspected = "TcpExtCloseWaitSuspected", "CLOSE_WAITs older than the limit.";

@@ -128,7 +128,10 @@ impl App {
     /// `Drained` came. It may speak of what was sent before the last write.
     pub fn drained(&mut self, stack: &Stack) {
         let info = self.id.and_then(|id| stack.info(id).ok());
-        self.drained = info.is_some_and(|info| info.bytes_acked == self.sent);
+        self.drained = info.is_some_and(|info| {
+            let fin = matches!(info.state, State::FinWait2 | State::TimeWait | State::Closed);
+            info.bytes_acked == self.sent && (fin || !self.shut_down)
+        });
     }
 
     /// Does what it can do now.
@@ -264,13 +267,19 @@ impl App {
     /// What comes after the bytes.
     fn finish(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
         let sent = self.sent == self.plan.bytes;
-        let there = self.drained || !self.plan.patient;
+        let patient = self.plan.patient;
+        let there = !patient || self.drained || self.report.is_some();
         let (shuts_down, closes) = match self.plan.finish {
             _ if self.error.is_some() => (false, true),
             Finish::ShutdownThenDrain => {
                 (sent && !self.shut_down, self.shut_down && self.eof && there)
             }
-            Finish::ReplyAfterEof | Finish::CloseAtEnd => (false, sent && self.eof && there),
+            // The FIN waits for the window too.
+            Finish::ReplyAfterEof | Finish::CloseAtEnd if patient => {
+                let read = sent && self.eof;
+                (read && !self.shut_down, read && self.report.is_some())
+            }
+            Finish::ReplyAfterEof | Finish::CloseAtEnd => (false, sent && self.eof),
             Finish::CloseAfterSend | Finish::LingerAfterSend => (false, sent),
             Finish::AbortAfter(_) | Finish::AbortAt(_) => (false, false),
         };
@@ -287,6 +296,7 @@ impl App {
             return self.close(stack, now, id);
         }
         self.shut_down = true;
+        self.drained = false;
         match stack.shutdown(now, id) {
             Ok(()) => self.closing = true,
             Err(SendError::Ended(reason)) => self.failed(reason)?,

@@ -275,7 +275,8 @@ fn told(o: &Outcome) -> String {
     let count = |name| o.counters.get(name).copied().unwrap_or_default();
     format!(
         "{} connections ({} polite, {} never opened), {} TIME_WAITs recycled, {} taken over, \
-         {:.1} MB in {} packets, {} faults, {} too big, {} retransmissions, {:.1} hours of virtual time",
+         {:.1} MB in {} packets, {} faults, {} too big, {} retransmissions, \
+         {:.1} hours of virtual time",
         o.conns,
         o.polite,
         o.unopened,

@@ -1,5 +1,5 @@
-//! Many worlds, each from its seed; one in 25 is a crowd of hosts and connections. `FOURWAVE_SIM_SEEDS` says how many (300 unless it is set),
-//! `FOURWAVE_SIM_FIRST` from which on.
+//! Many worlds, each from its seed; one in 25 is a crowd of hosts and connections.
+//! `FOURWAVE_SIM_SEEDS` says how many (300 unless it is set), `FOURWAVE_SIM_FIRST` from which on.
 
 use std::collections::BTreeMap;
 

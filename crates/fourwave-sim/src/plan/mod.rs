@@ -151,8 +151,8 @@ pub struct EndPlan {
     pub linger2: Option<Duration>,
     /// `TCP_USER_TIMEOUT`.
     pub user_timeout: Option<Duration>,
-    /// It closes only when the peer has all that it sent: the engine gives up what is left behind
-    /// for a peer that reads too slowly.
+    /// It closes only when the peer has all that it sent, the FIN too: the engine gives up what is
+    /// left behind for a peer that reads too slowly.
     pub patient: bool,
     /// How it ends its part.
     pub finish: Finish,
