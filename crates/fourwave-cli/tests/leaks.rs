@@ -168,3 +168,32 @@ fn a_server_in_the_namespace_that_never_closes_is_told_of() {
     assert!(line.contains("after the client's FIN; last seen of it: open, 1"), "{line}");
     finish(child, errors);
 }
+
+/// The program's kernel answers everything that it gets: a fault makes it silent.
+#[test]
+fn a_program_that_answers_no_more_is_told_of_in_events() {
+    if !permitted() {
+        return;
+    }
+    let scratch = Scratch::new("unanswered");
+    let events = scratch.path().join("events");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let options = ["--fault", "drop:fin:peer:4", "--events", events.to_str().unwrap()];
+    let mut child = spawn(&options, FORGETFUL, &port);
+    let mut host = listener.accept().unwrap().0;
+    host.read_exact(&mut [0; 8]).unwrap();
+    drop(host);
+    // The fifth FIN gets through, and the program closes.
+    let errors = child.stderr.take().unwrap();
+    finish(child, errors);
+    let told: Vec<Value> = fs::read_to_string(&events)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|event: &Value| event["event"] == "unanswered")
+        .collect();
+    let [told] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((&told["end"], &told["retransmissions"]), (&"server".into(), &3.into()));
+    assert_eq!(told["server"], format!("10.4.0.1:{port}"));
+}
