@@ -161,9 +161,6 @@ impl Cookies {
         asked: Option<FastOpen>,
     ) {
         let cookie = cookie.filter(|option| !option.cookie().is_empty());
-        if cookie.is_none() && asked.is_none() {
-            return;
-        }
         if !self.hosts.contains_key(&host) {
             if self.order.len() == REMEMBERED
                 && let Some(first) = self.order.pop_front()

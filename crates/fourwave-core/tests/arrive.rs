@@ -139,6 +139,20 @@ fn rfc7323_5_3_paws_drops_an_old_duplicate_but_not_an_rst() {
 }
 
 #[test]
+fn rfc7323_4_3_a_segment_with_an_impossible_ack_does_not_move_ts_recent() {
+    let mut bench = Bench::new(Config::default());
+    bench.timestamps = true;
+    bench.open();
+    bench.arrives_at(Flags::ACK | Flags::FIN, 1, 9999, b"", Some(200_000));
+    let answer = bench.one().header;
+    assert_eq!(answer.options.timestamps.map(|ts| ts.echo), Some(100));
+    bench.arrives_at(Flags::ACK, 1, 1, b"text", Some(101));
+    let ack = bench.one().header;
+    assert_eq!(ack.ack, SeqNum::new(IRS) + 5);
+    assert_eq!(ack.options.timestamps.map(|ts| ts.echo), Some(101));
+}
+
+#[test]
 fn rfc9293_3_10_7_1_nobody_listens() {
     let mut bench = Bench::new(Config::default());
     let other: SocketAddr = "10.0.0.3:9".parse().unwrap();

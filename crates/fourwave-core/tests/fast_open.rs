@@ -237,6 +237,17 @@ fn rfc7413_4_2_1_the_cookie_is_remembered_and_the_next_syn_carries_text() {
 }
 
 #[test]
+fn a_syn_ack_may_bring_the_answer_and_its_end() {
+    let mut bench = client(&[]);
+    let (conn, _) = open(&mut bench, b"question");
+    syn(&mut bench);
+    bench.arrives(Flags::SYN | Flags::ACK | Flags::FIN, 0, 9, b"answer");
+    assert_eq!(bench.state(conn), State::CloseWait);
+    assert_eq!(&read(&mut bench, conn)[..], b"answer");
+    assert!(read(&mut bench, conn).is_empty());
+}
+
+#[test]
 fn rfc7413_4_2_1_text_that_was_not_taken_goes_again_at_once() {
     let mut bench = client(&[]);
     let (conn, _) = open(&mut bench, b"question");

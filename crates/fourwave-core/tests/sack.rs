@@ -77,6 +77,19 @@ fn rfc2883_4_a_duplicate_is_named_once_and_first() {
 }
 
 #[test]
+fn rfc2883_4_what_was_kept_and_comes_again_with_the_gap_is_a_duplicate() {
+    let mut bench = open(Config::default());
+    for at in [1001, 2001, 4001, 7001] {
+        bench.arrives(Flags::ACK, at, 1, &TEXT);
+        bench.one();
+    }
+    bench.arrives(Flags::ACK, 1, 1, &[b'x'; 6000]);
+    assert_eq!(sacked(&mut bench), (6001, vec![(1001, 3001), (7001, 8001)]));
+    bench.arrives(Flags::ACK, 6001, 1, &[b'x'; 2000]);
+    assert_eq!(sacked(&mut bench), (8001, vec![(7001, 8001)]));
+}
+
+#[test]
 fn tcp_dsack_0_names_no_duplicate() {
     let mut bench = open(config(&[("tcp_dsack", "0")]));
     bench.arrives(Flags::ACK, 1, 1, &TEXT);

@@ -26,6 +26,7 @@ impl Hash for Connection {
             recovery,
             // A model sends too little to fill a congestion window.
             congestion: _,
+            window_use: _,
             last_sent_at: _,
             deadlines,
             due,
@@ -77,12 +78,13 @@ impl Hash for SendSide {
             nodelay,
             cork,
             more,
+            small_end,
             records,
             starved,
             // Read with `TCP_USER_TIMEOUT` only: hashed there.
             progress_at: _,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
-        (mss, scale, nodelay, cork, more, records, starved).hash(state);
+        (mss, scale, nodelay, cork, more, small_end, records, starved).hash(state);
     }
 }

@@ -126,6 +126,25 @@ enum CloseTimer {
     None,
 }
 
+/// How much of the congestion window was in use at once since a round trip began.
+#[derive(Clone, Copy, Debug)]
+struct WindowUse {
+    /// All of it.
+    limited: bool,
+    /// The most bytes in flight.
+    most: u32,
+    /// Acknowledged this far, the next round begins.
+    until: SeqNum,
+}
+
+impl WindowUse {
+    /// Whether more would have been sent, had the window been larger: in slow start half of it in
+    /// use is enough, so that it reaches twice what is acknowledged.
+    fn is_limit(self, window: u32, slow_start: bool) -> bool {
+        self.limited || (slow_start && window < self.most.saturating_mul(2))
+    }
+}
+
 /// Packets without new data that are to go out.
 #[derive(Clone, Copy, Debug, Default)]
 #[cfg_attr(feature = "model", derive(Hash))]
@@ -168,6 +187,7 @@ pub(crate) struct Connection {
     stopwatch: Stopwatch,
     recovery: NewRenoRecovery,
     congestion: NewRenoWindow,
+    window_use: WindowUse,
     deadlines: Deadlines,
     due: Due,
     /// Timeouts in a row, or probes that nothing answered.
@@ -280,6 +300,7 @@ impl Connection {
             stopwatch: Stopwatch::idle(),
             recovery: NewRenoRecovery::new(),
             congestion: NewRenoWindow::new(0),
+            window_use: WindowUse { limited: false, most: 0, until: iss },
             deadlines: Deadlines {
                 resend: Instant::NEVER,
                 keepalive: Instant::NEVER,
@@ -414,6 +435,13 @@ impl Connection {
         let v6 = self.tuple.is_ipv6();
         let headers = if v6 { 60 } else { 40 } + if self.options.timestamps { 12 } else { 0 };
         let mss = mtu.max(SMALLEST[usize::from(v6)]) - headers;
+        let on_syn = self.fast_open.as_ref().is_some_and(|part| part.text > 0);
+        if self.state == State::SynSent && on_syn && mss < self.snd.mss {
+            // The text on our SYN made it too large: at once without it.
+            self.tuning.get_or_insert_default().max_seg = mss as u16;
+            self.snd.mss = mss;
+            self.due.syn = true;
+        }
         if mss < self.snd.mss && self.snd.syn_acknowledged() {
             self.snd.mss = mss;
             self.recovery.on_timeout(self.snd.una, self.snd.nxt);

@@ -11,7 +11,7 @@ use fourwave_wire::{Link, RawWindow, SeqNum};
 
 use super::send::Fin;
 use super::state::State;
-use super::{Connection, Ctx};
+use super::{Connection, Ctx, WindowUse};
 use crate::congestion::CongestionControl;
 use crate::time::Instant;
 
@@ -169,9 +169,9 @@ impl Connection {
         let len = if len >= mss {
             // The rest of a segment waits, unless it is the end and need not.
             let whole = len / mss * mss;
-            if all && (ends_record || self.sends_small(false)) { len } else { whole }
+            if all && (ends_record || self.sends_small()) { len } else { whole }
         } else {
-            let small_ok = all && (ends_record || self.sends_small(idle));
+            let small_ok = all && (ends_record || self.sends_small());
             let half_window = len > 0 && len >= self.snd.max_window / 2 && window < mss;
             if small_ok || half_window || self.due.small { len } else { 0 }
         };
@@ -185,10 +185,12 @@ impl Connection {
         Some(Next::New { len, fin })
     }
 
-    /// Whether a last segment that is not full may go (RFC 9293 §3.7.4): `idle` when nothing is on
-    /// its way.
-    fn sends_small(&self, idle: bool) -> bool {
-        !self.snd.holds_back() && (self.snd.nodelay || idle || self.snd.fin_waits())
+    /// Whether a last segment that is not full may go: one of them at a time (RFC 9293 §3.7.4, as
+    /// Minshall refined it: full ones on their way do not hold it back, so the end of a long
+    /// write does not wait for the ACK of its middle).
+    fn sends_small(&self) -> bool {
+        let nagle = !self.snd.nodelay && self.snd.small_is_out();
+        !self.snd.holds_back() && (!nagle || self.snd.fin_waits())
     }
 
     /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
@@ -198,6 +200,17 @@ impl Connection {
         {
             let initial = self.initial_window(ctx.config);
             self.congestion.on_idle(initial);
+        }
+    }
+
+    /// Whether the window that is in use may grow depends on how much of it was used while it was
+    /// filled, not on what is left when its ACKs come (RFC 7661 §4.3's idea, Linux's way).
+    fn note_use_of_window(&mut self) {
+        let flight = self.recovery.flight(self.snd.data_start(), self.snd.nxt);
+        let limited = self.congestion_room() < self.snd.mss;
+        let round_over = self.snd.una.at_or_after(self.window_use.until);
+        if round_over || limited || (!self.window_use.limited && flight > self.window_use.most) {
+            self.window_use = WindowUse { limited, most: flight, until: self.snd.nxt };
         }
     }
 
@@ -314,6 +327,9 @@ impl Connection {
             out.header.flags |= Flags::PSH;
         }
         self.snd.nxt += len + u32::from(fin);
+        if !len.is_multiple_of(self.snd.mss) {
+            self.snd.small_end = self.snd.nxt;
+        }
         if fin {
             self.snd.fin = Fin::Sent;
         }
@@ -321,6 +337,7 @@ impl Connection {
         if self.deadlines.resend == Instant::NEVER {
             self.deadlines.resend = ctx.now + self.rto(ctx.config);
         }
+        self.note_use_of_window();
         out
     }
 

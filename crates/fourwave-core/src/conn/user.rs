@@ -68,7 +68,7 @@ impl Connection {
         self.open_send_window(syn, self.snd.una);
         let taken = !text.is_empty();
         if taken {
-            self.rcv.accept(text);
+            let _known = self.rcv.accept(text);
             self.signals.set(Signals::READABLE);
         }
         self.fast_open = Some(Box::new(Part { taken, ..part }));

@@ -54,7 +54,6 @@ pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<
         }
         return Verdict::Dropped;
     }
-    update_ts_recent(conn, segment, ctx);
     Verdict::Acceptable
 }
 
@@ -81,8 +80,9 @@ fn in_window(conn: &Connection, segment: &Segment<'_>) -> bool {
     }
 }
 
-/// RFC 7323 §4.3: from the segment that covers Last.ACK.sent.
-fn update_ts_recent(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) {
+/// RFC 7323 §4.3: from the segment that covers Last.ACK.sent. Only once its ACK was found to be
+/// acceptable: anyone can hit the window.
+pub(super) fn update_ts_recent(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) {
     let Some(ts) = segment.header.options.timestamps else { return };
     if conn.options.timestamps && segment.header.seq.at_or_before(conn.rcv.last_ack_sent) {
         conn.ts_recent = ts.value;

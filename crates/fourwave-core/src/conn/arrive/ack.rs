@@ -77,7 +77,6 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
 /// SND.UNA moves forward.
 fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next {
     let una = conn.snd.una;
-    let flight = conn.recovery.flight(una, conn.snd.nxt);
     let fin_acknowledged = conn.snd.fin == Fin::Sent && header.ack == conn.snd.nxt;
     let acked = header.ack.since(una);
     let data = acked - u32::from(fin_acknowledged);
@@ -90,10 +89,8 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     conn.rtt.progress();
 
     let window = conn.congestion.window();
-    // RFC 7661 §4.3's idea: in slow start half a window in use may grow.
     let slow_start = window < conn.congestion.threshold();
-    let window_limited = flight.saturating_add(conn.snd.mss) > window
-        || (slow_start && flight.saturating_mul(2) > window);
+    let window_limited = conn.window_use.is_limit(window, slow_start);
     match conn.recovery.on_ack(conn.snd.una, acked, conn.snd.mss) {
         Verdict::Recovered => {
             conn.congestion.on_recovered(conn.snd.outstanding(), conn.snd.mss);

@@ -84,7 +84,11 @@ pub(crate) fn arrive(
         return Fate::Alive;
     }
     conn.heard(ctx.now);
-    match ack::arrive(conn, segment, ctx) {
+    let next = ack::arrive(conn, segment, ctx);
+    if !matches!(next, ack::Next::Drop | ack::Next::Fate(Fate::Reject)) {
+        acceptable::update_ts_recent(conn, segment, ctx);
+    }
+    match next {
         ack::Next::Continue => {}
         ack::Next::Drop => return Fate::Alive,
         ack::Next::Fate(fate) => return fate,

@@ -57,7 +57,10 @@ pub(super) fn arrive(
         conn.signals.set(Signals::CONNECTED);
         if conn.fast_open.is_some() {
             // RFC 7413 §4.2.1: the answer may be on the SYN ACK. Elsewhere it is sent again.
-            return super::text::arrive(conn, segment, ctx);
+            return match super::text::arrive(conn, segment, ctx) {
+                Fate::Alive => super::fin::arrive(conn, segment, ctx),
+                fate => fate,
+            };
         }
     } else {
         // A simultaneous open: our SYN again, now with an ACK (§3.5).

@@ -45,7 +45,8 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     let data = segment.packet.slice(payload);
     if start == nxt {
         let filled_gap = conn.rcv.has_gap();
-        conn.rcv.accept(data);
+        let (known, known_len) = conn.rcv.accept(data);
+        conn.arrived_twice(known, known + known_len, ctx);
         let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
         conn.rcv.acks.on_data(len, conn.rcv.mss, ctx.now, delay);
         if filled_gap {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fourwave_wire::options::SackBlocks;
 use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 
+use crate::half_open::SYN_WINDOW;
 use crate::time::{Duration, Instant};
 use ack::Acks;
 use autotune::Autotune;
@@ -31,6 +32,8 @@ pub(crate) struct ReceiveSide {
     pub(crate) nxt: SeqNum,
     /// The right edge that was last advertised: RCV.NXT + RCV.WND. It never moves left.
     edge: SeqNum,
+    /// The largest window that was ever advertised.
+    most_advertised: u32,
     /// Our shift.
     pub(crate) scale: WindowScale,
     /// The largest segment that the peer sends.
@@ -59,6 +62,7 @@ impl ReceiveSide {
             irs,
             nxt: irs + 1,
             edge: irs + 1,
+            most_advertised: 0,
             scale: WindowScale::default(),
             mss: 536,
             queue: VecDeque::new(),
@@ -126,7 +130,9 @@ impl ReceiveSide {
         let above = self.scale.to_raw(window.saturating_add((1 << self.scale.shift()) - 1));
         let fits = self.scale.to_bytes(above) <= self.room().max(window);
         let raw = if fits { above } else { self.scale.to_raw(window) };
-        self.edge = self.edge.later(self.nxt + self.scale.to_bytes(raw));
+        let bytes = self.scale.to_bytes(raw);
+        self.most_advertised = self.most_advertised.max(bytes);
+        self.edge = self.edge.later(self.nxt + bytes);
         self.last_ack_sent = self.nxt;
         self.acks.sent();
         raw
@@ -135,7 +141,9 @@ impl ReceiveSide {
     /// Whether the window has opened so far since it was last advertised that the peer should
     /// hear of it without waiting for the next ACK.
     pub(crate) fn window_update_due(&self) -> bool {
-        let gain = self.next_window() - self.window();
+        // What was never advertised is not missed: growth rides on the ACKs of data.
+        let restored = self.next_window().min(self.most_advertised.max(SYN_WINDOW));
+        let gain = restored.saturating_sub(self.window());
         gain > 0 && (gain >= self.buffer / 4 || (self.window() < self.mss && gain >= self.mss))
     }
 
@@ -144,19 +152,23 @@ impl ReceiveSide {
         self.offset + u64::from(seq.since(self.nxt))
     }
 
-    /// Takes data that starts at RCV.NXT.
-    pub(crate) fn accept(&mut self, data: Bytes) {
+    /// Takes data that starts at RCV.NXT. Returns the numbers, as first and length, that were
+    /// there already, kept out of order.
+    pub(crate) fn accept(&mut self, data: Bytes) -> (SeqNum, u32) {
+        let (start, nxt) = (self.offset, self.nxt);
+        let mut known = 0..0;
         let len = data.len() as u32;
         self.nxt += len;
         self.offset += u64::from(len);
         self.unread += len;
         self.queue.push_back(data);
-        while let Some(data) = self.reassembly.take(self.offset) {
+        while let Some(data) = self.reassembly.take(self.offset, &mut known) {
             self.nxt += data.len() as u32;
             self.offset += data.len() as u64;
             self.unread += data.len() as u32;
             self.queue.push_back(data);
         }
+        (nxt + known.start.saturating_sub(start) as u32, (known.end - known.start) as u32)
     }
 
     /// Keeps data that starts behind RCV.NXT.
@@ -204,6 +216,7 @@ impl ReceiveSide {
         self.finished = true;
         self.nxt += 1;
         self.edge = self.edge.later(self.nxt);
+        self.duplicate.1 = 0;
         self.reassembly.clear();
     }
 

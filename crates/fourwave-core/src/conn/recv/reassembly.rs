@@ -49,10 +49,11 @@ impl Reassembly {
         self.0.get_or_insert_default().insert(start, data, limit)
     }
 
-    /// The segment that continues the stream at `offset`, known bytes cut off its front.
-    pub(crate) fn take(&mut self, offset: u64) -> Option<Bytes> {
+    /// The segment that continues the stream at `offset`, known bytes cut off its front. The first
+    /// stretch of such bytes goes into `known`.
+    pub(crate) fn take(&mut self, offset: u64, known: &mut Range<u64>) -> Option<Bytes> {
         let kept = self.0.as_mut()?;
-        let taken = kept.take(offset);
+        let taken = kept.take(offset, known);
         if kept.segments.is_empty() {
             self.0 = None;
         }
@@ -131,7 +132,7 @@ impl Kept {
         self.blocks = others;
     }
 
-    fn take(&mut self, offset: u64) -> Option<Bytes> {
+    fn take(&mut self, offset: u64, twice: &mut Range<u64>) -> Option<Bytes> {
         while let Some(first) = self.segments.first_entry() {
             let start = *first.key();
             if start > offset {
@@ -140,6 +141,12 @@ impl Kept {
             let mut data = first.remove();
             self.bytes -= data.len();
             let known = (offset - start) as usize;
+            let stretch = start..(start + data.len() as u64).min(offset);
+            if twice.is_empty() {
+                *twice = stretch;
+            } else if stretch.start == twice.end {
+                twice.end = stretch.end;
+            }
             if known < data.len() {
                 self.passed(start + data.len() as u64);
                 return Some(data.split_off(known));
@@ -177,7 +184,7 @@ mod tests {
             for (start, len) in pieces.into_iter().chain((0..10).map(|i| (i * 100, 100))) {
                 let piece = Bytes::copy_from_slice(&text[start..start + len]);
                 prop_assert!(reassembly.insert(start as u64, piece, 1 << 20) != Insertion::NoRoom);
-                while let Some(data) = reassembly.take(offset) {
+                while let Some(data) = reassembly.take(offset, &mut (0..0)) {
                     offset += data.len() as u64;
                     seen.extend_from_slice(&data);
                 }
@@ -218,6 +225,6 @@ mod tests {
         }
         let blocks: Vec<_> = reassembly.blocks().collect();
         assert_eq!(blocks, [80..85, 70..75, 60..65, 50..55]);
-        assert_eq!(reassembly.take(10).map(|data| data.len()), Some(10));
+        assert_eq!(reassembly.take(10, &mut (0..0)).map(|data| data.len()), Some(10));
     }
 }

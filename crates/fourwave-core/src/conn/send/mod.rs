@@ -57,6 +57,8 @@ pub(crate) struct SendSide {
     pub(crate) cork: bool,
     /// More follows what is queued: it waits as under `cork`, and is not pushed.
     pub(crate) more: bool,
+    /// SND.SML: behind the last segment that was sent and not full (Minshall's Nagle).
+    pub(crate) small_end: SeqNum,
     /// Behind which bytes a record ends (`MSG_EOR`): no segment reaches over it.
     #[expect(clippy::box_collection, reason = "most connections have none: 8 bytes, not 32")]
     pub(in crate::conn) records: Option<Box<VecDeque<SeqNum>>>,
@@ -83,6 +85,7 @@ impl SendSide {
             nodelay: false,
             cork: false,
             more: false,
+            small_end: iss,
             records: None,
             starved: false,
             progress_at: now,
@@ -111,6 +114,11 @@ impl SendSide {
         }
         let end = self.data_end();
         if self.nxt.after(end) { 0 } else { end.since(self.nxt) }
+    }
+
+    /// Whether a segment that was not full is on its way.
+    pub(crate) fn small_is_out(&self) -> bool {
+        self.small_end.after(self.una) && self.small_end.at_or_before(self.nxt)
     }
 
     /// What is queued ends a record.
