@@ -305,7 +305,8 @@ fn what_cannot_run_is_read_all_the_same() {
 
 const CONDITIONAL: &str = "0 close(1) = 0\n#ifdef A\n+0 close(2) = 0\n\
                            #ifndef B\n+0 close(3) = 0\n\
-                           #else\n+0 close(4) = 0\n#endif\n#else // not A\n+0 close(5) = 0\n#endif\n\
+                           #else\n+0 close(4) = 0\n#endif\n\
+                           #else // not A\n+0 close(5) = 0\n#endif\n\
                            +0 close(6) = 0\n";
 
 #[test]

@@ -5,7 +5,7 @@
 //! | text → tokens, comments and `#ifdef` gone | `lexer` |
 //! | tokens → tree | `script`, `call`, `packet`, `options`, on winnow's combinators |
 //! | what could have stood where something else did | `input`, [`SyntaxError`] |
-//! | tree → text | `format`: `Display` for [`Script`], [`Packet`](crate::ast::Packet), their parts |
+//! | tree → text | `format`: `Display` for [`Script`], [`Packet`](crate::ast::Packet), parts |
 //!
 //! Where the tool that made the language is lenient (white space, `.1`, `SEWA` in any order), so
 //! are we; it knows decimal and hexadecimal numbers only, so `010` is ten.
