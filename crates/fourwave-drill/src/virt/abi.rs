@@ -65,7 +65,7 @@ pub(super) mod tcp {
 pub(super) mod ip {
     numbers! { i32:
         TOS = 1, TTL = 2, MTU_DISCOVER = 10, RECVERR = 11, MTU = 14, FREEBIND = 15,
-        BIND_ADDRESS_NO_PORT = 24,
+        BIND_ADDRESS_NO_PORT = 24, LOCAL_PORT_RANGE = 51,
     }
 }
 

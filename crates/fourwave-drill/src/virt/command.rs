@@ -23,7 +23,9 @@ impl Virtual {
         let refuse = || Refusal::Unsupported(format!("the command `{line}`"));
         match (program.rsplit('/').next().unwrap_or(program), rest) {
             ("defaults.sh", []) => {
-                self.sysctls.select_profile(program != "./defaults.sh");
+                // Google's spelling of it lets every listener take part in Fast Open.
+                let every = program != "./defaults.sh";
+                self.sysctls.select_profile(if every { "0x70403" } else { "0x3" });
                 Ok(())
             }
             ("sysctl", settings) => self.set_all(settings, line),
@@ -76,7 +78,8 @@ impl Virtual {
 
     /// `sockstat … | grep -c STATE | grep N`: so many connections are in this state.
     fn count_sockets(&self, line: &str) -> Option<Result<(), Refusal>> {
-        let mut stages = line.split('|').map(str::trim).skip(1);
+        let mut stages =
+            line.split('|').map(str::trim).skip(1).filter(|stage| *stage != "grep packetdril");
         let state = stages.next()?.strip_prefix("grep -c ")?.trim_matches(['"', '\'']);
         let wanted = stages.next()?.strip_prefix("grep ")?.trim_start_matches("-q ");
         let wanted: usize = wanted.trim_matches(['"', '\'', ' ', '^', '$']).parse().ok()?;

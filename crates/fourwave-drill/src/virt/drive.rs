@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_core::{Event, Instant};
+use fourwave_device::segment::segments;
 use fourwave_wire::{RxChecksum, RxPacket};
 
 use super::abi::event;
@@ -30,8 +31,17 @@ pub(super) struct Job {
     pub(super) waited: bool,
     /// Bytes moved so far.
     pub(super) copied: usize,
+    /// It waits for its connection to open.
+    pub(super) opening: bool,
     /// What the call's own file keeps between two tries.
     pub(super) code: i32,
+}
+
+impl Job {
+    /// It waits for its connection to open, and has text to send then.
+    fn writes_when_open(&self) -> bool {
+        matches!(self.call, SysCall::Write { .. } | SysCall::SendMsg { .. }) && self.opening
+    }
 }
 
 impl Virtual {
@@ -42,6 +52,7 @@ impl Virtual {
             expired: false,
             waited: false,
             copied: 0,
+            opening: false,
             code: 0,
         };
         let returned = self.advance(&mut job)?;
@@ -74,7 +85,12 @@ impl Virtual {
 
     /// Takes everything out of the engine and lets the blocked call go on.
     pub(super) fn settle(&mut self) -> Result<(), Refusal> {
-        self.drain();
+        if self.job.as_ref().is_some_and(Job::writes_when_open) {
+            // Its data takes the handshake's ACK along.
+            self.take_events();
+        } else {
+            self.drain();
+        }
         let Some(mut job) = self.job.take() else { return Ok(()) };
         match self.advance(&mut job)? {
             Some(returned) => self.finished = Some((self.elapsed(), returned)),
@@ -87,20 +103,38 @@ impl Virtual {
     fn drain(&mut self) {
         loop {
             let mut busy = false;
-            while self.stack.poll_transmit(self.now, &mut self.scratch) {
-                let packet = self.scratch.to_vec();
-                self.sent.push_back(Sniffed { at: self.elapsed(), packet });
-                busy = true;
-            }
-            while let Some(event) = self.stack.poll_event() {
-                self.on_event(event);
-                busy = true;
-            }
+            busy |= self.transmit();
+            busy |= self.take_events();
             if !busy {
                 break;
             }
         }
         self.watch();
+    }
+
+    fn take_events(&mut self) -> bool {
+        let mut any = false;
+        while let Some(event) = self.stack.poll_event() {
+            self.on_event(event);
+            any = true;
+        }
+        any
+    }
+
+    /// What the engine sends now, cut into segments.
+    pub(super) fn transmit(&mut self) -> bool {
+        let (mut any, at) = (false, self.elapsed());
+        while self.stack.poll_transmit(self.now, &mut self.scratch) {
+            any = true;
+            let (packet, gso_size) = (self.scratch.to_vec(), self.scratch.meta.gso_size);
+            match segments(&packet, gso_size) {
+                Ok(cut) if gso_size > 0 => {
+                    self.sent.extend(cut.map(|packet| Sniffed { at, packet: packet.to_vec() }));
+                }
+                _ => self.sent.push_back(Sniffed { at, packet }),
+            }
+        }
+        any
     }
 
     fn on_event(&mut self, event: Event) {

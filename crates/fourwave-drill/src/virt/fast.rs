@@ -41,9 +41,6 @@ impl Virtual {
         flags: i32,
         to: Option<SendTo>,
     ) -> Result<Option<Outcome>, Stop> {
-        if job.code == OPEN {
-            return Ok(None);
-        }
         if job.code == 0 {
             job.code = self.start_fast(job, fd, len, flags, to)?;
         }
@@ -51,7 +48,10 @@ impl Virtual {
         let waits = !socket.nonblocking && !job.expired && flags & msg::DONTWAIT == 0;
         let (phase, limit) = (socket.phase, socket.options.send_timeout);
         match self.state_of(phase) {
-            State::SynSent | State::SynReceived if waits => Ok(Some(Outcome::Wait(limit))),
+            State::SynSent | State::SynReceived if waits => {
+                job.opening = job.copied < len;
+                Ok(Some(Outcome::Wait(limit)))
+            }
             State::SynSent | State::SynReceived if job.copied > 0 => {
                 done(job.copied as i64).map(Some)
             }

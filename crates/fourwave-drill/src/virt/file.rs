@@ -12,7 +12,6 @@ use super::epoll::Epoll;
 use super::pipe::Pipe;
 use super::socket::{Phase, Socket};
 use crate::syscall::Fd;
-use crate::target::Refusal;
 
 /// What a descriptor stands for.
 pub(super) enum File {
@@ -70,18 +69,32 @@ impl Gone {
 }
 
 impl Virtual {
-    /// The descriptor that a call is to return: the script's name, or the lowest free one.
+    /// The descriptor that a call is to return: the script's name, or the lowest free one. A name
+    /// that is in use goes to the new file; the old one stays open without a name.
     pub(super) fn place(&mut self, name: Option<Fd>, file: File) -> Result<Fd, Stop> {
         let fd = match name {
             Some(fd) if self.files.contains_key(&fd) => {
-                let message = format!("descriptor {fd} is open already: close it first");
-                return Err(Refusal::Failed(message).into());
+                self.unname(fd);
+                fd
             }
             Some(fd) => fd,
             None => (3..).find(|fd| !self.files.contains_key(fd)).unwrap_or(3),
         };
         self.files.insert(fd, file);
         Ok(fd)
+    }
+
+    fn unname(&mut self, fd: Fd) {
+        let lowest = self.files.keys().next().map_or(0, |&fd| fd.min(0));
+        let Some(file) = self.files.remove(&fd) else { return };
+        let anonymous = lowest - 1;
+        if let File::Socket(socket) = &file
+            && let Phase::Connection(conn) = socket.phase
+        {
+            self.owners.insert(conn, anonymous);
+        }
+        self.forget_in_epolls(fd);
+        self.files.insert(anonymous, file);
     }
 
     pub(super) fn file(&mut self, fd: Fd) -> Result<&mut File, Stop> {

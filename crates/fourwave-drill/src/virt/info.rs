@@ -75,7 +75,7 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         u64::MAX => 0x7fff_ffff,
         bytes => (bytes / mss) as i64,
     };
-    let named: [(&str, i64); 19] = [
+    let named: [(&str, i64); 23] = [
         ("tcpi_options", option_bits(info)),
         ("tcpi_snd_wscale", info.snd_wscale.unwrap_or(0).into()),
         ("tcpi_rcv_wscale", info.rcv_wscale.unwrap_or(0).into()),
@@ -98,6 +98,10 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         ("tcpi_notsent_bytes", info.notsent_bytes as i64),
         ("tcpi_snd_wnd", info.snd_wnd.into()),
         ("tcpi_rcv_wnd", info.rcv_wnd.into()),
+        ("tcpi_ca_state", info.ca_state as i64),
+        ("tcpi_probes", info.probes.into()),
+        ("tcpi_advmss", info.advmss.into()),
+        ("tcpi_rcv_mss", info.rcv_mss.into()),
     ];
     facts.extend(named.iter().map(|(name, value)| ((*name).to_owned(), *value)));
 }

@@ -25,6 +25,7 @@ mod open;
 mod options;
 mod pipe;
 mod ready;
+mod room;
 mod socket;
 mod sysctl;
 mod transfer;
@@ -40,10 +41,14 @@ use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
 use drive::Job;
 use file::{File, Gone};
+use socket::Phase;
 use sysctl::Sysctls;
 
 /// The engine's time when a script starts. Not zero: clocks that count from then on have a past.
 const START: Instant = Instant::from_micros(1_000_000_000);
+
+/// The engine's smallest receive buffer.
+const LEAST_RECEIVE_SPACE: u64 = 4096;
 
 /// What a [`Virtual`] target is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +132,7 @@ impl Virtual {
     /// Puts changed settings into force.
     fn configure(&mut self) {
         if self.used {
-            self.stack.set_config(self.sysctls.config.clone());
+            self.stack.set_config(self.effective());
         } else {
             self.stack = stack(&self.setup, self.sysctls.config.clone());
         }
@@ -136,13 +141,33 @@ impl Virtual {
         }
     }
 
+    /// The settings, with the receive buffer that a socket was given before it had a connection:
+    /// the handshake's window and its scale follow from it.
+    pub(super) fn effective(&self) -> Config {
+        let mut config = self.sysctls.config.clone();
+        let fixed = self.files.values().find_map(|file| match file {
+            File::Socket(socket) if !matches!(socket.phase, Phase::Connection(_)) => {
+                socket.options.receive_space()
+            }
+            _ => None,
+        });
+        if let Some(space) = fixed {
+            config.tcp_rmem_default = space.max(LEAST_RECEIVE_SPACE);
+            config.tcp_rmem_max = space.max(LEAST_RECEIVE_SPACE);
+        }
+        config
+    }
+
     fn elapsed(&self) -> Duration {
         self.now.since(START)
     }
 }
 
 fn stack(setup: &Setup, config: Config) -> Stack {
-    Stack::new(config, Link::plain(setup.mtu), setup.seed)
+    // Batches are made as for a device that cuts them; `drive.rs` does, so that PSH comes as Linux
+    // sets it.
+    let link = Link { checksum_offload: false, ..Link::offloading(setup.mtu) };
+    Stack::new(config, link, setup.seed)
 }
 
 impl Target for Virtual {

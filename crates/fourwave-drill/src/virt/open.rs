@@ -271,10 +271,21 @@ impl Virtual {
             None => SocketAddr::new(ours, 0),
         };
         let no_cookie = self.socket(fd)?.options.fastopen_no_cookie;
+        if let Some((low, high)) = self.socket(fd)?.options.ports {
+            let mut config = self.effective();
+            if low != 0 {
+                config.ip_local_port_first = low.into();
+            }
+            if high != 0 {
+                config.ip_local_port_last = high.into();
+            }
+            self.stack.set_config(config);
+        }
         let opened = match text {
             None => self.stack.connect(self.now, local, remote).map(|conn| (conn, 0)),
             Some(text) => self.stack.connect_fast(self.now, local, remote, no_cookie, text),
         };
+        self.configure();
         let (conn, taken) = opened.map_err(|error| {
             Stop::Errno(match error {
                 ConnectError::AddressInUse { .. } | ConnectError::PortsExhausted { .. } => {

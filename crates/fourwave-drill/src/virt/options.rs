@@ -18,6 +18,9 @@ const MOST_BUFFER: i64 = 4_194_304;
 /// TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT at most.
 const MOST_KEEPALIVE: i64 = 32_767;
 const MOST_PROBES: i64 = 127;
+/// TCP_MAXSEG at least and at most.
+const LEAST_MAXSEG: i64 = 88;
+const MOST_MAXSEG: i64 = 32_767;
 /// TCP_LINGER2 at most, in seconds.
 const MOST_LINGER2: i64 = 120;
 const MTU_DISCOVERY_DEFAULT: i64 = 1;
@@ -49,8 +52,14 @@ pub(super) struct Options {
     user_timeout: i64,
     linger2: Option<i64>,
     /// Doubled, as Linux keeps them.
-    send_buffer: Option<i64>,
+    pub(super) send_buffer: Option<i64>,
     receive_buffer: Option<i64>,
+    pub(super) not_sent_lowat: u32,
+    cork: bool,
+    syncnt: i64,
+    maxseg: i64,
+    /// Lowest and highest port for `connect`, where the socket has a range of its own.
+    pub(super) ports: Option<(u16, u16)>,
     /// (level, name) → value, for options without a meaning here.
     kept: std::collections::BTreeMap<(i32, i32), i64>,
 }
@@ -81,8 +90,21 @@ impl Default for Options {
             linger2: None,
             send_buffer: None,
             receive_buffer: None,
+            not_sent_lowat: 0,
+            cork: false,
+            syncnt: 0,
+            maxseg: 0,
+            ports: None,
             kept: std::collections::BTreeMap::new(),
         }
+    }
+}
+
+impl Options {
+    /// Bytes of text that a receive buffer set by SO_RCVBUF has room for: Linux counts half of it
+    /// as overhead.
+    pub(super) fn receive_space(&self) -> Option<u64> {
+        self.receive_buffer.map(|doubled| doubled as u64 / 2)
     }
 }
 
@@ -90,18 +112,12 @@ impl Default for Options {
 fn name_of(level: i32, name: i32) -> String {
     let known = match (level, name) {
         (abi::SOL_SOCKET, so::OOBINLINE) => "SO_OOBINLINE",
-        (abi::SOL_SOCKET, so::SNDBUF) => "SO_SNDBUF",
-        (abi::SOL_SOCKET, so::RCVBUF) => "SO_RCVBUF",
         (abi::SOL_SOCKET, so::TIMESTAMP) => "SO_TIMESTAMP",
-        (abi::IPPROTO_TCP, tcp::MAXSEG) => "TCP_MAXSEG",
-        (abi::IPPROTO_TCP, tcp::CORK) => "TCP_CORK",
-        (abi::IPPROTO_TCP, tcp::SYNCNT) => "TCP_SYNCNT",
         (abi::IPPROTO_TCP, tcp::DEFER_ACCEPT) => "TCP_DEFER_ACCEPT",
         (abi::IPPROTO_TCP, tcp::WINDOW_CLAMP) => "TCP_WINDOW_CLAMP",
         (abi::IPPROTO_TCP, tcp::QUICKACK) => "TCP_QUICKACK",
         (abi::IPPROTO_TCP, tcp::CONGESTION) => "TCP_CONGESTION",
         (abi::IPPROTO_TCP, tcp::TIMESTAMP) => "TCP_TIMESTAMP",
-        (abi::IPPROTO_TCP, tcp::NOTSENT_LOWAT) => "TCP_NOTSENT_LOWAT",
         (abi::IPPROTO_TCP, tcp::FASTOPEN_KEY) => "TCP_FASTOPEN_KEY",
         (abi::IPPROTO_TCP, tcp::INFO) => "TCP_INFO",
         (abi::IPPROTO_TCP, tcp::RTO_MAX_MS) => "TCP_RTO_MAX_MS",
@@ -224,6 +240,7 @@ impl Virtual {
             so::RCVBUF | so::RCVBUFFORCE => {
                 let value = value.clamp(0, MOST_BUFFER);
                 options.receive_buffer = Some((value * 2).max(LEAST_RECEIVE_BUFFER));
+                self.configure();
                 return self.tell_engine(fd);
             }
             so::TYPE | so::ERROR | so::ACCEPTCONN | so::PROTOCOL | so::DOMAIN | so::SNDLOWAT => {
@@ -273,8 +290,20 @@ impl Virtual {
             tcp::FASTOPEN_NO_COOKIE if !(0..=1).contains(&value) => return fail(errno::EINVAL),
             tcp::FASTOPEN_NO_COOKIE => options.fastopen_no_cookie = value == 1,
             tcp::INFO => return fail(errno::ENOPROTOOPT),
+            tcp::CORK => options.cork = value != 0,
+            tcp::NOTSENT_LOWAT => {
+                options.not_sent_lowat = value as u32;
+                self.wake_if_writable(fd);
+                return done(0);
+            }
+            tcp::SYNCNT if !(1..=MOST_PROBES).contains(&value) => return fail(errno::EINVAL),
+            tcp::SYNCNT => options.syncnt = value,
+            tcp::MAXSEG if value != 0 && !(LEAST_MAXSEG..=MOST_MAXSEG).contains(&value) => {
+                return fail(errno::EINVAL);
+            }
+            tcp::MAXSEG => options.maxseg = value,
             // Off is what the engine does.
-            tcp::CORK | tcp::DEFER_ACCEPT if value == 0 => {}
+            tcp::DEFER_ACCEPT if value == 0 => {}
             _ => return unsupported(name_of(abi::IPPROTO_TCP, name)),
         }
         self.tell_engine(fd)
@@ -283,6 +312,13 @@ impl Virtual {
     fn set_ip_option(&mut self, fd: Fd, name: i32, value: i64) -> Attempt {
         let options = &mut self.socket(fd)?.options;
         match name {
+            ip::LOCAL_PORT_RANGE => {
+                let (low, high) = (value as u32 as u16, (value as u32 >> 16) as u16);
+                if low != 0 && high != 0 && low > high {
+                    return fail(errno::EINVAL);
+                }
+                options.ports = (value != 0).then_some((low, high));
+            }
             ip::FREEBIND => options.freebind = value != 0,
             ip::TOS if !(0..=255).contains(&value) => return fail(errno::EINVAL),
             ip::MTU_DISCOVER if !(0..=5).contains(&value) => return fail(errno::EINVAL),
@@ -339,7 +375,15 @@ impl Virtual {
             SocketOption::LingerZero(options.linger == Some(0)),
             SocketOption::UserTimeout(Duration::from_millis(options.user_timeout as u64)),
             keepalive,
+            SocketOption::Cork(options.cork),
+            SocketOption::SynCount(options.syncnt as u8),
+            SocketOption::MaxSeg(options.maxseg as u16),
+            // How much a write takes is reckoned as Linux does, in `transfer.rs`.
+            SocketOption::SendBuffer(i32::MAX as u32),
         ];
+        if let Some(space) = options.receive_space() {
+            told.push(SocketOption::ReceiveBuffer(space as u32));
+        }
         match options.linger2 {
             None => {}
             Some(0) => told.push(SocketOption::Linger2(Duration::from_secs(fin_timeout))),
@@ -432,14 +476,20 @@ impl Virtual {
         Ok(match name {
             tcp::NODELAY => flag(options.nodelay),
             tcp::INQ => flag(options.inq),
+            tcp::MAXSEG if options.maxseg != 0 && !matches!(phase, Phase::Connection(_)) => {
+                options.maxseg
+            }
             tcp::MAXSEG => mss.into(),
             tcp::KEEPIDLE => options.keepidle.unwrap_or(config.tcp_keepalive_time as i64),
             tcp::KEEPINTVL => options.keepintvl.unwrap_or(config.tcp_keepalive_intvl as i64),
             tcp::KEEPCNT => options.keepcnt.unwrap_or(config.tcp_keepalive_probes as i64),
             tcp::USER_TIMEOUT => options.user_timeout,
             tcp::LINGER2 => options.linger2.unwrap_or(config.tcp_fin_timeout as i64),
+            tcp::SYNCNT if options.syncnt != 0 => options.syncnt,
             tcp::SYNCNT => config.tcp_syn_retries as i64,
-            tcp::CORK | tcp::DEFER_ACCEPT => 0,
+            tcp::CORK => flag(options.cork),
+            tcp::NOTSENT_LOWAT => options.not_sent_lowat.into(),
+            tcp::DEFER_ACCEPT => 0,
             tcp::FASTOPEN => options.fastopen as i64,
             tcp::FASTOPEN_CONNECT => flag(options.fastopen_connect),
             tcp::FASTOPEN_NO_COOKIE => flag(options.fastopen_no_cookie),

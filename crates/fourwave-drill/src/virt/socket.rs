@@ -81,6 +81,10 @@ pub(super) struct Socket {
     was_writable: bool,
     /// Bytes written so far.
     pub(super) written: u64,
+    /// The largest window that the peer offered.
+    pub(super) max_window: u32,
+    /// `MSG_MORE` of the last send.
+    pub(super) more: bool,
     pub(super) errors: ErrorQueue,
 }
 
@@ -100,6 +104,8 @@ impl Socket {
             last_state: State::Closed,
             was_writable: true,
             written: 0,
+            max_window: 0,
+            more: false,
             errors: ErrorQueue::default(),
         }
     }
@@ -148,22 +154,14 @@ impl Virtual {
         }
     }
 
-    /// Bytes that a write would take now, as far as poll is concerned: none below a third of the
-    /// buffer.
-    pub(super) fn writable(&self, conn: ConnId) -> bool {
-        let Ok(room) = self.stack.send_room(conn) else { return true };
-        let Ok(info) = self.stack.info(conn) else { return true };
-        let queued = info.notsent_bytes + u64::from(info.unacked);
-        room > 0 && room as u64 >= queued / 2
-    }
-
     pub(super) fn watch_socket(&mut self, fd: Fd) {
         let Ok(socket) = self.socket(fd) else { return };
         let Phase::Connection(conn) = socket.phase else { return };
         let Ok(info) = self.stack.info(conn) else { return };
-        let writable = self.writable(conn);
+        let writable = self.writable(fd, conn);
         let now = self.elapsed();
         let Ok(socket) = self.socket(fd) else { return };
+        socket.max_window = socket.max_window.max(info.snd_wnd);
         if info.state != State::Closed {
             socket.last_state = info.state;
         }

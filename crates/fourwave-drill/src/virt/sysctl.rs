@@ -14,6 +14,8 @@ pub(super) struct Sysctls {
     pub(super) config: Config,
     /// `tcp_wmem`'s default: what SO_SNDBUF gives before anyone sets it.
     pub(super) send_buffer: u64,
+    /// `tcp_notsent_lowat`.
+    pub(super) not_sent_lowat: u32,
     /// `tcp_congestion_control`.
     pub(super) congestion: String,
     /// `tcp_fastopen_key`.
@@ -23,17 +25,19 @@ pub(super) struct Sysctls {
 }
 
 impl Default for Sysctls {
-    /// Linux's defaults where the engine's are others.
+    /// The profile, but for Fast Open, which is only a client's then.
     fn default() -> Self {
-        let config = Config { tcp_syn_retries: 6, ..Config::default() };
         let congestion = "cubic".to_owned();
-        Self {
-            config,
+        let mut sysctls = Self {
+            config: Config::default(),
             send_buffer: 16_384,
+            not_sent_lowat: u32::MAX,
             congestion,
             fast_open_keys: None,
             scratch: BTreeMap::new(),
-        }
+        };
+        sysctls.select_profile("1");
+        sysctls
     }
 }
 
@@ -78,6 +82,8 @@ const NEUTRAL: &[&str] = &[
 const FIXED: &[(&str, &str)] = &[
     ("net.ipv4.tcp_syncookies", "1"),
     ("net.ipv4.tcp_mtu_probing", "0"),
+    ("net.ipv4.tcp_early_retrans", "0"),
+    ("net.ipv4.tcp_recovery", "0"),
     ("net.ipv4.tcp_ecn", "0"),
     ("net.ipv4.tcp_shrink_window", "0"),
     ("net.ipv4.ip_no_pmtu_disc", "0"),
@@ -86,13 +92,22 @@ const FIXED: &[(&str, &str)] = &[
     ("net.inet.tcp.syncookies_only", "0"),
     ("net.inet.tcp.syncookies", "1"),
     ("net.inet.tcp.ecn.enable", "0"),
+    // Only answers: a script that asks finds out.
+    ("net.inet.tcp.ecn.enable", "2"),
+    ("net.inet.tcp.blackhole", "0"),
+    ("net.inet.tcp.insecure_syn", "0"),
+    ("net.inet.tcp.insecure_rst", "0"),
+    ("net.inet.tcp.rexmit_drop_options", "0"),
+    ("net.inet.tcp.rexmit_initial", "1000"),
+    ("net.inet.tcp.rexmit_slop", "200"),
     ("net.inet.tcp.log_in_vain", "0"),
     ("net.inet.tcp.path_mtu_discovery", "1"),
 ];
 
 /// FreeBSD's names of knobs, and how many of their units make one of ours.
 const FREEBSD: &[(&str, &str, u64)] = &[
-    ("net.inet.tcp.rfc1323", "tcp_timestamps", 1),
+    ("net.inet.tcp.sack.enable", "tcp_sack", 1),
+    ("net.inet.tcp.recvspace", "tcp_rmem_default", 1),
     ("net.inet.tcp.finwait2_timeout", "tcp_fin_timeout", 1000),
     ("net.inet.tcp.msl", "tcp_timewait_len", 500),
     ("net.inet.tcp.keepidle", "tcp_keepalive_time", 1000),
@@ -105,14 +120,12 @@ const FREEBSD: &[(&str, &str, u64)] = &[
 ];
 
 impl Sysctls {
-    /// Linux's profile. `listeners_too`: Fast Open on every listener, as Google's spelling of it
-    /// has it.
-    pub(super) fn select_profile(&mut self, listeners_too: bool) {
+    /// Linux's profile. The spellings of it differ in `tcp_fastopen`.
+    pub(super) fn select_profile(&mut self, fastopen: &str) {
         for (name, value) in PROFILE {
             // What the engine does not have yet is what no script can have relied on.
             let _ = self.set(name, value);
         }
-        let fastopen = if listeners_too { "0x70403" } else { "0x3" };
         let _ = self.set("net.ipv4.tcp_fastopen", fastopen);
     }
 
@@ -123,14 +136,12 @@ impl Sysctls {
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         let (name, value) = (name.trim().replace('/', "."), value.trim());
         let refuse = || Refusal::Unsupported(format!("sysctl {name}={value}"));
-        if NEUTRAL.contains(&name.as_str()) || FIXED.contains(&(name.as_str(), value)) {
-            return Ok(());
-        }
         let numbers: Vec<u64> = value.split_whitespace().filter_map(number).collect();
         match (name.as_str(), numbers.as_slice()) {
             ("net.ipv4.tcp_rmem", &[_, default, max]) => {
+                // The engine counts text; Linux takes half of the buffer for overhead.
                 return self
-                    .knob("tcp_rmem_default", default)
+                    .knob("tcp_rmem_default", default / 2)
                     .and_then(|()| self.knob("tcp_rmem_max", max))
                     .map_err(|()| refuse());
             }
@@ -143,6 +154,20 @@ impl Sysctls {
                     return Err(refuse());
                 }
                 return Ok(());
+            }
+            ("net.ipv4.tcp_notsent_lowat", &[bytes]) => {
+                self.not_sent_lowat = u32::try_from(bytes).unwrap_or(u32::MAX);
+                return Ok(());
+            }
+            ("net.inet.tcp.sendspace", &[bytes]) => {
+                self.send_buffer = bytes;
+                return Ok(());
+            }
+            ("net.inet.tcp.rfc1323", &[on]) => {
+                return self
+                    .knob("tcp_timestamps", on)
+                    .and_then(|()| self.knob("tcp_window_scaling", on))
+                    .map_err(|()| refuse());
             }
             // Bits above say whose setting counts, and here there is only one.
             ("net.ipv4.tcp_fastopen", &[bits]) => {
@@ -163,8 +188,11 @@ impl Sysctls {
             &[one] => self.knob(knob, one / unit),
             _ => self.config.set(knob, value).map_err(|_| ()),
         };
-        let in_profile = || PROFILE.contains(&(name.as_str(), value));
-        set.or_else(|()| if in_profile() { Ok(()) } else { Err(refuse()) })
+        let known = || {
+            let pair = (name.as_str(), value);
+            NEUTRAL.contains(&pair.0) || FIXED.contains(&pair) || PROFILE.contains(&pair)
+        };
+        set.or_else(|()| if known() { Ok(()) } else { Err(refuse()) })
     }
 
     fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
@@ -205,8 +233,8 @@ mod tests {
     #[test]
     fn the_profile_has_linux_s_windows() {
         let mut sysctls = Sysctls::default();
-        sysctls.select_profile(true);
-        assert_eq!(sysctls.config.tcp_rmem_default, 540_000);
+        sysctls.select_profile("0x70403");
+        assert_eq!(sysctls.config.tcp_rmem_default, 270_000);
         assert_eq!(sysctls.config.tcp_rmem_max, 15_728_640);
         assert_eq!((sysctls.config.tcp_syn_retries, sysctls.send_buffer), (5, 262_144));
     }

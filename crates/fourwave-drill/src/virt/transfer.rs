@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use fourwave_core::state::State;
-use fourwave_core::{ConnId, TcpInfo};
+use fourwave_core::{ConnId, SocketOption, TcpInfo};
 
 use super::Virtual;
 use super::abi::{self, errno, msg};
@@ -14,7 +14,8 @@ use crate::syscall::{Fd, Output, Received, SendTo};
 use crate::target::Refusal;
 
 /// Flags of a send that mean something here, or nothing at all.
-const SEND_FLAGS: i32 = msg::DONTWAIT | msg::NOSIGNAL | msg::ZEROCOPY | msg::FASTOPEN;
+const SEND_FLAGS: i32 =
+    msg::DONTWAIT | msg::NOSIGNAL | msg::ZEROCOPY | msg::FASTOPEN | msg::MORE | msg::EOR;
 /// The same for receiving.
 const RECEIVE_FLAGS: i32 = msg::DONTWAIT
     | msg::PEEK
@@ -24,14 +25,12 @@ const RECEIVE_FLAGS: i32 = msg::DONTWAIT
     | msg::NOSIGNAL
     | msg::CMSG_CLOEXEC;
 
+/// A write that sleeps for want of room.
+const FULL: i32 = -2;
+
 /// Refuses flags that the engine does not have.
 fn check_flags(flags: i32, known: i32, call: &str) -> Result<(), Stop> {
-    const NAMES: [(i32, &str); 4] = [
-        (msg::OOB, "MSG_OOB"),
-        (msg::MORE, "MSG_MORE"),
-        (msg::EOR, "MSG_EOR"),
-        (msg::ERRQUEUE, "MSG_ERRQUEUE"),
-    ];
+    const NAMES: [(i32, &str); 2] = [(msg::OOB, "MSG_OOB"), (msg::ERRQUEUE, "MSG_ERRQUEUE")];
     let rest = flags & !known;
     if rest == 0 {
         return Ok(());
@@ -81,34 +80,72 @@ impl Virtual {
         to: Option<SendTo>,
     ) -> Attempt {
         let deferred = matches!(self.socket(fd)?.phase, Phase::Deferred(_));
-        if (flags & msg::FASTOPEN != 0 || deferred || job.code != 0)
+        if (flags & msg::FASTOPEN != 0 || deferred || job.code > 0)
+            && job.code >= 0
             && let Some(outcome) = self.write_fast(job, fd, len, flags, to)?
         {
             return Ok(outcome);
         }
         let Some(conn) = self.write_ready(job, fd, flags)? else {
+            job.opening = true;
             let limit = self.socket(fd)?.options.send_timeout;
             return Ok(Outcome::Wait(limit));
         };
-        let mut data = Bytes::from(vec![0; len - job.copied]);
-        while !data.is_empty() {
-            match self.stack.send(self.now, conn, &mut data) {
-                Ok(0) => break,
-                Ok(taken) => {
-                    job.copied += taken;
-                    self.socket(fd)?.written += taken as u64;
-                }
-                Err(_) => return self.broken_pipe(fd),
-            }
+        job.opening = false;
+        // A writer that sleeps is woken when a third of the buffer is free.
+        if job.code != FULL || self.writable(fd, conn) {
+            self.fill(job, fd, conn, len, flags)?;
         }
         if job.copied == len {
             return done(len as i64);
         }
+        job.code = FULL;
         let socket = self.socket(fd)?;
         if socket.nonblocking || job.expired || flags & msg::DONTWAIT != 0 {
             return fail(errno::EAGAIN);
         }
         Ok(Outcome::Wait(socket.options.send_timeout))
+    }
+
+    /// Hands over as much as there is room for.
+    fn fill(
+        &mut self,
+        job: &mut Job,
+        fd: Fd,
+        conn: ConnId,
+        len: usize,
+        flags: i32,
+    ) -> Result<(), Stop> {
+        let more = flags & msg::MORE != 0;
+        if std::mem::replace(&mut self.socket(fd)?.more, more) != more {
+            // It fails for a handle that names nothing, and this one is held.
+            let _ = self.stack.set_option(self.now, conn, SocketOption::More(more));
+        }
+        let mut data = Bytes::from(vec![0; len - job.copied]);
+        while !data.is_empty() {
+            let room = self.room(fd, conn).map_or(u64::MAX, |room| room.next());
+            if room == 0 {
+                break;
+            }
+            let piece = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+            let mut piece = data.split_to(piece);
+            while !piece.is_empty() {
+                match self.stack.send(self.now, conn, &mut piece) {
+                    Ok(taken) if taken > 0 => {
+                        job.copied += taken;
+                        self.socket(fd)?.written += taken as u64;
+                    }
+                    _ => return fail(self.socket(fd)?.take_error().unwrap_or(errno::EPIPE)),
+                }
+            }
+            if !data.is_empty() {
+                self.transmit();
+            }
+        }
+        if flags & msg::EOR != 0 && data.is_empty() {
+            let _ = self.stack.set_option(self.now, conn, SocketOption::EndOfRecord);
+        }
+        Ok(())
     }
 
     /// The connection to write to; none: the call waits until there is one.
@@ -140,11 +177,6 @@ impl Virtual {
             Phase::Connection(conn) => Ok(Some(conn)),
             _ => fail(errno::EPIPE),
         }
-    }
-
-    /// EPIPE, or the error that says why.
-    fn broken_pipe(&mut self, fd: Fd) -> Attempt {
-        fail(self.socket(fd)?.take_error().unwrap_or(errno::EPIPE))
     }
 
     /// What has to be told later about the bytes just written.
