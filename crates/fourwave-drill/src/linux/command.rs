@@ -1,10 +1,10 @@
 //! A script's shell commands: settings are made here, the rest is a shell's.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ pub(super) fn run(
     let mut done = 0;
     for line in &lines {
         match native(line) {
-            Some(todo) => todo.run(table, warnings)?,
+            Some(todo) => todo.run(options, table, warnings)?,
             None => break,
         }
         done += 1;
@@ -41,8 +41,8 @@ pub(super) fn run(
 enum Native {
     /// Nothing to do: an empty line, or settings put back that go with the namespace.
     Nothing,
-    /// `defaults.sh`.
-    Profile,
+    /// `defaults.sh`, which may lie there and have values of its own.
+    Profile(String),
     /// `sysctl a=b`, `set_sysctls.py /proc/sys/a=b`; missing ones may be ignored (`-e`).
     Set { settings: Vec<(String, String)>, lenient: bool },
 }
@@ -57,7 +57,7 @@ fn native(line: &str) -> Option<Native> {
         return Some(Native::Nothing);
     };
     match command.rsplit('/').next()? {
-        "defaults.sh" if arguments.is_empty() => Some(Native::Profile),
+        "defaults.sh" if arguments.is_empty() => Some(Native::Profile(command.clone())),
         "sysctl" => {
             let (flags, settings): (Vec<_>, Vec<_>) =
                 arguments.iter().partition(|word| word.starts_with('-'));
@@ -86,11 +86,20 @@ fn pairs(words: &[&String]) -> Option<Vec<(String, String)>> {
 }
 
 impl Native {
-    fn run(self, table: &Table, warnings: &mut Vec<String>) -> Result<(), Refusal> {
+    fn run(
+        self,
+        options: &Options,
+        table: &Table,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
         let (settings, lenient) = match self {
             Self::Nothing => return Ok(()),
-            Self::Profile => {
+            Self::Profile(file) => {
                 warnings.extend(profile::select(table));
+                let file = options.directory.as_ref().map(|directory| directory.join(file));
+                // It need not be there: the profile is what every version of it says.
+                let text = file.and_then(|file| fs::read_to_string(file).ok()).unwrap_or_default();
+                warnings.extend(own_settings(&text, table));
                 return Ok(());
             }
             Self::Set { settings, lenient } => (settings, lenient),
@@ -99,7 +108,8 @@ impl Native {
             match profile::set(&name, &value, table) {
                 Err(error) if lenient && error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                    return Err(Refusal::Failed(format!("{name} takes no {value:?}")));
+                    let why = format!("this kernel's {name} takes no {value:?}");
+                    return Err(Refusal::Unsupported(why));
                 }
                 Err(error) => {
                     let why = format!("{name} cannot be set in a namespace here ({error})");
@@ -117,6 +127,24 @@ pub(super) fn history() -> PathBuf {
     std::env::temp_dir().join(format!("fourwave-nstat-{}", std::process::id()))
 }
 
+/// Makes the plain settings of a `defaults.sh`. Returns those that failed although the kernel
+/// knows them; a file of settings names some of older kernels too.
+fn own_settings(text: &str, table: &Table) -> Vec<String> {
+    let plain = words::lines(text).into_iter().filter_map(|line| match native(&line) {
+        Some(Native::Set { settings, .. }) => Some(settings),
+        _ => None,
+    });
+    plain
+        .flatten()
+        .filter_map(|(name, value)| match profile::set(&name, &value, table) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Some(format!("{name} could not be set to {value} ({error})"))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
 /// Runs a command in a shell, for so long at most.
 fn shell(text: &str, options: &Options) -> Result<(), Refusal> {
     let failed = |error: io::Error| Refusal::Failed(format!("`{text}` did not run: {error}"));
@@ -124,7 +152,9 @@ fn shell(text: &str, options: &Options) -> Result<(), Refusal> {
     let said = rustix::fs::memfd_create("stderr", flags).map_err(|e| failed(e.into()))?;
     let mut said = File::from(said);
     let process = std::process::id().to_string();
-    let mut command = Command::new("/bin/sh");
+    // Scripts are written where sh is bash.
+    let bash = Path::new("/bin/bash");
+    let mut command = Command::new(if bash.exists() { bash } else { Path::new("/bin/sh") });
     command
         .args(["-c", text])
         .stdin(Stdio::null())
@@ -192,7 +222,10 @@ mod tests {
 
     #[test]
     fn settings_need_no_shell() {
-        assert_eq!(native("../../common/defaults.sh"), Some(Native::Profile));
+        assert_eq!(
+            native("../../common/defaults.sh"),
+            Some(Native::Profile("../../common/defaults.sh".into()))
+        );
         assert_eq!(native("sysctl -q net.ipv4.a=1"), set(&[("net.ipv4.a", "1")], false));
         assert_eq!(
             native("sysctl -e -q net.ipv4.a=\"1 2\" net.ipv4.b=0x3  # why"),
@@ -204,6 +237,16 @@ mod tests {
         );
         assert_eq!(native("/tmp/sysctl_restore_${PPID}.sh"), Some(Native::Nothing));
         assert_eq!(native("# nothing"), Some(Native::Nothing));
+    }
+
+    #[test]
+    fn a_file_of_settings_is_read_for_its_plain_ones() {
+        let table = Table::default();
+        let text = "#!/bin/bash\nip x flush\nsysctl -q net.ipv4.no_such_thing=1\n\
+                    sysctl -q net.ipv4.x=\"$((1))\"\nsysctl -q net.ipv4.tcp_available_ulp=x\n";
+        let failed = own_settings(text, &table);
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert!(failed[0].starts_with("net.ipv4.tcp_available_ulp could not be set to x"));
     }
 
     #[test]

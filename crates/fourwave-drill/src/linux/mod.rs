@@ -28,6 +28,7 @@ use rustix::io::Errno;
 
 pub use error::Error;
 
+use crate::run;
 use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
 use perform::{Clock, Table};
@@ -60,6 +61,13 @@ impl Options {
             directory: None,
             command_limit: Duration::from_secs(10),
         }
+    }
+}
+
+impl From<&run::Options> for Options {
+    /// What a script's own options ask for.
+    fn from(options: &run::Options) -> Self {
+        Self { mtu: options.link_mtu(), ..Self::new(options.local(), options.prefix()) }
     }
 }
 
@@ -129,7 +137,6 @@ impl Target for Linux {
     }
 
     fn call(&mut self, call: &SysCall) -> Result<Progress, Refusal> {
-        self.table.check(call)?;
         if !perform::may_block(call) {
             return Ok(Progress::Returned(perform::perform(&self.table, call, self.clock)));
         }

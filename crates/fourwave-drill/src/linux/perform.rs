@@ -16,7 +16,6 @@ use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType};
 
 use super::{message, option};
 use crate::syscall::{Fd, Output, Returned, SendTo, SysCall};
-use crate::target::Refusal;
 
 /// When the script began, on both clocks.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +28,8 @@ pub(super) struct Clock {
 #[derive(Debug, Default)]
 pub(super) struct Table {
     live: Mutex<BTreeMap<Fd, Arc<OwnedFd>>>,
+    /// What lost its name to a newer one: open still, as a script that never closed it expects.
+    unnamed: Mutex<Vec<Arc<OwnedFd>>>,
     /// The congestion control of new TCP sockets where it is not the namespace's default.
     congestion: Mutex<Option<String>>,
 }
@@ -65,28 +66,13 @@ impl Table {
         self.congestion.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the names that a call gives are free.
-    pub(super) fn check(&self, call: &SysCall) -> Result<(), Refusal> {
-        let names = match *call {
-            SysCall::Socket { as_fd, .. }
-            | SysCall::Accept { as_fd, .. }
-            | SysCall::EpollCreate { as_fd, .. }
-            | SysCall::Open { as_fd, .. } => [as_fd, None],
-            SysCall::Pipe { fds } => [fds.map(|fds| fds.0), fds.map(|fds| fds.1)],
-            _ => return Ok(()),
-        };
-        let table = self.lock();
-        match names.into_iter().flatten().find(|fd| table.contains_key(fd)) {
-            Some(fd) => Err(Refusal::Failed(format!("descriptor {fd} is open already"))),
-            None => Ok(()),
-        }
-    }
-
     /// Gives a new descriptor its name. Without one (the script expected an error) it is closed.
     fn name(&self, new: OwnedFd, name: Option<Fd>) -> i64 {
         match name {
             Some(fd) => {
-                self.lock().insert(fd, Arc::new(new));
+                let former = self.lock().insert(fd, Arc::new(new));
+                let mut unnamed = self.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
+                unnamed.extend(former);
                 i64::from(fd)
             }
             None => i64::from(new.as_raw_fd()),

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 /// The end of a wait is spent without sleeping: the kernel wakes late by up to this much.
-const SPIN: Duration = Duration::from_micros(120);
+const SPIN: Duration = Duration::from_micros(40);
 /// How often the thread looks whether it is wanted still.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 

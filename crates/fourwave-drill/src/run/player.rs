@@ -164,7 +164,9 @@ impl<'a> Player<'a> {
         let previous = last.map_or(0, |(time, _)| time);
         let from = match *last {
             Some((time, true)) if inbound && self.options.dialect != Dialect::Nplab => time,
-            _ => now,
+            Some(_) => now,
+            // In real time, time zero is over already.
+            None => 0,
         };
         let plan = Plan::new(event.time, from, previous);
         if last.is_none() && plan.start != 0 {
@@ -178,7 +180,9 @@ impl<'a> Player<'a> {
         if outbound.is_none() {
             self.wait(&plan)?;
         }
-        let result = self.happens(at, event, plan, outbound.map(|packet| &**packet));
+        let result = self
+            .collect()
+            .and_then(|()| self.happens(at, event, plan, outbound.map(|packet| &**packet)));
         let now = self.target.now();
         self.played.push(Played { event: at, planned: duration(plan.start), at: now });
         result
@@ -226,6 +230,7 @@ impl<'a> Player<'a> {
     }
 
     fn code(&mut self, code: &str) -> Result<(), Error> {
+        self.collect()?;
         let fd = self.flows.fd_under_test();
         let facts = match fd {
             Some(fd) => self.target.info(fd)?,
@@ -283,13 +288,49 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Judges the pending call if it has returned by now.
+    fn collect(&mut self) -> Result<(), Error> {
+        if self.pending.is_none() {
+            return Ok(());
+        }
+        match (self.target.returned()?, self.pending.take()) {
+            (Some(ended), Some(pending)) => self.ended(&pending, Some(ended)),
+            (_, pending) => {
+                self.pending = pending;
+                Ok(())
+            }
+        }
+    }
+
     /// Waits for the pending call, if there is one, and judges it.
     fn settle(&mut self) -> Result<(), Error> {
-        let Some(Pending { event, call, sys, until }) = self.pending.take() else {
+        let Some(pending) = self.pending.take() else {
             return Ok(());
         };
         let patience = nanos(self.target.now()) + PENDING;
         let ended = self.poll(patience)?;
+        self.judge(pending, ended, patience)
+    }
+
+    /// Judges the pending call if it has returned by now: a socket that it accepted is known then.
+    fn collect(&mut self) -> Result<(), Error> {
+        if self.pending.is_none() {
+            return Ok(());
+        }
+        let Some(ended) = self.target.returned()? else {
+            return Ok(());
+        };
+        let now = nanos(self.target.now());
+        self.pending.take().map_or(Ok(()), |pending| self.judge(pending, Some(ended), now))
+    }
+
+    fn judge(
+        &mut self,
+        pending: Pending<'a>,
+        ended: Option<(Duration, Returned)>,
+        patience: Nanos,
+    ) -> Result<(), Error> {
+        let Pending { event, call, sys, until } = pending;
         let judged = match ended {
             Some((time, returned)) => {
                 let in_time = self.in_time(call, &until, nanos(time));
