@@ -3,9 +3,9 @@
 use fourwave_wire::ip::protocol;
 
 use crate::ast::{Echoed, IcmpSpec, SeqSpec};
-use crate::run::Error;
 use crate::run::flows::Flow;
 use crate::run::raw::{self, Envelope, Segment};
+use crate::run::{Error, Options};
 
 /// Type and code of an error.
 type TypeCode = (u8, u8);
@@ -14,12 +14,28 @@ type TypeCode = (u8, u8);
 const KINDS: &[(&str, Option<u8>, Option<u8>)] = &[
     ("unreachable", Some(3), Some(1)),
     ("dst_unreachable", Some(3), Some(1)),
+    ("packet_too_big", Some(3), Some(2)),
     ("source_quench", Some(4), None),
     ("redirect", Some(5), Some(137)),
     ("time_exceeded", Some(11), Some(3)),
     ("parameter_problem", Some(12), Some(4)),
-    ("packet_too_big", Some(3), Some(2)),
+    ("echo_reply", Some(0), Some(129)),
+    ("echo_request", Some(8), Some(128)),
+    ("router_advertisement", Some(9), Some(134)),
+    ("router_solicitation", Some(10), Some(133)),
+    ("neighbor_solicitation", None, Some(135)),
+    ("neighbor_advertisement", None, Some(136)),
+    ("timestamp_request", Some(13), None),
+    ("timestamp_reply", Some(14), None),
+    ("information_request", Some(15), None),
+    ("information_reply", Some(16), None),
+    ("address_mask_request", Some(17), None),
+    ("address_mask_reply", Some(18), None),
 ];
+
+/// Types that speak of a packet and quote it.
+const ERRORS_V4: [u8; 5] = [3, 4, 5, 11, 12];
+const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 
 /// Codes of `unreachable`.
 const CODES_V4: &[(&str, u8)] = &[
@@ -38,6 +54,8 @@ const CODES_V4: &[(&str, u8)] = &[
     ("host_unreachable_for_tos", 12),
     ("admin_prohibited", 13),
     ("communication_prohibited", 13),
+    ("packet_filtered", 13),
+    ("precedence_violation", 14),
     ("host_precedence_violation", 14),
     ("precedence_cutoff", 15),
 ];
@@ -59,26 +77,34 @@ const CODES_V6: &[(&str, u8)] = &[
 ///
 /// # Errors
 /// A name that the family has not.
-pub(crate) fn type_code(spec: &IcmpSpec, ipv6: bool) -> Result<TypeCode, Error> {
+pub(crate) fn type_code(spec: &IcmpSpec, ipv6: bool, options: &Options) -> Result<TypeCode, Error> {
     let family = if ipv6 { "ICMPv6" } else { "ICMP" };
     let unknown = |what: &str| Error::Wrong(format!("{family} has no {what}"));
-    let kind = KINDS.iter().find(|(name, ..)| *name == spec.kind);
-    let kind = kind.and_then(|(_, v4, v6)| if ipv6 { *v6 } else { *v4 });
+    let named = KINDS.iter().find(|(name, ..)| *name == spec.kind);
+    let kind = named.and_then(|(_, v4, v6)| if ipv6 { *v6 } else { *v4 });
+    let kind = kind.or_else(|| numbered(&spec.kind, "type_"));
     let kind = kind.ok_or_else(|| unknown(&spec.kind))?;
-    let code = match spec.code.as_deref() {
+    let Some(code) = spec.code.as_deref() else {
         // IPv4 has no such type: it is "unreachable: fragmentation needed".
-        None if spec.kind == "packet_too_big" && !ipv6 => 4,
-        None => 0,
-        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-            digits.parse().map_err(|_| unknown(&format!("code {digits}")))?
-        }
-        Some(name) => {
-            let codes = if ipv6 { CODES_V6 } else { CODES_V4 };
-            let found = codes.iter().find(|(known, _)| *known == name);
-            found.map(|(_, code)| *code).ok_or_else(|| unknown(name))?
-        }
+        return Ok((kind, if spec.kind == "packet_too_big" && !ipv6 { 4 } else { 0 }));
     };
-    Ok((kind, code))
+    let defined = options.define(code);
+    let code = defined.as_deref().unwrap_or(code);
+    let codes = if ipv6 { CODES_V6 } else { CODES_V4 };
+    let found = codes.iter().find(|(known, _)| *known == code).map(|(_, code)| *code);
+    let found = found.or_else(|| numbered(code, "code_")).or_else(|| code.parse().ok());
+    match found {
+        Some(code) => Ok((kind, code)),
+        None if code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') => {
+            Err(Error::Skip(format!("{code} is not defined (-D {code}=…)")))
+        }
+        None => Err(unknown(code)),
+    }
+}
+
+/// `code_5`.
+fn numbered(text: &str, prefix: &str) -> Option<u8> {
+    text.strip_prefix(prefix)?.parse().ok()
 }
 
 /// An ICMP packet to the stack about a packet that it could have sent. `ends` are the live ports
@@ -88,17 +114,23 @@ pub(crate) fn build(
     ip: Envelope,
     flow: &Flow,
     ends: (u16, u16),
+    options: &Options,
 ) -> Result<Vec<u8>, Error> {
     let ipv6 = ip.src.is_ipv6();
-    let (kind, code) = type_code(spec, ipv6)?;
-    let echoed = spec.echoed.clone().unwrap_or(if flow.is_udp {
-        Echoed::Udp(0)
-    } else {
-        Echoed::Tcp(SeqSpec::Range { start: 0, end: 0, len: 0, absolute: false })
-    });
-    let quoted = quoted(&echoed, ip, flow, ends)?;
+    let (kind, code) = type_code(spec, ipv6, options)?;
+    let is_error = if ipv6 { ERRORS_V6.contains(&kind) } else { ERRORS_V4.contains(&kind) };
+    let quoted = match &spec.echoed {
+        Some(echoed) => quoted(echoed, ip, flow, ends)?,
+        None if !is_error => Vec::new(),
+        None if flow.is_udp => quoted(&Echoed::Udp(0), ip, flow, ends)?,
+        None => {
+            let seq = SeqSpec::Range { start: 0, end: 0, len: 0, absolute: false };
+            quoted(&Echoed::Tcp(seq), ip, flow, ends)?
+        }
+    };
     let mut message = vec![kind, code, 0, 0];
-    message.extend_from_slice(&spec.mtu.unwrap_or(0).to_be_bytes());
+    let word = spec.mtu.unwrap_or(0) | spec.id.unwrap_or(0) << 16;
+    message.extend_from_slice(&word.to_be_bytes());
     message.extend_from_slice(&quoted);
     let protocol = if ipv6 { protocol::ICMPV6 } else { protocol::ICMP };
     if ipv6 {

@@ -32,7 +32,7 @@ pub(crate) fn build(
             let at = flows.for_inbound(None, false, options);
             let flow = flows.get(at);
             let ends = ends(flow, options)?;
-            icmp::build(icmp, envelope(&packet.ip, flow, options), flow, ends)
+            icmp::build(icmp, envelope(&packet.ip, flow, options), flow, ends, options)
         }
         Body::Other(what) => Err(Error::Skip(format!("a packet of another protocol: {what}"))),
     }
@@ -126,8 +126,7 @@ fn tcp_packet(
     if headers + segment.options.len() + len as usize > usize::from(u16::MAX) {
         return Err(Error::Wrong(format!("{len} bytes do not fit into an IP packet")));
     }
-    let udp = tcp.encapsulation.or(options.udp_encapsulation);
-    Ok(raw::tcp_packet(ip, &segment, udp))
+    Ok(raw::tcp_packet(ip, &segment, tcp.encapsulation))
 }
 
 /// The script's initial sequence number is learned from its first SYN; from a later one only when

@@ -169,7 +169,7 @@ pub(crate) fn differences(
             }
         }
         (Body::Icmp(wanted), Body::Icmp(_)) => {
-            let (kind, code) = icmp::type_code(wanted, seen.ip.src.is_ipv6())?;
+            let (kind, code) = icmp::type_code(wanted, seen.ip.src.is_ipv6(), options)?;
             let same = matches!(&seen.body, SeenBody::Icmp { kind: k, code: c, word, .. }
                 if (*k, *c) == (kind, code) && wanted.mtu.is_none_or(|mtu| mtu == *word));
             if !same {
@@ -201,8 +201,7 @@ fn tcp_differences(wanted: &TcpSpec, actual: &TcpSpec, parts: &mut Vec<Part>) {
     if wanted.urgent.unwrap_or(0) != actual.urgent.unwrap_or(0) {
         parts.push(Part::Urgent);
     }
-    let udp_differs =
-        wanted.encapsulation.is_some() && wanted.encapsulation != actual.encapsulation;
+    let udp_differs = wanted.encapsulation != actual.encapsulation;
     if wanted.ports != actual.ports || udp_differs {
         parts.push(Part::Ports);
     }

@@ -154,12 +154,12 @@ fn options(out: &mut Writer<'_>, options: &OptionsSpec) {
 
 fn flags(spec: FlagSpec) -> String {
     const LETTERS: [(u16, char); 9] = [
-        (0x002, 'S'),
         (0x001, 'F'),
+        (0x002, 'S'),
+        (0x004, 'R'),
         (0x040, 'E'),
         (0x080, 'W'),
         (0x100, 'A'),
-        (0x004, 'R'),
         (0x008, 'P'),
         (0x020, 'U'),
         (0x010, '.'),

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use siphasher::sip::SipHasher24;
 
-use crate::ast::{EventKind, Expr, ExprKind, OptionLine, Script, SeqSpec, Span};
+use crate::ast::{Body, Event, EventKind, Expr, ExprKind, OptionLine, Script, SeqSpec, Span};
 use crate::run::nearest;
 
 /// Which packetdrill's rules hold.
@@ -56,6 +56,8 @@ pub struct Options {
     pub connect_port: u16,
     /// MTU of the link in bytes; none is the family's default.
     pub mtu: Option<u16>,
+    /// Inbound packets with more payload reach a real stack as several of this size in one (GRO).
+    pub mss: Option<u16>,
     /// Least tolerance of times, µs.
     pub tolerance_usecs: u64,
     /// Tolerance in percent of the gap since the event before.
@@ -82,8 +84,8 @@ pub struct Options {
     pub strict: bool,
     /// The secret of RFC 2385's digests.
     pub md5_secret: Option<Vec<u8>>,
-    /// UDP ports (remote, local) in which TCP is carried.
-    pub udp_encapsulation: Option<(u16, u16)>,
+    /// What comes in UDP may be TCP.
+    pub udp_encapsulation: bool,
     given: BTreeSet<String>,
 }
 
@@ -99,6 +101,7 @@ impl Default for Options {
             bind_port: 8080,
             connect_port: 8080,
             mtu: None,
+            mss: None,
             tolerance_usecs: 4000,
             tolerance_percent: 12.5,
             defines: BTreeMap::new(),
@@ -112,7 +115,7 @@ impl Default for Options {
             speed: 0,
             strict: false,
             md5_secret: None,
-            udp_encapsulation: None,
+            udp_encapsulation: false,
             given: BTreeSet::new(),
         }
     }
@@ -137,6 +140,7 @@ const NAMES: &[&str] = &[
     "mtu",
     "netmask_ip",
     "non_fatal",
+    "psp_udp_port",
     "remote_ip",
     "send_omit_free",
     "speed",
@@ -193,6 +197,7 @@ impl Options {
                 all.apply(name, value).map_err(failed)?;
             }
         }
+        all.udp_encapsulation |= script.events.iter().any(in_udp);
         if all.dialect == Dialect::Auto {
             all.dialect = if is_nplab(script) { Dialect::Nplab } else { Dialect::Linux };
         }
@@ -237,6 +242,7 @@ impl Options {
             "tolerance_usecs" => self.tolerance_usecs = number(name, value, 1, 3_600_000_000)?,
             "tolerance_percent" => self.tolerance_percent = number(name, value, 0.0, 100.0)?,
             "tcp_ts_tick_usecs" => self.tcp_ts_tick_usecs = number(name, value, 0, 1_000_000)?,
+            "mss" => self.mss = Some(number(name, value, 1, u16::MAX)?),
             "speed" => self.speed = number(name, value, 0, u32::MAX)?,
             "init_scripts" => {
                 self.init_scripts = value.split(',').map(|one| one.trim().to_owned()).collect();
@@ -248,8 +254,12 @@ impl Options {
                 self.defines.insert(name.trim().to_owned(), value.trim().to_owned());
             }
             "tcp_md5_secret" => self.md5_secret = Some(value.as_bytes().to_vec()),
-            "udp_encapsulation" => self.udp_encapsulation = Some(encapsulation(value)?),
-            // `mss`, `code_*`: they concern packetdrill's own machinery.
+            "udp_encapsulation" => match value {
+                "tcp" => self.udp_encapsulation = true,
+                "sctp" => {}
+                _ => return Err(format!("--udp_encapsulation is tcp or sctp, not {value:?}")),
+            },
+            // `code_*`, `psp_udp_port`: they concern packetdrill's own machinery.
             _ => {}
         }
         Ok(())
@@ -453,12 +463,10 @@ fn prefix_len(name: &str, value: &str) -> Result<u8, String> {
     Ok(bits.leading_ones() as u8)
 }
 
-fn encapsulation(value: &str) -> Result<(u16, u16), String> {
-    let wanted = || format!("--udp_encapsulation wants two UDP ports, a:b, not {value:?}");
-    let value = value.strip_prefix("tcp,").unwrap_or(value);
-    let (a, b) = value.split_once([':', ',']).ok_or_else(wanted)?;
-    let one = |text: &str| text.trim().parse::<u16>().map_err(|_| wanted());
-    Ok((one(a)?, one(b)?))
+/// A packet of the event is TCP in UDP.
+fn in_udp(event: &Event) -> bool {
+    matches!(&event.kind, EventKind::Packet(packet)
+        if matches!(&packet.body, Body::Tcp(tcp) if tcp.encapsulation.is_some()))
 }
 
 /// Something in the script is said only in the nplab dialect.
@@ -472,7 +480,7 @@ fn is_nplab(script: &Script) -> bool {
         || script.events.iter().any(|event| match &event.kind {
             EventKind::Command(command) => says(&command.text),
             EventKind::Packet(packet) => match &packet.body {
-                crate::ast::Body::Tcp(tcp) => {
+                Body::Tcp(tcp) => {
                     let odd = matches!(
                         tcp.seq,
                         SeqSpec::Range { absolute: true, .. } | SeqSpec::Unchecked { .. }

@@ -16,6 +16,8 @@ use crate::target::{Progress, Target};
 
 /// How long a call waits for the one before it to return.
 const PENDING: Nanos = 1_000_000_000;
+/// The latest time of an event.
+const LONGEST: Nanos = 30 * 86_400 * 1_000_000_000;
 /// How often a pending call is looked at.
 const STEP: Nanos = 100_000;
 
@@ -172,6 +174,9 @@ impl<'a> Player<'a> {
         if last.is_none() && plan.start != 0 {
             return Err(Error::Wrong("the first event is at time 0".to_owned()));
         }
+        if plan.end > LONGEST {
+            return Err(Error::Wrong("a script lasts 30 days at most".to_owned()));
+        }
         *last = Some((plan.start, inbound));
         let outbound = match &event.kind {
             EventKind::Packet(packet) if !inbound => Some(packet),
@@ -230,7 +235,6 @@ impl<'a> Player<'a> {
     }
 
     fn code(&mut self, code: &str) -> Result<(), Error> {
-        self.collect()?;
         let fd = self.flows.fd_under_test();
         let facts = match fd {
             Some(fd) => self.target.info(fd)?,
@@ -285,20 +289,6 @@ impl<'a> Player<'a> {
                 return Ok(None);
             }
             self.wire.wait(self.target, until.min(now + STEP))?;
-        }
-    }
-
-    /// Judges the pending call if it has returned by now.
-    fn collect(&mut self) -> Result<(), Error> {
-        if self.pending.is_none() {
-            return Ok(());
-        }
-        match (self.target.returned()?, self.pending.take()) {
-            (Some(ended), Some(pending)) => self.ended(&pending, Some(ended)),
-            (_, pending) => {
-                self.pending = pending;
-                Ok(())
-            }
         }
     }
 
@@ -424,8 +414,9 @@ impl<'a> Player<'a> {
         };
         // A later SYN with another number is no mistake then.
         flow.relearn |= begun && somewhere && flow.local_isn.is_some();
+        // The reset that this may cause has the ports that it had.
         if begun && !somewhere {
-            (flow.role, flow.remote_port) = (Role::Fresh, None);
+            flow.role = Role::Fresh;
         }
     }
 }

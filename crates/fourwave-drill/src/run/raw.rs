@@ -94,11 +94,11 @@ pub(crate) enum SeenBody {
 }
 
 impl Seen {
-    /// Reads a packet. `encapsulation`: the UDP ports in which TCP may be carried.
+    /// Reads a packet; `in_udp`: what UDP carries is TCP if it can be read as such.
     ///
     /// # Errors
     /// What is malformed, in words.
-    pub(crate) fn parse(packet: &[u8], encapsulation: Option<(u16, u16)>) -> Result<Self, String> {
+    pub(crate) fn parse(packet: &[u8], in_udp: bool) -> Result<Self, String> {
         let header = IpHeader::parse(packet).map_err(|error| error.to_string())?;
         let (tos, flow_label) = if header.is_ipv6() {
             let word = u32::from_be_bytes([packet[0], packet[1], packet[2], packet[3]]);
@@ -114,7 +114,7 @@ impl Seen {
                 return Err("its TCP checksum is wrong".to_owned());
             }
             protocol::TCP => SeenBody::Tcp(segment(bytes)?, None),
-            protocol::UDP => udp(bytes, encapsulation)?,
+            protocol::UDP => udp(bytes, in_udp)?,
             protocol::ICMP | protocol::ICMPV6 => icmp(bytes)?,
             other => SeenBody::Other(other),
         };
@@ -147,11 +147,11 @@ fn segment(bytes: &[u8]) -> Result<Segment, String> {
     })
 }
 
-fn udp(bytes: &[u8], encapsulation: Option<(u16, u16)>) -> Result<SeenBody, String> {
+fn udp(bytes: &[u8], in_udp: bool) -> Result<SeenBody, String> {
     let h: &[u8; 8] = bytes.first_chunk().ok_or_else(truncated)?;
     let (src_port, dst_port) = (u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]]));
-    if encapsulation == Some((dst_port, src_port)) {
-        return Ok(SeenBody::Tcp(segment(&bytes[8..])?, Some((src_port, dst_port))));
+    if in_udp && let Ok(segment) = segment(&bytes[8..]) {
+        return Ok(SeenBody::Tcp(segment, Some((src_port, dst_port))));
     }
     Ok(SeenBody::Udp { src_port, dst_port, len: bytes.len() - 8 })
 }
@@ -245,13 +245,13 @@ mod tests {
                 options: vec![1, 1, 1, 1],
                 len: 7,
             };
-            let seen = Seen::parse(&tcp_packet(ip, &tcp, None), None).unwrap();
+            let seen = Seen::parse(&tcp_packet(ip, &tcp, None), false).unwrap();
             assert_eq!(seen, Seen { ip, body: SeenBody::Tcp(tcp.clone(), None) });
             let in_udp = tcp_packet(ip, &tcp, Some((9899, 9900)));
-            let seen = Seen::parse(&in_udp, Some((9900, 9899))).unwrap();
+            let seen = Seen::parse(&in_udp, true).unwrap();
             assert_eq!(seen.body, SeenBody::Tcp(tcp, Some((9899, 9900))));
             let udp = udp_packet(ip, 3, 4, &[0; 10]);
-            let seen = Seen::parse(&udp, None).unwrap();
+            let seen = Seen::parse(&udp, false).unwrap();
             assert_eq!(seen.body, SeenBody::Udp { src_port: 3, dst_port: 4, len: 10 });
         }
     }
@@ -268,11 +268,11 @@ mod tests {
         let mut packet = tcp_packet(ip, &Segment { len: 4, ..Segment::default() }, None);
         let last = packet.len() - 1;
         packet[last] = 1;
-        assert!(Seen::parse(&packet, None).unwrap_err().contains("checksum"));
+        assert!(Seen::parse(&packet, false).unwrap_err().contains("checksum"));
         packet[36..38].fill(0);
         let mut transport = packet.split_off(20);
         fill_checksum(ip, protocol::TCP, &mut transport, 16);
         packet.extend(transport);
-        assert!(Seen::parse(&packet, None).unwrap_err().contains("zeros"));
+        assert!(Seen::parse(&packet, false).unwrap_err().contains("zeros"));
     }
 }

@@ -2,7 +2,7 @@
 
 mod mock;
 
-use fourwave_drill::run::Options;
+use fourwave_drill::run::{Options, Outcome};
 use fourwave_drill::syscall::{Output, Received, Returned, SysCall};
 use fourwave_drill::target::Facts;
 use fourwave_wire::options::Timestamps;
@@ -449,4 +449,84 @@ fn the_cookies_of_the_two_keys_are_linuxs() {
     v6.set("ip_version", Some("ipv6")).unwrap();
     assert_eq!(v6.define("TFO_COOKIE").as_deref(), Some("c1d1e9742a47a9bc"));
     assert_eq!(v6.define("TFO_COOKIE_ZERO").as_deref(), Some("82af1a8f9a205c34"));
+}
+
+#[test]
+fn nplab_counts_from_now_takes_absolute_numbers_and_does_not_join() {
+    let script = format!(
+        "--dialect=nplab\n{}",
+        sent("+.1 < . 1000:1000(0)! ack 1 win 9\n+.1 < . ...(10) ack 1 win 9")
+    );
+    let mut mock = sender(&[]);
+    passed(&play(&script, &mut mock));
+    assert_eq!(tcp(&mock.injected[1]).seq, SeqNum::new(1000));
+    let two = [(10, 1, Flags::ACK, 100), (10, 101, Flags::ACK, 100)];
+    let joined = format!("--dialect=nplab\n{}", sent("+.01 > . 1:201(200) ack 1"));
+    assert!(matches!(play(&joined, &mut sender(&two)).outcome, Outcome::Failed(_)));
+    let unchecked = format!("--dialect=nplab\n{}", sent("+.01 > . ...(100) ack 1"));
+    passed(&play(&unchecked, &mut sender(&two)));
+}
+
+#[test]
+fn a_digest_is_computed_with_the_secret() {
+    let option = |secret: &str| {
+        let script =
+            format!("--tcp_md5_secret={secret}\n{LISTEN}+0 < S 0:0(0) win 9 <md5 valid,nop,nop>");
+        let mut mock = Mock::default();
+        passed(&play(&script, &mut mock));
+        let packet = mock.injected.remove(0);
+        assert_eq!(packet[40..42], [19, 18]);
+        packet[42..58].to_vec()
+    };
+    // RFC 2385: pseudo-header, header without checksum, secret. The digest of these bytes was
+    // computed apart from this code (Python's hashlib).
+    assert_eq!(option("secret"), DIGEST);
+    assert_ne!(option("other"), DIGEST);
+}
+
+const DIGEST: [u8; 16] = [
+    0x34, 0x15, 0xa0, 0xc1, 0xd4, 0x9a, 0xc7, 0x37, 0x7b, 0xa0, 0xc6, 0x80, 0x9d, 0x8a, 0xf6, 0xe6,
+];
+
+#[test]
+fn tcp_in_udp_goes_to_the_ports_of_its_suffix() {
+    let script = format!("{LISTEN}+0 < S 0:0(0) win 9 <mss 1452>/udp(1 > 9811)");
+    let mut mock = Mock::default();
+    passed(&play(&script, &mut mock));
+    let packet = &mock.injected[0];
+    let ip = IpHeader::parse(packet).unwrap();
+    assert_eq!(ip.protocol, 17);
+    assert_eq!(packet[20..24], [0, 1, 0x26, 0x53]);
+    let (tcp, _) = TcpHeader::parse(&packet[28..]).unwrap();
+    assert_eq!((tcp.dst_port, tcp.options.mss), (8080, Some(1452)));
+}
+
+#[test]
+fn explicit_ports_are_connections_of_their_own() {
+    let script = format!(
+        "{LISTEN}
+        +0 < 5000 > 8080 S 0:0(0) win 9
+        +0 > 8080 > 5000 S. 0:0(0) ack 1 <...>
+        +0 < 5001 > 8080 S 7:7(0) win 9
+        +0 > 8080 > 5001 S. 0:0(0) ack 8 <...>
+        +0 < 5000 > 8080 . 1:11(10) ack 1 win 9
+        +0 > 8080 > 5000 . 1:1(0) ack 11"
+    );
+    let mut mock = listening();
+    let report = play(&script, &mut mock);
+    // The mock's server has one number for all, so the last answer does not come.
+    assert_eq!(failed(report).event, Some(8));
+    let ports: Vec<u16> = mock.injected.iter().map(|packet| tcp(packet).src_port).collect();
+    assert_eq!(ports, [5000, 5001, 5000]);
+}
+
+#[test]
+fn a_script_has_an_end() {
+    let failure = failed(play("0 close(3) = 0\n+9999999 close(3) = 0", &mut Mock::default()));
+    assert!(failure.message.contains("30 days"), "{}", failure.message);
+    let failure = failed(play("1 close(3) = 0", &mut Mock::default()));
+    assert!(failure.message.contains("time 0"), "{}", failure.message);
+    let failure =
+        failed(play("0 close(3) = 0\n1 close(3) = 0\n.5 close(3) = 0", &mut Mock::default()));
+    assert_eq!(failure.message, "the event could not happen in time");
 }
