@@ -1,7 +1,7 @@
 //! The table of the states before a connection stands: CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED.
 
 use super::sheet::{PEER_CLOCK, Segment, Sheet, segment};
-use super::states::{listen, upper};
+use super::states::{EDGE, listen, upper};
 
 /// Where the segment arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -189,7 +189,6 @@ fn syn_received() -> Vec<Case> {
     use Then::{Ack, Back, CloseWait, Established, Gap, Rst, Silence, SynAck, Text};
     let c = |names, segment, then, section| case(Place::SynReceived, names, segment, then, section);
     let old = |case: Case| Case { old_clock: true, ..case };
-    const EDGE: u32 = 65_536;
     vec![
         c(("rst-far-below-window", "an RST far below the window"),
             ("R", BELOW, 0, NONE), Silence, GOT_RST),
@@ -201,11 +200,11 @@ fn syn_received() -> Vec<Case> {
             ("R.", 1001, 0, 1), Ack, GOT_RST),
         c(("rst-at-right-edge", "an RST just behind the window"),
             ("R", EDGE, 0, NONE), Silence, GOT_RST),
-        c(("rst-beyond-window", "an RST beyond the window"), ("R", 70_001, 0, NONE), Silence, GOT_RST),
+        c(("rst-beyond-window", "an RST beyond the window"), ("R", 1_000_001, 0, NONE), Silence, GOT_RST),
         c(("syn-again", "the SYN again"), ("S", 0, 0, NONE), SynAck,
             "RFC 9293 §3.10.7.4, first asks for an ACK; the SYN ACK that was lost is one, and more."),
         c(("syn-below-window", "another SYN below the window"), ("S", BELOW, 0, NONE), Ack, GOT_SEQ),
-        c(("syn-beyond-window", "another SYN beyond the window"), ("S", 70_001, 0, NONE), Ack, GOT_SEQ),
+        c(("syn-beyond-window", "another SYN beyond the window"), ("S", 1_000_001, 0, NONE), Ack, GOT_SEQ),
         c(("syn-inside-window", "another SYN inside the window"), ("S", 1001, 0, NONE), Back, GOT_SYN),
         c(("syn-at-rcv-nxt", "another SYN at RCV.NXT"), ("S", 1, 0, NONE), Back, GOT_SYN),
         c(("syn-ack-below-window", "a SYN ACK with the SYN's own number"),
@@ -215,7 +214,7 @@ fn syn_received() -> Vec<Case> {
             (".", 1001, 0, 1), Established, GOT_ACK),
         c(("ack-below-window", "the ACK of our SYN, below the window"), (".", BELOW, 0, 1), Ack, GOT_SEQ),
         c(("ack-beyond-window", "the ACK of our SYN, beyond the window"),
-            (".", 70_001, 0, 1), Ack, GOT_SEQ),
+            (".", 1_000_001, 0, 1), Ack, GOT_SEQ),
         c(("ack-of-iss", "a bare ACK that does not acknowledge our SYN"),
             (".", 1, 0, 0), Rst(0), GOT_ACK),
         c(("ack-of-unsent", "a bare ACK of what was never sent"), (".", 1, 0, 2), Rst(2), GOT_ACK),
@@ -227,7 +226,7 @@ fn syn_received() -> Vec<Case> {
         c(("data-with-ack-of-unsent", "text with an ACK of what was never sent"),
             ("P.", 1, 1000, 2), Rst(2), GOT_ACK),
         c(("data-beyond-window", "text beyond the window with the ACK of our SYN"),
-            ("P.", 70_001, 1000, 1), Ack, GOT_SEQ),
+            ("P.", 1_000_001, 1000, 1), Ack, GOT_SEQ),
         c(("fin-at-rcv-nxt", "a FIN with the ACK of our SYN"), ("F.", 1, 0, 1), CloseWait, GOT_FIN),
         c(("fin-with-ack-of-unsent", "a FIN with an ACK of what was never sent"),
             ("F.", 1, 0, 2), Rst(2), GOT_ACK),
@@ -295,7 +294,7 @@ impl Case {
                 }
             }
             Place::SynReceived => {
-                sheet.command("sysctl -q net.ipv4.tcp_rmem=\"4096 540000 15728640\"");
+                sheet.fixed_window();
                 listen(sheet);
                 sheet.peer(segment("S", 0, 0, None));
                 sheet.stack(segment("S.", 0, 0, Some(1)));

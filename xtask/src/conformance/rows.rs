@@ -3,6 +3,7 @@
 
 use Ack::{Current, Fin, Old, TooOld, Unsent};
 use Cell::{A, F, G, N, O, P, S, T, X};
+use Place::{Edge, Next};
 
 /// What follows a segment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,15 @@ pub(super) enum Ack {
 /// The columns.
 pub(super) type Cells = [Cell; 7];
 
+/// Its sequence number.
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// RCV.NXT and so many.
+    Next(i32),
+    /// RCV.NXT + RCV.WND and so many.
+    Edge(i32),
+}
+
 /// A segment at a place of the window, and what follows in each state.
 pub(super) struct Row {
     /// The script's name.
@@ -54,8 +64,7 @@ pub(super) struct Row {
     /// The segment in words.
     pub(super) what: &'static str,
     pub(super) flags: &'static str,
-    /// SEG.SEQ less RCV.NXT.
-    pub(super) offset: i32,
+    pub(super) place: Place,
     pub(super) len: u32,
     pub(super) ack: Ack,
     /// Its timestamp is older than the last one; only with timestamps.
@@ -76,22 +85,24 @@ const PAWS: &str = "RFC 7323 §5.3, R1.";
 
 const fn row(
     (stem, what): (&'static str, &'static str),
-    (flags, offset, len): (&'static str, i32, u32),
+    (flags, place, len): (&'static str, Place, u32),
     ack: Ack,
     section: &'static str,
     cells: Cells,
 ) -> Row {
-    Row { stem, what, flags, offset, len, ack, old_clock: false, section, cells }
+    Row { stem, what, flags, place, len, ack, old_clock: false, section, cells }
 }
 
 const fn old(row: Row) -> Row {
     Row { old_clock: true, ..row }
 }
 
-/// The window of all scripts: its last byte is at RCV.NXT + 65534.
-const EDGE: i32 = 65_535;
-const LAST: i32 = EDGE - 1;
-const BEYOND: i32 = 70_000;
+const AT: Place = Place::Next(0);
+const INSIDE: Place = Place::Next(1000);
+const LAST: Place = Place::Edge(-1);
+const EDGE: Place = Place::Edge(0);
+/// Behind any window that a stack may have in mind but not have offered.
+const BEYOND: Place = Place::Edge(1_000_000);
 
 const NONE: Ack = Ack::Off;
 const ALL_S: Cells = [S; 7];
@@ -103,10 +114,16 @@ const RST_IN: Cells = [A, A, A, A, A, A, S];
 const TAKEN: Cells = [T, T, T, S, S, S, A];
 
 pub(super) const ROWS: &[Row] = &[
-    row(("rst-far-below-window", "an RST far below the window"), ("R", -1000, 0), NONE, RST, ALL_S),
-    row(("rst-just-below-window", "an RST at RCV.NXT - 1"), ("R", -1, 0), NONE, RST, ALL_S),
-    row(("rst-at-rcv-nxt", "an RST at RCV.NXT"), ("R", 0, 0), NONE, RST, ALL_X),
-    row(("rst-inside-window", "an RST inside the window"), ("R", 1000, 0), NONE, RST, RST_IN),
+    row(
+        ("rst-far-below-window", "an RST far below the window"),
+        ("R", Next(-1000), 0),
+        NONE,
+        RST,
+        ALL_S,
+    ),
+    row(("rst-just-below-window", "an RST at RCV.NXT - 1"), ("R", Next(-1), 0), NONE, RST, ALL_S),
+    row(("rst-at-rcv-nxt", "an RST at RCV.NXT"), ("R", AT, 0), NONE, RST, ALL_X),
+    row(("rst-inside-window", "an RST inside the window"), ("R", INSIDE, 0), NONE, RST, RST_IN),
     row(
         ("rst-at-last-byte", "an RST at the window's last byte"),
         ("R", LAST, 0),
@@ -118,15 +135,21 @@ pub(super) const ROWS: &[Row] = &[
     row(("rst-beyond-window", "an RST beyond the window"), ("R", BEYOND, 0), NONE, RST, ALL_S),
     row(
         ("rst-ack-below-window", "an RST with an ACK below the window"),
-        ("R.", -1000, 0),
+        ("R.", Next(-1000), 0),
         Current,
         RST,
         ALL_S,
     ),
-    row(("rst-ack-at-rcv-nxt", "an RST with an ACK at RCV.NXT"), ("R.", 0, 0), Current, RST, ALL_X),
+    row(
+        ("rst-ack-at-rcv-nxt", "an RST with an ACK at RCV.NXT"),
+        ("R.", AT, 0),
+        Current,
+        RST,
+        ALL_X,
+    ),
     row(
         ("rst-ack-inside-window", "an RST with an ACK inside the window"),
-        ("R.", 1000, 0),
+        ("R.", INSIDE, 0),
         Current,
         RST,
         RST_IN,
@@ -140,16 +163,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ("rst-ack-of-unsent-at-rcv-nxt", "an RST at RCV.NXT, its ACK of what was never sent"),
-        ("R.", 0, 0),
+        ("R.", AT, 0),
         Unsent,
         "RFC 9293 §3.10.7.4: the RST is judged (second) before the ACK (fifth).",
         ALL_X,
     ),
-    row(("syn-below-window", "a SYN below the window"), ("S", -500, 0), NONE, SYN, ALL_A),
-    row(("syn-at-rcv-nxt", "a SYN at RCV.NXT"), ("S", 0, 0), NONE, SYN, ALL_A),
+    row(("syn-below-window", "a SYN below the window"), ("S", Next(-500), 0), NONE, SYN, ALL_A),
+    row(("syn-at-rcv-nxt", "a SYN at RCV.NXT"), ("S", AT, 0), NONE, SYN, ALL_A),
     row(
         ("syn-inside-window", "a SYN inside the window"),
-        ("S", 1000, 0),
+        ("S", INSIDE, 0),
         NONE,
         SYN,
         [A, A, A, A, A, A, O],
@@ -163,15 +186,15 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ("syn-ack-below-window", "a SYN ACK below the window"),
-        ("S.", -500, 0),
+        ("S.", Next(-500), 0),
         Current,
         SYN,
         ALL_A,
     ),
-    row(("syn-ack-at-rcv-nxt", "a SYN ACK at RCV.NXT"), ("S.", 0, 0), Current, SYN, ALL_A),
+    row(("syn-ack-at-rcv-nxt", "a SYN ACK at RCV.NXT"), ("S.", AT, 0), Current, SYN, ALL_A),
     row(
         ("syn-ack-inside-window", "a SYN ACK inside the window"),
-        ("S.", 1000, 0),
+        ("S.", INSIDE, 0),
         Current,
         SYN,
         ALL_A,
@@ -183,25 +206,25 @@ pub(super) const ROWS: &[Row] = &[
         SYN,
         ALL_A,
     ),
-    row(("fin-below-window", "a FIN at RCV.NXT - 1"), ("F.", -1, 0), Current, SEQ, ALL_A),
-    row(("fin-at-rcv-nxt", "a FIN at RCV.NXT"), ("F.", 0, 0), Current, FIN, [F, F, F, A, A, A, A]),
+    row(("fin-below-window", "a FIN at RCV.NXT - 1"), ("F.", Next(-1), 0), Current, SEQ, ALL_A),
+    row(("fin-at-rcv-nxt", "a FIN at RCV.NXT"), ("F.", AT, 0), Current, FIN, [F, F, F, A, A, A, A]),
     row(
         ("fin-with-text-at-rcv-nxt", "a FIN with text at RCV.NXT"),
-        ("FP.", 0, 1000),
+        ("FP.", AT, 1000),
         Current,
         FIN,
         [F, F, F, N, N, N, A],
     ),
     row(
         ("fin-with-old-and-new-text", "a FIN with text across the left edge"),
-        ("FP.", -500, 1000),
+        ("FP.", Next(-500), 1000),
         Current,
         FIN,
         [F, F, F, N, N, N, A],
     ),
     row(
         ("fin-inside-window", "a FIN inside the window, with a gap before it"),
-        ("F.", 1000, 0),
+        ("F.", INSIDE, 0),
         Current,
         FIN,
         [G, G, G, A, A, A, A],
@@ -223,30 +246,36 @@ pub(super) const ROWS: &[Row] = &[
     row(("fin-beyond-window", "a FIN beyond the window"), ("F.", BEYOND, 0), Current, SEQ, ALL_A),
     row(
         ("fin-with-ack-of-fin", "a FIN at RCV.NXT that acknowledges ours"),
-        ("F.", 0, 0),
+        ("F.", AT, 0),
         Fin,
         FIN,
         [N, F, N, N, N, N, N],
     ),
     row(
         ("fin-with-ack-of-unsent", "a FIN at RCV.NXT, its ACK of what was never sent"),
-        ("F.", 0, 0),
+        ("F.", AT, 0),
         Unsent,
         ACK,
         ALL_A,
     ),
-    row(("data-below-window", "text below the window"), ("P.", -900, 500), Current, SEQ, ALL_A),
+    row(
+        ("data-below-window", "text below the window"),
+        ("P.", Next(-900), 500),
+        Current,
+        SEQ,
+        ALL_A,
+    ),
     row(
         ("data-across-left-edge", "text across the left edge"),
-        ("P.", -500, 1000),
+        ("P.", Next(-500), 1000),
         Current,
         TEXT,
         TAKEN,
     ),
-    row(("data-at-rcv-nxt", "text at RCV.NXT"), ("P.", 0, 1000), Current, TEXT, TAKEN),
+    row(("data-at-rcv-nxt", "text at RCV.NXT"), ("P.", AT, 1000), Current, TEXT, TAKEN),
     row(
         ("data-inside-window", "text inside the window, with a gap before it"),
-        ("P.", 1000, 1000),
+        ("P.", INSIDE, 1000),
         Current,
         TEXT,
         [G, G, G, S, S, S, A],
@@ -260,7 +289,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ("data-across-right-edge", "text across the right edge"),
-        ("P.", EDGE - 500, 1000),
+        ("P.", Edge(-500), 1000),
         Current,
         TEXT,
         [A, A, A, S, S, S, A],
@@ -281,37 +310,43 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ("data-with-ack-of-fin", "text at RCV.NXT that acknowledges our FIN"),
-        ("P.", 0, 1000),
+        ("P.", AT, 1000),
         Fin,
         "RFC 9293 §3.10.7.4, fifth and seventh.",
         [N, T, N, N, N, N, N],
     ),
     row(
         ("data-with-ack-too-old", "text at RCV.NXT, its ACK older than any window"),
-        ("P.", 0, 1000),
+        ("P.", AT, 1000),
         TooOld,
         ACK,
         ALL_A,
     ),
     row(
         ("data-with-ack-of-unsent", "text at RCV.NXT, its ACK of what was never sent"),
-        ("P.", 0, 1000),
+        ("P.", AT, 1000),
         Unsent,
         ACK,
         ALL_A,
     ),
     row(
         ("ack-far-below-window", "a bare ACK far below the window"),
-        (".", -900, 0),
+        (".", Next(-900), 0),
         Current,
         SEQ,
         ALL_A,
     ),
-    row(("ack-just-below-window", "a bare ACK at RCV.NXT - 1"), (".", -1, 0), Current, SEQ, ALL_A),
-    row(("ack-at-rcv-nxt", "a bare ACK at RCV.NXT, again"), (".", 0, 0), Current, ACK, ALL_S),
+    row(
+        ("ack-just-below-window", "a bare ACK at RCV.NXT - 1"),
+        (".", Next(-1), 0),
+        Current,
+        SEQ,
+        ALL_A,
+    ),
+    row(("ack-at-rcv-nxt", "a bare ACK at RCV.NXT, again"), (".", AT, 0), Current, ACK, ALL_S),
     row(
         ("ack-inside-window", "a bare ACK inside the window"),
-        (".", 1000, 0),
+        (".", INSIDE, 0),
         Current,
         ACK,
         [S, S, S, S, S, S, A],
@@ -332,79 +367,79 @@ pub(super) const ROWS: &[Row] = &[
     ),
     row(
         ("ack-of-old-data", "a bare ACK of what was acknowledged before"),
-        (".", 0, 0),
+        (".", AT, 0),
         Old,
         ACK,
         ALL_S,
     ),
-    row(("ack-too-old", "a bare ACK older than any window"), (".", 0, 0), TooOld, ACK, ALL_A),
-    row(("ack-of-unsent", "a bare ACK of what was never sent"), (".", 0, 0), Unsent, ACK, ALL_A),
+    row(("ack-too-old", "a bare ACK older than any window"), (".", AT, 0), TooOld, ACK, ALL_A),
+    row(("ack-of-unsent", "a bare ACK of what was never sent"), (".", AT, 0), Unsent, ACK, ALL_A),
     row(
         ("ack-of-fin", "the ACK of our FIN"),
-        (".", 0, 0),
+        (".", AT, 0),
         Fin,
         "RFC 9293 §3.10.7.4, fifth.",
         [N, P, N, P, N, P, N],
     ),
     row(
         ("no-ack-data-below-window", "text without an ACK below the window"),
-        ("P", -900, 500),
+        ("P", Next(-900), 500),
         NONE,
         SEQ,
         ALL_A,
     ),
     row(
         ("no-ack-data-at-rcv-nxt", "text without an ACK at RCV.NXT"),
-        ("P", 0, 1000),
+        ("P", AT, 1000),
         NONE,
         NO_ACK,
         ALL_S,
     ),
     row(
         ("no-ack-fin-at-rcv-nxt", "a FIN without an ACK at RCV.NXT"),
-        ("F", 0, 0),
+        ("F", AT, 0),
         NONE,
         NO_ACK,
         ALL_S,
     ),
     row(
         ("no-flags-at-rcv-nxt", "a segment without flags at RCV.NXT"),
-        ("-", 0, 0),
+        ("-", AT, 0),
         NONE,
         NO_ACK,
         ALL_S,
     ),
     old(row(
         ("old-timestamp-data", "text at RCV.NXT with an old timestamp"),
-        ("P.", 0, 1000),
+        ("P.", AT, 1000),
         Current,
         PAWS,
         ALL_A,
     )),
     old(row(
         ("old-timestamp-ack", "a bare ACK at RCV.NXT with an old timestamp"),
-        (".", 0, 0),
+        (".", AT, 0),
         Current,
         PAWS,
         ALL_A,
     )),
     old(row(
         ("old-timestamp-fin", "a FIN at RCV.NXT with an old timestamp"),
-        ("F.", 0, 0),
+        ("F.", AT, 0),
         Current,
         PAWS,
         ALL_A,
     )),
     old(row(
         ("old-timestamp-rst", "an RST at RCV.NXT with an old timestamp"),
-        ("R", 0, 0),
+        ("R", AT, 0),
         NONE,
         "RFC 7323 §5.2: PAWS does not judge an RST.",
         ALL_X,
     )),
     old(row(
         ("old-timestamp-syn", "a SYN inside the window with an old timestamp"),
-        ("S", 1000, 0),
+        ("S", INSIDE, 0),
         NONE,
         SYN,
         ALL_A,

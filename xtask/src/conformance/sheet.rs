@@ -30,27 +30,36 @@ pub(super) fn segment(flags: &'static str, seq: u32, len: u32, ack: Option<u32>)
 pub(super) struct Sheet {
     text: String,
     begun: bool,
+    mss: u32,
     /// The connection uses timestamps.
     pub(super) timestamps: bool,
 }
 
 impl Sheet {
-    /// Begins with the comment and, where the window's edges count, what fixes them.
+    /// Begins with the comment.
     pub(super) fn new(header: &[String], timestamps: bool) -> Self {
         let mut text = String::new();
         for line in header.iter().flat_map(|paragraph| wrapped(paragraph)) {
             let _infallible = writeln!(text, "// {line}");
         }
-        Self { text, begun: false, timestamps }
+        Self { text, begun: false, mss: 1460, timestamps }
     }
 
     pub(super) fn into_text(self) -> String {
         self.text
     }
 
-    /// A shell command; only before the first event.
-    pub(super) fn command(&mut self, command: &str) {
-        let _infallible = writeln!(self.text, "\n`{command}`");
+    /// Chooses the MSS so that 65535 is a multiple of it: only then does Linux offer it all. Before
+    /// the first event.
+    pub(super) fn fixed_window(&mut self) {
+        self.mss = 1285;
+        self.comment("The window's last byte is 65535: all that an MSS of 1285 (65535 / 51) lets Linux offer.");
+        let _infallible = writeln!(self.text, "--mtu={}", self.mss + 40);
+    }
+
+    /// Whether [`Sheet::fixed_window`] was asked for.
+    pub(super) fn window_is_fixed(&self) -> bool {
+        self.mss == 1285
     }
 
     /// A comment of its own line.
@@ -79,13 +88,13 @@ impl Sheet {
 
     /// The same with another time of the peer's clock.
     pub(super) fn peer_at(&mut self, segment: Segment, clock: u32) {
-        let syn = segment.flags.contains('S');
-        // Our clock stands at 100 in the script: an ACK echoes it.
+        let (syn, mss) = (segment.flags.contains('S'), self.mss);
+        // An ACK echoes our SYN ACK.
         let echo = if segment.ack.is_some() { 100 } else { 0 };
         let stamps = format!("nop,nop,TS val {clock} ecr {echo}");
         let options = match (syn, self.timestamps) {
-            (true, true) => format!(" <mss 1460,{stamps}>"),
-            (true, false) => " <mss 1460>".to_owned(),
+            (true, true) => format!(" <mss {mss},{stamps}>"),
+            (true, false) => format!(" <mss {mss}>"),
             (false, true) => format!(" <{stamps}>"),
             (false, false) => String::new(),
         };
@@ -108,11 +117,14 @@ impl Sheet {
     }
 
     fn stack_within(&mut self, after: &str, segment: Segment, more: &str) {
-        let stamps = format!("nop,nop,TS val 100 ecr {PEER_CLOCK}");
+        let mss = self.mss;
+        // 100 is the SYN ACK's: that is what the peer echoes.
+        let ours = if segment.flags.contains('S') { 100 } else { 200 };
+        let stamps = format!("nop,nop,TS val {ours} ecr {PEER_CLOCK}");
         let options = match (segment.flags.contains('S'), self.timestamps) {
             _ if segment.flags.contains('R') => String::new(),
-            (true, true) => format!(" <mss 1460,{stamps}>"),
-            (true, false) => " <mss 1460>".to_owned(),
+            (true, true) => format!(" <mss {mss},{stamps}>"),
+            (true, false) => format!(" <mss {mss}>"),
             (false, true) => format!(" <{stamps}>"),
             (false, false) => String::new(),
         };

@@ -1,6 +1,6 @@
 //! The synchronized states: how a script gets there, and how it shows that it is there.
 
-use super::rows::{Ack, Cell, Row};
+use super::rows::{Ack, Cell, Place, Row};
 use super::sheet::{PEER_CLOCK, Segment, Sheet, segment};
 
 /// The synchronized states, in the order of the table's columns; and none.
@@ -76,10 +76,17 @@ impl State {
     }
 }
 
-/// What both listen and connect scripts begin with.
+/// The window's right edge in all scripts: the first SYN ACK offers 65535 bytes, and a buffer of
+/// that size never more.
+pub(super) const EDGE: u32 = 65_536;
+
+/// How scripts of passive opens begin.
 pub(super) fn listen(sheet: &mut Sheet) {
     sheet.call("socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
     sheet.call("setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0");
+    if sheet.window_is_fixed() {
+        sheet.call(&format!("setsockopt(3, SOL_SOCKET, SO_RCVBUF, [{}], 4) = 0", EDGE - 1));
+    }
     sheet.call("bind(3, ..., ...) = 0");
     sheet.call("listen(3, 1) = 0");
 }
@@ -96,7 +103,10 @@ pub(super) struct Connection {
 impl Connection {
     /// A script that has brought a connection to `state`, and 1000 bytes each way.
     pub(super) fn reach(state: State, mut sheet: Sheet) -> Self {
-        sheet.command("sysctl -q net.ipv4.tcp_rmem=\"4096 540000 15728640\"");
+        // What timestamps are about lies far from the edges, and they take room from the MSS.
+        if !sheet.timestamps {
+            sheet.fixed_window();
+        }
         listen(&mut sheet);
         sheet.peer(segment("S", 0, 0, None));
         sheet.stack(segment("S.", 0, 0, Some(1)));
@@ -105,7 +115,11 @@ impl Connection {
         sheet.call("write(4, ..., 1000) = 1000");
         sheet.stack(segment("P.", 1, 1000, Some(1)));
         sheet.peer(segment("P.", 1, 1000, Some(1001)));
-        sheet.stack_offers(segment(".", 1001, 0, Some(1001)), 65_535);
+        if sheet.timestamps {
+            sheet.stack_soon(segment(".", 1001, 0, Some(1001)));
+        } else {
+            sheet.stack_offers(segment(".", 1001, 0, Some(1001)), EDGE - 1001);
+        }
         sheet.call("read(4, ..., 1000) = 1000");
         let (rcv_nxt, snd_una, snd_nxt) = (1001, 1001, 1001);
         let mut conn = Self { sheet, state: Established, rcv_nxt, snd_una, snd_nxt };
@@ -169,7 +183,10 @@ impl Connection {
     /// Plays a row: the segment, what follows at once, and the proof of it. The finished script.
     pub(super) fn play(mut self, row: &Row, cell: Cell) -> String {
         self.sheet.comment(&format!("{}.", upper(row.what)));
-        let seq = self.rcv_nxt.wrapping_add_signed(row.offset);
+        let seq = match row.place {
+            Place::Next(more) => self.rcv_nxt.wrapping_add_signed(more),
+            Place::Edge(more) => EDGE.wrapping_add_signed(more),
+        };
         let ack = match row.ack {
             Ack::Off => None,
             Ack::Current => Some(self.snd_una),
