@@ -173,8 +173,8 @@ fn words(line: &str) -> Vec<String> {
 fn computed(word: &str) -> String {
     let Some((before, rest)) = word.split_once("$((") else { return word.to_owned() };
     let Some((sum, after)) = rest.split_once("))") else { return word.to_owned() };
-    let factors = sum.split('*').map(|factor| factor.trim().parse::<u64>().ok());
-    let product = factors.fold(Some(1u64), |product, factor| product?.checked_mul(factor?));
+    let mut factors = sum.split('*').map(|factor| factor.trim().parse::<u64>().ok());
+    let product = factors.try_fold(1u64, |product, factor| product.checked_mul(factor?));
     match product {
         Some(product) => format!("{before}{product}{}", computed(after)),
         None => word.to_owned(),

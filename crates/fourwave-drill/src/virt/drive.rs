@@ -5,6 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use fourwave_core::{Event, Instant};
 use fourwave_device::segment::segments;
+use fourwave_wire::checksum::Sum;
+use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::tcp::{CHECKSUM_OFFSET, Flags};
 use fourwave_wire::{RxChecksum, RxPacket};
 
 use super::abi::event;
@@ -35,6 +38,22 @@ pub(super) struct Job {
     pub(super) opening: bool,
     /// What the call's own file keeps between two tries.
     pub(super) code: i32,
+}
+
+/// Takes PSH off a segment: its writer has not come to the end yet.
+fn unpush(packet: &mut [u8]) {
+    const FLAGS_AT: usize = 13;
+    let Ok(ip) = IpHeader::parse(packet) else { return };
+    let Some(tcp) = packet.get_mut(ip.payload) else { return };
+    let push = Flags::PSH.bits();
+    if ip.protocol != protocol::TCP || tcp.len() <= FLAGS_AT || tcp[FLAGS_AT] & push == 0 {
+        return;
+    }
+    tcp[FLAGS_AT] &= !push;
+    tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].fill(0);
+    let len = tcp.len();
+    let sum = Sum::default().with_pseudo_header(ip.src, ip.dst, protocol::TCP, len).with(tcp);
+    tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&sum.finish());
 }
 
 impl Job {
@@ -123,18 +142,32 @@ impl Virtual {
 
     /// What the engine sends now, cut into segments.
     pub(super) fn transmit(&mut self) -> bool {
-        let (mut any, at) = (false, self.elapsed());
-        while self.stack.poll_transmit(self.now, &mut self.scratch) {
+        let mut any = false;
+        while self.transmit_one(true) {
             any = true;
-            let (packet, gso_size) = (self.scratch.to_vec(), self.scratch.meta.gso_size);
-            match segments(&packet, gso_size) {
-                Ok(cut) if gso_size > 0 => {
-                    self.sent.extend(cut.map(|packet| Sniffed { at, packet: packet.to_vec() }));
-                }
-                _ => self.sent.push_back(Sniffed { at, packet }),
-            }
         }
         any
+    }
+
+    /// The next packet. `push`: its PSH stays; a batch keeps it in any case.
+    pub(super) fn transmit_one(&mut self, push: bool) -> bool {
+        if !self.stack.poll_transmit(self.now, &mut self.scratch) {
+            return false;
+        }
+        let (at, gso_size) = (self.elapsed(), self.scratch.meta.gso_size);
+        let mut packet = self.scratch.to_vec();
+        match segments(&packet, gso_size) {
+            Ok(cut) if gso_size > 0 => {
+                self.sent.extend(cut.map(|packet| Sniffed { at, packet: packet.to_vec() }));
+            }
+            _ => {
+                if !push {
+                    unpush(&mut packet);
+                }
+                self.sent.push_back(Sniffed { at, packet });
+            }
+        }
+        true
     }
 
     fn on_event(&mut self, event: Event) {
@@ -209,6 +242,7 @@ impl Virtual {
             let next = [timeout, deadline].into_iter().flatten().min();
             let Some(next) = next.filter(|&at| at <= until) else {
                 self.now = self.now.max(until);
+                self.within_longest()?;
                 return Ok(None);
             };
             self.now = self.now.max(next);
@@ -233,6 +267,10 @@ impl Virtual {
                 self.elapsed()
             )));
         }
+        self.within_longest()
+    }
+
+    fn within_longest(&self) -> Result<(), Refusal> {
         if self.now.since(START) > LONGEST {
             return Err(Refusal::Failed("the script lasts longer than 30 days".into()));
         }

@@ -5,7 +5,10 @@
 //! | how does time pass, and a blocked call go on? | `drive.rs` |
 //! | what does a descriptor stand for? | `file.rs`, `socket.rs` |
 //! | what does a call do? | `calls.rs` leads to `open.rs`, `transfer.rs`, `end.rs`, `pipe.rs` |
-//! | which options are there? | `options.rs` for sockets, `sysctl.rs` and `command.rs` for commands |
+//! | how do sockets take part in Fast Open? | `fast.rs` |
+//! | how much does a write take? | `room.rs` |
+//! | which socket options are there? | `options.rs` |
+//! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
 //! | what is ready? | `ready.rs`, `epoll.rs` |
 //!
 //! What Linux does is taken from its manual pages and its behaviour; what the engine cannot do is

@@ -81,6 +81,8 @@ pub(super) struct Socket {
     was_writable: bool,
     /// Bytes written so far.
     pub(super) written: u64,
+    /// How many of them when the last push was marked.
+    pub(super) pushed: u64,
     /// The largest window that the peer offered.
     pub(super) max_window: u32,
     /// `MSG_MORE` of the last send.
@@ -104,6 +106,7 @@ impl Socket {
             last_state: State::Closed,
             was_writable: true,
             written: 0,
+            pushed: 0,
             max_window: 0,
             more: false,
             errors: ErrorQueue::default(),

@@ -138,12 +138,31 @@ impl Virtual {
                     _ => return fail(self.socket(fd)?.take_error().unwrap_or(errno::EPIPE)),
                 }
             }
-            if !data.is_empty() {
-                self.transmit();
-            }
+            self.push(fd, !data.is_empty())?;
         }
         if flags & msg::EOR != 0 && data.is_empty() {
             let _ = self.stack.set_option(self.now, conn, SocketOption::EndOfRecord);
+        }
+        Ok(())
+    }
+
+    /// A buffer is full, or the write is at its end: as Linux does, what is more than half the
+    /// window since the last push is pushed, and else the first buffer may go.
+    fn push(&mut self, fd: Fd, more_follows: bool) -> Result<(), Stop> {
+        let socket = self.socket(fd)?;
+        let forced = socket.written - socket.pushed > u64::from(socket.max_window / 2);
+        if forced || !more_follows {
+            socket.pushed = socket.written;
+        }
+        match (more_follows, forced) {
+            (true, true) => {
+                self.transmit();
+            }
+            (true, false) => {
+                self.transmit_one(false);
+            }
+            // The end goes out with everything else.
+            (false, _) => {}
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fourwave_drill::syscall::{Fd, OptionValue, Output, Returned, SysCall};
-use fourwave_drill::target::{Progress, Target};
+use fourwave_drill::target::{Progress, Sniffed, Target};
 use fourwave_drill::virt::{Setup, Virtual};
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -87,6 +87,10 @@ impl Seen {
 
     pub fn len(&self) -> usize {
         self.len
+    }
+
+    pub fn port(&self) -> u16 {
+        self.header.src_port
     }
 }
 
@@ -243,6 +247,10 @@ impl Bench {
     pub fn expect_within(&mut self, time: Duration) -> Seen {
         let until = self.target.now() + time;
         let sniffed = self.target.wait(until).unwrap().expect("a packet");
+        self.parse(sniffed)
+    }
+
+    fn parse(&self, sniffed: Sniffed) -> Seen {
         let ip = IpHeader::parse(&sniffed.packet).unwrap();
         let (header, payload) = TcpHeader::parse(&sniffed.packet[ip.payload.clone()]).unwrap();
         Seen { at: sniffed.at, header, len: payload.len(), isn: self.isn }
@@ -279,6 +287,22 @@ impl Bench {
     /// A listener 3 and a connection 4.
     pub fn established(&mut self) {
         listen_setup(self, 3);
+        self.handshake();
+    }
+
+    /// Behind the last byte that was sent by now; `known` where nothing was.
+    pub fn newest_end(&mut self, known: u32) -> u32 {
+        let mut end = known;
+        let until = self.target.now() + Duration::from_millis(1);
+        while let Some(sniffed) = self.target.wait(until).unwrap() {
+            let seen = self.parse(sniffed);
+            end = end.max(seen.seq() + seen.len() as u32);
+        }
+        end
+    }
+
+    /// A peer connects to the listener 3 and is accepted as 4.
+    pub fn handshake(&mut self) {
         self.send(Seg::syn(0));
         let syn_ack = self.expect();
         self.synchronize(&syn_ack);
