@@ -79,11 +79,31 @@ const FIELDS: &[Field] = &[
     ("tcpi_accecn_opt_seen", 278, 2),
 ];
 
-/// TCP_INFO of a descriptor; none where it is no TCP socket.
+/// What SO_MEMINFO says, 4 bytes each (`include/uapi/linux/sock_diag.h`).
+const MEMORY: &[&str] = &[
+    "SK_MEMINFO_RMEM_ALLOC",
+    "SK_MEMINFO_RCVBUF",
+    "SK_MEMINFO_WMEM_ALLOC",
+    "SK_MEMINFO_SNDBUF",
+    "SK_MEMINFO_FWD_ALLOC",
+    "SK_MEMINFO_WMEM_QUEUED",
+    "SK_MEMINFO_OPTMEM",
+    "SK_MEMINFO_BACKLOG",
+    "SK_MEMINFO_DROPS",
+];
+const SO_MEMINFO: i32 = 55;
+
+/// TCP_INFO and SO_MEMINFO of a descriptor; none where it is no TCP socket.
 pub(super) fn read(fd: &OwnedFd) -> Option<Facts> {
     let mut bytes = [0; 512];
     let len = calls::get_option(fd.as_fd(), libc::SOL_TCP, libc::TCP_INFO, &mut bytes).ok()?;
-    Some(decode(&bytes[..len]))
+    let mut facts = decode(&bytes[..len]);
+    if let Ok(len) = calls::get_option(fd.as_fd(), libc::SOL_SOCKET, SO_MEMINFO, &mut bytes) {
+        let numbers = bytes[..len].as_chunks().0.iter().map(|word| u32::from_ne_bytes(*word));
+        let named = MEMORY.iter().zip(numbers);
+        facts.extend(named.map(|(name, number)| ((*name).to_owned(), number.into())));
+    }
+    Some(facts)
 }
 
 fn decode(bytes: &[u8]) -> Facts {

@@ -7,6 +7,7 @@
 mod command;
 mod error;
 mod facts;
+mod gro;
 mod message;
 mod network;
 mod option;
@@ -16,6 +17,7 @@ mod sniff;
 mod words;
 mod worker;
 
+use std::io::IoSlice;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -46,6 +48,9 @@ pub struct Options {
     pub addresses: Vec<(IpAddr, u8)>,
     /// MTU of the TUN in bytes, 68 to 65535.
     pub mtu: u16,
+    /// Payload bytes of a segment: an injected packet with more of them counts as several that
+    /// the network card has joined. None: each counts as one.
+    pub mss: Option<u16>,
     /// Where the script's shell commands run; none: where this process is.
     pub directory: Option<PathBuf>,
     /// How long a shell command may take.
@@ -58,6 +63,7 @@ impl Options {
         Self {
             addresses: vec![(address, prefix)],
             mtu: 1500,
+            mss: None,
             directory: None,
             command_limit: Duration::from_secs(10),
         }
@@ -67,7 +73,8 @@ impl Options {
 impl From<&run::Options> for Options {
     /// What a script's own options ask for.
     fn from(options: &run::Options) -> Self {
-        Self { mtu: options.link_mtu(), ..Self::new(options.local(), options.prefix()) }
+        let (mtu, mss) = (options.link_mtu(), options.mss);
+        Self { mtu, mss, ..Self::new(options.local(), options.prefix()) }
     }
 }
 
@@ -126,7 +133,9 @@ impl Target for Linux {
     }
 
     fn inject(&mut self, packet: &[u8]) -> Result<(), Refusal> {
-        match rustix::io::retry_on_intr(|| rustix::io::write(&*self.tun, packet)) {
+        let header = gro::header(packet, self.options.mss);
+        let parts = [IoSlice::new(&header), IoSlice::new(packet)];
+        match rustix::io::retry_on_intr(|| rustix::io::writev(&*self.tun, &parts)) {
             Ok(_) => Ok(()),
             Err(Errno::INVAL) => Err(Refusal::Failed(format!(
                 "the kernel's TUN refused a packet of {} bytes as malformed",

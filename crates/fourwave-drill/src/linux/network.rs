@@ -1,5 +1,5 @@
-//! The namespace's network: loopback and a plain TUN, without offloads, so that each packet is
-//! seen as it would be on a wire.
+//! The namespace's network: loopback and a TUN without offloads, so that each packet is seen as it
+//! would be on a wire.
 
 use std::fs;
 use std::os::fd::OwnedFd;
@@ -18,7 +18,8 @@ const QUEUE_LENGTH: u32 = 10_000;
 pub(super) fn set_up(options: &Options) -> Result<(OwnedFd, Vec<String>), Error> {
     let step = |what: &'static str| move |error: std::io::Error| Error::io(what, &error);
     let netlink = Netlink::new().map_err(step("opening a netlink socket"))?;
-    let kind = tun::TunOptions { multi_queue: false, vnet_header: false };
+    // With the header for what is injected; offloads are another matter, and stay off.
+    let kind = tun::TunOptions { multi_queue: false, vnet_header: true };
     let (tun, name) = tun::open(Some(INTERFACE), kind)?;
     let index = netlink.index(&name).map_err(step("finding the TUN interface"))?;
     quieten();

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fourwave_device::calls;
+use fourwave_device::tun::vnet;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
@@ -85,12 +86,14 @@ fn read_all(tun: &OwnedFd, sender: &Sender<(Instant, Vec<u8>)>) -> bool {
     let mut buffer = vec![0; 65_536];
     loop {
         match rustix::io::read(tun, &mut buffer[..]) {
-            Ok(len) if is_of_interest(&buffer[..len]) => {
-                if sender.send((Instant::now(), buffer[..len].to_vec())).is_err() {
+            Ok(len) => {
+                let at = Instant::now();
+                let packet = buffer.get(vnet::LEN..len).unwrap_or_default();
+                if is_of_interest(packet) && sender.send((at, packet.to_vec())).is_err() {
                     return false;
                 }
             }
-            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             // EIO: the interface is down, which a script may have asked for.
             Err(Errno::AGAIN | Errno::IO) => return true,
             Err(_) => return false,

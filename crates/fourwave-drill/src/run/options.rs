@@ -54,7 +54,7 @@ pub struct Options {
     pub bind_port: u16,
     /// Port of `connect(…, ..., ...)`.
     pub connect_port: u16,
-    /// MTU of the link in bytes; none is the family's default.
+    /// MTU of the link in bytes; none is 1500.
     pub mtu: Option<u16>,
     /// Inbound packets with more payload reach a real stack as several of this size in one (GRO).
     pub mss: Option<u16>,
@@ -313,9 +313,9 @@ impl Options {
         self.prefix_len.unwrap_or(if self.wire_is_ipv6() { 48 } else { 16 })
     }
 
-    /// MTU of the link in bytes; 1520 for IPv6, so that a segment holds as much as with IPv4.
+    /// MTU of the link in bytes.
     pub fn link_mtu(&self) -> u16 {
-        self.mtu.unwrap_or(if self.wire_is_ipv6() { 1520 } else { 1500 })
+        self.mtu.unwrap_or(1500)
     }
 
     /// What `...` means as a socket's domain.
