@@ -181,23 +181,26 @@ impl Flows {
         }
     }
 
-    /// The flow of a packet that the stack sent; a connecting socket learns its port by it, and one
-    /// that connects again by its SYN.
+    /// The flow of a packet that the stack sent. `first` is the sequence number of a SYN that opens
+    /// a connection: by it a connecting socket learns its port, even that of an older connection.
     pub(crate) fn of_packet(
         &mut self,
         local: u16,
         remote: (IpAddr, u16),
-        is_first: bool,
+        first: Option<u32>,
     ) -> Option<usize> {
         let same = |flow: &Flow| flow.remote_ip == remote.0 && flow.remote_port == Some(remote.1);
         let known = self.list.iter().rposition(|flow| flow.local_port == Some(local) && same(flow));
-        if known.is_some() {
+        let sent_before =
+            |at: usize| first.is_none() || self.list[at].local_isn.map(|(_, live)| live) == first;
+        if known.is_some_and(sent_before) {
             return known;
         }
         let connecting = self.list.iter().rposition(|flow| {
-            let unknown = flow.local_port.is_none() || is_first && flow.relearn;
+            let unknown = flow.local_port.is_none() || first.is_some() && flow.relearn;
             flow.role == Role::Active && unknown && same(flow)
-        })?;
+        });
+        let Some(connecting) = connecting else { return known };
         self.list[connecting].local_port = Some(local);
         Some(connecting)
     }
@@ -223,8 +226,8 @@ mod tests {
         let other = flows.for_inbound(Some((5000, 8080)), false, &options);
         assert_ne!(other, child);
         let remote = (options.remote(), 5000);
-        assert_eq!(flows.of_packet(8080, remote, false), Some(other));
-        assert_eq!(flows.of_packet(8081, remote, false), None);
+        assert_eq!(flows.of_packet(8080, remote, None), Some(other));
+        assert_eq!(flows.of_packet(8081, remote, None), None);
     }
 
     #[test]
@@ -234,8 +237,16 @@ mod tests {
         flows.made(3, false, &options);
         let flow = flows.of_fd(3).unwrap();
         (flow.role, flow.remote_port) = (Role::Active, Some(8080));
-        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080), true), Some(0));
-        assert_eq!(flows.of_packet(40_001, (options.remote(), 8080), true), None);
+        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080), Some(7)), Some(0));
+        assert_eq!(flows.of_packet(40_001, (options.remote(), 8080), Some(7)), None);
         assert_eq!(flows.for_inbound(None, false, &options), 0);
+        flows.get_mut(0).local_isn = Some((0, 7));
+        // A second connection from the same port has a SYN of its own.
+        flows.made(4, false, &options);
+        let flow = flows.of_fd(4).unwrap();
+        (flow.role, flow.remote_port) = (Role::Active, Some(8080));
+        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080), Some(7)), Some(0));
+        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080), Some(8)), Some(1));
+        assert_eq!(flows.of_packet(40_000, (options.remote(), 8080), None), Some(1));
     }
 }

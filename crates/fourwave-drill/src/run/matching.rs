@@ -27,9 +27,12 @@ pub(crate) fn learn(flow: &mut Flow, script: &TcpSpec, live: &Segment) {
             flow.clock = Clock::default();
         }
     }
-    if flow.local_isn.is_none() || flow.relearn {
+    if flow.relearn && !live.has(flag::ACK) {
+        (flow.remote_isn, flow.new_isn, flow.local_isn) = (None, None, None);
+        (flow.clock, flow.relearn) = (Clock::default(), false);
+    }
+    if flow.local_isn.is_none() {
         flow.local_isn = Some((start, live.seq));
-        flow.relearn = false;
     }
 }
 

@@ -231,14 +231,15 @@ fn owner(seen: &Seen, flows: &mut Flows, options: &Options) -> Option<usize> {
     }
     match &seen.body {
         SeenBody::Tcp(segment, _) => {
-            let is_first = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
-            flows.of_packet(segment.src_port, (seen.ip.dst, segment.dst_port), is_first)
+            let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
+            let first = opens.then_some(segment.seq);
+            flows.of_packet(segment.src_port, (seen.ip.dst, segment.dst_port), first)
         }
         SeenBody::Udp { src_port, dst_port, .. } => {
-            flows.of_packet(*src_port, (seen.ip.dst, *dst_port), true)
+            flows.of_packet(*src_port, (seen.ip.dst, *dst_port), None)
         }
         SeenBody::Icmp { quoted: Some((remote, local)), .. } => {
-            flows.of_packet(local.port(), (remote.ip(), remote.port()), false)
+            flows.of_packet(local.port(), (remote.ip(), remote.port()), None)
         }
         SeenBody::Icmp { .. } | SeenBody::Other(_) => None,
     }

@@ -109,10 +109,10 @@ fn address_of(
     for field in fields {
         let ellipsis = field.value.kind == ExprKind::Ellipsis;
         match field.name.as_deref() {
-            Some("sa_family" | "sin_family" | "sin6_family") if !ellipsis => {
-                if int(&field.value, options)? == i64::from(libc::AF_UNSPEC) {
-                    return Ok(None);
-                }
+            Some("sa_family" | "sin_family" | "sin6_family")
+                if !ellipsis && int(&field.value, options)? == i64::from(libc::AF_UNSPEC) =>
+            {
+                return Ok(None);
             }
             Some("sin_port" | "sin6_port") if !ellipsis => {
                 addr.set_port(port(&field.value, options)?);
