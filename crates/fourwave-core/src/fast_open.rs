@@ -180,6 +180,11 @@ impl Cookies {
         }
     }
 
+    pub(crate) fn clear(&mut self) {
+        self.hosts.clear();
+        self.order.clear();
+    }
+
     /// Fast Open was found to be blocked on the way (RFC 7413 §4.2.1's middleboxes): nobody tries
     /// it for `pause`, twice as long for each time in a row, up to 64 times.
     pub(crate) fn block(&mut self, now: Instant) {

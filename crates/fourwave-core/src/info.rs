@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use fourwave_wire::icmp::IcmpError;
 
 use crate::conn::state::State;
+pub use crate::recovery::CaState;
 use crate::time::Duration;
 
 /// A connection's figures, named as in Linux's `struct tcp_info`.
@@ -48,6 +49,9 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// Segments retransmitted in all.
     pub total_retrans: u32,
+    /// Segments that were acknowledged, our SYN included: each ACK's bytes in full segments,
+    /// rounded up.
+    pub delivered: u32,
     /// What loss recovery is about.
     pub ca_state: CaState,
     /// Probes, of a zero window or keepalive, that nothing has answered.
@@ -68,19 +72,6 @@ pub struct TcpInfo {
     pub rcv_wscale: Option<u8>,
     /// The peer's window-scale shift, when scaling is in use.
     pub snd_wscale: Option<u8>,
-}
-
-/// What loss recovery is about, as in Linux (`tcpi_ca_state`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaState {
-    /// Nothing is missing.
-    Open = 0,
-    /// Duplicate ACKs, not enough to call it a loss.
-    Disorder = 1,
-    /// Fast recovery.
-    Recovery = 3,
-    /// After a retransmission timeout.
-    Loss = 4,
 }
 
 /// A socket option of one connection, named as in Linux.
@@ -114,8 +105,8 @@ pub enum SocketOption {
     /// `TCP_CORK`: a segment that is not full waits for more, or for a retransmission timeout;
     /// taken back, what waits goes out.
     Cork(bool),
-    /// `MSG_MORE`, for all that is queued until it is taken back: as [`Cork`](Self::Cork), and the
-    /// end of what is queued is not pushed.
+    /// `MSG_MORE`, for all that is queued until it is taken back: it waits as under
+    /// [`Cork`](Self::Cork), but only until the next ACK, and its end is not pushed.
     More(bool),
     /// `MSG_EOR`: what is queued now ends a record, over whose end no segment reaches.
     EndOfRecord,

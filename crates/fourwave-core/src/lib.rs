@@ -44,5 +44,5 @@ pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
 pub use fast_open::{FastOpenKey, FastOpenKeys};
 pub use info::{CaState, SocketOption, TcpInfo};
 pub use listener::Listen;
-pub use stack::{Accepted, Population, Stack};
+pub use stack::{Accepted, FastOpenConnect, Population, Stack};
 pub use time::Instant;

@@ -40,6 +40,8 @@ pub(crate) struct Listener {
     pub(crate) options: Listen,
     /// Fast Open.
     pub(crate) fast_open: ListenFast,
+    /// `TCP_MAXSEG` of its connections; 0 for the link's.
+    pub(crate) max_seg: u16,
     /// Half-open records that belong to it.
     pub(crate) half_open: usize,
     /// Open connections that wait for accept.
@@ -67,6 +69,7 @@ impl Listeners {
             id: ListenerId { index, generation },
             options,
             fast_open: ListenFast::default(),
+            max_seg: 0,
             half_open: 0,
             queue: VecDeque::new(),
         });

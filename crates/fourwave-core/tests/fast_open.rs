@@ -8,7 +8,7 @@ use bench::{Bench, IRS, PEER, Sent, US, config};
 use bytes::Bytes;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
-use fourwave_core::{ConnId, EndReason, FastOpenKeys};
+use fourwave_core::{ConnId, EndReason, FastOpenConnect, FastOpenKeys};
 use fourwave_wire::options::{FastOpen, TcpOptions};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
@@ -185,7 +185,7 @@ fn a_reset_before_the_handshake_is_through_ends_it() {
 fn open(bench: &mut Bench, text: &'static [u8]) -> (ConnId, usize) {
     let (us, peer): (SocketAddr, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
     let mut data = Bytes::from_static(text);
-    bench.stack.connect_fast(bench.now, us, peer, false, &mut data).unwrap()
+    bench.stack.connect_fast(bench.now, us, peer, FastOpenConnect::default(), &mut data).unwrap()
 }
 
 fn syn(bench: &mut Bench) -> Sent {

@@ -408,3 +408,17 @@ fn ports_run_out_with_a_word_about_what_ran_out() {
     assert!(pair.ends[CLIENT].stack.connect(now, local, other).is_ok());
     assert_eq!(conns.len(), 10);
 }
+
+#[test]
+fn more_to_come_waits_for_the_next_ack_only() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    set(&mut pair, client, SocketOption::NoDelay(true));
+    set(&mut pair, client, SocketOption::More(true));
+    let packets = log(&mut pair);
+    pair.send(CLIENT, client, &text(1448));
+    pair.send(CLIENT, client, b"tail");
+    assert_eq!(lengths(&packets, CLIENT), [1448]);
+    pair.run_for(Duration::from_millis(50));
+    assert_eq!(lengths(&packets, CLIENT), [1448, 4]);
+}

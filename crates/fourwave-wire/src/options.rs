@@ -213,7 +213,8 @@ impl TcpOptions {
     }
 
     /// Appends the options in Linux's order (MSS, SACK permitted, timestamps, window scale, Fast
-    /// Open, SACK), padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are left out.
+    /// Open, SACK), padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are
+    /// left out.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let start = out.len();
         if let Some(mss) = self.mss {

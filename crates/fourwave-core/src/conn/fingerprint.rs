@@ -78,6 +78,7 @@ impl Hash for SendSide {
             nodelay,
             cork,
             more,
+            more_waits,
             small_end,
             records,
             starved,
@@ -85,6 +86,6 @@ impl Hash for SendSide {
             progress_at: _,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
-        (mss, scale, nodelay, cork, more, small_end, records, starved).hash(state);
+        (mss, scale, nodelay, cork, more, more_waits, small_end, records, starved).hash(state);
     }
 }

@@ -266,6 +266,7 @@ pub(crate) struct Story {
     pub(crate) bytes_acked: u64,
     pub(crate) fin_retransmits: u32,
     pub(crate) retransmits: u32,
+    pub(crate) delivered: u32,
 }
 
 /// What a new connection starts from.
@@ -328,6 +329,7 @@ impl Connection {
                 bytes_acked: 0,
                 fin_retransmits: 0,
                 retransmits: 0,
+                delivered: 0,
             },
             icmp_error: None,
         };
@@ -406,6 +408,7 @@ impl Connection {
         now: Instant,
     ) {
         self.step(Input::RecvAckOfSyn);
+        self.story.delivered = 1;
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.una;
         self.rcv.advertised(SYN_WINDOW);
@@ -511,6 +514,7 @@ impl Connection {
             bytes_acked: self.story.bytes_acked,
             bytes_received: self.rcv.received(),
             total_retrans: self.story.retransmits,
+            delivered: self.story.delivered,
             ca_state: self.recovery.ca_state(),
             probes: self.unanswered_probes(),
             advmss: self.announced_mss(link),

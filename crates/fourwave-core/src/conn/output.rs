@@ -327,7 +327,9 @@ impl Connection {
             out.header.flags |= Flags::PSH;
         }
         self.snd.nxt += len + u32::from(fin);
-        if !len.is_multiple_of(self.snd.mss) {
+        let on_syn = self.fast_open.as_ref().map_or(0, |part| part.text);
+        let again = self.snd.nxt.at_or_before(self.snd.iss + 1 + on_syn);
+        if !len.is_multiple_of(self.snd.mss) && !again {
             self.snd.small_end = self.snd.nxt;
         }
         if fin {

@@ -252,6 +252,7 @@ impl Connection {
             }
             SocketOption::More(on) => {
                 self.snd.more = on;
+                self.snd.more_waits = on;
                 self.push_what_waits();
             }
             SocketOption::NotSentLowat(bytes) => self.tuned().not_sent_lowat = bytes,
@@ -261,12 +262,7 @@ impl Connection {
                 self.rcv.resize(bytes);
             }
             SocketOption::SynCount(times) => self.tuned().syn_count = times,
-            SocketOption::MaxSeg(bytes) => {
-                self.tuned().max_seg = bytes;
-                if bytes > 0 {
-                    self.snd.mss = self.snd.mss.min(bytes.into());
-                }
-            }
+            SocketOption::MaxSeg(bytes) => self.limit_segments(bytes),
             SocketOption::KeepAlive(false) => {
                 self.keepalive = None;
                 self.deadlines.keepalive = Instant::NEVER;
@@ -280,6 +276,18 @@ impl Connection {
             SocketOption::KeepAliveTimes { idle, interval, probes } => {
                 self.keep_alive(idle, interval, probes, ctx);
             }
+        }
+    }
+
+    /// No segment is announced or sent larger; 0 for no such limit.
+    pub(crate) fn limit_segments(&mut self, bytes: u16) {
+        if bytes == 0 && self.tuning.is_none() {
+            return;
+        }
+        self.tuned().max_seg = bytes;
+        if bytes > 0 {
+            self.snd.mss = self.snd.mss.min(bytes.into());
+            self.rcv.mss = self.rcv.mss.min(bytes.into());
         }
     }
 

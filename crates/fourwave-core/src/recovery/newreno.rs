@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use fourwave_wire::SeqNum;
 
-use crate::info::CaState;
+use super::CaState;
 
 /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
 const DUP_ACK_THRESHOLD: u8 = 3;

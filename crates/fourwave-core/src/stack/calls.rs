@@ -36,6 +36,14 @@ impl Stack {
         self.listeners.insert(Listen { backlog: options.backlog.clamp(1, limit), ..options })
     }
 
+    /// `TCP_MAXSEG` in bytes for all connections that a listener gets; 0 for the link's. False when
+    /// there is no such listener.
+    pub fn set_listen_max_seg(&mut self, listener: ListenerId, max_seg: u16) -> bool {
+        let Some(listener) = self.listeners.get_mut(listener) else { return false };
+        listener.max_seg = max_seg;
+        true
+    }
+
     /// Ends a listener: its half-open records are forgotten, connections that nobody accepted are
     /// reset. O(half-open records).
     pub fn unlisten(&mut self, now: Instant, listener: ListenerId) {

@@ -20,6 +20,15 @@ use crate::half_open::{HalfOpen, SYN_WINDOW};
 use crate::listener::ListenFast;
 use crate::time::{Duration, Instant};
 
+/// How [`Stack::connect_fast`] opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct FastOpenConnect {
+    /// The peer is known to need no cookie (`TCP_FASTOPEN_NO_COOKIE`).
+    pub no_cookie: bool,
+    /// `TCP_MAXSEG` in bytes; 0 for the link's.
+    pub max_seg: u16,
+}
+
 impl Stack {
     /// Sets what cookies are made from. Until then a key is drawn from the seed; several machines
     /// behind one address need the same.
@@ -56,9 +65,8 @@ impl Stack {
 
     /// Opens a connection with Fast Open. What rides on the SYN is taken off the front of `data`,
     /// and its length returned; without a cookie that is nothing, and the SYN asks for one. The
-    /// rest is the caller's to [`send`](Self::send), which may be done at once. `no_cookie`: the
-    /// peer is known to need none (`TCP_FASTOPEN_NO_COOKIE`). Where `tcp_fastopen` forbids it or
-    /// the way was found to be blocked, this is [`connect`](Self::connect).
+    /// rest is the caller's to [`send`](Self::send), which may be done at once. Where `tcp_fastopen`
+    /// forbids it or the way was found to be blocked, this is [`connect`](Self::connect).
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -67,10 +75,10 @@ impl Stack {
         now: Instant,
         local: SocketAddr,
         remote: SocketAddr,
-        no_cookie: bool,
+        how: FastOpenConnect,
         data: &mut Bytes,
     ) -> Result<(ConnId, usize), ConnectError> {
-        let no_cookie = no_cookie || self.config.tcp_fastopen & bit::CLIENT_NO_COOKIE != 0;
+        let no_cookie = how.no_cookie || self.config.tcp_fastopen & bit::CLIENT_NO_COOKIE != 0;
         let offer = if self.may_open_fast(now) {
             Some(self.cookies.offer(remote.ip(), no_cookie))
         } else {
@@ -78,10 +86,18 @@ impl Stack {
         };
         let mut taken = 0;
         let conn = self.open(now, local, remote, |conn| match offer {
-            Some(offer) => taken = conn.open_fast(offer, data),
+            Some(offer) => {
+                conn.limit_segments(how.max_seg);
+                taken = conn.open_fast(offer, data);
+            }
             None => conn.open(),
         })?;
         Ok((conn, taken))
+    }
+
+    /// Forgets all cookies that peers gave (`ip tcp_metrics flush`).
+    pub fn forget_cookies(&mut self) {
+        self.cookies.clear();
     }
 
     /// A SYN for a listener that takes part, or none: makes a connection of it where its cookie
@@ -99,6 +115,7 @@ impl Stack {
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let text = segment.packet.slice(segment.payload.clone());
         let text = text.slice(..text.len().min(SYN_WINDOW as usize));
+        let max_seg = self.listeners.get_mut(id).map_or(0, |listener| listener.max_seg);
         let config = &self.config;
         let conn = self.records.conns.insert_with(|index, generation| {
             let birth = Birth {
@@ -113,6 +130,7 @@ impl Stack {
                 opened: now,
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
+            conn.limit_segments(max_seg);
             conn.open_passive(&segment.header, text, part);
             conn.listener = Some(id);
             conn

@@ -272,6 +272,7 @@ impl Stack {
             return None;
         }
         listener.half_open -= 1;
+        let max_seg = listener.max_seg;
         let pending = PendingId { index, generation: record.generation };
         let ts_offset = self.records.secret.timestamp_offset(&record.tuple);
         let config = &self.config;
@@ -288,6 +289,7 @@ impl Stack {
                 opened: record.opened,
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
+            conn.limit_segments(max_seg);
             conn.handshake_done(header, record.answered_at(), now);
             conn.listener = Some(record.listener);
             conn

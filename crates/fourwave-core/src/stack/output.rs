@@ -103,7 +103,10 @@ impl Stack {
         }
         let tuple = record.tuple;
         let ts_now = self.ts_now(&tuple, now);
-        let mut header = record.syn_ack(our_mss(&self.link, tuple.is_ipv6()), ts_now);
+        let ours = our_mss(&self.link, tuple.is_ipv6());
+        let listener = self.listeners.get_mut(record.listener);
+        let mss = listener.filter(|l| l.max_seg > 0).map_or(ours, |l| l.max_seg.min(ours));
+        let mut header = record.syn_ack(mss, ts_now);
         header.options.fast_open = self.cookie_for(index);
         self.records.half_open.answered(index, now);
         packet::finish(&tuple, &header, 0, &self.link, out);

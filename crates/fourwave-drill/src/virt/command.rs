@@ -32,7 +32,10 @@ impl Virtual {
             ("set_sysctls.py", settings) => self.set_all(settings, line),
             // Each script has an engine of its own: nothing is left to restore or to flush.
             (name, []) if name.starts_with("sysctl_restore_") => Ok(()),
-            ("ip", ["tcp_metrics", "flush", ..]) => Ok(()),
+            ("ip", ["tcp_metrics", "flush", ..]) => {
+                self.stack.forget_cookies();
+                Ok(())
+            }
             ("nstat", ["-n"] | [] | [">", "/dev/null"]) => Ok(()),
             ("true" | ":" | "sync", []) => Ok(()),
             ("tc", ["qdisc", _, "dev", _, "root", "pfifo" | "fq"]) => Ok(()),

@@ -106,12 +106,14 @@ impl Virtual {
         Ok(errno::EINPROGRESS)
     }
 
-    /// Brings a listener's part in Fast Open up to date.
+    /// Brings what a listener gives its connections before they are accepted up to date.
     pub(super) fn tell_listener(&mut self, fd: Fd) -> Result<(), Stop> {
         let socket = self.socket(fd)?;
         if let Phase::Listening(listener) = socket.phase {
             let (queue, keys) = (socket.options.fastopen, socket.options.fastopen_keys);
+            let max_seg = u16::try_from(socket.options.maxseg).unwrap_or(0);
             self.stack.set_fast_open(listener, queue, keys);
+            self.stack.set_listen_max_seg(listener, max_seg);
         }
         Ok(())
     }

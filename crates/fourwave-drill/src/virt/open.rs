@@ -3,9 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use fourwave_core::Listen;
 use fourwave_core::error::ConnectError;
 use fourwave_core::state::State;
+use fourwave_core::{FastOpenConnect, Listen};
 
 use super::Virtual;
 use super::abi::{self, errno};
@@ -270,7 +270,11 @@ impl Virtual {
             Some(addr) => addr,
             None => SocketAddr::new(ours, 0),
         };
-        let no_cookie = self.socket(fd)?.options.fastopen_no_cookie;
+        let options = &self.socket(fd)?.options;
+        let how = FastOpenConnect {
+            no_cookie: options.fastopen_no_cookie,
+            max_seg: u16::try_from(options.maxseg).unwrap_or(0),
+        };
         if let Some((low, high)) = self.socket(fd)?.options.ports {
             let mut config = self.effective();
             if low != 0 {
@@ -283,7 +287,7 @@ impl Virtual {
         }
         let opened = match text {
             None => self.stack.connect(self.now, local, remote).map(|conn| (conn, 0)),
-            Some(text) => self.stack.connect_fast(self.now, local, remote, no_cookie, text),
+            Some(text) => self.stack.connect_fast(self.now, local, remote, how, text),
         };
         self.configure();
         let (conn, taken) = opened.map_err(|error| {

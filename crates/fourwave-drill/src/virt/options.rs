@@ -57,7 +57,7 @@ pub(super) struct Options {
     pub(super) not_sent_lowat: u32,
     cork: bool,
     syncnt: i64,
-    maxseg: i64,
+    pub(super) maxseg: i64,
     /// Lowest and highest port for `connect`, where the socket has a range of its own.
     pub(super) ports: Option<(u16, u16)>,
     /// (level, name) → value, for options without a meaning here.

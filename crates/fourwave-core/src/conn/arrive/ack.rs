@@ -82,8 +82,10 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     let data = acked - u32::from(fin_acknowledged);
     conn.snd.queue.acknowledge(data);
     conn.snd.una = header.ack;
+    conn.snd.more_waits = false;
     conn.snd.progress_at = ctx.now;
     conn.story.bytes_acked += u64::from(data);
+    conn.story.delivered += data.div_ceil(conn.snd.mss);
     conn.retries = 0;
     take_rtt(conn, header, ctx);
     conn.rtt.progress();
@@ -159,6 +161,7 @@ impl Connection {
         self.snd.una += taken;
         self.snd.nxt = self.snd.una;
         self.story.bytes_acked += u64::from(taken);
+        self.story.delivered += u32::from(taken > 0);
         self.deadlines.resend = Instant::NEVER;
         part.taken = taken == sent;
         if part.taken {
@@ -181,6 +184,7 @@ impl Connection {
 
     /// The ACK of our SYN arrived: what its header says holds from now on.
     pub(super) fn syn_acknowledged(&mut self, header: &TcpHeader, ctx: &mut Ctx<'_>) {
+        self.story.delivered += 1;
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.nxt.later(self.snd.una);
         self.snd.progress_at = ctx.now;

@@ -7,6 +7,7 @@ use crate::conn::options::agree;
 use crate::conn::state::Input;
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
+use crate::time::Duration;
 
 pub(super) fn arrive(
     conn: &mut Connection,
@@ -53,7 +54,13 @@ pub(super) fn arrive(
         conn.step(Input::RecvSynAck);
         conn.syn_acknowledged(header, ctx);
         conn.syn_text_acknowledged(header.ack, ctx);
-        conn.rcv.acks.at_once();
+        if conn.snd.unsent() > 0 {
+            // Data waits to go out: the ACK rides on it, and so will the peer's on its answer.
+            let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
+            conn.rcv.acks.ride(ctx.now + delay);
+        } else {
+            conn.rcv.acks.at_once();
+        }
         conn.signals.set(Signals::CONNECTED);
         if conn.fast_open.is_some() {
             // RFC 7413 §4.2.1: the answer may be on the SYN ACK. Elsewhere it is sent again.

@@ -63,6 +63,12 @@ impl Acks {
         self.answers |= self.unacked > 0;
     }
 
+    /// An ACK is owed, and data that waits to be sent will carry it: the two ends talk.
+    pub(crate) fn ride(&mut self, until: Instant) {
+        self.answers = true;
+        self.delayed_until = self.delayed_until.min(until);
+    }
+
     /// The delay ran out. Whether an ACK was waiting.
     pub(crate) fn on_timer(&mut self, now: Instant) -> bool {
         let due = self.delayed_until <= now;

@@ -55,8 +55,10 @@ pub(crate) struct SendSide {
     pub(crate) nodelay: bool,
     /// A segment that is not full waits.
     pub(crate) cork: bool,
-    /// More follows what is queued: it waits as under `cork`, and is not pushed.
+    /// More follows what is queued: it is not pushed.
     pub(crate) more: bool,
+    /// It waits as under `cork` too, until the next ACK.
+    pub(crate) more_waits: bool,
     /// SND.SML: behind the last segment that was sent and not full (Minshall's Nagle).
     pub(crate) small_end: SeqNum,
     /// Behind which bytes a record ends (`MSG_EOR`): no segment reaches over it.
@@ -85,6 +87,7 @@ impl SendSide {
             nodelay: false,
             cork: false,
             more: false,
+            more_waits: false,
             small_end: iss,
             records: None,
             starved: false,
@@ -141,7 +144,7 @@ impl SendSide {
 
     /// A segment that is not full is held back, whatever Nagle says.
     pub(crate) fn holds_back(&self) -> bool {
-        (self.cork || self.more) && self.fin == Fin::Open
+        (self.cork || self.more_waits) && self.fin == Fin::Open
     }
 
     /// Our FIN is to go out and has not yet.
