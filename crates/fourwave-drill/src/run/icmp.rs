@@ -4,6 +4,7 @@ use fourwave_wire::ip::protocol;
 
 use crate::ast::{Echoed, IcmpSpec, SeqSpec};
 use crate::run::flows::Flow;
+use crate::run::inbound::fits;
 use crate::run::raw::{self, Envelope, Segment};
 use crate::run::{Error, Options};
 
@@ -156,6 +157,7 @@ fn quoted(
                 SeqSpec::Range { start, len, absolute, .. } => (start, len, absolute),
                 SeqSpec::Unchecked { len } => (1, len, false),
             };
+            fits(ip, 28, len)?;
             let shift = if absolute { 0 } else { flow.local_shift(false) };
             let segment = Segment {
                 src_port: local,
@@ -174,6 +176,7 @@ fn quoted(
             }
         }
         Echoed::Udp(len) => {
+            fits(ip, 8, u32::from(*len))?;
             (raw::udp_packet(outbound, local, remote, &vec![0; usize::from(*len)]), 8)
         }
         Echoed::Raw(_) => return Err(Error::Skip("an ICMP error about no transport".to_owned())),

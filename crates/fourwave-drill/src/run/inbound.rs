@@ -26,6 +26,7 @@ pub(crate) fn build(
             let flow = flows.get(at);
             let (local, remote) = ends(flow, options)?;
             let ip = envelope(&packet.ip, flow, options);
+            fits(ip, 8, u32::from(*len))?;
             Ok(raw::udp_packet(ip, remote, local, &vec![0; usize::from(*len)]))
         }
         Body::Icmp(icmp) => {
@@ -115,6 +116,7 @@ fn tcp_packet(
         len,
     };
     let ip = envelope(ip, flow, options);
+    fits(ip, 20 + segment.options.len() + 8, len)?;
     if let Some(at) = digest_at {
         let Some(secret) = &options.md5_secret else {
             return Err(Error::Wrong("md5 without a digest wants --tcp_md5_secret".to_owned()));
@@ -122,11 +124,16 @@ fn tcp_packet(
         let digest = digest::of(ip, &segment, secret);
         segment.options[at..at + 16].copy_from_slice(&digest);
     }
-    let headers = if ip.src.is_ipv6() { 60 } else { 40 };
-    if headers + segment.options.len() + len as usize > usize::from(u16::MAX) {
-        return Err(Error::Wrong(format!("{len} bytes do not fit into an IP packet")));
-    }
     Ok(raw::tcp_packet(ip, &segment, tcp.encapsulation))
+}
+
+/// Whether `len` bytes and `header` bytes of transport fit into an IP packet.
+pub(crate) fn fits(ip: Envelope, header: usize, len: u32) -> Result<(), Error> {
+    let header = header + if ip.src.is_ipv6() { 40 } else { 20 };
+    if header + len as usize <= usize::from(u16::MAX) {
+        return Ok(());
+    }
+    Err(Error::Wrong(format!("{len} bytes do not fit into an IP packet")))
 }
 
 /// The script's initial sequence number is learned from its first SYN; from a later one only when

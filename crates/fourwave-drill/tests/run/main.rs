@@ -530,3 +530,52 @@ fn a_script_has_an_end() {
         failed(play("0 close(3) = 0\n1 close(3) = 0\n.5 close(3) = 0", &mut Mock::default()));
     assert_eq!(failure.message, "the event could not happen in time");
 }
+
+#[test]
+fn header_bits_are_set_as_written() {
+    let mut mock = sender(&[]);
+    let script = sent(
+        "+0 < [ect0] EAP. 1:11(10) ack 1 win 9 <ECN e1b 1 ceb 2 e0b 3,nop>
+        +0 < [tos 0x10, ttl 7] .5 1:1(0) ack 1 win 9 urg 3",
+    );
+    passed(&play(&script, &mut mock));
+    let (first, second) = (&mock.injected[1], &mock.injected[2]);
+    assert_eq!(first[1], 2);
+    // AE is the lowest bit of the byte of the header's length; ECE, PSH, ACK.
+    assert_eq!((first[32] & 1, first[33]), (1, 0x58));
+    assert_eq!(first[40..51], [174, 11, 0, 0, 1, 0, 0, 2, 0, 0, 3]);
+    assert_eq!((second[1], second[8]), (0x10, 7));
+    // ACE 5: AE and ECE.
+    assert_eq!((second[32] & 1, second[33]), (1, 0x50));
+    assert_eq!(second[38..40], [0, 3]);
+}
+
+#[test]
+fn datagrams() {
+    let script = "0 socket(..., SOCK_DGRAM, IPPROTO_UDP) = 3
+        +0 bind(3, ..., ...) = 0
+        +0 < udp (100)
+        +0 < icmp unreachable port_unreachable [udp (10)]";
+    let mut mock = Mock::returning([Returned::ok(3)]);
+    passed(&play(script, &mut mock));
+    let packet = &mock.injected[0];
+    let ip = IpHeader::parse(packet).unwrap();
+    assert_eq!((ip.protocol, packet.len()), (17, 128));
+    assert_eq!(packet[22..24], 8080u16.to_be_bytes());
+    // The error is about a datagram to where the first one came from.
+    assert_eq!(mock.injected[1][48..52], [packet[22], packet[23], packet[20], packet[21]]);
+}
+
+#[test]
+fn lengths_that_fit_no_packet_are_refused() {
+    for line in ["< . 1:70001(70000) ack 1 win 9", "< icmp unreachable [1:3000000001(3000000000)]"]
+    {
+        let failure = failed(play(&sent(&format!("+0 {line}")), &mut sender(&[])));
+        assert!(failure.message.contains("do not fit"), "{}", failure.message);
+    }
+    let deep = format!("0 close(1{}) = 0", "|1".repeat(100_000));
+    if let Ok(script) = fourwave_drill::lang::parse(&deep) {
+        let options = Options::default().for_script(&script).unwrap();
+        fourwave_drill::run::run(&script, &options, &mut Mock::default());
+    }
+}

@@ -120,6 +120,8 @@ mod tests {
         }
         let deep = format!("assert {}1{}", "(".repeat(5000), ")".repeat(5000));
         assert!(matches!(run(&deep), Err(Error::Wrong(_))));
+        let long = format!("assert 1{}", " + 1".repeat(10_000));
+        assert!(matches!(run(&long), Err(Error::Wrong(_))));
         assert!(matches!(run("for x in y:\n pass"), Err(Error::Skip(_))));
         assert!(matches!(run("assert 1 << 200"), Err(Error::Wrong(_))));
         assert!(matches!(run("assert 1 // 0"), Err(Error::Wrong(_))));

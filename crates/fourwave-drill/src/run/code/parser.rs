@@ -31,6 +31,9 @@ pub(super) enum Expr {
     Tuple(Vec<Expr>),
 }
 
+/// The most words of a statement: a long chain of operators nests as well.
+const WORDS: usize = 500;
+
 /// What Python has and this has not.
 const FOREIGN: [&str; 12] = [
     "for", "while", "def", "class", "import", "from", "try", "with", "return", "lambda", "elif",
@@ -97,6 +100,10 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self) -> Result<Statement, Error> {
+        let rest = self.tokens.get(self.at..).unwrap_or_default();
+        if rest.iter().take_while(|token| token.kind != Kind::End).count() > WORDS {
+            return Err(Error::Wrong(format!("code: a statement has {WORDS} words at most")));
+        }
         if let Some(Kind::Name(name)) = self.peek()
             && FOREIGN.contains(&name.as_str())
         {
