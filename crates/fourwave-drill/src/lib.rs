@@ -14,6 +14,7 @@ pub mod lang;
 pub mod linux;
 pub mod report;
 pub mod run;
+mod setup;
 pub mod symbols;
 pub mod syscall;
 pub mod target;

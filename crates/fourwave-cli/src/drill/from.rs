@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use fourwave_drill::capture::Capture;
+use fourwave_drill::capture::{Capture, Fitted};
 use fourwave_lens::units::{counted, seconds};
 
 use super::print::print;
@@ -37,6 +37,16 @@ pub(crate) struct FromArguments {
 impl FromArguments {
     pub(super) fn is_asked(&self) -> bool {
         self.from.is_some()
+    }
+
+    /// What was given and means nothing without a capture: clap asks for one of the two ways only.
+    pub(super) fn in_vain(&self) -> Option<&'static str> {
+        let given = [
+            (self.conn.is_some(), "--conn"),
+            (self.local.is_some(), "--local"),
+            (self.output.is_some(), "--output"),
+        ];
+        given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
     }
 
     pub(super) fn perform(&self) -> u8 {
@@ -75,9 +85,19 @@ impl FromArguments {
         };
         let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
         let script = conn.script(self.local, &name).map_err(|error| format!("{shown}: {error}"))?;
-        match &self.output {
-            None => print(&script),
-            Some(path) => fs::write(path, script).map_err(|error| line(path, &error))?,
+        let Fitted { text, failure, .. } = script;
+        let out = match &self.output {
+            None => {
+                print(&text);
+                "the script".to_owned()
+            }
+            Some(path) => {
+                fs::write(path, text).map_err(|error| line(path, &error))?;
+                path.display().to_string()
+            }
+        };
+        if let Some((line, why)) = failure {
+            say(&format!("{out}:{line}: the engine does otherwise: {why}"));
         }
         Ok(())
     }

@@ -129,6 +129,9 @@ impl DrillArguments {
     }
 
     fn play(self) -> Result<u8, String> {
+        if let Some(name) = self.from.in_vain() {
+            return Err(format!("{name} goes with --from CAPTURE"));
+        }
         let options = self.options()?;
         let files = walk::scripts(&self.paths)?;
         let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();

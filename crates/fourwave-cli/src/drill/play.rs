@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -111,17 +110,15 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Source, Unreadable>
         Err(error) => {
             let shown = error.in_file(&file).to_string();
             let below: String = shown.lines().skip(1).map(|line| format!("  {line}\n")).collect();
-            let (line, span) = (error.to_string(), Some(error.span));
+            let line = format!("expected {}, found {}", error.expected, error.found);
+            let span = Some(error.span);
             return Err(Unreadable { line, below, span, source: text });
         }
     };
     match options.for_script(&script) {
         Ok(options) => Ok(Source { text, script, options }),
         Err(error) => {
-            let line = match error.span {
-                Some(Span { line, column, .. }) => format!("{line}:{column}: {error}"),
-                None => error.to_string(),
-            };
+            let line = error.to_string();
             Err(Unreadable { line, below: String::new(), span: error.span, source: text })
         }
     }
@@ -134,8 +131,8 @@ fn refused(file: &str, unreadable: &Unreadable, settings: &Settings) -> Played {
         report::script_line(file, source, settings.target.name(), verdict)
     } else {
         // `file:line:column: …`, as editors like it.
-        let colon = if span.is_some() { ":" } else { ": " };
-        format!("FAIL {file}{colon}{line}\n{below}")
+        let place = span.map_or(String::new(), |span| format!(":{}:{}", span.line, span.column));
+        format!("FAIL {file}{place}: {line}\n{below}")
     };
     Played { verdict: Verdict::Fail, skipped: None, differs: false, text }
 }
@@ -144,12 +141,7 @@ fn refused(file: &str, unreadable: &Unreadable, settings: &Settings) -> Played {
 fn in_virtual_time(source: &Source) -> Report {
     let Source { script, options, .. } = source;
     let play = || {
-        let mut setup = Setup { mtu: options.link_mtu(), ..Setup::default() };
-        match options.local() {
-            IpAddr::V4(ip) => setup.local_v4 = ip,
-            IpAddr::V6(ip) => setup.local_v6 = ip,
-        }
-        run::run(script, options, &mut Virtual::new(setup))
+        run::run(script, options, &mut Virtual::new(Setup::from(options)))
     };
     catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());

@@ -126,8 +126,7 @@ fn report_of(arguments: &[OsString]) -> Result<Report, String> {
     };
     let Source { script, options, .. } = &source;
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut setup = linux::Options::new(options.local(), options.prefix());
-    setup.mtu = options.link_mtu();
+    let mut setup = linux::Options::from(options);
     setup.directory = directory.map(Path::to_path_buf);
     let mut target = linux::enter(setup).map_err(|error| error.to_string())?;
     Ok(run::run(script, options, &mut target))

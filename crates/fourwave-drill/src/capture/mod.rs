@@ -7,7 +7,9 @@
 //! | whose side is ours? | `side.rs` |
 //! | what has its application called? | `infer.rs` |
 //! | the script | `write.rs`, packets in `packet.rs` |
+//! | where the engine acknowledges at other moments | `fit.rs` |
 
+mod fit;
 mod infer;
 mod link;
 mod packet;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use fourwave_lens::{Names, Role, Story};
 
+pub use fit::Fitted;
 use packet::Seg;
 pub use side::Reason;
 
@@ -159,11 +162,12 @@ impl Connection {
     }
 
     /// The script that replays the side of `local`, or the one that seems to be where the capture
-    /// was made; `name` is the file's, for the comment at its top.
+    /// was made; `name` is the file's, for the comment at its top. It is played on the engine, and
+    /// its bare ACKs are fitted: a run for each that the engine sends at another moment.
     ///
     /// # Errors
     /// The connection cannot be replayed: its beginning is missing, or that side says nothing.
-    pub fn script(&self, local: Option<IpAddr>, name: &str) -> Result<String, CaptureError> {
+    pub fn script(&self, local: Option<IpAddr>, name: &str) -> Result<Fitted, CaptureError> {
         let (ours, reason) = side::choose(self, local)?;
         let number = self.number;
         if !self.segs.iter().any(|seg| seg.from == self.opener() && seg.is_syn()) {
@@ -172,7 +176,7 @@ impl Connection {
         if !self.segs.iter().any(|seg| seg.from == ours) {
             return Err(CaptureError::Silent { number, local: self.addr(ours) });
         }
-        Ok(write::script(self, ours, reason, name))
+        Ok(fit::fit(write::script(self, ours, reason, name)))
     }
 
     fn addr(&self, role: Role) -> SocketAddr {

@@ -7,7 +7,7 @@ use fourwave_lens::units;
 
 use super::Connection;
 use super::infer::{Call, Plan, plan};
-use super::packet::{FIN, Numbers, PSH, SYN, Seg, spec};
+use super::packet::{FIN, Numbers, PSH, RST, SYN, Seg, spec};
 use super::side::Reason;
 use crate::ast::{Body, Direction, IpSpec, Packet, Time};
 
@@ -16,7 +16,64 @@ const LONG: Duration = Duration::from_millis(10);
 /// How much later than in the capture a packet may come: another stack may delay its ACK.
 const LATE: Duration = Duration::from_millis(60);
 
-pub(super) fn script(conn: &Connection, ours: Role, reason: Reason, name: &str) -> String {
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// As it stands.
+    Plain,
+    /// A call or a packet in, at its time.
+    Exact,
+    /// A packet out; `again` means that it waited for a timer.
+    Out { again: bool },
+}
+
+/// A line of the script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) kind: Kind,
+    /// Without its time.
+    pub(super) text: String,
+    /// In the capture's time; what is plain has none.
+    pub(super) at: Duration,
+}
+
+impl Line {
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self { kind: Kind::Plain, text: text.into(), at: Duration::ZERO }
+    }
+}
+
+/// The lines as text: times are gaps since the line before that has one.
+pub(super) fn render(lines: &[Line]) -> String {
+    let mut out = String::new();
+    let mut last: Option<Duration> = None;
+    for Line { kind, text, at } in lines {
+        if *kind == Kind::Plain {
+            out.push_str(text);
+            out.push('\n');
+            continue;
+        }
+        let gap = at.saturating_sub(last.unwrap_or(*at));
+        last = Some(last.map_or(*at, |last| last.max(*at)));
+        let time = match kind {
+            Kind::Out { again } => {
+                // What goes out again waits for a timer; all else may come at once.
+                let early = if *again && gap >= LONG { gap / 2 } else { Duration::ZERO };
+                Time::AfterBetween(micros(early), micros(gap + gap / 2 + LATE))
+            }
+            Kind::Plain | Kind::Exact => Time::After(micros(gap)),
+        };
+        out.push_str(&format!("{time} {text}\n"));
+    }
+    out
+}
+
+/// Scripts are exact to the microsecond.
+fn micros(time: Duration) -> Duration {
+    Duration::from_micros(time.as_micros().try_into().unwrap_or(u64::MAX))
+}
+
+pub(super) fn script(conn: &Connection, ours: Role, reason: Reason, name: &str) -> Vec<Line> {
     let numbers = |role: Role| {
         let isn = conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN)).map(|s| s.seq);
         Numbers { isn, start: 0 }
@@ -26,14 +83,14 @@ pub(super) fn script(conn: &Connection, ours: Role, reason: Reason, name: &str) 
     // The other side's numbers are on the wire as the script has them: wrapping is kept.
     got.start = got.isn.filter(|isn| wraps(conn, ours.other(), *isn)).unwrap_or(0);
     let plan = plan(&conn.segs, ours, sent, got);
-    let mut writer =
-        Writer { conn, ours, sent, got, plan, out: String::new(), last: None, end: None };
+    let mut writer = Writer { conn, ours, sent, got, plan, out: Vec::new(), end: None };
     writer.head(reason, name);
     writer.options();
     writer.settings();
     writer.open();
-    for at in 0..conn.segs.len() {
-        writer.segment(at);
+    let mut at = 0;
+    while at < conn.segs.len() {
+        at += writer.segment(at);
     }
     writer.out
 }
@@ -48,21 +105,22 @@ struct Writer<'a> {
     sent: Numbers,
     got: Numbers,
     plan: Plan,
-    out: String,
-    /// The capture's time of the event before.
-    last: Option<Duration>,
+    out: Vec<Line>,
     /// Behind the last that our side has sent.
     end: Option<u32>,
 }
 
 impl Writer<'_> {
     fn line(&mut self, text: &str) {
-        self.out.push_str(text);
-        self.out.push('\n');
+        self.out.extend(text.lines().map(Line::plain));
+    }
+
+    fn timed(&mut self, kind: Kind, at: Duration, text: String) {
+        self.out.push(Line { kind, text, at });
     }
 
     fn comment(&mut self, text: &str) {
-        self.line(&format!("// {text}"));
+        self.line(format!("// {text}").trim_end());
     }
 
     fn head(&mut self, reason: Reason, name: &str) {
@@ -82,7 +140,10 @@ impl Writer<'_> {
         self.comment(
             "and times are ranges. Calls are inferred: edit them where you know better. Where the",
         );
-        self.comment("captured stack was wrong, write what it should have sent.");
+        self.comment(
+            "captured stack was wrong, write what it should have sent. Bare ACKs without news are",
+        );
+        self.comment("fitted to the engine.");
     }
 
     fn syn(&self, role: Role) -> Option<&Seg> {
@@ -138,7 +199,7 @@ impl Writer<'_> {
             set("tcp_wmem", format!("\"4096 {room} {room}\""));
         }
         if !lines.is_empty() {
-            self.line("");
+            self.out.push(Line::plain(""));
             self.line(&format!("`{}`", lines.join("\n ")));
         }
     }
@@ -148,7 +209,7 @@ impl Writer<'_> {
     }
 
     fn open(&mut self) {
-        self.line("");
+        self.out.push(Line::plain(""));
         self.line("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
         if let Some(bytes) = self.plan.receive_buffer {
             self.comment("The window closed when about so much was unread.");
@@ -168,27 +229,50 @@ impl Writer<'_> {
         }
     }
 
-    /// Time since the event before, and that event's time from now on.
-    fn gap(&mut self, at: Duration) -> Duration {
-        let gap = at.saturating_sub(self.last.unwrap_or(at));
-        self.last = Some(at);
-        // Scripts are exact to the microsecond.
-        Duration::from_micros(gap.as_micros().try_into().unwrap_or(u64::MAX))
-    }
-
-    fn segment(&mut self, at: usize) {
+    /// Writes the segment at this place with those that are joined to it; returns how many.
+    fn segment(&mut self, at: usize) -> usize {
         let seg = &self.conn.segs[at];
         for call in self.plan.before.remove(&at).unwrap_or_default() {
             self.call(call, seg.at);
         }
+        let joined = if seg.from == self.ours { self.joined(at) } else { 1 };
         if seg.from == self.ours {
-            self.outbound(seg);
+            let last = &self.conn.segs[at + joined - 1];
+            let len = last.seq.wrapping_add(last.len).wrapping_sub(seg.seq);
+            self.outbound(&Seg { flags: last.flags, len, ..seg.clone() });
         } else {
             self.inbound(seg);
         }
         for call in self.plan.after.remove(&at).unwrap_or_default() {
             self.call(call, seg.at);
         }
+        joined
+    }
+
+    /// How many segments from here on are one burst: into which parts a stack cuts it, and where
+    /// it says PSH, is its own affair. Scripts join equal parts.
+    fn joined(&self, at: usize) -> usize {
+        let first = &self.conn.segs[at];
+        if first.len == 0 || first.has(SYN | RST | FIN) {
+            return 1;
+        }
+        let mut last = first;
+        let mut count = 1;
+        for (place, next) in self.conn.segs.iter().enumerate().skip(at + 1) {
+            let follows = next.from == self.ours
+                && next.seq == last.seq.wrapping_add(last.len)
+                && last.len == first.len
+                && (1..=first.len).contains(&next.len)
+                && (next.ack, next.flags & !(PSH | FIN)) == (first.ack, first.flags & !(PSH | FIN))
+                && next.at.saturating_sub(first.at) < LONG
+                && !last.has(FIN)
+                && !self.plan.before.contains_key(&place);
+            if !follows {
+                break;
+            }
+            (last, count) = (next, count + 1);
+        }
+        count
     }
 
     fn outbound(&mut self, seg: &Seg) {
@@ -201,12 +285,8 @@ impl Writer<'_> {
             Some(self.end.map_or(end, |old| {
                 if end.wrapping_sub(old).cast_signed() > 0 { end } else { old }
             }));
-        let gap = self.gap(seg.at);
-        // What goes out again waits for a timer; all else may come at once.
-        let early = if again && gap >= LONG { gap / 2 } else { Duration::ZERO };
-        let late = gap + gap / 2 + LATE;
         let tcp = spec(seg, &self.sent, &self.got, false);
-        self.packet(Time::AfterBetween(early, late), Direction::Out, Body::Tcp(tcp));
+        self.packet(Kind::Out { again }, seg.at, Direction::Out, Body::Tcp(tcp));
     }
 
     /// Super-packets are cut into what fits on the script's link.
@@ -214,66 +294,64 @@ impl Writer<'_> {
         let full = self.syn(self.ours).and_then(|seg| seg.options.mss).unwrap_or(536);
         let stamps = if seg.options.timestamps.is_some() { 12 } else { 0 };
         let full = u32::from(full).saturating_sub(stamps).max(1);
-        let gap = self.gap(seg.at);
         let mut left = seg.len;
         let mut part = seg.clone();
-        let mut time = Time::After(gap);
         loop {
             part.len = left.min(full);
             left -= part.len;
             part.flags = if left > 0 { seg.flags & !(PSH | FIN) } else { seg.flags };
             let tcp = spec(&part, &self.got, &self.sent, true);
-            self.packet(time, Direction::In, Body::Tcp(tcp));
+            self.packet(Kind::Exact, seg.at, Direction::In, Body::Tcp(tcp));
             if left == 0 {
                 return;
             }
             part.seq = part.seq.wrapping_add(part.len);
-            time = Time::After(Duration::ZERO);
         }
     }
 
-    fn packet(&mut self, time: Time, direction: Direction, body: Body) {
+    fn packet(&mut self, kind: Kind, at: Duration, direction: Direction, body: Body) {
         let packet = Packet { direction, outer: None, ip: IpSpec::default(), body, fuzz: None };
-        self.line(&format!("{time} {packet}"));
+        self.timed(kind, at, packet.to_string());
     }
 
     fn call(&mut self, call: Call, at: Duration) {
-        let time = Time::After(self.gap(at));
         let fd = self.descriptor();
         match call {
             Call::Accept => {
-                self.line(&format!("{time} accept(3, ..., ...) = 4"));
+                self.timed(Kind::Exact, at, format!("accept(3, ..., ...) = 4"));
                 self.live();
             }
             Call::Connected => {
-                self.line(&format!("{time} fcntl(3, F_SETFL, O_RDWR) = 0"));
+                self.timed(Kind::Exact, at, format!("fcntl(3, F_SETFL, O_RDWR) = 0"));
                 self.live();
             }
             Call::Write { len, more: false } => {
-                self.line(&format!("{time} write({fd}, ..., {len}) = {len}"));
+                self.timed(Kind::Exact, at, format!("write({fd}, ..., {len}) = {len}"));
             }
             Call::Write { len, more: true } => {
-                self.line(&format!("{time} send({fd}, ..., {len}, MSG_MORE) = {len}"));
+                self.timed(Kind::Exact, at, format!("send({fd}, ..., {len}, MSG_MORE) = {len}"));
             }
-            Call::Read(len) => self.line(&format!("{time} read({fd}, ..., {len}) = {len}")),
-            Call::ReadEnd => self.line(&format!("{time} read({fd}, ..., 1) = 0")),
+            Call::Read(len) => {
+                self.timed(Kind::Exact, at, format!("read({fd}, ..., {len}) = {len}"))
+            }
+            Call::ReadEnd => self.timed(Kind::Exact, at, format!("read({fd}, ..., 1) = 0")),
             Call::ReadReset => {
                 let reset = "-1 ECONNRESET (Connection reset by peer)";
-                self.line(&format!("{time} read({fd}, ..., 1) = {reset}"));
+                self.timed(Kind::Exact, at, format!("read({fd}, ..., 1) = {reset}"));
             }
             Call::Refused => {
                 let option = "SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]";
-                self.line(&format!("{time} getsockopt(3, {option}) = 0"));
+                self.timed(Kind::Exact, at, format!("getsockopt(3, {option}) = 0"));
             }
             Call::Shutdown => {
                 self.comment("shutdown(): data was still taken behind the FIN.");
-                self.line(&format!("{time} shutdown({fd}, SHUT_WR) = 0"));
+                self.timed(Kind::Exact, at, format!("shutdown({fd}, SHUT_WR) = 0"));
             }
-            Call::Close => self.line(&format!("{time} close({fd}) = 0")),
+            Call::Close => self.timed(Kind::Exact, at, format!("close({fd}) = 0")),
             Call::Abort => {
                 self.comment("The RST of an application that gave up.");
                 let option = "SOL_SOCKET, SO_LINGER, {onoff=1, linger=0}, 8";
-                self.line(&format!("{time} setsockopt({fd}, {option}) = 0"));
+                self.timed(Kind::Exact, at, format!("setsockopt({fd}, {option}) = 0"));
                 self.line(&format!("+0 close({fd}) = 0"));
             }
         }

@@ -1,0 +1,204 @@
+//! A script's bare ACKs, fitted to the engine.
+//!
+//! When a stack acknowledges is its own affair: it may wait for data to carry the ACK, or tell of
+//! a wider window. So bare ACKs without news that the engine does not send become comments, and
+//! those of its own are added. SYN, FIN, RST, data, and ACKs that say something new stay as they
+//! were captured.
+
+use std::time::Duration;
+
+use super::write::{Kind, Line, render};
+use crate::ast::{Body, Direction, EventKind, Script, SeqSpec, TcpSpec};
+use crate::lang;
+use crate::run::{Failure, Options, Outcome, Played, run};
+use crate::virt::{Setup, Virtual};
+
+/// Runs of the script, one for each place that is fitted.
+const MOST: usize = 200;
+/// Behind ACKs that the capture does not have.
+const OWN: &str = " // this engine's own";
+
+/// A script, and what the engine makes of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fitted {
+    /// The script.
+    pub text: String,
+    /// Bare ACKs that were taken out or put in.
+    pub fitted: usize,
+    /// Where the engine does otherwise: the line, and what.
+    pub failure: Option<(u32, String)>,
+}
+
+/// Plays the script on the engine in virtual time, and fits it until it passes or fails for
+/// something else than a bare ACK.
+pub(super) fn fit(mut lines: Vec<Line>) -> Fitted {
+    let mut fitted = 0;
+    loop {
+        let text = render(&lines);
+        let failure = match play(&text) {
+            Ok(None) => return Fitted { text, fitted, failure: None },
+            Ok(Some(run)) => {
+                if fitted < MOST && change(&mut lines, &run).is_some() {
+                    fitted += 1;
+                    continue;
+                }
+                (run.failure.span.line, run.failure.message)
+            }
+            Err(why) => why,
+        };
+        return Fitted { text, fitted, failure: Some(failure) };
+    }
+}
+
+type Place = (u32, String);
+
+/// A run that failed.
+struct Run {
+    script: Script,
+    failure: Box<Failure>,
+    played: Vec<Played>,
+}
+
+fn play(text: &str) -> Result<Option<Run>, Place> {
+    let script = lang::parse(text).map_err(|error| (error.span.line, error.to_string()))?;
+    let options = Options::default().for_script(&script);
+    let options = options.map_err(|error| (error.span.map_or(0, |s| s.line), error.to_string()))?;
+    let report = run(&script, &options, &mut Virtual::new(Setup::from(&options)));
+    match report.outcome {
+        Outcome::Passed => Ok(None),
+        Outcome::Skipped(why) => Err((0, why)),
+        Outcome::Failed(failure) => Ok(Some(Run { script, failure, played: report.events })),
+    }
+}
+
+/// One bare ACK less or more; none where that is not what failed.
+fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
+    let Run { script, failure, .. } = run;
+    let event = failure.event?;
+    outbound(script, event)?;
+    let line = place(script, event)?;
+    let failed = lines.get_mut(line).filter(|line| !line.text.ends_with(OWN))?;
+    let actual = failure.actual.as_ref().map(ToString::to_string).unwrap_or_default();
+    if is_without_news(script, event) {
+        *failed = Line::plain(format!("// not from this engine: {}", failed.text));
+        return Some(());
+    }
+    let (time, own) = actual.split_once(" > ").filter(|(_, packet)| is_bare_text(packet))?;
+    let time = Duration::try_from_secs_f64(time.parse().ok()?).ok()?;
+    insert(lines, run, event, time, own)
+}
+
+/// Puts an ACK of the engine's own where it came.
+fn insert(lines: &mut Vec<Line>, run: &Run, event: usize, at: Duration, own: &str) -> Option<()> {
+    // What is shown is cut to microseconds.
+    let later = |played: &&Played| played.at > at + Duration::from_micros(1);
+    let next = run.played.iter().find(later).map_or(event, |played| played.event.min(event));
+    let before = run.played.iter().rev().find(|played| played.event < next)?;
+    let since = at.saturating_sub(before.at);
+    let line = place(&run.script, before.event)?;
+    let text = format!("> {}{OWN}", without_window(own));
+    // In the capture's time; the calls that open the socket have none and are not waited for.
+    let at = lines.get(line).filter(|line| line.kind != Kind::Plain)?.at + since;
+    lines.insert(line + 1, Line { kind: Kind::Out { again: false }, text, at });
+    Some(())
+}
+
+/// The line of an event: each line of the script is one of `lines`.
+fn place(script: &Script, event: usize) -> Option<usize> {
+    usize::try_from(script.events.get(event)?.span.line).ok()?.checked_sub(1)
+}
+
+fn outbound(script: &Script, event: usize) -> Option<&TcpSpec> {
+    match &script.events.get(event)?.kind {
+        EventKind::Packet(packet) if packet.direction == Direction::Out => match &packet.body {
+            Body::Tcp(tcp) => Some(tcp),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_bare(tcp: &TcpSpec) -> bool {
+    tcp.flags.bits == 0x10 && matches!(tcp.seq, SeqSpec::Range { len: 0, .. })
+}
+
+/// A bare ACK whose number has been sent before, or comes with the next packet.
+fn is_without_news(script: &Script, event: usize) -> bool {
+    let Some(tcp) = outbound(script, event).filter(|tcp| is_bare(tcp)) else { return false };
+    let before = (0..event).rev().find_map(|at| outbound(script, at));
+    let after = (event + 1..script.events.len()).find_map(|at| outbound(script, at));
+    let covers = |other: Option<&TcpSpec>| {
+        other
+            .and_then(|other| other.ack)
+            .zip(tcp.ack)
+            .is_some_and(|(other, ack)| other.wrapping_sub(ack).cast_signed() >= 0)
+    };
+    covers(before) || covers(after)
+}
+
+/// `. 1:1(0) ack 35 …`.
+fn is_bare_text(packet: &str) -> bool {
+    packet.starts_with(". ") && packet.contains("(0) ack ")
+}
+
+/// The window that the engine showed is no part of the expectation.
+fn without_window(packet: &str) -> String {
+    let Some((head, tail)) = packet.split_once(" win ") else { return packet.to_owned() };
+    let rest = tail.split_once(' ').map_or(String::new(), |(_, rest)| format!(" {rest}"));
+    format!("{head}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn lines(tail: &[(u32, &str)]) -> Vec<Line> {
+        let open = [
+            "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3",
+            "+0 bind(3, ..., ...) = 0",
+            "+0 listen(3, 1) = 0",
+        ];
+        let begin = [
+            (0, "< S 0:0(0) win 1000 <mss 1000>"),
+            (0, "> S. 0:0(0) ack 1 <...>"),
+            (10, "< . 1:1(0) ack 1 win 1000"),
+            (10, "accept(3, ..., ...) = 4"),
+            (20, "< P. 1:11(10) ack 1 win 1000"),
+        ];
+        let timed = begin.iter().chain(tail).map(|&(at, text)| {
+            let out = text.starts_with('>');
+            let kind = if out { Kind::Out { again: false } } else { Kind::Exact };
+            Line { kind, text: text.to_owned(), at: MS * at }
+        });
+        open.map(Line::plain).into_iter().chain(timed).collect()
+    }
+
+    #[test]
+    fn an_ack_that_tells_nothing_new_becomes_a_comment() {
+        let twice =
+            [(20, "> . 1:1(0) ack 11"), (30, "> . 1:1(0) ack 11"), (500, "read(4, ..., 10) = 10")];
+        let fitted = fit(lines(&twice));
+        assert_eq!((fitted.failure, fitted.fitted), (None, 1), "{}", fitted.text);
+        let end = "// not from this engine: > . 1:1(0) ack 11\n+0.48 read(4, ..., 10) = 10\n";
+        assert!(fitted.text.ends_with(end), "{}", fitted.text);
+    }
+
+    #[test]
+    fn an_ack_of_the_engine_is_added_where_it_came() {
+        let fitted = fit(lines(&[(500, "close(4) = 0"), (500, "> R. 1:1(0) ack 11")]));
+        assert_eq!((fitted.failure, fitted.fitted), (None, 1), "{}", fitted.text);
+        let data = fitted.text.find("< P. 1:11(10)").unwrap();
+        let own = fitted.text.find("> . 1:1(0) ack 11 // this engine's own").unwrap();
+        assert!(data < own && own < fitted.text.find("close(4)").unwrap(), "{}", fitted.text);
+    }
+
+    #[test]
+    fn what_matters_is_never_fitted() {
+        for wrong in ["> F. 1:1(0) ack 11", "> . 1:1(0) ack 12", "> P. 1:6(5) ack 11"] {
+            let fitted = fit(lines(&[(20, "> . 1:1(0) ack 11"), (100, wrong)]));
+            assert_eq!((fitted.fitted, fitted.failure.unwrap().0), (0, 10), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Captures made by two engines in memory become scripts, and the scripts pass; broken, they fail.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fourwave_core::{Config, ConnId, Instant, Listen, Stack};
+use fourwave_drill::capture::{Capture, CaptureError};
+use fourwave_drill::lang;
+use fourwave_drill::run::{Options, Outcome, run};
+use fourwave_drill::virt::{Setup, Virtual};
+use fourwave_wire::{Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
+
+const CLIENT: usize = 0;
+const SERVER: usize = 1;
+const DELAY: Duration = Duration::from_millis(10);
+const PORT: u16 = 80;
+
+/// What passes at the server's end of the link.
+struct World {
+    now: Instant,
+    stacks: [Stack; 2],
+    conns: [Option<ConnId>; 2],
+    wire: VecDeque<(Instant, usize, Vec<u8>, RxChecksum)>,
+    /// When, sent by the server, the packet.
+    seen: Vec<(Duration, bool, Vec<u8>)>,
+}
+
+impl World {
+    fn new() -> Self {
+        let stack = |seed| Stack::new(Config::default(), Link::plain(1500), [seed; 32]);
+        let mut world = Self {
+            now: Instant::from_micros(5_000_000),
+            stacks: [stack(1), stack(2)],
+            conns: [None; 2],
+            wire: VecDeque::new(),
+            seen: Vec::new(),
+        };
+        let listen = Listen { address: None, port: Some(PORT), deferred: false, backlog: 8 };
+        let listener = world.stacks[SERVER].listen(listen).unwrap();
+        let (client, server) = ("10.9.0.1".parse().unwrap(), "10.9.0.2".parse().unwrap());
+        let now = world.now;
+        let local = std::net::SocketAddr::new(client, 0);
+        let remote = std::net::SocketAddr::new(server, PORT);
+        let conn = world.stacks[CLIENT].connect(now, local, remote).unwrap();
+        world.conns[CLIENT] = Some(conn);
+        world.pass(Duration::from_millis(100));
+        world.conns[SERVER] = Some(world.stacks[SERVER].accept(world.now, listener).unwrap().conn);
+        world
+    }
+
+    fn flush(&mut self) {
+        let mut out = TxPacket::default();
+        for from in [CLIENT, SERVER] {
+            while self.stacks[from].poll_transmit(self.now, &mut out) {
+                let checksum = match out.meta.checksum {
+                    TxChecksum::Complete => RxChecksum::Unverified,
+                    TxChecksum::Partial { .. } => RxChecksum::Trusted,
+                };
+                let packet = out.to_vec();
+                if from == SERVER {
+                    self.see(true, &packet);
+                }
+                self.wire.push_back((self.now + DELAY, 1 - from, packet, checksum));
+            }
+            while self.stacks[from].poll_event().is_some() {}
+        }
+    }
+
+    fn see(&mut self, sent: bool, packet: &[u8]) {
+        let at = Duration::from_micros(self.now.as_micros());
+        self.seen.push((at, sent, packet.to_vec()));
+    }
+
+    /// Lets time go on.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.flush();
+            let timers = self.stacks.iter().filter_map(Stack::poll_timeout);
+            let wire = self.wire.front().map(|(at, ..)| *at);
+            let next = timers.chain(wire).min().filter(|at| *at <= end);
+            let Some(next) = next else { break };
+            self.now = self.now.max(next);
+            while self.wire.front().is_some_and(|(at, ..)| *at <= self.now) {
+                let (_, to, packet, checksum) = self.wire.pop_front().unwrap();
+                if to == SERVER {
+                    self.see(false, &packet);
+                }
+                let packet = RxPacket { bytes: packet.into(), gso_size: 0, checksum };
+                assert!(self.stacks[to].handle_packet(self.now, &packet));
+            }
+            self.read();
+            for stack in &mut self.stacks {
+                if stack.poll_timeout().is_some_and(|at| at <= self.now) {
+                    stack.handle_timeout(self.now);
+                }
+            }
+        }
+        self.now = end;
+    }
+
+    fn send(&mut self, who: usize, len: usize) {
+        let mut data = Bytes::from(vec![0; len]);
+        let sent = self.stacks[who].send(self.now, self.conns[who].unwrap(), &mut data);
+        assert_eq!(sent.unwrap(), len);
+        self.pass(Duration::from_millis(100));
+    }
+
+    /// Both applications read all that came.
+    fn read(&mut self) {
+        for who in [CLIENT, SERVER] {
+            let Some(conn) = self.conns[who] else { continue };
+            let stack = &mut self.stacks[who];
+            while stack.receive(self.now, conn, usize::MAX).is_ok_and(|data| !data.is_empty()) {}
+        }
+    }
+
+    fn close(&mut self, who: usize) {
+        self.stacks[who].close(self.now, self.conns[who].take().unwrap()).unwrap();
+        self.pass(Duration::from_millis(100));
+    }
+
+    fn shut(&mut self, who: usize) {
+        self.stacks[who].shutdown(self.now, self.conns[who].unwrap()).unwrap();
+        self.pass(Duration::from_millis(100));
+    }
+
+    fn abort(&mut self, who: usize) {
+        self.stacks[who].abort(self.now, self.conns[who].take().unwrap()).unwrap();
+        self.pass(Duration::from_millis(100));
+    }
+
+    /// A request, its answer, and both close.
+    fn exchange() -> Self {
+        let mut world = Self::new();
+        world.send(CLIENT, 300);
+        world.send(SERVER, 5000);
+        world.close(CLIENT);
+        world.close(SERVER);
+        world
+    }
+}
+
+/// A pcap file of these packets, each behind `link`'s header, which is made for it.
+fn pcap(
+    seen: &[(Duration, bool, Vec<u8>)],
+    link: u32,
+    header: impl Fn(bool) -> Vec<u8>,
+) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 262_144, link] {
+        file.extend_from_slice(&word.to_le_bytes());
+    }
+    for (at, sent, packet) in seen {
+        let mut frame = header(*sent);
+        frame.extend_from_slice(packet);
+        let len = frame.len() as u32;
+        for word in [at.as_secs() as u32, at.subsec_micros(), len, len] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        file.extend_from_slice(&frame);
+    }
+    file
+}
+
+const RAW: u32 = 101;
+
+fn raw(world: &World) -> Vec<u8> {
+    pcap(&world.seen, RAW, |_| Vec::new())
+}
+
+/// The script of the only connection, for the side with this address.
+fn script(file: &[u8], local: &str) -> String {
+    let capture = Capture::read(file).unwrap();
+    assert_eq!((capture.connections().len(), &capture.damaged), (1, &None));
+    let conn = capture.connection(1).unwrap();
+    let local = (!local.is_empty()).then(|| local.parse().unwrap());
+    let fitted = conn.script(local, "test.pcap").unwrap();
+    assert_eq!(fitted.failure, None, "{}", fitted.text);
+    fitted.text
+}
+
+fn play(script: &str) -> Outcome {
+    let parsed = lang::parse(script).map_err(|error| error.in_file("script").to_string());
+    let parsed = parsed.unwrap_or_else(|error| panic!("{error}\n{script}"));
+    let options = Options::default().for_script(&parsed).unwrap();
+    run(&parsed, &options, &mut Virtual::new(Setup::from(&options))).outcome
+}
+
+#[track_caller]
+fn passes(script: &str, calls: &[&str]) {
+    assert_eq!(play(script), Outcome::Passed, "{script}");
+    for call in calls {
+        assert!(script.contains(call), "{call:?} is not in\n{script}");
+    }
+}
+
+#[test]
+fn the_server_of_an_exchange() {
+    let script = script(&raw(&World::exchange()), "10.9.0.2");
+    let calls = ["listen(3", "accept(3", "read(4, ..., 300) = 300", "write(4, ..., 5000) = 5000"];
+    passes(&script, &calls);
+    passes(&script, &["read(4, ..., 1) = 0", "close(4) = 0", "--mtu=1500"]);
+    assert!(script.contains("plays 10.9.0.2:80, as asked for."), "{script}");
+}
+
+#[test]
+fn the_client_of_an_exchange() {
+    let script = script(&raw(&World::exchange()), "10.9.0.1");
+    passes(&script, &["connect(3", "write(3, ..., 300) = 300", "close(3) = 0"]);
+    assert!(!script.contains("listen("), "{script}");
+}
+
+#[test]
+fn a_direction_that_stays_open_is_shut_not_closed() {
+    let mut world = World::new();
+    world.send(CLIENT, 100);
+    world.shut(CLIENT);
+    world.send(SERVER, 700);
+    world.close(SERVER);
+    world.close(CLIENT);
+    let client = script(&raw(&world), "10.9.0.1");
+    passes(&client, &["shutdown(3, SHUT_WR) = 0", "read(3, ..., 700) = 700", "close(3) = 0"]);
+    let server = script(&raw(&world), "10.9.0.2");
+    passes(&server, &["read(4, ..., 1) = 0", "write(4, ..., 700) = 700", "close(4) = 0"]);
+}
+
+#[test]
+fn resets_of_either_side() {
+    let mut world = World::new();
+    world.send(CLIENT, 100);
+    world.abort(SERVER);
+    passes(&script(&raw(&world), "10.9.0.2"), &["SO_LINGER, {onoff=1, linger=0}", "> R"]);
+    passes(&script(&raw(&world), "10.9.0.1"), &["read(3, ..., 1) = -1 ECONNRESET", "< R"]);
+}
+
+#[test]
+fn a_script_that_is_changed_fails_where_it_was_changed() {
+    let script = script(&raw(&World::exchange()), "10.9.0.2");
+    let fin = script.lines().position(|line| line.contains("> F. 5001:5001(0)")).unwrap();
+    let broken = script.replace("> F. 5001:5001(0)", "> R. 5001:5001(0)");
+    let Outcome::Failed(failure) = play(&broken) else { panic!("it passes:\n{broken}") };
+    assert_eq!(failure.span.line as usize, fin + 1, "{}", failure.message);
+    let silent = script.replace("close(4) = 0", "read(4, ..., 1) = 0");
+    assert!(matches!(play(&silent), Outcome::Failed(_)), "{silent}");
+}
+
+#[test]
+fn every_link_gives_the_same_script() {
+    let world = World::exchange();
+    let wanted = script(&raw(&world), "10.9.0.2");
+    let ethernet = |_| [[2; 12].to_vec(), vec![8, 0]].concat();
+    let vlan = |_| [[2; 12].to_vec(), vec![0x81, 0, 0, 7, 8, 0]].concat();
+    let cooked = |sent| [vec![0, if sent { 4 } else { 0 }], vec![0; 12], vec![8, 0]].concat();
+    let cooked2 =
+        |sent| [vec![8, 0], vec![0; 8], vec![if sent { 4 } else { 0 }], vec![0; 9]].concat();
+    assert_eq!(script(&pcap(&world.seen, 1, ethernet), "10.9.0.2"), wanted);
+    assert_eq!(script(&pcap(&world.seen, 1, vlan), "10.9.0.2"), wanted);
+    // These say themselves who is local.
+    let marked = wanted.replace("as asked for", "whose packets the capture marks as outgoing");
+    assert_eq!(script(&pcap(&world.seen, 113, cooked), ""), marked);
+    assert_eq!(script(&pcap(&world.seen, 276, cooked2), ""), marked);
+}
+
+#[test]
+fn a_packet_that_two_interfaces_saw_counts_once() {
+    let world = World::exchange();
+    let cooked = |sent| [vec![0, if sent { 4 } else { 0 }], vec![0; 12], vec![8, 0]].concat();
+    let once = script(&pcap(&world.seen, 113, cooked), "");
+    let twice: Vec<_> = world.seen.iter().flat_map(|one| [one.clone(), one.clone()]).collect();
+    assert_eq!(script(&pcap(&twice, 113, cooked), ""), once);
+}
+
+#[test]
+fn the_nearer_side_is_taken_where_nothing_else_tells() {
+    let text = script(&raw(&World::exchange()), "");
+    assert!(text.contains("plays 10.9.0.2:80, which answered sooner in the handshake."), "{text}");
+}
+
+#[test]
+fn what_is_no_capture_is_refused_in_one_line() {
+    let line = |bytes: &[u8]| {
+        let line = Capture::read(bytes).unwrap_err().to_string();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        line
+    };
+    assert_eq!(line(b""), "no capture: it has less than 4 bytes");
+    assert_eq!(line(b"\x7fELF...."), "neither pcap nor pcapng: it begins with 7f 45 4c 46");
+    assert!(line(&raw(&World::new())[..10]).starts_with("damaged: "));
+    assert_eq!(
+        line(&pcap(&[], RAW, |_| vec![])),
+        "no TCP segment in it (0 packets of other kinds)"
+    );
+    let world = World::new();
+    let radio = line(&pcap(&world.seen, 105, |_| vec![]));
+    assert!(radio.starts_with("its link layer IEEE802_11 cannot be read"), "{radio}");
+}
+
+#[test]
+fn a_capture_that_breaks_off_is_used_as_far_as_it_goes() {
+    let file = raw(&World::exchange());
+    let capture = Capture::read(&file[..file.len() - 20]).unwrap();
+    assert!(capture.damaged.is_some());
+    assert!(capture.connection(1).unwrap().script(None, "x").is_ok());
+}
+
+#[test]
+fn connections_that_no_script_can_replay_are_named() {
+    let world = World::exchange();
+    let late = Capture::read(&*pcap(&world.seen[3..], RAW, |_| vec![])).unwrap();
+    let refused = late.connection(1).unwrap().script(None, "x").unwrap_err();
+    assert!(matches!(refused, CaptureError::NoBeginning { number: 1 }), "{refused}");
+    let syns: Vec<_> = world.seen[..1].to_vec();
+    let silent = Capture::read(&*pcap(&syns, RAW, |_| vec![])).unwrap();
+    let server = Some("10.9.0.2".parse().unwrap());
+    let refused = silent.connection(1).unwrap().script(server, "x").unwrap_err();
+    assert!(matches!(refused, CaptureError::Silent { .. }), "{refused}");
+    let other = Some("10.9.0.3".parse().unwrap());
+    let refused = silent.connection(1).unwrap().script(other, "x").unwrap_err();
+    let line = "connection 1: 10.9.0.3 is neither 10.9.0.1:";
+    assert!(refused.to_string().starts_with(line), "{refused}");
+    let refused = silent.connection(4).unwrap_err().to_string();
+    assert_eq!(refused, "there is no connection 4: it has 1 to 1");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damage_never_panics(
+        places in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(),
+            proptest::prelude::any::<u8>()), 0..20),
+        cut in proptest::prelude::any::<proptest::sample::Index>(),
+    ) {
+        static FILE: std::sync::OnceLock<Vec<u8>> = std::sync::OnceLock::new();
+        let mut file = FILE.get_or_init(|| raw(&World::exchange())).clone();
+        for (place, byte) in places {
+            let at = place.index(file.len());
+            file[at] = byte;
+        }
+        file.truncate(cut.index(file.len()) + 1);
+        if let Ok(capture) = Capture::read(&*file) {
+            for conn in capture.connections() {
+                let _either = conn.script(None, "x");
+            }
+        }
+    }
+}
