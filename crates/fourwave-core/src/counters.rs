@@ -64,5 +64,6 @@ counters! {
     fast_open_passive_fail = "TcpExtTCPFastOpenPassiveFail", "SYNs with a cookie that was wrong.";
     fast_open_overflow = "TcpExtTCPFastOpenListenOverflow", "SYNs beyond a listener's limit.";
     icmp_hard = "TcpExtIcmpHardErrors", "Opens ended by an ICMP error.";
-    icmp_ignored = "TcpExtIcmpIgnored", "ICMP errors that matched no connection or no open data.";
+    icmp_out_of_window = "TcpExtOutOfWindowIcmps", "ICMP errors that quoted nothing in flight.";
+    icmp_ignored = "TcpExtIcmpIgnored", "ICMP errors that ended nothing.";
 }

@@ -88,8 +88,17 @@ struct Host {
     /// None where only its MSS is known.
     cookie: Option<FastOpen>,
     mss: u16,
-    /// The next request goes out in the experimental option: the standard one was not answered.
-    try_experimental: bool,
+    /// Requests that were not answered: after one in the standard option comes one in the
+    /// experimental option, then the standard one for good.
+    unanswered: Unanswered,
+}
+
+/// See [`Host::unanswered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unanswered {
+    None,
+    Standard,
+    Both,
 }
 
 /// What clients remember of the hosts they opened connections to (RFC 7413 §4.1.3). O(1).
@@ -141,7 +150,8 @@ impl Cookies {
         match known.and_then(|known| known.cookie) {
             Some(cookie) => Offer { option: Some(cookie), mss: Some(mss) },
             None => {
-                let experimental = known.is_some_and(|known| known.try_experimental);
+                let experimental =
+                    known.is_some_and(|known| known.unanswered == Unanswered::Standard);
                 Offer { option: FastOpen::new(&[], experimental), mss: None }
             }
         }
@@ -169,14 +179,17 @@ impl Cookies {
             }
             self.order.push_back(host);
         }
-        let empty = Host { cookie: None, mss, try_experimental: false };
+        let empty = Host { cookie: None, mss, unanswered: Unanswered::None };
         let known = self.hosts.entry(host).or_insert(empty);
         known.mss = mss;
         match (cookie, asked) {
             (Some(cookie), _) => known.cookie = Some(cookie),
-            // No answer to the standard option: an old host may know the experimental one.
-            (None, Some(asked)) => known.try_experimental = !asked.experimental,
-            (None, None) => {}
+            // An old host may know the experimental option only.
+            (None, Some(asked)) if asked.experimental => known.unanswered = Unanswered::Both,
+            (None, Some(_)) if known.unanswered == Unanswered::None => {
+                known.unanswered = Unanswered::Standard;
+            }
+            (None, _) => {}
         }
     }
 

@@ -13,7 +13,7 @@ use crate::event::ListenerId;
 use crate::fifo::{Fifo, LinkTable, Links};
 use crate::recovery::rtt::INITIAL_RTO;
 use crate::slab::Slab;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 
 /// Retransmission timeouts double up to `INITIAL_RTO << (LANES - 1)`.
@@ -129,11 +129,11 @@ impl HalfOpen {
         }
     }
 
-    /// When the only SYN ACK went out; `None` when there were several, or none.
-    pub(crate) fn answered_at(&self) -> Option<Instant> {
+    /// When the only SYN ACK went out, whose timeout is no longer than `longest`; `None` when there were several, or none.
+    pub(crate) fn answered_at(&self, longest: Duration) -> Option<Instant> {
         let once = self.answer == Answer::Sent && self.retries == 0;
         let once = once && self.flags & REPEATED == 0;
-        once.then(|| Instant::ZERO + self.deadline.since(Instant::ZERO + INITIAL_RTO))
+        once.then(|| Instant::ZERO + self.deadline.since(Instant::ZERO + INITIAL_RTO.min(longest)))
     }
 
     fn header(&self, seq: SeqNum, flags: Flags, window: RawWindow, ts_now: u32) -> TcpHeader {
@@ -223,7 +223,7 @@ impl HalfOpens {
     }
 
     /// The SYN ACK went out: its timeout starts.
-    pub(crate) fn answered(&mut self, index: u32, now: Instant) {
+    pub(crate) fn answered(&mut self, index: u32, now: Instant, longest: Duration) {
         let Some(record) = self.records.get_mut(index) else { return };
         if record.answer != Answer::Due {
             return;
@@ -231,7 +231,7 @@ impl HalfOpens {
         let lane = Self::lane(record.retries);
         record.answer = Answer::Sent;
         record.flags &= !CHALLENGED;
-        record.deadline = now + INITIAL_RTO * (1 << lane);
+        record.deadline = now + (INITIAL_RTO * (1 << lane)).min(longest);
         self.lanes[lane].push_back(&mut self.records, index);
     }
 

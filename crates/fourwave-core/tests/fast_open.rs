@@ -318,8 +318,13 @@ fn the_experimental_option_is_tried_where_the_standard_one_was_not_answered() {
     bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
     bench.arrives(Flags::RST, 1, 1, b"");
     bench.sent();
-    open(&mut bench, b"");
-    assert!(syn(&mut bench).header.options.fast_open.unwrap().experimental);
+    for experimental in [true, false, false] {
+        let (conn, _) = open(&mut bench, b"");
+        assert_eq!(syn(&mut bench).header.options.fast_open.unwrap().experimental, experimental);
+        bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
+        bench.stack.abort(bench.now, conn).unwrap();
+        bench.sent();
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use bytes::Bytes;
 use fourwave_wire::options::{SackBlocks, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
-use fourwave_wire::{Link, RawWindow, SeqNum};
+use fourwave_wire::{Link, SeqNum};
 
 use super::send::Fin;
 use super::state::State;
@@ -399,7 +399,7 @@ impl Connection {
             seq: self.snd.nxt,
             ack: self.rcv.nxt,
             flags: Flags::RST | Flags::ACK,
-            window: RawWindow(0),
+            window: self.rcv.scale.to_raw(self.rcv.window()),
             options: TcpOptions { timestamps, ..TcpOptions::default() },
             ..TcpHeader::default()
         }

@@ -290,7 +290,7 @@ impl Stack {
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
             conn.limit_segments(max_seg);
-            conn.handshake_done(header, record.answered_at(), now);
+            conn.handshake_done(header, record.answered_at(config.rto_max()), now);
             conn.listener = Some(record.listener);
             conn
         });
@@ -377,6 +377,7 @@ impl Stack {
         let Some((conn, _)) = self.conn_and_ctx(index, now) else { return };
         let in_flight = quoted.seq.within(conn.snd.una, conn.snd.nxt.since(conn.snd.una));
         if !in_flight {
+            self.counters.icmp_out_of_window += 1;
             self.counters.icmp_ignored += 1;
             return;
         }

@@ -53,8 +53,9 @@ pub(super) fn arrive(
     if ack_ok {
         conn.step(Input::RecvSynAck);
         conn.syn_acknowledged(header, ctx);
+        let waits = conn.snd.unsent() > 0;
         conn.syn_text_acknowledged(header.ack, ctx);
-        if conn.snd.unsent() > 0 {
+        if waits {
             // Data waits to go out: the ACK rides on it, and so will the peer's on its answer.
             let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
             conn.rcv.acks.ride(ctx.now + delay);
