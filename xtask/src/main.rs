@@ -57,6 +57,10 @@ enum Chore {
         /// Only say which of them are not as the tables make them
         #[arg(long)]
         check: bool,
+        /// Play the whole collection on the running kernel and hold the outcome against
+        /// `conformance/DIFFERENCES.md` (root or user namespaces)
+        #[arg(long, conflicts_with = "check")]
+        linux: bool,
     },
     /// The client of `tw`
     #[command(hide = true)]
@@ -90,8 +94,9 @@ fn main() -> ExitCode {
         Chore::Test { only } => steps::run(&root, &only),
         Chore::Bench { rounds, seconds } => told(bench::run(&root, rounds as usize, seconds)),
         Chore::Tw { count, rows } => told(tw::run(&root, count, &rows)),
-        Chore::Conformance { check: true } => told(conformance::check(&root)),
-        Chore::Conformance { check: false } => told(conformance::write(&root)),
+        Chore::Conformance { check: true, .. } => told(conformance::check(&root)),
+        Chore::Conformance { linux: true, .. } => told(conformance::linux(&root)),
+        Chore::Conformance { .. } => told(conformance::write(&root)),
         Chore::TwClient(arguments) => told(tw::ends::client(&arguments)),
         Chore::TwServer { address } => told(tw::ends::server(address)),
     };

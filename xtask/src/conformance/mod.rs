@@ -5,7 +5,10 @@
 //! | --- | --- |
 //! | synchronized states | [`rows`], played by [`states`] |
 //! | CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED | [`opening`] |
+//!
+//! What Linux does otherwise is in `conformance/DIFFERENCES.md`, which [`differences`] reads.
 
+mod differences;
 mod opening;
 mod rows;
 mod sheet;
@@ -15,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+pub(crate) use differences::linux;
 use rows::{Cell, ROWS};
 use sheet::Sheet;
 use states::{COLUMNS, Connection};
