@@ -2,7 +2,7 @@
 //!
 //! | question | where |
 //! | --- | --- |
-//! | which packets are in a pcap or pcapng file? | `read.rs`; from Ethernet, raw, cooked …: `link.rs` |
+//! | which packets are in a pcap or pcapng file? | `read.rs`; in frames of a link: `link.rs` |
 //! | which connections? | `Capture`, by the lens |
 //! | whose side is ours? | `side.rs` |
 //! | what has its application called? | `infer.rs` |

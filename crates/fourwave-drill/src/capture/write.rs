@@ -318,11 +318,11 @@ impl Writer<'_> {
         let fd = self.descriptor();
         match call {
             Call::Accept => {
-                self.timed(Kind::Exact, at, format!("accept(3, ..., ...) = 4"));
+                self.timed(Kind::Exact, at, "accept(3, ..., ...) = 4".to_owned());
                 self.live();
             }
             Call::Connected => {
-                self.timed(Kind::Exact, at, format!("fcntl(3, F_SETFL, O_RDWR) = 0"));
+                self.timed(Kind::Exact, at, "fcntl(3, F_SETFL, O_RDWR) = 0".to_owned());
                 self.live();
             }
             Call::Write { len, more: false } => {

@@ -67,8 +67,7 @@ fn side(out: &mut String, title: &str, shown: &Shown, color: Option<&str>) {
     let _infallible = writeln!(out, "    {title}  {text}");
     // Where all of it differs, marks tell nothing.
     let marks = marks.trim_end();
-    let some = marks.contains('^');
-    if some && marks.contains(' ') || some && shown.pieces.len() > 1 {
+    if marks.contains('^') && shown.pieces.len() > 1 {
         let _infallible = writeln!(out, "    {}  {marks}", " ".repeat(title.len()));
     }
 }
