@@ -10,10 +10,22 @@ impl Virtual {
     /// Does a command of several lines.
     pub(super) fn run_command(&mut self, command: &str) -> Result<(), Refusal> {
         for line in lines(command) {
-            self.run_line(&line)?;
+            self.run_alternatives(&line)?;
         }
         self.configure();
         Ok(())
+    }
+
+    /// `a || b`: the first that can be done.
+    fn run_alternatives(&mut self, line: &str) -> Result<(), Refusal> {
+        let mut outcome = Ok(());
+        for alternative in line.split("||") {
+            outcome = self.run_line(alternative.trim());
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
     }
 
     fn run_line(&mut self, line: &str) -> Result<(), Refusal> {

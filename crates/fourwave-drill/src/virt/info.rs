@@ -53,6 +53,8 @@ impl Virtual {
         if let Phase::Listening(listener) = socket.phase {
             facts.insert("tcpi_unacked".into(), self.stack.acceptable(listener) as i64);
         }
+        // A socket without a connection has agreed on nothing.
+        facts.entry("tcpi_options".into()).or_insert(0);
         self.socket_facts(socket, &mut facts);
         Some(facts)
     }

@@ -443,7 +443,7 @@ impl Virtual {
     }
 
     fn get_socket_option(&mut self, fd: Fd, name: i32, phase: Phase) -> Result<i64, Stop> {
-        let (send, receive) = (self.sysctls.send_buffer, self.sysctls.config.tcp_rmem_default);
+        let (send, receive) = (self.sysctls.send_buffer, self.sysctls.receive_buffer);
         let socket = self.socket(fd)?;
         let options = &socket.options;
         Ok(match name {

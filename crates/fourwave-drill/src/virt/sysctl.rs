@@ -14,6 +14,10 @@ pub(super) struct Sysctls {
     pub(super) config: Config,
     /// `tcp_wmem`'s default: what SO_SNDBUF gives before anyone sets it.
     pub(super) send_buffer: u64,
+    /// `tcp_rmem`'s default: the same for SO_RCVBUF.
+    pub(super) receive_buffer: u64,
+    /// A sysctl of FreeBSD's was met, and FreeBSD's defaults chosen.
+    freebsd: bool,
     /// `tcp_notsent_lowat`.
     pub(super) not_sent_lowat: u32,
     /// `tcp_congestion_control`.
@@ -31,6 +35,8 @@ impl Default for Sysctls {
         let mut sysctls = Self {
             config: Config::default(),
             send_buffer: 16_384,
+            receive_buffer: 131_072,
+            freebsd: false,
             not_sent_lowat: u32::MAX,
             congestion,
             fast_open_keys: None,
@@ -107,7 +113,7 @@ const FIXED: &[(&str, &str)] = &[
 /// FreeBSD's names of knobs, and how many of their units make one of ours.
 const FREEBSD: &[(&str, &str, u64)] = &[
     ("net.inet.tcp.sack.enable", "tcp_sack", 1),
-    ("net.inet.tcp.recvspace", "tcp_rmem_default", 1),
+    ("kern.ipc.maxsockbuf", "tcp_rmem_max", 1),
     ("net.inet.tcp.finwait2_timeout", "tcp_fin_timeout", 1000),
     ("net.inet.tcp.msl", "tcp_timewait_len", 500),
     ("net.inet.tcp.keepidle", "tcp_keepalive_time", 1000),
@@ -129,6 +135,14 @@ impl Sysctls {
         let _ = self.set("net.ipv4.tcp_fastopen", fastopen);
     }
 
+    /// FreeBSD's buffers, as far as its sysctls do not say otherwise.
+    fn select_freebsd(&mut self) {
+        self.freebsd = true;
+        (self.send_buffer, self.receive_buffer) = (32_768, 65_536);
+        self.config.tcp_rmem_default = self.receive_buffer;
+        self.config.tcp_rmem_max = 2_097_152;
+    }
+
     /// Sets one.
     ///
     /// # Errors
@@ -136,9 +150,13 @@ impl Sysctls {
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         let (name, value) = (name.trim().replace('/', "."), value.trim());
         let refuse = || Refusal::Unsupported(format!("sysctl {name}={value}"));
+        if (name.starts_with("net.inet.") || name.starts_with("kern.ipc.")) && !self.freebsd {
+            self.select_freebsd();
+        }
         let numbers: Vec<u64> = value.split_whitespace().filter_map(number).collect();
         match (name.as_str(), numbers.as_slice()) {
             ("net.ipv4.tcp_rmem", &[_, default, max]) => {
+                self.receive_buffer = default;
                 // The engine counts text; Linux takes half of the buffer for overhead.
                 return self
                     .knob("tcp_rmem_default", default / 2)
@@ -158,6 +176,10 @@ impl Sysctls {
             ("net.ipv4.tcp_notsent_lowat", &[bytes]) => {
                 self.not_sent_lowat = u32::try_from(bytes).unwrap_or(u32::MAX);
                 return Ok(());
+            }
+            ("net.inet.tcp.recvspace", &[bytes]) => {
+                self.receive_buffer = bytes;
+                return self.knob("tcp_rmem_default", bytes).map_err(|()| refuse());
             }
             ("net.inet.tcp.sendspace", &[bytes]) => {
                 self.send_buffer = bytes;
