@@ -3,6 +3,8 @@
 
 use std::fs;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fourwave_device::namespace::{LinkSettings, Netlink};
 use fourwave_device::tun;
@@ -41,11 +43,36 @@ pub(super) fn set_up(options: &Options) -> Result<(OwnedFd, Vec<String>), Error>
         }
     }
     let mut warnings = Vec::new();
+    if !settled() {
+        warnings
+            .push(format!("{INTERFACE}'s IPv6 address is not ready: its first packets are lost"));
+    }
     // The system's default may be fq, which paces.
     if let Err(error) = netlink.plain_queue(index) {
         warnings.push(format!("{INTERFACE} keeps the system's default queue ({error})"));
     }
     Ok((tun, warnings))
+}
+
+/// Waits until IPv6 addresses are in use: the kernel takes its time even without duplicate address
+/// detection, and drops what comes before.
+fn settled() -> bool {
+    const TENTATIVE: u32 = 0x40;
+    let deadline = Instant::now() + Duration::from_secs(2);
+    // Columns: address, interface, prefix, scope, flags, name.
+    let tentative = |line: &str| {
+        let flags = line.split_whitespace().nth(4).and_then(|at| u32::from_str_radix(at, 16).ok());
+        line.ends_with(INTERFACE) && flags.is_some_and(|flags| flags & TENTATIVE != 0)
+    };
+    while Instant::now() < deadline {
+        // A kernel without IPv6 has no such file.
+        let addresses = fs::read_to_string("/proc/self/net/if_inet6").unwrap_or_default();
+        if !addresses.lines().any(tentative) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 /// No packets but those that scripts cause. Where /proc/sys is read-only (containers), what the

@@ -22,10 +22,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [first, name] = &arguments[..] {
-        if first == PLAY {
-            return play(name);
-        }
+    if let [first, name] = &arguments[..]
+        && first == PLAY
+    {
+        return play(name);
     }
     if arguments.iter().any(|argument| argument == "--list") {
         scenarios::ALL.iter().for_each(|(name, _)| println!("{name}: test"));

@@ -234,7 +234,9 @@ fn settings_are_this_namespaces_alone(peer: &mut Peer) {
         "4096 262144 4194304"
     );
     assert_eq!(value("tcp_syn_retries").trim(), "3");
-    peer.linux.command("./set_sysctls.py /proc/sys/net/ipv4/tcp_timestamps=0 \\\n /proc/sys/net/ipv4/tcp_sack=0").unwrap();
+    let two = "./set_sysctls.py /proc/sys/net/ipv4/tcp_timestamps=0 \\\n\
+               /proc/sys/net/ipv4/tcp_sack=0";
+    peer.linux.command(two).unwrap();
     peer.socket(3);
     let (level, name) = (libc::SOL_TCP, libc::TCP_CONGESTION);
     let output = peer.ok(SysCall::GetOption { fd: 3, level, name, len: 16 }, 0);
