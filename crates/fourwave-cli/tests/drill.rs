@@ -290,6 +290,23 @@ fn a_capture_becomes_a_script_that_passes_until_it_is_broken() {
 }
 
 #[test]
+fn what_left_before_a_reset_came_is_not_expected_behind_it() {
+    let scratch = Scratch::new("drill-reset");
+    let mut packets = opened_and_closed(40_000);
+    packets.truncate(3);
+    packets.push((90_000, segment(40_000, true, 0x04, 5001, 0)));
+    packets.push((90_010, segment(40_000, false, 0x11, 1001, 5001)));
+    let capture = write(scratch.path(), "reset.pcap", pcap(&packets));
+    let script = scratch.path().join("reset.pkt");
+    let script = script.to_str().unwrap();
+    let output = drill(&["--from", &capture, "-o", script]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let text = fs::read_to_string(script).unwrap();
+    assert!(text.contains("= -1 ECONNRESET") && text.contains("// > F. 1:1(0) ack 1"), "{text}");
+    assert_eq!(drill(&[script]).status.code(), Some(0), "{text}");
+}
+
+#[test]
 fn several_connections_are_listed() {
     let scratch = Scratch::new("drill-list");
     let packets = [opened_and_closed(40_000), opened_and_closed(40_001)].concat();

@@ -140,9 +140,7 @@ fn refused(file: &str, unreadable: &Unreadable, settings: &Settings) -> Played {
 /// Plays a script against the engine. An engine that panics fails the script and no other.
 fn in_virtual_time(source: &Source) -> Report {
     let Source { script, options, .. } = source;
-    let play = || {
-        run::run(script, options, &mut Virtual::new(Setup::from(options)))
-    };
+    let play = || run::run(script, options, &mut Virtual::new(Setup::from(options)));
     catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned());

@@ -48,6 +48,8 @@ pub(super) struct Plan {
     pub(super) largest_write: u32,
     /// Nobody listened.
     pub(super) refuses: bool,
+    /// The other side's RST. What our side still sent behind it had left before.
+    pub(super) reset: Option<usize>,
 }
 
 /// The calls of `ours`; `sent` are its numbers, `got` those of the other side.
@@ -55,6 +57,7 @@ pub(super) fn plan(segs: &[Seg], ours: Role, sent: Numbers, got: Numbers) -> Pla
     let mut infer = Infer { segs, ours, sent, got, plan: Plan::default(), fin: None };
     let first = segs.iter().find(|seg| seg.from == ours);
     infer.plan.refuses = first.is_some_and(|seg| seg.has(RST)) && ours == Role::Server;
+    infer.plan.reset = segs.iter().position(|seg| seg.from != ours && seg.has(RST));
     infer.fin = segs.iter().position(|seg| seg.from == ours && seg.has(FIN));
     if let Some(ready) = infer.ready() {
         let call = if ours == Role::Client { Call::Connected } else { Call::Accept };
@@ -116,6 +119,9 @@ impl Infer<'_> {
                 continue;
             }
             let until = self.sent.script(seg.seq, false).wrapping_add(seg.len);
+            if self.plan.reset.is_some_and(|reset| at > reset) {
+                break;
+            }
             if seg.len == 0 || seg.has(SYN | RST) || !beyond(until, end) {
                 continue;
             }
@@ -145,7 +151,8 @@ impl Infer<'_> {
 
     /// Where a FIN went alone.
     fn closing(&mut self) {
-        let Some(fin) = self.fin else { return };
+        let reset = self.plan.reset.unwrap_or(usize::MAX);
+        let Some(fin) = self.fin.filter(|fin| *fin < reset) else { return };
         let told = self.plan.before.values().flatten();
         if !told.clone().any(|call| matches!(call, Call::Close | Call::Shutdown)) {
             let call = self.closing_call();

@@ -236,7 +236,12 @@ impl Writer<'_> {
             self.call(call, seg.at);
         }
         let joined = if seg.from == self.ours { self.joined(at) } else { 1 };
-        if seg.from == self.ours {
+        let late = self.plan.reset.is_some_and(|reset| at > reset) && !seg.has(SYN);
+        if seg.from == self.ours && late {
+            self.comment("Left before the RST came:");
+            let tcp = spec(seg, &self.sent, &self.got, false);
+            self.comment(&format!("> {}", Body::Tcp(tcp)));
+        } else if seg.from == self.ours {
             let last = &self.conn.segs[at + joined - 1];
             let len = last.seq.wrapping_add(last.len).wrapping_sub(seg.seq);
             self.outbound(&Seg { flags: last.flags, len, ..seg.clone() });

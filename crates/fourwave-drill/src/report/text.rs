@@ -98,11 +98,12 @@ mod tests {
     fn the_event_and_what_differs_stand_below_each_other() {
         let source = "0 one()\n+.1\t> . 1:1(0) ack 1001 \x07\n";
         let text = failure("a.pkt", source, &example(), &TextOptions::default());
-        let wanted = "  a.pkt:2: +.1 > . 1:1(0) ack 1001 \u{fffd}\n    \
-                      expected  0.1 > . 1:1(0) ack 1001\n              \
-                                               ^^^^^^^^\n    \
-                      actual    0.1 > . 1:1(0) ack 1\n              \
-                                               ^^^^^\n";
+        let blank = " ".repeat(29);
+        let wanted = format!(
+            "  a.pkt:2: +.1 > . 1:1(0) ack 1001 \u{fffd}\n    \
+             expected  0.1 > . 1:1(0) ack 1001\n{blank}^^^^^^^^\n    \
+             actual    0.1 > . 1:1(0) ack 1\n{blank}^^^^^\n"
+        );
         assert_eq!(text, wanted);
     }
 
