@@ -19,9 +19,9 @@ use std::fs;
 use std::path::Path;
 
 pub(crate) use differences::linux;
-use rows::{Cell, ROWS};
+use rows::{Cell, ROWS, ZERO_WINDOW};
 use sheet::Sheet;
-use states::{COLUMNS, Connection};
+use states::{COLUMNS, Connection, State};
 
 /// Where the scripts are, below the workspace's root.
 const DIRECTORY: &str = "conformance/matrix";
@@ -84,6 +84,14 @@ fn scripts() -> Scripts {
             scripts.insert(format!("{}/{}.pkt", state.directory(), row.stem), text);
         }
     }
+    for row in ZERO_WINDOW {
+        let (state, cell) = (State::Established, row.cells[0]);
+        let outcome = states::outcome(state, row, cell);
+        let what = format!("ESTABLISHED, the window is zero: {}: {outcome}.", row.what);
+        let sheet = Sheet::new(&[what, row.section.to_owned()], false);
+        let text = Connection::full(sheet).play(row, cell);
+        scripts.insert(format!("zero-window/{}.pkt", row.stem), text);
+    }
     for case in opening::cases() {
         let (name, directory) = case.place.names();
         let outcome = opening::outcome(&case);
@@ -130,7 +138,7 @@ mod tests {
     #[test]
     fn no_two_cases_share_a_name() {
         let rows = ROWS.iter().flat_map(|row| row.cells).filter(|cell| *cell != Cell::N).count();
-        assert_eq!(scripts().len(), rows + opening::cases().len());
+        assert_eq!(scripts().len(), rows + ZERO_WINDOW.len() + opening::cases().len());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The table of the states before a connection stands: CLOSED, LISTEN, SYN_SENT, SYN_RECEIVED.
 
 use super::sheet::{PEER_CLOCK, Segment, Sheet, segment};
-use super::states::{EDGE, listen, upper};
+use super::states::{EDGE, WINDOW, listen, upper};
 
 /// Where the segment arrives.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -294,7 +294,7 @@ impl Case {
                 }
             }
             Place::SynReceived => {
-                sheet.fixed_window();
+                sheet.fixed_window(WINDOW);
                 listen(sheet);
                 sheet.peer(segment("S", 0, 0, None));
                 sheet.stack(segment("S.", 0, 0, Some(1)));

@@ -445,3 +445,47 @@ pub(super) const ROWS: &[Row] = &[
         ALL_A,
     )),
 ];
+
+/// ESTABLISHED with a window of zero, in the first column.
+pub(super) const ZERO_WINDOW: &[Row] = &[
+    row(("rst-below-rcv-nxt", "an RST at RCV.NXT - 1"), ("R", Next(-1), 0), NONE, RST, ALL_S),
+    row(("rst-at-rcv-nxt", "an RST at RCV.NXT"), ("R", AT, 0), NONE, ZERO_RST, ALL_X),
+    row(("rst-above-rcv-nxt", "an RST at RCV.NXT + 1"), ("R", Next(1), 0), NONE, RST, ALL_S),
+    row(("syn-at-rcv-nxt", "a SYN at RCV.NXT"), ("S", AT, 0), NONE, SYN, ALL_A),
+    row(
+        ("ack-below-rcv-nxt", "a bare ACK at RCV.NXT - 1"),
+        (".", Next(-1), 0),
+        Current,
+        ZERO,
+        ALL_A,
+    ),
+    row(("ack-at-rcv-nxt", "a bare ACK at RCV.NXT"), (".", AT, 0), Current, ZERO, ALL_S),
+    row(
+        ("ack-above-rcv-nxt", "a bare ACK at RCV.NXT + 1"),
+        (".", Next(1), 0),
+        Current,
+        ZERO,
+        ALL_A,
+    ),
+    row(
+        ("data-below-rcv-nxt", "text below RCV.NXT"),
+        ("P.", Next(-900), 500),
+        Current,
+        ZERO,
+        ALL_A,
+    ),
+    row(
+        ("probe-at-rcv-nxt", "a probe of one byte at RCV.NXT"),
+        ("P.", AT, 1),
+        Current,
+        ZERO,
+        ALL_A,
+    ),
+    row(("data-at-rcv-nxt", "text at RCV.NXT"), ("P.", AT, 1000), Current, ZERO, ALL_A),
+    row(("data-above-rcv-nxt", "text above RCV.NXT"), ("P.", INSIDE, 1000), Current, ZERO, ALL_A),
+    row(("fin-at-rcv-nxt", "a FIN at RCV.NXT"), ("F.", AT, 0), Current, ZERO, ALL_A),
+];
+
+const ZERO: &str = "RFC 9293 §3.10.7.4, first: with a window of zero only an empty segment at RCV.NXT \
+     is acceptable; §3.8.6.1: a probe is answered.";
+const ZERO_RST: &str = "RFC 9293 §3.4: an RST and an ACK count when the window is zero too.";

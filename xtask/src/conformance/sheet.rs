@@ -49,11 +49,11 @@ impl Sheet {
         self.text
     }
 
-    /// Chooses the MSS so that 65535 is a multiple of it: only then does Linux offer it all. Before
-    /// the first event.
-    pub(super) fn fixed_window(&mut self) {
+    /// An MSS of 1285, of which 65535 is a multiple: only then does Linux offer it all. `why` goes
+    /// above it. Before the first event.
+    pub(super) fn fixed_window(&mut self, why: &str) {
         self.mss = 1285;
-        self.comment("The window's last byte is 65535: all that an MSS of 1285 (65535 / 51) lets Linux offer.");
+        self.comment(why);
         let _infallible = writeln!(self.text, "--mtu={}", self.mss + 40);
     }
 

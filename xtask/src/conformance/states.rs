@@ -80,12 +80,21 @@ impl State {
 /// that size never more.
 pub(super) const EDGE: u32 = 65_536;
 
+/// Why the edge is there.
+pub(super) const WINDOW: &str =
+    "The window's last byte is 65535: all that an MSS of 1285 (65535 / 51) lets Linux offer.";
+
 /// How scripts of passive opens begin.
 pub(super) fn listen(sheet: &mut Sheet) {
+    let buffer = sheet.window_is_fixed().then_some(EDGE - 1);
+    passive(sheet, buffer);
+}
+
+fn passive(sheet: &mut Sheet, buffer: Option<u32>) {
     sheet.call("socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
     sheet.call("setsockopt(3, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0");
-    if sheet.window_is_fixed() {
-        sheet.call(&format!("setsockopt(3, SOL_SOCKET, SO_RCVBUF, [{}], 4) = 0", EDGE - 1));
+    if let Some(bytes) = buffer {
+        sheet.call(&format!("setsockopt(3, SOL_SOCKET, SO_RCVBUF, [{bytes}], 4) = 0"));
     }
     sheet.call("bind(3, ..., ...) = 0");
     sheet.call("listen(3, 1) = 0");
@@ -98,14 +107,32 @@ pub(super) struct Connection {
     rcv_nxt: u32,
     snd_una: u32,
     snd_nxt: u32,
+    /// Bytes that the application has not read.
+    unread: u32,
 }
 
 impl Connection {
+    /// A script in ESTABLISHED whose window is zero: two segments fill the buffer.
+    pub(super) fn full(mut sheet: Sheet) -> Self {
+        sheet.fixed_window("The buffer takes two segments.");
+        passive(&mut sheet, Some(2570));
+        sheet.peer(segment("S", 0, 0, None));
+        sheet.stack(segment("S.", 0, 0, Some(1)));
+        sheet.peer(segment(".", 1, 0, Some(1)));
+        sheet.call("accept(3, ..., ...) = 4");
+        sheet.peer(segment("P.", 1, 1285, Some(1)));
+        sheet.stack_soon(segment(".", 1, 0, Some(1286)));
+        sheet.peer(segment("P.", 1286, 1285, Some(1)));
+        sheet.stack_offers(segment(".", 1, 0, Some(2571)), 0);
+        let (rcv_nxt, snd_una, snd_nxt, unread) = (2571, 1, 1, 2570);
+        Self { sheet, state: Established, rcv_nxt, snd_una, snd_nxt, unread }
+    }
+
     /// A script that has brought a connection to `state`, and 1000 bytes each way.
     pub(super) fn reach(state: State, mut sheet: Sheet) -> Self {
         // What timestamps are about lies far from the edges, and they take room from the MSS.
         if !sheet.timestamps {
-            sheet.fixed_window();
+            sheet.fixed_window(WINDOW);
         }
         listen(&mut sheet);
         sheet.peer(segment("S", 0, 0, None));
@@ -122,7 +149,7 @@ impl Connection {
         }
         sheet.call("read(4, ..., 1000) = 1000");
         let (rcv_nxt, snd_una, snd_nxt) = (1001, 1001, 1001);
-        let mut conn = Self { sheet, state: Established, rcv_nxt, snd_una, snd_nxt };
+        let mut conn = Self { sheet, state: Established, rcv_nxt, snd_una, snd_nxt, unread: 0 };
         match state {
             Established | Closed => {}
             FinWait1 => conn.close(),
@@ -245,6 +272,9 @@ impl Connection {
 
     /// The peer has reset the connection.
     fn gone(&mut self) {
+        if self.unread > 0 {
+            self.sheet.call(&format!("read(4, ..., 5000) = {}", self.unread));
+        }
         match self.state {
             Established | FinWait1 | FinWait2 => {
                 let reset = "-1 ECONNRESET (Connection reset by peer)";
