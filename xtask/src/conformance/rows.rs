@@ -486,6 +486,6 @@ pub(super) const ZERO_WINDOW: &[Row] = &[
     row(("fin-at-rcv-nxt", "a FIN at RCV.NXT"), ("F.", AT, 0), Current, ZERO, ALL_A),
 ];
 
-const ZERO: &str = "RFC 9293 §3.10.7.4, first: with a window of zero only an empty segment at RCV.NXT \
-     is acceptable; §3.8.6.1: a probe is answered.";
+const ZERO: &str = "RFC 9293 §3.10.7.4, first: with a window of zero only an empty segment \
+                    at RCV.NXT is acceptable; §3.8.6.1: a probe is answered.";
 const ZERO_RST: &str = "RFC 9293 §3.4: an RST and an ACK count when the window is zero too.";
