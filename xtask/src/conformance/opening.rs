@@ -205,7 +205,7 @@ fn syn_received() -> Vec<Case> {
         c(("rst-beyond-window", "an RST beyond the window"),
             ("R", 1_000_001, 0, NONE), Silence, GOT_RST),
         c(("syn-again", "the SYN again"), ("S", 0, 0, NONE), SynAck,
-            "RFC 9293 §3.10.7.4, first asks for an ACK; the SYN ACK that was lost is one, and more."),
+            "RFC 9293 §3.10.7.4, first asks for an ACK; the SYN ACK that was lost is one."),
         c(("syn-below-window", "another SYN below the window"),
             ("S", BELOW, 0, NONE), Ack, GOT_SEQ),
         c(("syn-beyond-window", "another SYN beyond the window"),
