@@ -356,14 +356,19 @@ impl Remains {
             return Verdict::Ack;
         }
         let outside = !seq.within(self.rcv_nxt, window.max(1));
-        if header.flags.fin() && !old && (outside || seq == self.rcv_nxt) {
+        let at_next = seq == self.rcv_nxt && header.flags.ack();
+        if header.flags.fin() && !old && (outside || at_next) {
             return Verdict::AckAndRestart;
         }
-        // A plain ACK at the right place is the end of everything (a duplicate of the last).
-        if len == 0 && !old && seq == self.rcv_nxt && header.ack == self.snd_nxt {
+        // A plain ACK at the right place is the end of everything (a duplicate of the last), or an
+        // older one that was late (RFC 5961 §5.2; a window is 65535 at least).
+        let late = self.snd_nxt - u32::from(u16::MAX);
+        let duplicate = header.ack.at_or_after(late) && header.ack.at_or_before(self.snd_nxt);
+        if len == 0 && !old && at_next && duplicate {
             return Verdict::Silence;
         }
-        if !header.flags.ack() { Verdict::Silence } else { Verdict::Ack }
+        // RFC 9293 §3.10.7.4: the number is judged first, then the ACK bit.
+        if outside || header.flags.ack() { Verdict::Ack } else { Verdict::Silence }
     }
 
     /// The ACK that answers from TIME_WAIT.

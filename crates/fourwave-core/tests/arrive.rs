@@ -177,10 +177,7 @@ fn rfc9293_3_10_7_4_syn_received() {
     // The SYN again brings the SYN ACK again.
     bench.arrives(Flags::SYN, 0, 0, b"");
     assert_eq!(bench.one().header.seq, bench.iss);
-    // Another SYN is challenged; an ACK of something else is reset; an RST in the window only
-    // counts at its left edge.
-    bench.arrives(Flags::SYN, 9, 0, b"");
-    bench.ack(1, 1);
+    // An ACK of something else is reset; an RST in the window only counts at its left edge.
     bench.arrives(Flags::ACK, 1, 77, b"");
     let reset = bench.one().header;
     assert_eq!((reset.flags, reset.seq), (Flags::RST, bench.iss + 77));
@@ -192,6 +189,49 @@ fn rfc9293_3_10_7_4_syn_received() {
     bench.silence();
     assert_eq!(bench.stack.population().half_open, 0);
     assert_eq!(bench.stack.counters().attempt_fails, 1);
+    // Another SYN in the window: back to LISTEN, in silence.
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    bench.one();
+    bench.arrives(Flags::SYN, 9, 0, b"");
+    bench.silence();
+    assert_eq!(bench.stack.population().half_open, 0);
+}
+
+#[test]
+fn rfc9293_3_10_7_4_a_fin_that_comes_early_or_again_is_answered() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.arrives(Flags::ACK | Flags::FIN, 101, 1, b"");
+    bench.ack(1, 1);
+    assert_eq!(bench.state(conn), State::Established);
+    bench.arrives(Flags::ACK, 1, 1, &[b'x'; 100]);
+    bench.ack(1, 102);
+    assert_eq!(bench.state(conn), State::CloseWait);
+    bench.arrives(Flags::ACK | Flags::FIN, 102, 1, b"");
+    bench.ack(1, 102);
+}
+
+#[test]
+fn rfc5961_3_2_an_rst_at_the_right_edge_is_outside() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let edge = bench.stack.info(conn).unwrap().rcv_wnd + 1;
+    bench.arrives(Flags::RST, edge, 1, b"");
+    bench.silence();
+    bench.arrives(Flags::RST, edge - 1, 1, b"");
+    bench.ack(1, 1);
+}
+
+#[test]
+fn data_after_close_is_reset_at_the_number_that_the_peer_expects() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.stack.close(bench.now, conn).unwrap();
+    assert!(bench.one().header.flags.fin());
+    // Our FIN was lost: the peer still expects its number.
+    bench.arrives(Flags::ACK, 1, 1, b"more");
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.seq), (Flags::RST, bench.iss + 1));
 }
 
 #[test]

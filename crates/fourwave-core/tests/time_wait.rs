@@ -148,6 +148,19 @@ fn reuse_is_off_by_default_but_on_loopback() {
 }
 
 #[test]
+fn a_port_that_the_caller_insists_on_may_be_in_time_wait_where_there_are_timestamps() {
+    for (timestamps, allowed) in [("1", true), ("0", false)] {
+        let mut pair = pair(&[ONE_PORT[0], ONE_PORT[1], ("tcp_timestamps", timestamps)]);
+        short(&mut pair);
+        let (local, remote) = (pair.address(CLIENT, 40_000), pair.address(SERVER, 80));
+        let now = pair.now;
+        let again = pair.ends[CLIENT].stack.connect(now, local, remote);
+        assert_eq!(again.is_ok(), allowed);
+        assert_eq!(time_waits(&pair), usize::from(!allowed));
+    }
+}
+
+#[test]
 fn reuse_needs_timestamps() {
     let settings = [ONE_PORT[0], ONE_PORT[1], ("tcp_tw_reuse", "1"), ("tcp_timestamps", "0")];
     let mut pair = pair(&settings);

@@ -377,6 +377,17 @@ impl Connection {
         self.rtt.rto(config.rto_min(), config.rto_max())
     }
 
+    /// When what is in flight goes out again. As in Linux, no later than `TCP_USER_TIMEOUT` ends
+    /// it, or that would end it a whole back-off late.
+    fn resend_at(&self, ctx: &Ctx<'_>) -> Instant {
+        let at = ctx.now + self.rto(ctx.config);
+        let limit = self.tuning().user_timeout;
+        if limit.is_zero() || self.snd.outstanding() == 0 {
+            return at;
+        }
+        at.min((self.snd.progress_at + limit).max(ctx.now))
+    }
+
     /// Answers an unacceptable segment with an ACK, as often as `tcp_invalid_ratelimit` allows.
     fn answer_invalid(&mut self, ctx: &Ctx<'_>, has_data: bool) {
         let gap = Duration::from_millis(ctx.config.tcp_invalid_ratelimit);

@@ -217,7 +217,7 @@ impl Connection {
     /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
     fn arm_probe(&mut self, ctx: &Ctx<'_>) {
         if self.deadlines.resend == Instant::NEVER {
-            self.deadlines.resend = ctx.now + self.rto(ctx.config);
+            self.deadlines.resend = self.resend_at(ctx);
         }
     }
 
@@ -263,7 +263,7 @@ impl Connection {
         let (option, text) = fast.map_or((None, 0), |part| (part.option, part.text));
         self.snd.queue.gather(0, text, payload);
         self.snd.nxt = self.snd.nxt.later(iss + 1 + text);
-        self.deadlines.resend = ctx.now + self.rto(ctx.config);
+        self.deadlines.resend = self.resend_at(ctx);
         let answers = self.state != State::SynSent;
         // The window of a SYN is never scaled (RFC 7323 §2.2).
         let scale = core::mem::take(&mut self.rcv.scale);
@@ -303,7 +303,7 @@ impl Connection {
         if fin {
             self.story.fin_retransmits += 1;
         }
-        self.deadlines.resend = ctx.now + self.rto(ctx.config);
+        self.deadlines.resend = self.resend_at(ctx);
         self.segment(range.start, len, fin, ctx, payload)
     }
 
@@ -337,7 +337,7 @@ impl Connection {
         }
         self.stopwatch.start(self.snd.nxt, ctx.now);
         if self.deadlines.resend == Instant::NEVER {
-            self.deadlines.resend = ctx.now + self.rto(ctx.config);
+            self.deadlines.resend = self.resend_at(ctx);
         }
         self.note_use_of_window();
         out

@@ -79,7 +79,7 @@ impl Connection {
             // window, for as long as the peer answers, or what a small window has room for.
             self.due.small = self.snd.window_room() > 0;
             self.due.probe = !self.due.small;
-            self.deadlines.resend = ctx.now + self.rto(ctx.config);
+            self.deadlines.resend = self.resend_at(ctx);
             return Fate::Alive;
         }
         ctx.counters.timeouts += 1;

@@ -310,7 +310,7 @@ impl Connection {
         let (idle, interval) = (idle.max(SHORTEST_KEEPALIVE), interval.max(SHORTEST_KEEPALIVE));
         let keepalive = KeepAlive { idle, interval, probes: probes.max(1), unanswered: 0 };
         self.keepalive = Some(Box::new(keepalive));
-        self.deadlines.keepalive = ctx.now + idle;
+        self.deadlines.keepalive = (self.last_received_at + idle).max(ctx.now);
     }
 
     /// Tells the application that something ended, whatever it waits for.

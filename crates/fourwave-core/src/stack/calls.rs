@@ -146,10 +146,15 @@ impl Stack {
         if !is_unicast(local.ip()) || !is_unicast(remote.ip()) || remote.port() == 0 {
             return Err(ConnectError::BadAddress);
         }
-        let tuple = if local.port() == 0 { self.choose_port(now, tuple)? } else { tuple };
+        let chosen = local.port() != 0;
+        let tuple = if chosen { tuple } else { self.choose_port(now, tuple)? };
         let after = match self.seat(now, &tuple) {
             Seat::Free => None,
             Seat::Reusable => self.take_time_wait_over(&tuple),
+            // A port that the caller insists on, as in Linux: timestamps keep the two apart.
+            Seat::TimeWait if chosen && self.has_timestamps(&tuple) => {
+                self.take_time_wait_over(&tuple)
+            }
             Seat::TimeWait | Seat::Taken => {
                 return Err(ConnectError::AddressInUse { local: tuple.local(), remote });
             }
@@ -205,6 +210,13 @@ impl Stack {
             }
             Some(_) => Seat::Taken,
         }
+    }
+
+    /// Whether a TIME_WAIT had timestamps, and a new connection would (RFC 6191).
+    fn has_timestamps(&self, tuple: &FourTuple) -> bool {
+        let target = self.demux.find(&self.records, tuple);
+        let remains = target.and_then(|target| self.records.time_wait.remains(target));
+        self.config.tcp_timestamps == 1 && remains.is_some_and(|(remains, _)| remains.timestamps)
     }
 
     /// `tcp_tw_reuse` (RFC 6191): with timestamps, after a while, the peer can tell the two

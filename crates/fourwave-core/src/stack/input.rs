@@ -12,7 +12,7 @@ use super::{Queued, Stack};
 use crate::conn::arrive::listen::{Reception, receive_syn};
 use crate::conn::arrive::{self, Segment};
 use crate::conn::state::State;
-use crate::conn::{Birth, Connection};
+use crate::conn::{Birth, Connection, Fate};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::event::{ConnId, Event, PendingId};
@@ -101,11 +101,17 @@ impl Stack {
         let link = self.link;
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
         let (tuple, was) = (conn.tuple, conn.state);
-        let fate = arrive::arrive(conn, segment, &link, &mut ctx);
+        let mut fate = arrive::arrive(conn, segment, &link, &mut ctx);
         if conn.fast_open.is_some() {
             self.fast_open_steps(index, was, segment);
         }
-        if fate == crate::conn::Fate::Reject {
+        if fate == Fate::Reject {
+            self.reset_segment(tuple, &segment.header, segment.len());
+        }
+        if let Fate::Ended { reason: EndReason::DataAfterClose, reset } = &mut fate
+            && core::mem::take(reset)
+        {
+            // At the number that the peer expects, whether our FIN has reached it or not.
             self.reset_segment(tuple, &segment.header, segment.len());
         }
         self.settle(now, index, fate);
@@ -199,9 +205,13 @@ impl Stack {
             return;
         }
         if header.flags.syn() {
+            let other = header.seq != record.irs && !header.flags.ack();
+            if other && header.seq.within(rcv_nxt, SYN_WINDOW) && record.answer == Answer::Sent {
+                // RFC 9293 §3.10.7.4, fourth: back to LISTEN.
+                self.refuse_half_open(now, index);
             // A SYN ACK comes from an end that has our SYN: answered with ours, two half-open ends
             // would answer each other for ever.
-            if header.seq != record.irs || header.flags.ack() {
+            } else if header.seq != record.irs || header.flags.ack() {
                 self.challenge_half_open(now, index);
             } else if record.answer == Answer::Sent && self.records.half_open.make_due(index) {
                 // The peer's SYN again: our SYN ACK was lost.

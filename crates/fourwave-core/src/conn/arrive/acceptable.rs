@@ -70,11 +70,13 @@ fn is_old_duplicate(conn: &Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> 
 fn in_window(conn: &Connection, segment: &Segment<'_>) -> bool {
     let seq = segment.header.seq;
     // RFC 9293 §3.8.6: an RST counts when the window is zero too; what it carries is no text.
-    let len = if segment.header.flags.rst() { 0 } else { segment.len() };
+    let rst = segment.header.flags.rst();
+    let len = if rst { 0 } else { segment.len() };
     let (nxt, window) = (conn.rcv.nxt, conn.rcv.window());
     match (len, window) {
         (0, 0) => seq == nxt,
-        (0, _) => seq.within(nxt, window) || seq == nxt + window,
+        // An ACK from just behind the window is let in, as a full sender's probe is; no RST.
+        (0, _) => seq.within(nxt, window) || (seq == nxt + window && !rst),
         (_, 0) => false,
         (_, _) => seq.within(nxt, window) || (seq + (len - 1)).within(nxt, window),
     }

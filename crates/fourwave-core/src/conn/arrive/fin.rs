@@ -14,6 +14,10 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
         conn.rcv.fin_seen(segment.data_end());
     }
     if !conn.rcv.fin_reached() {
+        if segment.header.flags.fin() && (segment.payload.is_empty() || conn.rcv.finished) {
+            // It came early, or behind the first: the peer learns where we are.
+            conn.rcv.acks.duplicate();
+        }
         return Fate::Alive;
     }
     conn.rcv.finish();
