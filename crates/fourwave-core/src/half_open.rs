@@ -18,8 +18,15 @@ use crate::time_wait::Remains;
 
 /// Retransmission timeouts double up to `INITIAL_RTO << (LANES - 1)`.
 const LANES: usize = 8;
-/// The window of a SYN ACK: no larger than 16 bits without scaling.
+/// The largest window of a SYN ACK: 16 bits, which are never scaled.
 pub(crate) const SYN_WINDOW: u32 = 65_535;
+
+/// The window of a SYN ACK: what the buffer holds, in whole segments as Linux has it.
+fn syn_window(buffer: u64, mss: u32) -> u16 {
+    let mss = u64::from(mss.max(1));
+    let whole = if buffer > mss { buffer / mss * mss } else { buffer };
+    u16::try_from(whole).unwrap_or(u16::MAX)
+}
 
 /// How far the answer to a SYN is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,12 +55,13 @@ pub(crate) struct HalfOpen {
     links: Links,
     snd_mss: u16,
     rcv_mss: u16,
-    scales: [u8; 2],
+    /// What our SYN ACK promises.
+    window: u16,
+    /// The peer's shift and ours, four bits each.
+    scales: u8,
     flags: u8,
     pub(crate) retries: u8,
     pub(crate) answer: Answer,
-    /// The caller learned of the SYN and may hold its name.
-    pub(crate) deferred: bool,
     /// The TIME_WAIT that its SYN took over, which comes back if that was an old duplicate.
     pub(crate) took_over: Option<Box<Remains>>,
 }
@@ -69,19 +77,22 @@ const SACK: u8 = 16;
 const COOKIE: u8 = 32;
 /// It did so in the experimental option.
 const EXPERIMENTAL: u8 = 64;
+/// The caller learned of the SYN and may hold its name.
+const DEFERRED: u8 = 128;
 
 impl HalfOpen {
     pub(crate) fn new(
         tuple: FourTuple,
         listener: ListenerId,
         options: Negotiated,
-        (iss, irs): (SeqNum, SeqNum),
+        numbers: (SeqNum, SeqNum),
         ts_recent: u32,
         deferred: bool,
         now: Instant,
     ) -> Self {
         let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, scaling, timestamps, sack } =
             options;
+        let (iss, irs) = numbers;
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         Self {
             tuple,
@@ -96,13 +107,26 @@ impl HalfOpen {
             // An MSS comes from 16 bits.
             snd_mss: snd_mss as u16,
             rcv_mss: rcv_mss as u16,
-            scales: [snd_scale.shift(), rcv_scale.shift()],
-            flags: flag(scaling, SCALING) | flag(timestamps, TIMESTAMPS) | flag(sack, SACK),
+            window: SYN_WINDOW as u16,
+            scales: (snd_scale.shift() << 4) | rcv_scale.shift(),
+            flags: flag(scaling, SCALING)
+                | flag(timestamps, TIMESTAMPS)
+                | flag(sack, SACK)
+                | flag(deferred, DEFERRED),
             retries: 0,
             answer: if deferred { Answer::Undecided } else { Answer::Due },
-            deferred,
             took_over: None,
         }
+    }
+
+    /// Our SYN ACK promises what the buffer holds, and not more.
+    pub(crate) fn promise(&mut self, buffer: u64) {
+        self.window = syn_window(buffer, self.rcv_mss.into());
+    }
+
+    /// Whether the caller learned of the SYN, and may hold its name.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.flags & DEFERRED != 0
     }
 
     /// Its first SYN ACK is to bring a cookie, in an option of the kind of `asked`.
@@ -117,7 +141,7 @@ impl HalfOpen {
     }
 
     pub(crate) fn options(&self) -> Negotiated {
-        let [snd, rcv] = self.scales.map(fourwave_wire::WindowScale::new);
+        let [snd, rcv] = [self.scales >> 4, self.scales & 15].map(fourwave_wire::WindowScale::new);
         Negotiated {
             snd_mss: self.snd_mss.into(),
             rcv_mss: self.rcv_mss.into(),
@@ -153,12 +177,17 @@ impl HalfOpen {
 
     /// The SYN ACK.
     pub(crate) fn syn_ack(&self, our_mss: u16, ts_now: u32) -> TcpHeader {
-        let window = RawWindow(SYN_WINDOW as u16);
+        let window = RawWindow(self.window);
         let mut header = self.header(self.iss, Flags::SYN | Flags::ACK, window, ts_now);
         header.options.mss = Some(our_mss);
         header.options.sack_permitted = self.flags & SACK != 0;
         header.options.window_scale = self.options().scaling.then(|| self.options().rcv_scale);
         header
+    }
+
+    /// RCV.WND in bytes.
+    pub(crate) fn window(&self) -> u32 {
+        self.window.into()
     }
 
     /// Whether an ACK outside the window may be answered by one: once for each SYN ACK, which
@@ -170,7 +199,7 @@ impl HalfOpen {
     /// An ACK that answers what does not fit (RFC 5961).
     pub(crate) fn challenge(&mut self, ts_now: u32) -> TcpHeader {
         self.flags |= CHALLENGED;
-        let window = self.options().rcv_scale.to_raw(SYN_WINDOW);
+        let window = self.options().rcv_scale.to_raw(self.window());
         self.header(self.iss + 1, Flags::ACK, window, ts_now)
     }
 }

@@ -110,6 +110,8 @@ pub enum SocketOption {
     More(bool),
     /// `MSG_EOR`: what is queued now ends a record, over whose end no segment reaches.
     EndOfRecord,
+    /// `shutdown(SHUT_RD)`: once our FIN is out, text that arrives ends the connection by RST.
+    NoMoreReads,
     /// `TCP_NOTSENT_LOWAT` in bytes: with so much unsent in the queue there is no room for more.
     NotSentLowat(u32),
     /// `SO_SNDBUF`: bytes of text that wait to be sent or acknowledged; 0 leaves it to the engine.

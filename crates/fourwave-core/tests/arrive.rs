@@ -8,7 +8,7 @@ use bench::{Bench, IRS, PEER, US, config};
 use bytes::Bytes;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
-use fourwave_core::{Config, Decision, EndReason};
+use fourwave_core::{Config, Decision, EndReason, SocketOption};
 use fourwave_wire::checksum::Sum;
 use fourwave_wire::icmp::{IcmpError, emit_error, parse_quoted_tcp};
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
@@ -498,4 +498,42 @@ fn a_wrong_checksum_is_counted_and_dropped() {
     };
     let packet = RxPacket { bytes: udp.into(), ..RxPacket::default() };
     assert!(!bench.stack.handle_packet(bench.now, &packet), "UDP is the caller's business");
+}
+
+#[test]
+fn rfc9293_3_5_figure_7_the_peers_syn_ack_completes_a_simultaneous_open() {
+    let mut bench = Bench::new(Config::default());
+    let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
+    let conn = bench.stack.connect(bench.now, us, peer).unwrap();
+    bench.iss = bench.one().header.seq;
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
+    assert_eq!(bench.state(conn), State::SynReceived);
+    bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
+    assert_eq!(bench.state(conn), State::Established);
+    bench.ack(1, 1);
+    assert_eq!(bench.stack.counters().challenge_ack, 0);
+}
+
+#[test]
+fn a_syn_ack_promises_no_more_than_the_buffer_holds() {
+    let mut bench = Bench::new(config(&[("tcp_rmem_default", "4096")]));
+    bench.arrives(Flags::SYN, 0, 0, b"");
+    // Two segments of 1460.
+    assert_eq!(bench.one().header.window.0, 2920);
+}
+
+#[test]
+fn text_after_shutdown_of_both_directions_is_reset() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    bench.stack.set_option(bench.now, conn, SocketOption::NoMoreReads).unwrap();
+    bench.arrives(Flags::ACK, 1, 1, b"still taken");
+    bench.ack(1, 12);
+    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.one();
+    bench.arrives(Flags::ACK, 12, 2, b"more");
+    let reset = bench.one().header;
+    assert_eq!((reset.flags, reset.seq), (Flags::RST, bench.iss + 2));
+    assert_eq!(bench.reason(), Some(EndReason::DataAfterClose));
 }

@@ -35,7 +35,6 @@ use crate::demux::FourTuple;
 use crate::end::{EndReason, Side, UserCall};
 use crate::event::{ConnId, ListenerId};
 use crate::fast_open::Part;
-use crate::half_open::SYN_WINDOW;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
 use crate::recovery::newreno::NewReno as NewRenoRecovery;
@@ -220,6 +219,8 @@ pub(crate) struct Connection {
 #[cfg_attr(feature = "model", derive(Hash))]
 struct Tuning {
     linger_zero: bool,
+    /// The application reads no more.
+    no_more_reads: bool,
     /// The receive buffer was set and does not grow.
     fixed_receive_buffer: bool,
     /// Retransmissions of our SYN; 0 for the knob's.
@@ -242,6 +243,7 @@ impl Default for Tuning {
     fn default() -> Self {
         Self {
             linger_zero: false,
+            no_more_reads: false,
             fixed_receive_buffer: false,
             syn_count: 0,
             max_seg: 0,
@@ -410,11 +412,12 @@ impl Connection {
         }
     }
 
-    /// The ACK of a half-open record's SYN ACK arrived; `answered_at` is when that went out, if
+    /// The ACK of a half-open record's SYN ACK, which promised `window`, arrived; `answered_at` is when that went out, if
     /// it went out once.
     pub(crate) fn handshake_done(
         &mut self,
         header: &TcpHeader,
+        window: u32,
         answered_at: Option<Instant>,
         now: Instant,
     ) {
@@ -422,7 +425,7 @@ impl Connection {
         self.story.delivered = 1;
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.una;
-        self.rcv.advertised(SYN_WINDOW);
+        self.rcv.advertised(window);
         self.open_send_window(header, self.snd.una);
         match answered_at {
             Some(at) => self.rtt.sample(now.since(at)),

@@ -16,7 +16,7 @@ use crate::conn::{Birth, Connection, Fate};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::event::{ConnId, Event, PendingId};
-use crate::half_open::{Answer, SYN_WINDOW};
+use crate::half_open::Answer;
 use crate::time::Instant;
 use crate::time_wait::{Remains, Verdict};
 
@@ -108,7 +108,8 @@ impl Stack {
         if fate == Fate::Reject {
             self.reset_segment(tuple, &segment.header, segment.len());
         }
-        if let Fate::Ended { reason: EndReason::DataAfterClose, reset } = &mut fate
+        if let Fate::Ended { reason: EndReason::DataAfterClose | EndReason::FinWait2Timeout, reset } =
+            &mut fate
             && core::mem::take(reset)
         {
             // At the number that the peer expects, whether our FIN has reached it or not.
@@ -195,18 +196,18 @@ impl Stack {
     fn half_open_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
         let Some(record) = self.records.half_open.get(index) else { return };
         let header = &segment.header;
-        let rcv_nxt = record.irs + 1;
+        let (rcv_nxt, window) = (record.irs + 1, record.window());
         if header.flags.rst() {
             if header.seq == rcv_nxt {
                 self.refuse_half_open(now, index);
-            } else if header.seq.within(rcv_nxt, SYN_WINDOW) {
+            } else if header.seq.within(rcv_nxt, window) {
                 self.challenge_half_open(now, index);
             }
             return;
         }
         if header.flags.syn() {
             let other = header.seq != record.irs && !header.flags.ack();
-            if other && header.seq.within(rcv_nxt, SYN_WINDOW) && record.answer == Answer::Sent {
+            if other && header.seq.within(rcv_nxt, window) && record.answer == Answer::Sent {
                 // RFC 9293 §3.10.7.4, fourth: back to LISTEN.
                 self.refuse_half_open(now, index);
             // A SYN ACK comes from an end that has our SYN: answered with ours, two half-open ends
@@ -220,7 +221,7 @@ impl Stack {
             return;
         }
         let last = header.seq + segment.len().saturating_sub(1);
-        if !header.seq.within(rcv_nxt, SYN_WINDOW) && !last.within(rcv_nxt, SYN_WINDOW) {
+        if !header.seq.within(rcv_nxt, window) && !last.within(rcv_nxt, window) {
             if record.may_answer_ack() {
                 self.challenge_half_open(now, index);
             }
@@ -300,7 +301,8 @@ impl Stack {
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
             conn.limit_segments(max_seg);
-            conn.handshake_done(header, record.answered_at(config.rto_max()), now);
+            let answered_at = record.answered_at(config.rto_max());
+            conn.handshake_done(header, record.window(), answered_at, now);
             conn.listener = Some(record.listener);
             conn
         });
@@ -309,7 +311,7 @@ impl Stack {
         self.demux.replace(&self.records, &record.tuple, from, to);
         self.records.half_open.remove(index);
         let listener = self.listeners.get_mut(record.listener)?;
-        listener.queue.push_back((id, record.deferred.then_some(pending)));
+        listener.queue.push_back((id, record.is_deferred().then_some(pending)));
         self.counters.passive_opens += 1;
         let event = Event::Acceptable { listener: record.listener };
         self.events.push_back(Queued::Event(event));

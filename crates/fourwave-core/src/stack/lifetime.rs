@@ -180,7 +180,7 @@ impl Stack {
         if let Some(listener) = self.listeners.get_mut(record.listener) {
             listener.half_open -= 1;
         }
-        if record.deferred {
+        if record.is_deferred() {
             let pending = PendingId { index, generation: record.generation };
             self.events.push_back(Queued::Event(Event::PendingGone { pending }));
         }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fourwave_core::ConnId;
+use fourwave_core::SocketOption;
 use fourwave_core::state::State;
 
 use super::Virtual;
@@ -43,6 +44,9 @@ impl Virtual {
                 if state == State::Closed {
                     self.wake(fd, u32::MAX);
                     return fail(errno::ENOTCONN);
+                }
+                if way.has(Shut::RECEIVE) {
+                    let _ = self.stack.set_option(self.now, conn, SocketOption::NoMoreReads);
                 }
                 if way.has(Shut::SEND) {
                     // It fails only for connections that have ended, and this one has not.

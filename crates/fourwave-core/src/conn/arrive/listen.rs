@@ -33,5 +33,8 @@ pub(crate) fn receive_syn(
     let Reception { listener, deferred, iss, config, link } = *reception;
     let options = agree(config, link, tuple.is_ipv6(), &header.options);
     let ts_recent = header.options.timestamps.map_or(0, |ts| ts.value);
-    HalfOpen::new(tuple, listener, options, (iss, header.seq), ts_recent, deferred, now)
+    let numbers = (iss, header.seq);
+    let mut record = HalfOpen::new(tuple, listener, options, numbers, ts_recent, deferred, now);
+    record.promise(config.tcp_rmem_default);
+    record
 }

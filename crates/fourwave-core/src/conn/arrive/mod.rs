@@ -67,6 +67,9 @@ pub(crate) fn arrive(
     if conn.state == State::SynSent {
         return syn_sent::arrive(conn, segment, link, ctx);
     }
+    if syn::completes(conn, segment) {
+        return syn::arrive(conn, segment, ctx);
+    }
     if conn.is_passive() && syn::is_repeated(conn, segment) {
         return Fate::Alive;
     }

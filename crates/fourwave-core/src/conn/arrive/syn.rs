@@ -8,10 +8,10 @@ use crate::conn::{Connection, Ctx, Fate, Signals};
 /// simultaneous open reaches, the peer's SYN ACK repeats its SYN and acknowledges ours.
 pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
     let header = &segment.header;
-    let ours = header.flags.ack() && header.ack == conn.snd.iss + 1;
-    if conn.state == State::SynReceived && header.seq == conn.rcv.irs && ours {
+    if completes(conn, segment) {
         conn.step(Input::RecvSynAck);
         conn.syn_acknowledged(header, ctx);
+        conn.syn_text_acknowledged(header.ack, ctx);
         conn.rcv.acks.at_once();
         conn.signals.set(Signals::CONNECTED);
         return Fate::Alive;
@@ -19,6 +19,15 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     ctx.counters.syn_challenge += 1;
     conn.challenge(ctx);
     Fate::Alive
+}
+
+/// Whether this is the SYN ACK that completes a simultaneous open (RFC 9293 §3.5, figure 7). Its
+/// number is that of the SYN before it: the window does not judge it.
+pub(super) fn completes(conn: &Connection, segment: &Segment<'_>) -> bool {
+    let header = &segment.header;
+    let syn_ack = header.flags.syn() && header.flags.ack() && !header.flags.rst();
+    let ours = header.ack.after(conn.snd.iss) && header.ack.at_or_before(conn.snd.nxt);
+    conn.state == State::SynReceived && syn_ack && header.seq == conn.rcv.irs && ours
 }
 
 /// Whether this is the SYN that a Fast Open connection was made of, which the peer sends until

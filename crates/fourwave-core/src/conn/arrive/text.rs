@@ -18,7 +18,9 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         // window).
         return Fate::Alive;
     }
-    if conn.orphan && segment.data_end().after(conn.rcv.nxt) {
+    let closing = conn.state != State::Established;
+    let deaf = conn.orphan || (closing && conn.tuning().no_more_reads);
+    if deaf && segment.data_end().after(conn.rcv.nxt) {
         // RFC 9293 §3.6.1: nobody will read this, and the peer must learn it.
         ctx.counters.abort_on_data += 1;
         conn.story.closed_first.get_or_insert(Side::Local);
