@@ -2,7 +2,8 @@
 
 use fourwave_drill::lang::{parse, parse_bytes};
 
-// What reads at all reads back as itself; tests/lang_properties.rs asks the same of made-up scripts.
+// What reads at all reads back as itself; tests/lang_properties.rs asks the same of scripts that
+// are made up.
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     match parse_bytes(bytes, &|name| name == "A") {
         Ok(script) => {

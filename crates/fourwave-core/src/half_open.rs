@@ -153,7 +153,8 @@ impl HalfOpen {
         }
     }
 
-    /// When the only SYN ACK went out, whose timeout is no longer than `longest`; `None` when there were several, or none.
+    /// When the only SYN ACK went out, whose timeout is no longer than `longest`; `None` when there
+    /// were several, or none.
     pub(crate) fn answered_at(&self, longest: Duration) -> Option<Instant> {
         let once = self.answer == Answer::Sent && self.retries == 0;
         let once = once && self.flags & REPEATED == 0;

@@ -2,11 +2,14 @@
 //!
 //! | step | where |
 //! | --- | --- |
-//! | text → script | [`lang`] makes an [`ast::Script`]; errors name line, column and what was expected |
-//! | script → calls, packets and checks | `run`: the same for every target |
-//! | calls and packets → a stack | a [`target::Target`]: `virt` (the engine) or `linux` |
+//! | text → [`ast::Script`] | [`lang`]; its errors name line, column and what was expected |
+//! | [`ast::Script`] → calls, packets and checks | [`run`], the same for every target |
+//! | names of constants → numbers, and back | [`symbols`] |
+//! | a call ([`syscall::SysCall`]) or packet → a stack | a [`target::Target`] |
+//! | … the engine in virtual time | [`virt`] |
+//! | … the running kernel in a namespace, in real time | [`linux`] |
 //! | what came out → lines for people and machines | [`report`] |
-//! | capture → script | [`capture`] |
+//! | a capture's connection → a script's text | [`capture`] |
 
 pub mod ast;
 pub mod capture;

@@ -61,8 +61,6 @@ const MORE: &[Symbol] = &[
     ("NULL", 0),
     // linux/in.h
     ("IP_LOCAL_PORT_RANGE", 51),
-    // linux/in.h
-    ("IP_LOCAL_PORT_RANGE", 51),
     // linux/sockios.h
     ("SIOCINQ", libc::FIONREAD as i64),
     ("SIOCOUTQ", libc::TIOCOUTQ as i64),

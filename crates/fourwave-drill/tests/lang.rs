@@ -6,7 +6,7 @@ use fourwave_drill::ast::{
     Body, Cookie, Direction, Echoed, Ecn, EventKind, ExprKind, FlagSpec, IpSpec, OptionSpec,
     OptionsSpec, Packet, Script, SeqSpec, TcpSpec, Time,
 };
-use fourwave_drill::lang::{parse, parse_with, tcp_segment};
+use fourwave_drill::lang::{parse, parse_with};
 
 #[track_caller]
 fn read(source: &str) -> Script {
@@ -341,6 +341,6 @@ fn a_segment_alone() {
         urgent: None,
         options: OptionsSpec::List(vec![OptionSpec::Mss(1460), OptionSpec::SackPermitted]),
     };
-    assert_eq!(tcp_segment(&segment), "S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK>");
+    assert_eq!(segment.to_string(), "S. 0:0(0) ack 1 win 65535 <mss 1460,sackOK>");
     assert_eq!(Direction::In.to_string(), "<");
 }

@@ -412,8 +412,8 @@ impl Connection {
         }
     }
 
-    /// The ACK of a half-open record's SYN ACK, which promised `window`, arrived; `answered_at` is when that went out, if
-    /// it went out once.
+    /// The ACK of a half-open record's SYN ACK, which promised `window`, arrived; `answered_at` is
+    /// when that went out, if it went out once.
     pub(crate) fn handshake_done(
         &mut self,
         header: &TcpHeader,

@@ -65,8 +65,9 @@ impl Stack {
 
     /// Opens a connection with Fast Open. What rides on the SYN is taken off the front of `data`,
     /// and its length returned; without a cookie that is nothing, and the SYN asks for one. The
-    /// rest is the caller's to [`send`](Self::send), which may be done at once. Where `tcp_fastopen`
-    /// forbids it or the way was found to be blocked, this is [`connect`](Self::connect).
+    /// rest is the caller's to [`send`](Self::send), which may be done at once. Where
+    /// `tcp_fastopen` forbids it or the way was found to be blocked, this is
+    /// [`connect`](Self::connect).
     ///
     /// # Errors
     /// As [`connect`](Self::connect).

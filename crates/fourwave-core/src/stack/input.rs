@@ -108,8 +108,8 @@ impl Stack {
         if fate == Fate::Reject {
             self.reset_segment(tuple, &segment.header, segment.len());
         }
-        if let Fate::Ended { reason: EndReason::DataAfterClose | EndReason::FinWait2Timeout, reset } =
-            &mut fate
+        if let Fate::Ended { reason, reset } = &mut fate
+            && matches!(reason, EndReason::DataAfterClose | EndReason::FinWait2Timeout)
             && core::mem::take(reset)
         {
             // At the number that the peer expects, whether our FIN has reached it or not.

@@ -21,7 +21,6 @@ mod script;
 mod text;
 
 pub use error::SyntaxError;
-pub use format::tcp_segment;
 
 use crate::ast::{Script, Span};
 

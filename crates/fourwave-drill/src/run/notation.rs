@@ -1,8 +1,6 @@
 //! Packets in the script's notation, with the parts that differ marked.
 
-use crate::ast::{
-    Body, Cookie, Direction, Ecn, FlagSpec, OptionSpec, OptionsSpec, Packet, SeqSpec, TcpSpec,
-};
+use crate::ast::{Body, IpSpec, OptionsSpec, Packet, TcpSpec};
 use crate::run::{Piece, Shown};
 
 /// What can differ between two packets.
@@ -47,57 +45,44 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn put(&mut self, part: Option<Part>, text: String) {
+    fn put(&mut self, part: Option<Part>, text: impl ToString) {
+        let text = text.to_string();
         let differs = part.is_some_and(|part| self.differing.contains(&part));
         self.shown.pieces.push(Piece { text, differs });
     }
 
     fn blank(&mut self) {
-        self.put(None, " ".to_owned());
+        self.put(None, " ");
     }
 }
 
-/// A packet at a time, `differing` marked.
+/// A packet at a time, `differing` marked: the text is what `Display` writes, part by part.
 pub(crate) fn show(time: &str, packet: &Packet, differing: &[Part]) -> Shown {
+    let Packet { direction, outer, ip, body, fuzz } = packet;
     let mut out = Writer { shown: Shown::default(), differing };
-    out.put(Some(Part::Time), time.to_owned());
-    let direction = if packet.direction == Direction::In { " < " } else { " > " };
-    out.put(None, direction.to_owned());
-    ip(&mut out, packet);
-    match &packet.body {
-        Body::Tcp(spec) => tcp(&mut out, spec),
-        Body::Udp { ports, len } => {
-            self::ports(&mut out, *ports);
-            out.put(Some(Part::Kind), "udp".to_owned());
-            out.put(Some(Part::Length), format!(" ({len})"));
-        }
-        Body::Icmp(spec) => {
-            let code = spec.code.as_ref().map_or(String::new(), |code| format!(" {code}"));
-            out.put(Some(Part::Kind), format!("icmp {}{code}", spec.kind));
-        }
-        Body::Other(what) => out.put(Some(Part::Kind), what.clone()),
+    out.put(Some(Part::Time), time);
+    out.put(None, format!(" {direction} "));
+    if let Some(outer) = outer {
+        out.put(None, format!("{outer} "));
     }
-    out.shown
-}
-
-fn ip(out: &mut Writer<'_>, packet: &Packet) {
-    let spec = &packet.ip;
-    let ecn = spec.ecn.map(|ecn| match ecn {
-        Ecn::NotEct => "noecn",
-        Ecn::Ect0 => "ect0",
-        Ecn::Ect1 => "ect1",
-        Ecn::Ce => "ce",
-        Ecn::Ect01 => "ect01",
-    });
-    let mut words: Vec<String> = ecn.map(str::to_owned).into_iter().collect();
-    words.extend(spec.tos.map(|tos| format!("tos {tos:#04x}")));
-    words.extend(spec.dscp.map(|dscp| format!("dscp {dscp:#04x}")));
-    words.extend(spec.ttl.map(|ttl| format!("ttl {ttl}")));
-    words.extend(spec.flow_label.map(|label| format!("flowlabel {label:#x}")));
-    if !words.is_empty() {
-        out.put(Some(Part::Ip), format!("[{}]", words.join(", ")));
+    if *ip != IpSpec::default() {
+        out.put(Some(Part::Ip), ip);
         out.blank();
     }
+    match body {
+        Body::Tcp(spec) => tcp(&mut out, spec),
+        Body::Udp { ports, len } => {
+            out.put(Some(Part::Kind), "udp");
+            out.blank();
+            self::ports(&mut out, *ports);
+            out.put(Some(Part::Length), format!("({len})"));
+        }
+        Body::Icmp(_) | Body::Other(_) => out.put(Some(Part::Kind), body),
+    }
+    if let Some(fuzz) = fuzz {
+        out.put(None, format!(" {{{fuzz}}}"));
+    }
+    out.shown
 }
 
 fn ports(out: &mut Writer<'_>, ports: Option<(u16, u16)>) {
@@ -108,20 +93,15 @@ fn ports(out: &mut Writer<'_>, ports: Option<(u16, u16)>) {
 }
 
 fn tcp(out: &mut Writer<'_>, tcp: &TcpSpec) {
-    ports(out, tcp.ports);
-    out.put(Some(Part::Flags), flags(tcp.flags));
+    let TcpSpec { ports: between, encapsulation, flags, seq, ack, window, urgent, options } = tcp;
+    ports(out, *between);
+    out.put(Some(Part::Flags), flags);
     out.blank();
-    let seq = match tcp.seq {
-        SeqSpec::Range { start, end, len, absolute } => {
-            format!("{start}:{end}({len}){}", if absolute { "!" } else { "" })
-        }
-        SeqSpec::Unchecked { len } => format!("...({len})"),
-    };
     out.put(Some(Part::Seq), seq);
     let numbers = [
-        (Part::Ack, "ack", tcp.ack),
-        (Part::Window, "win", tcp.window.map(u32::from)),
-        (Part::Urgent, "urg", tcp.urgent.map(u32::from)),
+        (Part::Ack, "ack", *ack),
+        (Part::Window, "win", window.map(u32::from)),
+        (Part::Urgent, "urg", urgent.map(u32::from)),
     ];
     for (part, name, number) in numbers {
         if let Some(number) = number {
@@ -129,8 +109,9 @@ fn tcp(out: &mut Writer<'_>, tcp: &TcpSpec) {
             out.put(Some(part), format!("{name} {number}"));
         }
     }
-    options(out, &tcp.options);
-    if let Some((from, to)) = tcp.encapsulation {
+    self::options(out, options);
+    if let Some((from, to)) = encapsulation {
+        out.blank();
         out.put(Some(Part::Ports), format!("/udp({from} > {to})"));
     }
 }
@@ -138,80 +119,16 @@ fn tcp(out: &mut Writer<'_>, tcp: &TcpSpec) {
 fn options(out: &mut Writer<'_>, options: &OptionsSpec) {
     match options {
         OptionsSpec::None => {}
-        OptionsSpec::Any => out.put(Some(Part::Options), " <...>".to_owned()),
+        OptionsSpec::Any => out.put(Some(Part::Options), format!(" {options}")),
         OptionsSpec::List(list) => {
-            out.put(Some(Part::Options), " <".to_owned());
+            out.put(Some(Part::Options), " <");
             for (at, one) in list.iter().enumerate() {
                 if at > 0 {
-                    out.put(None, ",".to_owned());
+                    out.put(None, ",");
                 }
-                out.put(Some(Part::Option(at)), option(one));
+                out.put(Some(Part::Option(at)), one);
             }
-            out.put(Some(Part::Options), ">".to_owned());
-        }
-    }
-}
-
-fn flags(spec: FlagSpec) -> String {
-    const LETTERS: [(u16, char); 9] = [
-        (0x001, 'F'),
-        (0x002, 'S'),
-        (0x004, 'R'),
-        (0x040, 'E'),
-        (0x080, 'W'),
-        (0x100, 'A'),
-        (0x008, 'P'),
-        (0x020, 'U'),
-        (0x010, '.'),
-    ];
-    let set = LETTERS.iter().filter(|(bit, _)| spec.bits & bit != 0);
-    let mut text: String = set.map(|(_, letter)| *letter).collect();
-    if let Some(ace) = spec.ace {
-        text.push_str(&ace.to_string());
-    }
-    if text.is_empty() { "-".to_owned() } else { text }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn cookie(name: &str, cookie: &Cookie) -> String {
-    match cookie {
-        Cookie::Request => name.to_owned(),
-        Cookie::Bytes(bytes) => format!("{name} {}", hex(bytes)),
-        Cookie::Name(defined) => format!("{name} {defined}"),
-    }
-}
-
-fn option(option: &OptionSpec) -> String {
-    let number = |n: &Option<u32>| n.map_or("...".to_owned(), |n| n.to_string());
-    match option {
-        OptionSpec::Nop => "nop".to_owned(),
-        OptionSpec::Eol => "eol".to_owned(),
-        OptionSpec::Mss(mss) => format!("mss {mss}"),
-        OptionSpec::WindowScale(shift) => format!("wscale {shift}"),
-        OptionSpec::SackPermitted => "sackOK".to_owned(),
-        OptionSpec::Sack(blocks) => {
-            let blocks: Vec<String> = blocks.iter().map(|(a, b)| format!("{a}:{b}")).collect();
-            format!("sack {}", blocks.join(" "))
-        }
-        OptionSpec::Timestamps { val, ecr, .. } => {
-            format!("TS val {} ecr {}", number(val), number(ecr))
-        }
-        OptionSpec::FastOpen(value) => cookie("FO", value),
-        OptionSpec::FastOpenExperimental(value) => cookie("FOEXP", value),
-        OptionSpec::Md5(None) => "md5".to_owned(),
-        OptionSpec::Md5(Some(digest)) => format!("md5 {}", hex(digest)),
-        OptionSpec::AccEcn(counters) => {
-            let counters: Vec<String> =
-                counters.iter().map(|(name, value)| format!("{name} {value}")).collect();
-            format!("ECN {}", counters.join(" "))
-        }
-        OptionSpec::Raw { kind, length, bytes } => {
-            let length = length.map_or(String::new(), |length| format!(" {length:#x}"));
-            let bytes: String = bytes.iter().map(|byte| format!(" {byte:#x}")).collect();
-            format!("gen {kind:#x}{length}{bytes}")
+            out.put(Some(Part::Options), ">");
         }
     }
 }
@@ -219,31 +136,39 @@ fn option(option: &OptionSpec) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ast::IpSpec;
+    use crate::ast::EventKind;
+    use crate::lang;
+
+    fn packet(text: &str) -> Packet {
+        let script = lang::parse(&format!("0 {text}")).expect("a packet");
+        match script.events.into_iter().next().map(|event| event.kind) {
+            Some(EventKind::Packet(packet)) => *packet,
+            other => panic!("{other:?} is no packet"),
+        }
+    }
 
     #[test]
-    fn a_packet_as_a_script_writes_it_with_a_part_marked() {
-        let tcp = TcpSpec {
-            ports: None,
-            encapsulation: None,
-            flags: FlagSpec { bits: 0x18, ace: None },
-            seq: SeqSpec::Range { start: 1, end: 1001, len: 1000, absolute: false },
-            ack: Some(1),
-            window: Some(257),
-            urgent: None,
-            options: OptionsSpec::List(vec![
-                OptionSpec::Nop,
-                OptionSpec::Timestamps { val: Some(100), ecr: None, absolute: false },
-            ]),
-        };
-        let ip = IpSpec { ecn: Some(Ecn::Ect0), ..IpSpec::default() };
-        let packet =
-            Packet { direction: Direction::Out, outer: None, fuzz: None, ip, body: Body::Tcp(tcp) };
-        let shown = show("0.1", &packet, &[Part::Ack, Part::Option(1)]);
-        let text = "0.1 > [ect0] P. 1:1001(1000) ack 1 win 257 <nop,TS val 100 ecr ...>";
-        assert_eq!(shown.to_string(), text);
+    fn a_packet_with_parts_marked() {
+        let text = "> [ect0] P. 1:1001(1000) ack 1 win 257 <nop,TS val 100 ecr ...>";
+        let shown = show("0.1", &packet(text), &[Part::Ack, Part::Option(1)]);
+        assert_eq!(shown.to_string(), format!("0.1 {text}"));
         let marked: Vec<&str> =
             shown.pieces.iter().filter(|p| p.differs).map(|p| p.text.as_str()).collect();
         assert_eq!(marked, ["ack 1", "TS val 100 ecr ..."]);
+    }
+
+    #[test]
+    fn the_text_is_the_languages() {
+        for text in [
+            "< 8080 > 5000 SEWA 0:0(0) win 65535 <mss 1460,sackOK,FO a1b2,kind 30 len 4 abcd>",
+            "> [tos 0x10, ttl 64] .5 ...(0) ack 7 urg 3 <...> /udp(9899 > 9900)",
+            "< [dscp cs1] udp 53 > 1024 (100)",
+            "> udp (100)",
+            "< icmp unreachable frag_needed mtu 1400 [1:1001(1000)]",
+            "< - 1:1(0) <md5 valid,ECN e1b 1 ceb 0 e0b 1> {mut tcp mss}",
+        ] {
+            let packet = packet(text);
+            assert_eq!(show("0", &packet, &[]).to_string(), format!("0 {packet}"));
+        }
     }
 }

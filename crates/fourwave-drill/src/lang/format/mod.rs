@@ -11,8 +11,6 @@ use crate::ast::{
     Call, Command, Event, EventKind, Expr, ExprKind, Field, OptionLine, Script, Time,
 };
 
-pub use packet::tcp_segment;
-
 impl Display for Script {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { options, init, events, cleanup } = self;

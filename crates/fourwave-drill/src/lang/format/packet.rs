@@ -8,11 +8,6 @@ use crate::ast::{
 };
 use crate::lang::packet::FLAGS;
 
-/// The segment without arrow and IP prefix: `P. 1:1001(1000) ack 1 win 257 <nop,nop,…>`.
-pub fn tcp_segment(segment: &TcpSpec) -> String {
-    segment.to_string()
-}
-
 impl Display for Direction {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -85,6 +80,7 @@ impl Display for Body {
     }
 }
 
+/// Without arrow and IP prefix: `P. 1:1001(1000) ack 1 win 257 <nop,nop,…>`.
 impl Display for TcpSpec {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { ports, encapsulation, flags, seq, ack, window, urgent, options } = self;
