@@ -220,9 +220,9 @@ knobs! {
         "Retransmissions of data before a connection is given up.";
     tcp_rfc1337: Unit::Switch, 0..=1, 0,
         "1: an RST does not end TIME_WAIT (RFC 1337).";
-    tcp_rmem_default: Unit::Bytes, 4096..=1073741824, 131072,
+    tcp_rmem_default: Unit::Bytes, 1024..=1073741824, 131072,
         "First size of a receive buffer.";
-    tcp_rmem_max: Unit::Bytes, 4096..=1073741824, 6291456,
+    tcp_rmem_max: Unit::Bytes, 1024..=1073741824, 6291456,
         "Size up to which a receive buffer grows by itself.";
     tcp_rto_max_ms: Unit::Milliseconds, 1000..=120000, 120000,
         "Longest retransmission timeout.";

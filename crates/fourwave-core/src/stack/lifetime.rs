@@ -172,6 +172,18 @@ impl Stack {
         self.records.time_wait.remove(target);
     }
 
+    /// Ends every TIME_WAIT at once, with both its protections; returns how many there were.
+    /// O(TIME_WAITs).
+    pub fn drop_time_waits(&mut self) -> usize {
+        let before = self.records.time_wait.len();
+        while let Some((target, _)) = self.records.time_wait.oldest() {
+            let Some(tuple) = self.records.time_wait.tuple(target) else { break };
+            self.counters.tw_killed += 1;
+            self.drop_time_wait(target, &tuple);
+        }
+        before - self.records.time_wait.len()
+    }
+
     pub(super) fn drop_half_open(&mut self, index: u32) {
         let Some(record) = self.records.half_open.get(index) else { return };
         let tuple = record.tuple;

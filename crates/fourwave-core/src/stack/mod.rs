@@ -25,6 +25,7 @@ use core::net::SocketAddr;
 use fourwave_wire::Link;
 
 use crate::config::Config;
+use crate::conn::state::State;
 use crate::conn::{Connection, Ctx, Signals};
 use crate::counters::Counters;
 use crate::demux::{Demux, Directory, FourTuple, Target};
@@ -250,6 +251,13 @@ impl Stack {
             timers: self.timers.len(),
             filed: self.demux.len(),
         }
+    }
+
+    /// The states of connections whose handle was given back and that are not finished.
+    /// O(connections).
+    pub fn orphan_states(&self) -> impl Iterator<Item = State> + '_ {
+        let conns = self.records.conns.indices().filter_map(|i| self.records.conns.get(i));
+        conns.filter(|conn| conn.orphan && conn.ended.is_none()).map(|conn| conn.state)
     }
 
     /// The connection at `index` together with what its steps may use.

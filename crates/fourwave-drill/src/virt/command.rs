@@ -48,9 +48,11 @@ impl Virtual {
                 self.stack.forget_cookies();
                 Ok(())
             }
-            ("nstat", ["-n"] | [] | [">", "/dev/null"]) => Ok(()),
+            ("nstat", _) => self.nstat(line).unwrap_or_else(|| Err(refuse())),
             ("true" | ":" | "sync", []) => Ok(()),
             ("tc", ["qdisc", _, "dev", _, "root", "pfifo" | "fq"]) => Ok(()),
+            ("tc", ["qdisc", "del" | "delete", "dev", _, "root"]) => Ok(()),
+            ("tc", ["qdisc", "del" | "delete", "dev", _, "root", "2>/dev/null"]) => Ok(()),
             ("ethtool", ["-K", _, offloads @ ..]) if only_offloads(offloads) => Ok(()),
             ("rm", ["-f", path]) => {
                 self.sysctls.scratch.remove(*path);
@@ -58,7 +60,11 @@ impl Virtual {
             }
             ("dd", arguments) => self.make_file(arguments).ok_or_else(refuse),
             ("sockstat", _) => self.count_sockets(line).unwrap_or_else(|| Err(refuse())),
-            ("tcpdrop", ["-s", "TIME_WAIT"]) => Err(refuse()),
+            ("tcpdrop", ["-s", "TIME_WAIT"]) => {
+                self.stack.drop_time_waits();
+                self.gone.forget_time_waits();
+                Ok(())
+            }
             _ => Err(refuse()),
         }
     }
@@ -115,7 +121,46 @@ impl Virtual {
             File::Socket(socket) => self.state_of(socket.phase) == state,
             _ => false,
         });
-        sockets.count()
+        sockets.count() + self.stack.orphan_states().filter(|&orphan| orphan == state).count()
+    }
+
+    /// `nstat [-n] [-s] | grep NAME | grep -q " N "`: what was counted since the last one that
+    /// kept its figures (`-s` does not). None where it asks for more.
+    fn nstat(&mut self, line: &str) -> Option<Result<(), Refusal>> {
+        let line =
+            line.strip_suffix("/dev/null").map_or(line, |line| line.trim_end_matches([' ', '>']));
+        let (nstat, filters) = line.split_once('|').unwrap_or((line, ""));
+        let (mut quiet, mut keep) = (false, true);
+        for switch in nstat.split_whitespace().skip(1) {
+            match switch {
+                "-n" => quiet = true,
+                "-s" => keep = false,
+                _ => return None,
+            }
+        }
+        let now = *self.stack.counters();
+        let grown = now.iter().zip(self.counted.iter());
+        let grown = grown.map(|((name, now), (_, before))| (name, now.wrapping_sub(before)));
+        let mut shown: Vec<String> = grown
+            .filter(|&(_, more)| more > 0 && !quiet)
+            .map(|(name, more)| format!("{name:<32}{more:<16}   0.0"))
+            .collect();
+        if keep {
+            self.counted = now;
+        }
+        let filters = filters.split('|').map(str::trim).filter(|filter| !filter.is_empty());
+        for (place, filter) in filters.enumerate() {
+            let wanted = filter.strip_prefix("grep ")?.trim_start_matches("-q ");
+            let wanted = wanted.trim_matches(['"', '\'']);
+            if place == 0 && !now.iter().any(|(name, _)| name.contains(wanted)) {
+                return None;
+            }
+            shown.retain(|line| line.contains(wanted));
+            if shown.is_empty() {
+                return Some(Err(Refusal::Failed(format!("`{line}` finds nothing"))));
+            }
+        }
+        Some(Ok(()))
     }
 }
 

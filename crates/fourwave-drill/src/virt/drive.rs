@@ -156,6 +156,7 @@ impl Virtual {
         }
         let (at, gso_size) = (self.elapsed(), self.scratch.meta.gso_size);
         let mut packet = self.scratch.to_vec();
+        self.times.went(&packet, self.now);
         match segments(&packet, gso_size) {
             Ok(cut) if gso_size > 0 => {
                 self.sent.extend(cut.map(|packet| Sniffed { at, packet: packet.to_vec() }));
@@ -225,6 +226,7 @@ impl Virtual {
         if let Some(errno) = super::info::icmp_errno(packet) {
             self.icmp_errno = errno;
         }
+        self.times.came(packet, self.now);
         let bytes = Bytes::copy_from_slice(packet);
         let packet = RxPacket { bytes, gso_size: 0, checksum: RxChecksum::Unverified };
         self.stack.handle_packet(self.now, &packet);

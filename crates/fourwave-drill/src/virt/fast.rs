@@ -49,6 +49,7 @@ impl Virtual {
         let (phase, limit) = (socket.phase, socket.options.send_timeout);
         match self.state_of(phase) {
             State::SynSent | State::SynReceived if waits => {
+                self.queue_early(job, fd, len, flags)?;
                 job.opening = job.copied < len;
                 Ok(Some(Outcome::Wait(limit)))
             }

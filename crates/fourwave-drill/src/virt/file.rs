@@ -61,6 +61,11 @@ impl Gone {
         self.time_wait.retain(|(_, _, until)| *until > now);
     }
 
+    /// No TIME_WAIT is left.
+    pub(super) fn forget_time_waits(&mut self) {
+        self.time_wait.clear();
+    }
+
     /// Addresses still in use, and whether each allows another bind with `SO_REUSEADDR`.
     pub(super) fn addresses(&self) -> impl Iterator<Item = (SocketAddr, bool)> {
         let waiting = self.time_wait.iter().map(|&(local, reuse, _)| (local, reuse));

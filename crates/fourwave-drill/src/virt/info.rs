@@ -49,6 +49,12 @@ impl Virtual {
         facts.insert("tcpi_state".into(), number(state));
         if let Some(info) = self.engine_info(socket.phase) {
             connection_facts(&info, &mut facts);
+            if let Some(last) = self.times.of(info.local, info.remote) {
+                let ago = |at| self.now.since(at).as_millis() as i64;
+                facts.insert("tcpi_last_data_recv".into(), ago(last.text_came));
+                facts.insert("tcpi_last_data_sent".into(), ago(last.text_went));
+                facts.insert("tcpi_last_ack_recv".into(), ago(last.ack_came));
+            }
         }
         if let Phase::Listening(listener) = socket.phase {
             facts.insert("tcpi_unacked".into(), self.stack.acceptable(listener) as i64);
@@ -77,7 +83,7 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         u64::MAX => 0x7fff_ffff,
         bytes => (bytes / mss) as i64,
     };
-    let named: [(&str, i64); 23] = [
+    let named: [(&str, i64); 25] = [
         ("tcpi_options", option_bits(info)),
         ("tcpi_snd_wscale", info.snd_wscale.unwrap_or(0).into()),
         ("tcpi_rcv_wscale", info.rcv_wscale.unwrap_or(0).into()),
@@ -104,6 +110,9 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         ("tcpi_probes", info.probes.into()),
         ("tcpi_advmss", info.advmss.into()),
         ("tcpi_rcv_mss", info.rcv_mss.into()),
+        ("tcpi_delivered", info.delivered.into()),
+        // ECN is not in use.
+        ("tcpi_delivered_ce", 0),
     ];
     facts.extend(named.iter().map(|(name, value)| ((*name).to_owned(), *value)));
 }

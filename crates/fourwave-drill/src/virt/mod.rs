@@ -9,6 +9,7 @@
 //! | how much does a write take? | `room.rs` |
 //! | which socket options are there? | `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
+//! | when did segments last pass? | `times.rs` |
 //! | what is ready? | `ready.rs`, `epoll.rs` |
 //!
 //! What Linux does is taken from its manual pages and its behaviour; what the engine cannot do is
@@ -31,12 +32,14 @@ mod ready;
 mod room;
 mod socket;
 mod sysctl;
+mod times;
 mod transfer;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use fourwave_core::counters::Counters;
 use fourwave_core::{Config, ConnId, Instant, Stack};
 use fourwave_wire::{Link, TxPacket};
 
@@ -46,12 +49,13 @@ use drive::Job;
 use file::{File, Gone};
 use socket::Phase;
 use sysctl::Sysctls;
+use times::Times;
 
 /// The engine's time when a script starts. Not zero: clocks that count from then on have a past.
 const START: Instant = Instant::from_micros(1_000_000_000);
 
 /// The engine's smallest receive buffer.
-const LEAST_RECEIVE_SPACE: u64 = 4096;
+const LEAST_RECEIVE_SPACE: u64 = 1024;
 
 /// What a [`Virtual`] target is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +104,9 @@ pub struct Virtual {
     finished: Option<(Duration, Returned)>,
     /// What Linux makes of the last ICMP error that came.
     icmp_errno: i32,
+    /// The counters when `nstat` was last asked.
+    counted: Counters,
+    times: Times,
 }
 
 impl Virtual {
@@ -121,6 +128,8 @@ impl Virtual {
             job: None,
             finished: None,
             icmp_errno: 0,
+            counted: Counters::default(),
+            times: Times::default(),
         }
     }
 

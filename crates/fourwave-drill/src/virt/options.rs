@@ -24,6 +24,8 @@ const MOST_MAXSEG: i64 = 32_767;
 /// TCP_LINGER2 at most, in seconds.
 const MOST_LINGER2: i64 = 120;
 const MTU_DISCOVERY_DEFAULT: i64 = 1;
+/// `net.ipv4.ip_default_ttl`.
+const DEFAULT_TTL: i64 = 64;
 
 /// What a socket was told. Figures that Linux only keeps and gives back are in `kept`.
 #[derive(Clone, Debug)]
@@ -302,6 +304,7 @@ impl Virtual {
                 return fail(errno::EINVAL);
             }
             tcp::MAXSEG => options.maxseg = value,
+            tcp::QUICKACK => return self.quick_ack(fd, value != 0),
             // Off is what the engine does.
             tcp::DEFER_ACCEPT if value == 0 => {}
             _ => return unsupported(name_of(abi::IPPROTO_TCP, name)),
@@ -322,7 +325,11 @@ impl Virtual {
             ip::FREEBIND => options.freebind = value != 0,
             ip::TOS if !(0..=255).contains(&value) => return fail(errno::EINVAL),
             ip::MTU_DISCOVER if !(0..=5).contains(&value) => return fail(errno::EINVAL),
-            ip::TOS | ip::MTU_DISCOVER | ip::BIND_ADDRESS_NO_PORT => {
+            ip::TTL if value != -1 && !(1..=255).contains(&value) => return fail(errno::EINVAL),
+            ip::TTL if value == -1 => {
+                options.kept.remove(&(abi::IPPROTO_IP, name));
+            }
+            ip::TOS | ip::TTL | ip::MTU_DISCOVER | ip::BIND_ADDRESS_NO_PORT => {
                 options.kept.insert((abi::IPPROTO_IP, name), value);
             }
             _ => return unsupported(name_of(abi::IPPROTO_IP, name)),
@@ -345,10 +352,21 @@ impl Virtual {
         done(0)
     }
 
-    /// Brings a living connection's options up to date.
+    /// Brings a living connection's options up to date, or what a listener hands down.
     fn tell_engine(&mut self, fd: Fd) -> Attempt {
+        match self.socket(fd)?.phase {
+            Phase::Connection(conn) => self.apply_options(fd, conn)?,
+            Phase::Listening(_) => self.tell_listener(fd)?,
+            Phase::Closed | Phase::Deferred(_) => {}
+        }
+        done(0)
+    }
+
+    /// `TCP_QUICKACK`: said to the connection, not kept.
+    fn quick_ack(&mut self, fd: Fd, on: bool) -> Attempt {
         if let Phase::Connection(conn) = self.socket(fd)?.phase {
-            self.apply_options(fd, conn)?;
+            // It fails for a handle that names nothing, and this one is held.
+            let _ = self.stack.set_option(self.now, conn, SocketOption::QuickAck(on));
         }
         done(0)
     }
@@ -428,6 +446,7 @@ impl Virtual {
                     (abi::IPPROTO_IP, ip::MTU) => self.setup.mtu.into(),
                     (abi::IPPROTO_IP, ip::MTU_DISCOVER)
                     | (abi::IPPROTO_IPV6, ipv6::MTU_DISCOVER) => MTU_DISCOVERY_DEFAULT,
+                    (abi::IPPROTO_IP, ip::TTL) => DEFAULT_TTL,
                     (abi::IPPROTO_IP, ip::TOS | ip::BIND_ADDRESS_NO_PORT) => 0,
                     (abi::IPPROTO_IPV6, ipv6::V6ONLY | ipv6::TCLASS) => 0,
                     _ => return unsupported(name_of(level, name)),
@@ -484,7 +503,11 @@ impl Virtual {
             tcp::KEEPINTVL => options.keepintvl.unwrap_or(config.tcp_keepalive_intvl as i64),
             tcp::KEEPCNT => options.keepcnt.unwrap_or(config.tcp_keepalive_probes as i64),
             tcp::USER_TIMEOUT => options.user_timeout,
-            tcp::LINGER2 => options.linger2.unwrap_or(config.tcp_fin_timeout as i64),
+            // 0 stands for the system's own.
+            tcp::LINGER2 => match options.linger2 {
+                None | Some(0) => config.tcp_fin_timeout as i64,
+                Some(seconds) => seconds,
+            },
             tcp::SYNCNT if options.syncnt != 0 => options.syncnt,
             tcp::SYNCNT => config.tcp_syn_retries as i64,
             tcp::CORK => flag(options.cork),

@@ -91,6 +91,8 @@ const FIXED: &[(&str, &str)] = &[
     ("net.ipv4.tcp_early_retrans", "0"),
     ("net.ipv4.tcp_recovery", "0"),
     ("net.ipv4.tcp_ecn", "0"),
+    // Only answers: a script that asks finds out.
+    ("net.ipv4.tcp_ecn", "2"),
     ("net.ipv4.tcp_shrink_window", "0"),
     ("net.ipv4.ip_no_pmtu_disc", "0"),
     // FreeBSD's, as far as they say what happens anyway.
@@ -98,7 +100,7 @@ const FIXED: &[(&str, &str)] = &[
     ("net.inet.tcp.syncookies_only", "0"),
     ("net.inet.tcp.syncookies", "1"),
     ("net.inet.tcp.ecn.enable", "0"),
-    // Only answers: a script that asks finds out.
+    // The same as Linux's tcp_ecn=2.
     ("net.inet.tcp.ecn.enable", "2"),
     ("net.inet.tcp.blackhole", "0"),
     ("net.inet.tcp.insecure_syn", "0"),

@@ -61,8 +61,13 @@ impl Virtual {
             return fail(if call == "write" { errno::EINVAL } else { errno::ENOTSOCK });
         }
         check_flags(flags, SEND_FLAGS, call)?;
+        let pending = self.socket(fd)?.error;
         let outcome = match self.write_some(job, fd, len, flags, to) {
-            Err(Stop::Errno(_)) if job.copied > 0 => done(job.copied as i64),
+            Err(Stop::Errno(_)) if job.copied > 0 => {
+                // What was taken counts; the error is for the next call.
+                self.socket(fd)?.error = pending;
+                done(job.copied as i64)
+            }
             other => other,
         };
         if let Ok(Outcome::Done(_)) = outcome {
@@ -87,6 +92,7 @@ impl Virtual {
             return Ok(outcome);
         }
         let Some(conn) = self.write_ready(job, fd, flags)? else {
+            self.queue_early(job, fd, len, flags)?;
             job.opening = true;
             let limit = self.socket(fd)?.options.send_timeout;
             return Ok(Outcome::Wait(limit));
@@ -116,11 +122,7 @@ impl Virtual {
         len: usize,
         flags: i32,
     ) -> Result<(), Stop> {
-        let more = flags & msg::MORE != 0;
-        if std::mem::replace(&mut self.socket(fd)?.more, more) != more {
-            // It fails for a handle that names nothing, and this one is held.
-            let _ = self.stack.set_option(self.now, conn, SocketOption::More(more));
-        }
+        self.tell_more(fd, conn, flags)?;
         let mut data = Bytes::from(vec![0; len - job.copied]);
         while !data.is_empty() {
             let room = self.room(fd, conn).map_or(u64::MAX, |room| room.next());
@@ -143,6 +145,42 @@ impl Virtual {
         if flags & msg::EOR != 0 && data.is_empty() {
             let _ = self.stack.set_option(self.now, conn, SocketOption::EndOfRecord);
         }
+        Ok(())
+    }
+
+    /// Tells the engine of `MSG_MORE`, at every send: the next ACK takes it back.
+    fn tell_more(&mut self, fd: Fd, conn: ConnId, flags: i32) -> Result<(), Stop> {
+        let more = flags & msg::MORE != 0;
+        if std::mem::replace(&mut self.socket(fd)?.more, more) || more {
+            // It fails for a handle that names nothing, and this one is held.
+            let _ = self.stack.set_option(self.now, conn, SocketOption::More(more));
+        }
+        Ok(())
+    }
+
+    /// A write that waits for its connection to open: Linux knows of it, and lets the handshake's
+    /// ACK ride on its text. What one buffer takes is queued now, once.
+    pub(super) fn queue_early(
+        &mut self,
+        job: &mut Job,
+        fd: Fd,
+        len: usize,
+        flags: i32,
+    ) -> Result<(), Stop> {
+        let Phase::Connection(conn) = self.socket(fd)?.phase else { return Ok(()) };
+        if job.waited || self.state_of(Phase::Connection(conn)) != State::SynSent {
+            return Ok(());
+        }
+        let room = self.room(fd, conn).map_or(0, |room| room.next());
+        let piece = (len - job.copied).min(usize::try_from(room).unwrap_or(usize::MAX));
+        let mut piece = Bytes::from(vec![0; piece]);
+        self.tell_more(fd, conn, flags)?;
+        // A connection that refuses has ended: the call finds out when it goes on.
+        let taken = self.stack.send(self.now, conn, &mut piece).unwrap_or(0);
+        job.copied += taken;
+        let socket = self.socket(fd)?;
+        socket.written += taken as u64;
+        socket.pushed = socket.written;
         Ok(())
     }
 

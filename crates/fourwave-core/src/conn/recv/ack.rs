@@ -69,6 +69,14 @@ impl Acks {
         self.delayed_until = self.delayed_until.min(until);
     }
 
+    /// The application says whether ACKs may wait for its answers.
+    pub(crate) fn quicken(&mut self, on: bool) {
+        self.answers = !on;
+        if on && self.delayed_until != Instant::NEVER {
+            self.now = true;
+        }
+    }
+
     /// The delay ran out. Whether an ACK was waiting.
     pub(crate) fn on_timer(&mut self, now: Instant) -> bool {
         let due = self.delayed_until <= now;
@@ -139,6 +147,21 @@ mod tests {
         assert!(acks.on_timer(Instant::from_micros(40_000)) && acks.due());
         acks.sent();
         assert!(!acks.owed());
+    }
+
+    #[test]
+    fn tcp_quickack_releases_what_waits_and_its_opposite_lets_acks_wait() {
+        let mut acks = past_quick();
+        acks.on_data(10, 1000, Instant::ZERO, DELAY);
+        assert!(!acks.due());
+        acks.quicken(true);
+        assert!(acks.due());
+        let mut acks = Acks::new();
+        acks.quicken(true);
+        assert!(!acks.owed());
+        acks.quicken(false);
+        acks.on_data(10, 1000, Instant::ZERO, DELAY);
+        assert!(!acks.due() && acks.owed());
     }
 
     #[test]

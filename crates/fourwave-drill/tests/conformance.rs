@@ -1,0 +1,98 @@
+//! The collection below `conformance/` passes on the engine, and its table of differences names
+//! scripts that are there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fourwave_drill::lang;
+use fourwave_drill::run::{Failure, Options, Outcome, run};
+use fourwave_drill::virt::{Setup, Virtual};
+
+/// Fewer scripts than these, and some have been lost.
+const LEAST: usize = 400;
+
+fn collection() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance")
+}
+
+fn scripts(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).expect("a directory that can be read") {
+        let path = entry.expect("an entry that can be read").path();
+        if path.is_dir() {
+            scripts(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "pkt") {
+            found.push(path);
+        }
+    }
+}
+
+/// What is wrong with a script; none where it passes.
+fn play(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).expect("a file that can be read");
+    let base = Options::default();
+    let script = match lang::parse_bytes(&bytes, &|name| base.define(name).is_some()) {
+        Ok(script) => script,
+        Err(error) => return Some(format!("{error:?}")),
+    };
+    let options = match base.for_script(&script) {
+        Ok(options) => options,
+        Err(error) => return Some(error.to_string()),
+    };
+    let mut target = Virtual::new(Setup::from(&options));
+    match run(&script, &options, &mut target).outcome {
+        Outcome::Passed => None,
+        Outcome::Failed(failure) => Some(told(&failure)),
+        Outcome::Skipped(reason) => Some(format!("skipped for {reason}")),
+    }
+}
+
+fn told(failure: &Failure) -> String {
+    let expected = failure.expected.iter().map(|shown| format!("\n    expected {shown}"));
+    let actual = failure.actual.iter().map(|shown| format!("\n    actual   {shown}"));
+    let (expected, actual): (String, String) = (expected.collect(), actual.collect());
+    format!("line {}: {}{expected}{actual}", failure.span.line, failure.message)
+}
+
+#[test]
+fn every_script_passes() {
+    let root = collection();
+    let mut paths = Vec::new();
+    scripts(&root, &mut paths);
+    paths.sort();
+    assert!(paths.len() >= LEAST, "{} scripts, not {LEAST}", paths.len());
+    let failures: Vec<String> = paths
+        .iter()
+        .filter_map(|path| {
+            let name = path.strip_prefix(&root).unwrap_or(path).display();
+            play(path).map(|what| format!("{name}: {what}"))
+        })
+        .collect();
+    assert!(
+        failures.is_empty(),
+        "{} of {} failed\n{}",
+        failures.len(),
+        paths.len(),
+        failures.join("\n")
+    );
+}
+
+/// `a{b,c}d` → `abd`, `acd`.
+fn expanded(pattern: &str) -> Vec<String> {
+    let Some((head, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
+    let (choice, tail) = rest.split_once('}').expect("a brace that is closed");
+    let tails = expanded(tail);
+    let each = choice.split(',').flat_map(|word| tails.iter().map(move |tail| (word, tail)));
+    each.map(|(word, tail)| format!("{head}{word}{tail}")).collect()
+}
+
+#[test]
+fn the_table_of_differences_names_scripts_that_are_there() {
+    let root = collection();
+    let table = fs::read_to_string(root.join("DIFFERENCES.md")).expect("the table");
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    assert!(!rows.is_empty(), "a table without rows");
+    let patterns = rows.iter().map(|row| row.split('`').nth(1).expect("a name in backticks"));
+    let missing: Vec<String> =
+        patterns.flat_map(expanded).filter(|name| !root.join(name).is_file()).collect();
+    assert!(missing.is_empty(), "DIFFERENCES.md names {}", missing.join(", "));
+}
