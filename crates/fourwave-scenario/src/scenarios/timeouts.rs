@@ -89,7 +89,7 @@ fn keepalive_dead_peer(s: &mut Script) -> Result<(), Failure> {
     let probes = counted(sent, "probe");
     s.outcome(format!("{probes} without an answer: given up {} after the cut", span(lasted)));
     s.outcome("the server's end, without SO_KEEPALIVE, is ESTABLISHED and will be for ever");
-    s.figure("seconds", lasted.as_secs());
+    s.figure("seconds", lasted.as_secs_f64().round() as u64);
     s.figure("probes", sent);
     Ok(())
 }
