@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use fourwave_wire::options::OptionOrder;
+
 use crate::time::Duration;
 
 /// What a knob's number counts.
@@ -110,6 +112,9 @@ impl core::error::Error for KnobError {}
 
 /// The names of [`TwOverflow`], in its order.
 const TW_OVERFLOW: &[&str] = &["oldest", "refuse-new", "shorten"];
+
+/// The names of [`OptionOrder`], in its order.
+const OPTION_ORDERS: &[&str] = &["linux", "freebsd"];
 
 /// What happens at `tcp_max_tw_buckets`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,6 +239,9 @@ knobs! {
     tcp_slow_start_after_idle: Unit::Switch, 0..=1, 1,
         "1: a pause of a retransmission timeout takes the congestion window back to its first \
          size (RFC 5681 §4.1).";
+    tcp_syn_option_order: Unit::Name(OPTION_ORDERS), 0..=1, 0,
+        "Order of a SYN's options, by which stacks are told apart: linux (mss, sackOK, TS, nop, \
+         wscale) or freebsd (mss, nop, wscale, sackOK, TS).";
     tcp_syn_retries: Unit::Count, 1..=127, 7,
         "Retransmissions of a SYN: 7 take 247 s (RFC 9293 §3.8.3 asks for 3 minutes at least).";
     tcp_synack_retries: Unit::Count, 0..=127, 5,
@@ -301,6 +309,13 @@ impl Config {
         ]
         .into_iter()
         .filter_map(|(dangerous, sentence)| dangerous.then_some(sentence))
+    }
+
+    pub(crate) const fn option_order(&self) -> OptionOrder {
+        match self.tcp_syn_option_order {
+            1 => OptionOrder::FreeBsd,
+            _ => OptionOrder::Linux,
+        }
     }
 
     pub(crate) const fn time_wait_len(&self) -> Duration {

@@ -49,7 +49,8 @@ pub struct TcpInfo {
     pub bytes_received: u64,
     /// Segments retransmitted in all.
     pub total_retrans: u32,
-    /// Segments that were acknowledged, our SYN included: each ACK's bytes in full segments,
+    /// Segments that were acknowledged, our SYN included, which counts once
+    /// with the text on it: each ACK's bytes in full segments,
     /// rounded up.
     pub delivered: u32,
     /// What loss recovery is about.

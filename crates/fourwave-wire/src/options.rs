@@ -118,6 +118,16 @@ impl FastOpen {
     }
 }
 
+/// The order in which a SYN's options are written: by it, stacks are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OptionOrder {
+    /// MSS, SACK permitted, timestamps, window scale, Fast Open; padded with NOPs.
+    #[default]
+    Linux,
+    /// MSS, window scale, SACK permitted, timestamps, Fast Open; ended and padded with zeros.
+    FreeBsd,
+}
+
 /// The options of one segment that mean something here; unknown ones are passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct TcpOptions {
@@ -133,6 +143,8 @@ pub struct TcpOptions {
     pub sack: SackBlocks,
     /// Fast Open, SYN only.
     pub fast_open: Option<FastOpen>,
+    /// How they are written; what was read says nothing of it.
+    pub order: OptionOrder,
 }
 
 impl TcpOptions {
@@ -212,30 +224,52 @@ impl TcpOptions {
         self.sack.as_slice().len().min(40usize.saturating_sub(before + 4) / 8)
     }
 
-    /// Appends the options in Linux's order (MSS, SACK permitted, timestamps, window scale, Fast
-    /// Open, SACK), padded with NOPs to whole words. SACK blocks that do not fit into 40 bytes are
-    /// left out.
+    fn emit_scale(&self, out: &mut Vec<u8>) {
+        if let Some(scale) = self.window_scale {
+            out.extend_from_slice(&[kind::NOP, kind::WINDOW_SCALE, 3, scale.shift()]);
+        }
+    }
+
+    /// SACK permitted and timestamps, which fill whole words together.
+    fn emit_permitted_and_timestamps(&self, out: &mut Vec<u8>) {
+        let alone: &[u8] = match self.order {
+            OptionOrder::Linux => &[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2],
+            // Nothing follows but what begins a word of its own.
+            OptionOrder::FreeBsd if self.fast_open.is_some() => {
+                &[kind::SACK_PERMITTED, 2, kind::NOP, kind::NOP]
+            }
+            OptionOrder::FreeBsd => &[kind::SACK_PERMITTED, 2, kind::EOL, kind::EOL],
+        };
+        out.extend_from_slice(match (self.sack_permitted, self.timestamps.is_some()) {
+            (true, true) => &[kind::SACK_PERMITTED, 2],
+            (true, false) => alone,
+            (false, true) => &[kind::NOP, kind::NOP],
+            (false, false) => &[],
+        });
+        if let Some(ts) = self.timestamps {
+            out.extend_from_slice(&[kind::TIMESTAMPS, 10]);
+            out.extend_from_slice(&ts.value.to_be_bytes());
+            out.extend_from_slice(&ts.echo.to_be_bytes());
+        }
+    }
+
+    /// Appends the options in their [`order`](Self::order), SACK last, padded to whole words. SACK
+    /// blocks that do not fit into 40 bytes are left out.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let start = out.len();
         if let Some(mss) = self.mss {
             let [a, b] = mss.to_be_bytes();
             out.extend_from_slice(&[kind::MSS, 4, a, b]);
         }
-        match (self.sack_permitted, self.timestamps.is_some()) {
-            (true, true) => out.extend_from_slice(&[kind::SACK_PERMITTED, 2]),
-            (true, false) => {
-                out.extend_from_slice(&[kind::NOP, kind::NOP, kind::SACK_PERMITTED, 2]);
+        match self.order {
+            OptionOrder::Linux => {
+                self.emit_permitted_and_timestamps(out);
+                self.emit_scale(out);
             }
-            (false, true) => out.extend_from_slice(&[kind::NOP, kind::NOP]),
-            (false, false) => {}
-        }
-        if let Some(ts) = self.timestamps {
-            out.extend_from_slice(&[kind::TIMESTAMPS, 10]);
-            out.extend_from_slice(&ts.value.to_be_bytes());
-            out.extend_from_slice(&ts.echo.to_be_bytes());
-        }
-        if let Some(scale) = self.window_scale {
-            out.extend_from_slice(&[kind::NOP, kind::WINDOW_SCALE, 3, scale.shift()]);
+            OptionOrder::FreeBsd => {
+                self.emit_scale(out);
+                self.emit_permitted_and_timestamps(out);
+            }
         }
         if let Some(option) = self.fast_open {
             option.emit(out);
@@ -293,6 +327,33 @@ mod tests {
             assert!(bytes.len() <= 40);
             assert_eq!(TcpOptions::parse(&bytes), Ok(options));
         }
+    }
+
+    #[test]
+    fn each_order_says_the_same_in_as_many_bytes() {
+        let timestamps = Some(Timestamps { value: 1, echo: 2 });
+        let scale = Some(WindowScale::new(7));
+        let options = TcpOptions {
+            mss: Some(1460),
+            window_scale: scale,
+            sack_permitted: true,
+            order: OptionOrder::FreeBsd,
+            ..Default::default()
+        };
+        let written = |options: TcpOptions| {
+            let mut bytes = Vec::new();
+            options.emit(&mut bytes);
+            assert_eq!(bytes.len(), options.emitted_len());
+            let read = TcpOptions { order: options.order, ..TcpOptions::parse(&bytes).unwrap() };
+            assert_eq!(read, options);
+            bytes
+        };
+        let bytes = written(options);
+        assert_eq!(bytes, [2, 4, 5, 180, 1, 3, 3, 7, 4, 2, 0, 0]);
+        let bytes = written(TcpOptions { timestamps, ..options });
+        assert_eq!(bytes, [2, 4, 5, 180, 1, 3, 3, 7, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+        written(TcpOptions { fast_open: FastOpen::new(&[7; 8], false), ..options });
+        written(TcpOptions { sack_permitted: false, timestamps, ..options });
     }
 
     #[test]

@@ -280,6 +280,7 @@ impl Connection {
         header.options.sack_permitted = self.options.sack;
         header.options.window_scale = self.options.scaling.then_some(scale);
         header.options.fast_open = option;
+        header.options.order = ctx.config.option_order();
         Outgoing { header, gso_size: 0 }
     }
 

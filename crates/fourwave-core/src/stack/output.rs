@@ -108,6 +108,7 @@ impl Stack {
         let mss = listener.filter(|l| l.max_seg > 0).map_or(ours, |l| l.max_seg.min(ours));
         let mut header = record.syn_ack(mss, ts_now);
         header.options.fast_open = self.cookie_for(index);
+        header.options.order = self.config.option_order();
         self.records.half_open.answered(index, now, self.config.rto_max());
         packet::finish(&tuple, &header, 0, &self.link, out);
         true

@@ -143,6 +143,7 @@ impl Sysctls {
         (self.send_buffer, self.receive_buffer) = (32_768, 65_536);
         self.config.tcp_rmem_default = self.receive_buffer;
         self.config.tcp_rmem_max = 2_097_152;
+        let _ = self.config.set("tcp_syn_option_order", "freebsd");
     }
 
     /// Sets one.

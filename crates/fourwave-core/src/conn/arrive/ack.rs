@@ -161,7 +161,6 @@ impl Connection {
         self.snd.una += taken;
         self.snd.nxt = self.snd.una;
         self.story.bytes_acked += u64::from(taken);
-        self.story.delivered += u32::from(taken > 0);
         self.deadlines.resend = Instant::NEVER;
         part.taken = taken == sent;
         if part.taken {
