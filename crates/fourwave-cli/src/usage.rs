@@ -29,7 +29,7 @@ fn one_line(text: &str) -> String {
     let words = lines
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .collect::<Vec<_>>();
-    words.join(" ").trim_start_matches("error: ").to_owned()
+    words.join(" ").trim_start_matches("error: ").replace(" tip: ", "; ")
 }
 
 #[cfg(test)]
@@ -50,7 +50,10 @@ mod tests {
             let error = Arguments::try_parse_from(arguments).unwrap_err();
             let line = one_line(&error.render().to_string());
             assert!(line.contains(names) && !line.contains('\n'), "{line}");
-            assert!(!line.contains("Usage") && !line.starts_with("error"), "{line}");
+            assert!(
+                !line.contains("tip:") && !line.contains("Usage") && !line.starts_with("error"),
+                "{line}"
+            );
         }
     }
 }

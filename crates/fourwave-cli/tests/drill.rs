@@ -123,9 +123,12 @@ fn files_that_are_no_scripts_fail_in_one_line() {
     let scratch = Scratch::new("drill-binary");
     let binary = write(scratch.path(), "binary.pkt", [0x7f, b'E', b'L', b'F', 0xff, 0xfe]);
     let output = drill(&[&binary]);
-    let wanted = format!("FAIL {binary}: no script: byte 4 is no UTF-8 text\n");
+    let wanted = format!("FAIL {binary}: no script: byte 0 (0x7f) is in no text\n");
     assert!(stdout(&output).starts_with(&wanted), "{}", stdout(&output));
     assert_eq!(output.status.code(), Some(1));
+    let latin1 = [b"// caf\xe9\n".as_slice(), GOOD.as_bytes()].concat();
+    let comment = write(scratch.path(), "latin1.pkt", latin1);
+    assert_eq!(drill(&[&comment]).status.code(), Some(0));
     let unknown = write(scratch.path(), "unknown.pkt", format!("--tolerence_usecs=1\n{GOOD}"));
     let output = drill(&[&unknown]);
     let wanted = format!("FAIL {unknown}:1:1: unknown option --tolerence_usecs");
@@ -145,6 +148,21 @@ fn a_script_that_never_ends_is_given_up() {
         "{text}"
     );
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_call_that_is_due_after_the_last_event_is_waited_for() {
+    let scratch = Scratch::new("drill-due");
+    let text = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n\
+                +0 setsockopt(3, SOL_TCP, TCP_SYNCNT, [1], 4) = 0\n\
+                +0...3 connect(3, ..., ...) = -1 ETIMEDOUT\n\
+                +0 > S 0:0(0) <...>\n";
+    let due = write(scratch.path(), "due.pkt", text);
+    assert_eq!(stdout(&drill(&[&due])), format!("PASS {due}\n1 passed, 0 failed, 0 skipped\n"));
+    let late = write(scratch.path(), "late.pkt", text.replace("0...3", "0...2.5"));
+    let output = drill(&[&late]);
+    let wanted = format!("FAIL {late}:3: connect returned late\n");
+    assert!(stdout(&output).starts_with(&wanted), "{}", stdout(&output));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The collection below `conformance/` passes on the engine, and its table of differences names
 //! scripts that are there.
 
+mod collection;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,19 +13,8 @@ use fourwave_drill::virt::{Setup, Virtual};
 /// Fewer scripts than these, and some have been lost.
 const LEAST: usize = 400;
 
-fn collection() -> PathBuf {
+fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance")
-}
-
-fn scripts(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(directory).expect("a directory that can be read") {
-        let path = entry.expect("an entry that can be read").path();
-        if path.is_dir() {
-            scripts(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "pkt") {
-            found.push(path);
-        }
-    }
 }
 
 /// What is wrong with a script; none where it passes.
@@ -55,10 +46,8 @@ fn told(failure: &Failure) -> String {
 
 #[test]
 fn every_script_passes() {
-    let root = collection();
-    let mut paths = Vec::new();
-    scripts(&root, &mut paths);
-    paths.sort();
+    let root = root();
+    let paths = collection::scripts(&root);
     assert!(paths.len() >= LEAST, "{} scripts, not {LEAST}", paths.len());
     let failures: Vec<String> = paths
         .iter()
@@ -87,7 +76,7 @@ fn expanded(pattern: &str) -> Vec<String> {
 
 #[test]
 fn the_table_of_differences_names_scripts_that_are_there() {
-    let root = collection();
+    let root = root();
     let table = fs::read_to_string(root.join("DIFFERENCES.md")).expect("the table");
     let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
     assert!(!rows.is_empty(), "a table without rows");

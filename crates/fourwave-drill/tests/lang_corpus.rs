@@ -1,28 +1,17 @@
 //! Reads every script below the directory that `FOURWAVE_PKT_DIR` names (script collections are
 //! not part of this repository), writes it out, and reads that again.
 
-use std::path::{Path, PathBuf};
+mod collection;
+
+use std::path::Path;
 
 use fourwave_drill::lang;
 
-fn scripts(directory: &Path, found: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(directory).expect("a directory that can be read") {
-        let path = entry.expect("an entry that can be read").path();
-        if path.is_dir() {
-            scripts(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "pkt") {
-            found.push(path);
-        }
-    }
-}
-
 #[test]
 #[ignore = "needs a collection of scripts: FOURWAVE_PKT_DIR=… cargo test -- --ignored"]
-fn collection() {
+fn each_reads_back() {
     let directory = std::env::var("FOURWAVE_PKT_DIR").expect("FOURWAVE_PKT_DIR names a directory");
-    let mut paths = Vec::new();
-    scripts(Path::new(&directory), &mut paths);
-    paths.sort();
+    let paths = collection::scripts(Path::new(&directory));
     let mut failed = 0;
     let mut taken = std::time::Duration::ZERO;
     for path in &paths {

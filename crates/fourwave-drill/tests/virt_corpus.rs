@@ -1,34 +1,13 @@
 //! Plays every script below the directory that `FOURWAVE_PKT_DIR` names (script collections are
 //! not part of this repository) on the engine and prints how each ended.
 
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+mod collection;
+
+use std::path::Path;
 
 use fourwave_drill::lang;
 use fourwave_drill::run::{Options, Outcome, run};
 use fourwave_drill::virt::{Setup, Virtual};
-
-fn scripts(directory: &Path, found: &mut Vec<PathBuf>) {
-    if directory.is_file() {
-        found.push(directory.to_owned());
-        return;
-    }
-    for entry in std::fs::read_dir(directory).expect("a directory that can be read") {
-        let path = entry.expect("an entry that can be read").path();
-        if path.is_dir() || path.extension().is_some_and(|extension| extension == "pkt") {
-            scripts(&path, found);
-        }
-    }
-}
-
-fn setup(options: &Options) -> Setup {
-    let mut setup = Setup { mtu: options.link_mtu(), ..Setup::default() };
-    match options.local() {
-        IpAddr::V4(ip) => setup.local_v4 = ip,
-        IpAddr::V6(ip) => setup.local_v6 = ip,
-    }
-    setup
-}
 
 fn play(path: &Path) -> Outcome {
     let bytes = std::fs::read(path).expect("a file");
@@ -41,17 +20,15 @@ fn play(path: &Path) -> Outcome {
         Ok(options) => options,
         Err(error) => return Outcome::Skipped(format!("options: {error}")),
     };
-    let mut target = Virtual::new(setup(&options));
+    let mut target = Virtual::new(Setup::from(&options));
     run(&script, &options, &mut target).outcome
 }
 
 #[test]
 #[ignore = "needs a collection of scripts: FOURWAVE_PKT_DIR=… cargo test -- --ignored"]
-fn collection() {
+fn each_ends_somehow() {
     let directory = std::env::var("FOURWAVE_PKT_DIR").expect("FOURWAVE_PKT_DIR names a directory");
-    let mut paths = Vec::new();
-    scripts(Path::new(&directory), &mut paths);
-    paths.sort();
+    let paths = collection::scripts(Path::new(&directory));
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for path in &paths {
         let name = path.strip_prefix(&directory).unwrap_or(path).display();

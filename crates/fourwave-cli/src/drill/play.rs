@@ -100,10 +100,11 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Source, Unreadable>
     if bytes.len() as u64 > MOST_BYTES {
         return Err(plain(format!("no script: more than {} MiB", MOST_BYTES >> 20)));
     }
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        plain(format!("no script: byte {at} is no UTF-8 text"))
-    })?;
+    if let Some(at) = bytes.iter().position(|&byte| no_text(byte)) {
+        return Err(plain(format!("no script: byte {at} ({:#04x}) is in no text", bytes[at])));
+    }
+    // What is not UTF-8 does no harm in a comment, and is a syntax error elsewhere.
+    let text = String::from_utf8_lossy(&bytes).into_owned();
     let defined = |name: &str| options.define(name).is_some();
     let script = match lang::parse_with(&text, &defined) {
         Ok(script) => script,
@@ -122,6 +123,10 @@ pub(super) fn read(path: &Path, options: &Options) -> Result<Source, Unreadable>
             Err(Unreadable { line, below: String::new(), span: error.span, source: text })
         }
     }
+}
+
+fn no_text(byte: u8) -> bool {
+    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c')
 }
 
 fn refused(file: &str, unreadable: &Unreadable, settings: &Settings) -> Played {

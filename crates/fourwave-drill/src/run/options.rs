@@ -251,7 +251,8 @@ impl Options {
             "define" => {
                 let wanted = || format!("--define wants NAME=value, not {value:?}");
                 let (name, value) = value.split_once('=').ok_or_else(wanted)?;
-                self.defines.insert(name.trim().to_owned(), value.trim().to_owned());
+                let name = Some(name.trim()).filter(|name| is_name(name)).ok_or_else(wanted)?;
+                self.defines.insert(name.to_owned(), value.trim().to_owned());
             }
             "tcp_md5_secret" => self.md5_secret = Some(value.as_bytes().to_vec()),
             "udp_encapsulation" => match value {
@@ -414,6 +415,12 @@ fn flag(name: &str, value: Option<&str>) -> Result<bool, String> {
         Some("0" | "false") => Ok(false),
         Some(value) => Err(format!("--{name} takes no value, or 0 or 1; not {value:?}")),
     }
+}
+
+/// What the language can use as a name.
+fn is_name(text: &str) -> bool {
+    let rest = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.chars().all(rest)
 }
 
 fn number<T>(name: &str, value: &str, least: T, most: T) -> Result<T, String>

@@ -14,7 +14,8 @@ use crate::symbols;
 use crate::syscall::{Output, Returned, SendTo, SysCall};
 use crate::target::{Progress, Target};
 
-/// How long a call waits for the one before it to return.
+/// How long a call waits for the one before it to return, and the script's end for the last one
+/// once that is due.
 const PENDING: Nanos = 1_000_000_000;
 /// The latest time of an event.
 const LONGEST: Nanos = 30 * 86_400 * 1_000_000_000;
@@ -43,6 +44,8 @@ pub(crate) struct Player<'a> {
     warnings: Vec<Failure>,
     /// The event that an error is about, where that is not the one being played.
     blamed: Option<usize>,
+    /// Where an error stands that no event is about.
+    beside: Span,
 }
 
 impl<'a> Player<'a> {
@@ -62,6 +65,7 @@ impl<'a> Player<'a> {
             played: Vec::new(),
             warnings: Vec::new(),
             blamed: None,
+            beside: Span::default(),
         }
     }
 
@@ -72,6 +76,9 @@ impl<'a> Player<'a> {
             Some(command) => self.target.command(&command.text).map_err(Error::from),
             None => Ok(()),
         };
+        if let (Ok(()), Some(command)) = (&ended, &self.script.cleanup) {
+            self.beside = command.span;
+        }
         let outcome = match (ended, cleaned) {
             (Err((event, error)), _) => self.outcome(event, error),
             (Ok(()), Err(Error::Skip(_))) | (Ok(()), Ok(())) => Outcome::Passed,
@@ -91,7 +98,7 @@ impl<'a> Player<'a> {
     fn failure(&mut self, event: Option<usize>, error: Error) -> Failure {
         let event = self.blamed.take().or(event);
         let place = event.and_then(|at| self.script.events.get(at)).map(|event| event.span);
-        let span = place.unwrap_or_else(|| self.end_of_script());
+        let span = place.unwrap_or(self.beside);
         let at = self.target.now();
         match error {
             Error::Differs(difference) => Failure {
@@ -113,7 +120,9 @@ impl<'a> Player<'a> {
     }
 
     fn all(&mut self) -> Result<(), (Option<usize>, Error)> {
+        self.beside = self.script.init.as_ref().map_or(Span::default(), |init| init.span);
         self.begin().map_err(|error| (None, error))?;
+        self.beside = self.end_of_script();
         let mut last: Option<(Nanos, bool)> = None;
         for (at, event) in self.script.events.iter().enumerate() {
             let result = self.one(at, event, &mut last);
@@ -145,7 +154,8 @@ impl<'a> Player<'a> {
     }
 
     fn finish(&mut self) -> Result<(), Error> {
-        self.settle()?;
+        let due = self.pending.as_ref().map_or(0, |pending| pending.until.end);
+        self.settle(due)?;
         if self.options.strict {
             let now = nanos(self.target.now());
             let until = now + self.options.tolerance_usecs as Nanos * 1000;
@@ -174,9 +184,7 @@ impl<'a> Player<'a> {
         if last.is_none() && plan.start != 0 {
             return Err(Error::Wrong("the first event is at time 0".to_owned()));
         }
-        if plan.end > LONGEST {
-            return Err(Error::Wrong("a script lasts 30 days at most".to_owned()));
-        }
+        limited(&plan)?;
         *last = Some((plan.start, inbound));
         let outbound = match &event.kind {
             EventKind::Packet(packet) if !inbound => Some(packet),
@@ -244,11 +252,12 @@ impl<'a> Player<'a> {
     }
 
     fn call(&mut self, at: usize, event: &Event, call: &'a Call, plan: Plan) -> Result<(), Error> {
-        self.settle()?;
+        self.settle(0)?;
         let sys = calls::resolve(call, self.options)?;
         self.before(&sys);
         let progress = self.target.call(&sys)?;
         let until = call.until.map(|until| plan.until(event.time, until));
+        until.as_ref().map_or(Ok(()), limited)?;
         match (progress, until) {
             (Progress::Returned(returned), None) => self.returned(call, &sys, &returned),
             (Progress::Returned(returned), Some(until)) => {
@@ -292,12 +301,12 @@ impl<'a> Player<'a> {
         }
     }
 
-    /// Waits for the pending call, if there is one, and judges it.
-    fn settle(&mut self) -> Result<(), Error> {
+    /// Waits for the pending call, if there is one, and judges it; at least until `due`.
+    fn settle(&mut self, due: Nanos) -> Result<(), Error> {
         let Some(pending) = self.pending.take() else {
             return Ok(());
         };
-        let patience = nanos(self.target.now()) + PENDING;
+        let patience = nanos(self.target.now()).max(due) + PENDING;
         let ended = self.poll(patience)?;
         self.judge(pending, ended, patience)
     }
@@ -419,4 +428,11 @@ impl<'a> Player<'a> {
             flow.role = Role::Fresh;
         }
     }
+}
+
+fn limited(plan: &Plan) -> Result<(), Error> {
+    if plan.end > LONGEST {
+        return Err(Error::Wrong("a script lasts 30 days at most".to_owned()));
+    }
+    Ok(())
 }
