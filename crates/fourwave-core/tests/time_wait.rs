@@ -3,6 +3,7 @@
 mod pair;
 
 use fourwave_core::error::ConnectError;
+use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{Config, ConnId, EndReason, Event, Side, SocketOption};
 use fourwave_wire::Link;
@@ -44,6 +45,28 @@ fn at_the_bound_the_oldest_goes() {
     assert_eq!((counters.time_wait_overflow, counters.tw_evicted), (2, 2));
     pair.run_until_idle();
     pair.assert_empty();
+}
+
+#[test]
+fn all_of_them_can_be_dropped_at_once() {
+    let mut pair = pair(&[]);
+    for _ in 0..3 {
+        short(&mut pair);
+    }
+    assert_eq!(pair.ends[CLIENT].stack.drop_time_waits(), 3);
+    assert_eq!((time_waits(&pair), counters(&pair).tw_killed), (0, 3));
+    pair.assert_empty();
+}
+
+#[test]
+fn orphans_tell_their_states() {
+    let mut pair = pair(&[]);
+    let (client, _) = pair.open();
+    assert_eq!(pair.ends[CLIENT].stack.orphan_states().count(), 0);
+    pair.close(CLIENT, client);
+    pair.run_for(Duration::from_millis(50));
+    let states: Vec<State> = pair.ends[CLIENT].stack.orphan_states().collect();
+    assert_eq!(states, [State::FinWait2]);
 }
 
 #[test]

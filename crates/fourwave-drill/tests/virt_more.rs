@@ -5,7 +5,7 @@ mod wire;
 use std::time::Duration;
 
 use fourwave_drill::syscall::{OptionValue, Output, Received, SendTo, SysCall};
-use fourwave_drill::target::{Progress, Target};
+use fourwave_drill::target::{Progress, Refusal, Target};
 use wire::{Bench, Seg, listen_setup, remote};
 
 const MS: Duration = Duration::from_millis(1);
@@ -195,4 +195,70 @@ fn a_time_wait_may_be_taken_over_after_a_second() {
     bench.pass(2 * Duration::from_secs(1));
     // No timestamps: the peer could not tell the two apart.
     assert_eq!(one_port(&mut bench), Some(Err(99)));
+}
+
+#[test]
+fn nstat_tells_what_was_counted_since_it_was_last_asked() {
+    let mut bench = Bench::new();
+    let ask = |bench: &mut Bench, what: &str| bench.target.command(&format!("nstat {what}"));
+    bench.established();
+    let named = "| grep TcpPassiveOpens | grep -q \" 1 \"";
+    ask(&mut bench, &format!("-s {named}")).unwrap();
+    ask(&mut bench, &format!("{named} > /dev/null")).unwrap();
+    let failed = ask(&mut bench, named).unwrap_err();
+    assert!(matches!(failed, Refusal::Failed(_)), "{failed:?}");
+    let unknown = ask(&mut bench, "| grep TcpExtNoSuchThing").unwrap_err();
+    assert!(matches!(unknown, Refusal::Unsupported(_)), "{unknown:?}");
+}
+
+#[test]
+fn sockstat_counts_orphans_and_tcpdrop_ends_time_waits() {
+    let mut bench = Bench::new();
+    let count = |bench: &mut Bench, state: &str, number: u8| {
+        let command = format!("sockstat -4 -P tcp -s | grep -c {state} | grep {number}");
+        bench.target.command(&command)
+    };
+    bench.established();
+    count(&mut bench, "ESTABLISHED", 1).unwrap();
+    assert_eq!(bench.close(4), Ok(0));
+    count(&mut bench, "FIN_WAIT_1", 1).unwrap();
+    bench.send(Seg::fin(1, 2));
+    count(&mut bench, "TIME_WAIT", 1).unwrap();
+    assert!(count(&mut bench, "FIN_WAIT_1", 1).is_err());
+    bench.target.command("tcpdrop -s TIME_WAIT").unwrap();
+    count(&mut bench, "TIME_WAIT", 0).unwrap();
+}
+
+#[test]
+fn tcp_info_says_when_segments_last_passed_and_what_text_waited_for() {
+    let mut bench = Bench::new();
+    bench.established();
+    bench.pass(500 * MS);
+    assert_eq!(bench.fact(4, "tcpi_last_data_recv"), 500);
+    bench.send(Seg::data(1, 1, 10));
+    bench.pass(100 * MS);
+    assert_eq!(bench.fact(4, "tcpi_last_data_recv"), 100);
+    assert_eq!(bench.fact(4, "tcpi_last_data_sent"), 600);
+    assert_eq!(bench.write(4, 10), Ok(10));
+    bench.pass(30 * MS);
+    assert_eq!(bench.fact(4, "tcpi_last_data_sent"), 30);
+    assert_eq!(bench.fact(4, "tcpi_busy_time"), 30_000);
+    bench.send(Seg::ack(11, 11));
+    bench.pass(100 * MS);
+    assert_eq!(bench.fact(4, "tcpi_last_ack_recv"), 100);
+    assert_eq!(bench.fact(4, "tcpi_busy_time"), 30_000);
+    assert_eq!(bench.fact(4, "tcpi_rwnd_limited"), 0);
+}
+
+#[test]
+fn a_write_that_an_rst_cuts_short_leaves_the_error_to_the_next() {
+    let mut bench = Bench::new();
+    bench.established();
+    assert_eq!(bench.set_int(4, 1, 7, 5_000), Ok(0));
+    assert_eq!(bench.target.call(&write(1_000_000, 0)).unwrap(), Progress::Blocked);
+    bench.send(Seg::rst(1));
+    let taken = bench.blocked_result().unwrap().unwrap();
+    assert!(taken > 0);
+    assert_eq!(bench.call(write(10, 0)), Err(104));
+    assert_eq!(bench.call(write(10, 0)), Err(32));
 }

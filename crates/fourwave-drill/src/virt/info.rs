@@ -49,6 +49,7 @@ impl Virtual {
         facts.insert("tcpi_state".into(), number(state));
         if let Some(info) = self.engine_info(socket.phase) {
             connection_facts(&info, &mut facts);
+            socket.waits.tell(self.elapsed(), &mut facts);
             if let Some(last) = self.times.of(info.local, info.remote) {
                 let ago = |at| self.now.since(at).as_millis() as i64;
                 facts.insert("tcpi_last_data_recv".into(), ago(last.text_came));

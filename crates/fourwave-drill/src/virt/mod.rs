@@ -10,6 +10,7 @@
 //! | which socket options are there? | `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
 //! | when did segments last pass? | `times.rs` |
+//! | what did text wait for? | `waits.rs` |
 //! | what is ready? | `ready.rs`, `epoll.rs` |
 //!
 //! What Linux does is taken from its manual pages and its behaviour; what the engine cannot do is
@@ -34,6 +35,7 @@ mod socket;
 mod sysctl;
 mod times;
 mod transfer;
+mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

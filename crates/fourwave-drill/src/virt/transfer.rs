@@ -107,6 +107,7 @@ impl Virtual {
         }
         job.code = FULL;
         let socket = self.socket(fd)?;
+        socket.no_room = true;
         if socket.nonblocking || job.expired || flags & msg::DONTWAIT != 0 {
             return fail(errno::EAGAIN);
         }
@@ -218,10 +219,6 @@ impl Virtual {
         // A connection that was accepted before its handshake was through (Fast Open) is open.
         let early = state == State::SynReceived && socket.opening == Opening::Connected;
         if !early && !matches!(state, State::Established | State::CloseWait) {
-            if job.copied > 0 && socket.error != 0 {
-                // What was written counts; the next call tells the error.
-                return fail(socket.error);
-            }
             if let Some(error) = socket.take_error() {
                 return fail(error);
             }
