@@ -109,8 +109,8 @@ pub enum SocketOption {
     /// `MSG_MORE`, for all that is queued until it is taken back: it waits as under
     /// [`Cork`](Self::Cork), but only until the next ACK, and its end is not pushed.
     More(bool),
-    /// `TCP_QUICKACK`: an ACK that waits goes out, and the next ones wait for no answer; `false`
-    /// says that they may.
+    /// `TCP_QUICKACK`: an ACK that waits goes out if all was read, and the next ones wait for no
+    /// answer; `false` says that they may.
     QuickAck(bool),
     /// `MSG_EOR`: what is queued now ends a record, over whose end no segment reaches.
     EndOfRecord,

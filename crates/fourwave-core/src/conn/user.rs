@@ -237,7 +237,7 @@ impl Connection {
                 self.due.small |= on && self.snd.unsent() > 0;
             }
             SocketOption::NoMoreReads => self.tuned().no_more_reads = true,
-            SocketOption::QuickAck(on) => self.rcv.acks.quicken(on),
+            SocketOption::QuickAck(on) => self.rcv.quicken(on),
             SocketOption::EndOfRecord => self.snd.end_record(),
             SocketOption::LingerZero(on) => self.tuned().linger_zero = on,
             SocketOption::Linger2(life) => self.tuned().linger2 = Some(life),

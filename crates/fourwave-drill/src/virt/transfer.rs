@@ -91,7 +91,12 @@ impl Virtual {
         {
             return Ok(outcome);
         }
-        let Some(conn) = self.write_ready(job, fd, flags)? else {
+        let ready = self.write_ready(job, fd, flags);
+        if job.opening && ready.is_err() {
+            // It never opened: what was queued for it does not count.
+            job.copied = 0;
+        }
+        let Some(conn) = ready? else {
             self.queue_early(job, fd, len, flags)?;
             job.opening = true;
             let limit = self.socket(fd)?.options.send_timeout;

@@ -37,7 +37,9 @@ impl Waits {
         self.sums = self.until(now);
         self.since = now;
         let mss = u64::from(info.snd_mss);
-        let flight = u64::from(info.unacked);
+        // A SYN is no text.
+        let syn = matches!(info.state, State::SynSent | State::SynReceived);
+        let flight = u64::from(info.unacked.saturating_sub(syn.into()));
         let next = info.notsent_bytes.min(mss);
         let open = matches!(info.state, State::Established | State::CloseWait);
         self.about = match info.notsent_bytes {

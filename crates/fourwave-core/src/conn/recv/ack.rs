@@ -69,10 +69,11 @@ impl Acks {
         self.delayed_until = self.delayed_until.min(until);
     }
 
-    /// The application says whether ACKs may wait for its answers.
-    pub(crate) fn quicken(&mut self, on: bool) {
+    /// The application says whether ACKs may wait for its answers; `release`: the one that waits
+    /// goes out.
+    pub(crate) fn quicken(&mut self, on: bool, release: bool) {
         self.answers = !on;
-        if on && self.delayed_until != Instant::NEVER {
+        if on && release && self.delayed_until != Instant::NEVER {
             self.now = true;
         }
     }
@@ -153,13 +154,14 @@ mod tests {
     fn tcp_quickack_releases_what_waits_and_its_opposite_lets_acks_wait() {
         let mut acks = past_quick();
         acks.on_data(10, 1000, Instant::ZERO, DELAY);
+        acks.quicken(true, false);
         assert!(!acks.due());
-        acks.quicken(true);
+        acks.quicken(true, true);
         assert!(acks.due());
         let mut acks = Acks::new();
-        acks.quicken(true);
+        acks.quicken(true, true);
         assert!(!acks.owed());
-        acks.quicken(false);
+        acks.quicken(false, true);
         acks.on_data(10, 1000, Instant::ZERO, DELAY);
         assert!(!acks.due() && acks.owed());
     }

@@ -225,6 +225,11 @@ impl ReceiveSide {
         !self.reassembly.is_empty()
     }
 
+    /// `TCP_QUICKACK`: as in Linux, only the ACK of what was read goes out at once.
+    pub(crate) fn quicken(&mut self, on: bool) {
+        self.acks.quicken(on, self.unread == 0);
+    }
+
     /// Bytes that wait to be read.
     pub(crate) fn unread(&self) -> u32 {
         self.unread
