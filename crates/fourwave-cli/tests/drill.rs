@@ -360,6 +360,25 @@ fn a_connection_that_run_captured_is_replayed() {
 }
 
 #[test]
+fn what_a_script_leaves_running_ends_with_it() {
+    if !permitted() {
+        return;
+    }
+    let scratch = Scratch::new("drill-left");
+    let text =
+        "`sh -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do :; done`\n".to_owned();
+    let left = write(scratch.path(), "left.pkt", text + GOOD);
+    let output = drill(&["--target", "linux", &left]);
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    let pid = fs::read_to_string(scratch.path().join("pid")).unwrap();
+    let command = Path::new("/proc").join(pid.trim()).join("cmdline");
+    // Killed is killed, but it ends when it next runs.
+    while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn linux_plays_too_and_differences_are_shown() {
     if !permitted() {
         return;

@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -33,12 +34,10 @@ pub(super) fn run(path: &Path, source: &Source, settings: &Settings) -> Result<R
     let limit = length(&source.script) + GRACE;
     let mut child = start(path, settings)
         .map_err(|error| format!("cannot start a worker: {}", error.kind()))?;
+    // It ends where this is closed, so also where this process is ended.
+    let _alive = child.stdin.take();
     let answer = child.stdout.take().map(|output| listen(output, limit));
-    let timed_out = matches!(answer, Some(Err(_)));
-    if timed_out {
-        // It may have ended in this moment.
-        let _ended = child.kill();
-    }
+    linux::group::end(&child);
     let status = child.wait().map_err(|error| format!("a worker is lost: {}", error.kind()))?;
     let answer = match answer {
         Some(Ok(answer)) => answer,
@@ -67,7 +66,7 @@ fn start(path: &Path, settings: &Settings) -> io::Result<Child> {
             None => name.clone(),
         });
     }
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()
+    command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
 }
 
 /// What the worker writes until it ends.
@@ -129,6 +128,8 @@ fn report_of(arguments: &[OsString]) -> Result<Report, String> {
     let mut setup = linux::Options::from(options);
     setup.directory = directory.map(Path::to_path_buf);
     let mut target = linux::enter(setup).map_err(|error| error.to_string())?;
+    linux::group::end_when_closed(io::stdin())
+        .map_err(|error| format!("cannot start a thread: {}", error.kind()))?;
     Ok(run::run(script, options, &mut target))
 }
 

@@ -3,14 +3,13 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags};
 
 use super::perform::Table;
 use super::{Options, profile, words};
@@ -162,15 +161,16 @@ fn shell(text: &str, options: &Options) -> Result<(), Refusal> {
         .stderr(said.try_clone().map_err(failed)?)
         .env("PACKETDRILL_PID", &process)
         // Counters are compared with the last look of this script, not of another.
-        .env("NSTAT_HISTORY", history())
-        .process_group(0);
+        .env("NSTAT_HISTORY", history());
     if let Some(directory) = &options.directory {
         command.current_dir(directory);
     }
     let mut child = command.spawn().map_err(failed)?;
     let in_time = ends_within(&child, options.command_limit).map_err(failed)?;
     if !in_time {
-        kill_all(&mut child);
+        // What it has started ends with the group.
+        let _ended_meanwhile = child.kill();
+        let _status = child.wait();
         let limit = options.command_limit;
         return Err(Refusal::Failed(format!("`{text}` had not ended after {limit:?}")));
     }
@@ -201,14 +201,6 @@ fn ends_within(child: &Child, limit: Duration) -> io::Result<bool> {
             Err(errno) => return Err(errno.into()),
         }
     }
-}
-
-/// Ends the shell and what it started: they have a process group of their own.
-fn kill_all(child: &mut Child) {
-    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
-        let _gone_already = rustix::process::kill_process_group(group, Signal::KILL);
-    }
-    let _status = child.wait();
 }
 
 #[cfg(test)]
@@ -274,7 +266,7 @@ mod tests {
     fn a_command_that_does_not_end_is_ended() {
         let command_limit = Duration::from_millis(50);
         let options = Options { command_limit, ..Options::new([127, 0, 0, 1].into(), 8) };
-        let Err(Refusal::Failed(why)) = shell("sleep 600 & wait", &options) else {
+        let Err(Refusal::Failed(why)) = shell("sleep 600", &options) else {
             panic!("it failed");
         };
         assert!(why.contains("had not ended after 50ms"), "{why}");

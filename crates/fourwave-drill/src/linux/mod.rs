@@ -2,12 +2,14 @@
 //! network namespace with a TUN.
 //!
 //! One process plays one script: [`enter`] leaves the process in a namespace of its own, as root
-//! or as anybody whom the system lets have a user namespace.
+//! or as anybody whom the system lets have a user namespace. What the script's shell commands leave
+//! running stays in the process's group; [`group`] ends it.
 
 mod command;
 mod error;
 mod facts;
 mod gro;
+pub mod group;
 mod message;
 mod network;
 mod option;

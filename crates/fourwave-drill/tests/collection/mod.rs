@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every `.pkt` file below `directory`, sorted; or `directory` itself, if it is a file.
-pub fn scripts(directory: &Path) -> Vec<PathBuf> {
+pub(crate) fn scripts(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     search(directory, &mut found);
     found.sort();
