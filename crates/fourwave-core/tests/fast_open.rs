@@ -8,7 +8,9 @@ use bench::{Bench, IRS, PEER, Sent, US, config};
 use bytes::Bytes;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
-use fourwave_core::{ConnId, EndReason, FastOpenConnect, FastOpenKeys};
+use fourwave_core::{
+    CaState, ConnId, EndReason, FastOpenConnect, FastOpenKeys, Population, SocketOption,
+};
 use fourwave_wire::options::{FastOpen, TcpOptions};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
@@ -341,4 +343,131 @@ fn rfc7413_7_1_fast_open_pauses_when_the_way_swallows_it() {
     assert!(!bench.stack.fast_open_ready(bench.now, peer, false));
     bench.pass(Duration::from_secs(1001));
     assert!(bench.stack.fast_open_ready(bench.now, peer, false));
+}
+
+/// The ACK that opens said nothing of the early text, and counted as a duplicate.
+#[test]
+fn the_ack_that_opens_is_no_duplicate_and_early_text_goes_again() {
+    let mut bench = listener("514");
+    bench.arrives(Flags::SYN, 0, 0, b"question");
+    bench.iss = bench.one().header.seq;
+    let conn = accept(&mut bench);
+    read(&mut bench, conn);
+    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
+    bench.one();
+    // Not before the handshake is through: until then, the SYN ACK.
+    bench.pass(Duration::from_millis(1010));
+    assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
+    for _ in 0..3 {
+        bench.arrives(Flags::ACK, 9, 1, b"");
+    }
+    assert_eq!(bench.stack.info(conn).unwrap().ca_state, CaState::Disorder);
+    assert_eq!(bench.stack.counters().fast_retrans, 0);
+    bench.silence();
+    bench.pass(Duration::from_millis(3010));
+    let again = bench.one();
+    assert_eq!((again.header.seq, &again.payload[..]), (bench.iss + 1, &b"answer"[..]));
+    bench.arrives(Flags::ACK, 9, 7, b"");
+    assert_eq!(bench.stack.info(conn).unwrap().unacked, 0);
+}
+
+/// The close of a connection whose handshake was not through gave its SYN ACK `tcp_retries2`.
+#[test]
+fn a_handshake_that_never_ends_gives_up_as_soon_when_it_was_closed() {
+    let mut bench = listener("514");
+    bench.arrives(Flags::SYN, 0, 0, b"question");
+    bench.one();
+    let conn = accept(&mut bench);
+    read(&mut bench, conn);
+    bench.stack.shutdown(bench.now, conn).unwrap();
+    assert_eq!(bench.state(conn), State::FinWait1);
+    for _ in 0..8 {
+        bench.pass(Duration::from_secs(130));
+        bench.sent();
+    }
+    assert_eq!(bench.reason(), Some(EndReason::HandshakeTimeout));
+}
+
+/// It was taken for the end of a simultaneous open: the early text was taken back, though the
+/// peer may have it.
+#[test]
+fn a_syn_ack_to_a_connection_that_a_cookie_made_is_challenged() {
+    let mut bench = listener("514");
+    bench.arrives(Flags::SYN, 0, 0, b"question");
+    bench.iss = bench.one().header.seq;
+    let conn = accept(&mut bench);
+    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
+    bench.one();
+    bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
+    bench.ack(7, 9);
+    assert_eq!(bench.state(conn), State::SynReceived);
+    bench.arrives(Flags::ACK, 9, 7, b"");
+    assert_eq!(bench.state(conn), State::Established);
+}
+
+/// FIN, ACK, RST and calls at every point before the handshake is through.
+#[test]
+fn every_end_of_a_handshake_that_is_not_through() {
+    type Step = fn(&mut Bench, ConnId);
+    let steps: [Step; 9] = [
+        |bench, _| bench.arrives(Flags::FIN | Flags::ACK, 9, 1, b""),
+        |bench, _| bench.arrives(Flags::FIN | Flags::ACK, 9, 2, b""),
+        |bench, _| bench.arrives(Flags::FIN, 9, 0, b""),
+        |bench, _| bench.arrives(Flags::SYN, 0, 0, b"question"),
+        |bench, _| bench.arrives(Flags::RST, 9, 0, b""),
+        |bench, conn| {
+            let _may_be_gone = bench.stack.shutdown(bench.now, conn);
+        },
+        |bench, conn| {
+            let _may_be_gone = bench.stack.close(bench.now, conn);
+        },
+        |bench, conn| {
+            let _may_be_gone = bench.stack.abort(bench.now, conn);
+        },
+        |bench, _| bench.pass(Duration::from_secs(10)),
+    ];
+    for run in 0..steps.len().pow(4) {
+        let mut bench = listener("514");
+        bench.arrives(Flags::SYN, 0, 0, b"question");
+        bench.iss = bench.one().header.seq;
+        let conn = accept(&mut bench);
+        read(&mut bench, conn);
+        for n in 0..4 {
+            steps[run / steps.len().pow(n) % steps.len()](&mut bench, conn);
+            bench.sent();
+        }
+        let _may_be_gone = bench.stack.abort(bench.now, conn);
+        // A SYN after the end made another one, which waits for accept.
+        bench.stack.unlisten(bench.now, bench.listener);
+        for _ in 0..20 {
+            bench.pass(Duration::from_secs(200));
+            bench.sent();
+        }
+        assert_eq!(bench.stack.population(), Population::default(), "run {run}");
+    }
+}
+
+/// Timers of other kinds were counted as the third timeout again, and lengthened the pause.
+#[test]
+fn rfc7413_7_1_the_third_timeout_is_counted_once() {
+    let mut bench = client(&[("tcp_fastopen_blackhole_timeout_sec", "1000")]);
+    let (conn, _) = open(&mut bench, b"question");
+    let (idle, interval) = (Duration::from_secs(8), Duration::from_secs(1));
+    let option = SocketOption::KeepAliveTimes { idle, interval, probes: 9 };
+    bench.stack.set_option(bench.now, conn, option).unwrap();
+    syn(&mut bench);
+    for _ in 0..14 {
+        bench.pass(Duration::from_millis(1010));
+        bench.sent();
+    }
+    assert_eq!(bench.stack.counters().fast_open_blackhole, 1);
+}
+
+#[test]
+fn a_largest_segment_holds_without_leave_for_fast_open_too() {
+    let mut bench = Bench::new(config(&[("tcp_fastopen", "0")]));
+    let (us, peer): (SocketAddr, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
+    let how = FastOpenConnect { no_cookie: false, max_seg: 700 };
+    bench.stack.connect_fast(bench.now, us, peer, how, &mut Bytes::new()).unwrap();
+    assert_eq!(syn(&mut bench).header.options.mss, Some(700));
 }

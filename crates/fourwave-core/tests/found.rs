@@ -202,3 +202,77 @@ fn keepalive_times_are_a_second_at_least() {
     bench.pass(Duration::from_millis(101));
     assert_eq!(bench.reason(), Some(EndReason::KeepaliveTimeout));
 }
+
+/// `TCP_LINGER2` of zero left the rest to the FIN that came with our FIN's ACK; where that could
+/// not be taken yet, nothing ended the orphan.
+#[test]
+fn an_orphan_that_may_not_wait_ends_though_the_peers_fin_came_early() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let now = bench.now;
+    bench.stack.set_option(now, conn, SocketOption::Linger2(Duration::ZERO)).unwrap();
+    bench.stack.close(now, conn).unwrap();
+    bench.one();
+    // Ten bytes before it are missing.
+    bench.arrives(Flags::FIN | Flags::ACK, 11, 2, b"");
+    bench.sent();
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.reason(), Some(EndReason::FinWait2Timeout));
+    assert_eq!(bench.stack.population().connections, 0);
+}
+
+#[test]
+fn a_limit_that_is_raised_wakes_the_writer() {
+    for (tight, loose) in [
+        (SocketOption::NotSentLowat(1000), SocketOption::NotSentLowat(0)),
+        (SocketOption::NotSentLowat(1000), SocketOption::NotSentLowat(100_000)),
+        (SocketOption::SendBuffer(1000), SocketOption::SendBuffer(0)),
+    ] {
+        let mut bench = Bench::new(Config::default());
+        bench.window = 0;
+        let conn = bench.open();
+        bench.events();
+        let now = bench.now;
+        bench.stack.set_option(now, conn, tight).unwrap();
+        let mut data = Bytes::from(vec![7; 2000]);
+        assert_eq!(bench.stack.send(now, conn, &mut data), Ok(1000));
+        assert_eq!(bench.events(), []);
+        bench.stack.set_option(now, conn, loose).unwrap();
+        assert_eq!(bench.events(), [Event::Writable { conn }]);
+        assert_eq!(bench.stack.send(now, conn, &mut data), Ok(1000));
+    }
+}
+
+/// The room that `TCP_NOTSENT_LOWAT` leaves was measured by all that was on its way: the writer
+/// slept until nearly all of it was acknowledged.
+#[test]
+fn a_low_mark_of_unsent_bytes_lets_the_path_be_full() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let now = bench.now;
+    bench.stack.set_option(now, conn, SocketOption::NotSentLowat(2000)).unwrap();
+    let mut data = Bytes::from(vec![7; 9000]);
+    for _ in 0..4 {
+        assert_eq!(bench.stack.send(now, conn, &mut data), Ok(2000));
+        assert_eq!(bench.sent().len(), 2);
+    }
+    assert_eq!(bench.stack.send(now, conn, &mut data), Ok(1000));
+    bench.sent();
+    let mut more = Bytes::from(vec![7; 9000]);
+    assert_eq!(bench.stack.send(now, conn, &mut more), Ok(2000));
+    bench.events();
+    bench.arrives(Flags::ACK, 1, 1001, b"");
+    bench.sent();
+    bench.arrives(Flags::ACK, 1, 2001, b"");
+    assert_eq!(bench.events(), [Event::Writable { conn }]);
+    assert!(bench.stack.send(now, conn, &mut more).unwrap() > 0);
+}
+
+#[test]
+fn no_send_buffer_reaches_half_of_the_sequence_numbers() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let now = bench.now;
+    bench.stack.set_option(now, conn, SocketOption::SendBuffer(u32::MAX)).unwrap();
+    assert_eq!(bench.stack.send_room(conn), Ok(1 << 30));
+}

@@ -1,4 +1,5 @@
-//! The fuzz targets without a fuzzer: their corpora, and random bytes.
+//! The fuzz targets without a fuzzer: their corpora, and random bytes. `FOURWAVE_FUZZ_CASES` is how
+//! many random inputs each target gets instead of its own number.
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +17,8 @@ fn try_all(name: &str, target: fn(&[u8]), count: u64, longest: u64) {
         cases += 1;
     }
     assert!(cases > 0, "{} is empty", corpus.display());
+    let asked = std::env::var("FOURWAVE_FUZZ_CASES").ok();
+    let count = asked.map_or(count, |asked| asked.parse().expect("a number"));
     for seed in 0..count {
         let mut dice = Dice::new(seed, 7);
         let len = dice.magnitude(longest);

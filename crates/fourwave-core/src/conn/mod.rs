@@ -476,6 +476,7 @@ impl Connection {
         self.ended = Some(reason);
         self.state = State::Closed;
         self.snd.queue.clear();
+        self.snd.records = None;
         self.rcv.give_up();
         self.keepalive = None;
         self.deadlines =

@@ -33,9 +33,9 @@ impl Connection {
         Fate::Alive
     }
 
-    /// Retransmission timeouts without an answer.
+    /// Retransmission timeouts without an answer; probes of a window are none.
     pub(crate) fn timeouts_in_a_row(&self) -> u8 {
-        self.retries
+        if self.snd.outstanding() > 0 { self.retries } else { 0 }
     }
 
     fn close_timer(&self) -> CloseTimer {
@@ -99,17 +99,16 @@ impl Connection {
 
     /// Whether it has been tried often or long enough.
     fn give_up(&mut self, in_flight: bool, ctx: &mut Ctx<'_>) -> Option<Fate> {
-        let (config, tuning) = (ctx.config, self.tuning());
+        let (config, tuning, passive) = (ctx.config, self.tuning(), self.is_passive());
         let (limit, reason) = match self.state {
             State::SynSent => match tuning.syn_count {
                 0 => (config.tcp_syn_retries, EndReason::ConnectTimeout),
                 set => (set.into(), EndReason::ConnectTimeout),
             },
-            // As in Linux, a SYN with a cookie is worth one try more.
-            State::SynReceived => (
-                config.tcp_synack_retries + u64::from(self.is_passive()),
-                EndReason::HandshakeTimeout,
-            ),
+            // As in Linux, a SYN with a cookie is worth one try more, closed already or not.
+            _ if self.state == State::SynReceived || (passive && !self.snd.syn_acknowledged()) => {
+                (config.tcp_synack_retries + u64::from(passive), EndReason::HandshakeTimeout)
+            }
             _ if self.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
             _ => (config.tcp_retries2, EndReason::RetransmissionTimeout),
         };
@@ -126,7 +125,7 @@ impl Connection {
             return None;
         }
         ctx.counters.abort_on_timeout += 1;
-        if !self.state.is_synchronized() && !self.is_passive() {
+        if !self.state.is_synchronized() && !passive {
             ctx.counters.attempt_fails += 1;
         }
         Some(self.ends(Input::Timeout, reason, false))

@@ -22,6 +22,8 @@ const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 const MOST_OPTIONS: u32 = 40;
 /// A send buffer is at least this large, so that the first window is never short of data.
 const SMALLEST_SEND_BUFFER: u32 = 256 * 1024;
+/// No send buffer is larger: sequence numbers compare within 2³¹.
+const LARGEST_SEND_BUFFER: u32 = 1 << 30;
 
 /// What a read brought beside its bytes.
 pub(crate) struct Read {
@@ -76,22 +78,34 @@ impl Connection {
 
     /// Bytes that the send queue has room for: twice the congestion window is enough to keep
     /// the path full, more would only wait.
-    pub(crate) fn send_room(&self, config: &Config) -> u32 {
+    fn buffer_room(&self, config: &Config) -> u32 {
         let max = config.tcp_wmem_max as u32;
         let tuning = self.tuning();
         let limit = match tuning.send_buffer {
             0 => self.congestion.window().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max),
-            set => set,
+            set => set.min(LARGEST_SEND_BUFFER),
         };
-        let room = limit.saturating_sub(self.snd.queue.len());
-        room.min(tuning.not_sent_lowat.saturating_sub(self.snd.unsent()))
+        limit.saturating_sub(self.snd.queue.len())
     }
 
-    /// Whether a third of the send buffer is free, as Linux has it: waking a writer for less costs
-    /// more than it moves.
-    pub(crate) fn send_room_is_worth_a_wake(&self, config: &Config) -> bool {
-        let room = self.send_room(config);
-        room > 0 && room >= self.snd.queue.len() / 2
+    /// Bytes that [`send`](Self::send) would take now.
+    pub(crate) fn send_room(&self, config: &Config) -> u32 {
+        let lowat = self.tuning().not_sent_lowat;
+        self.buffer_room(config).min(lowat.saturating_sub(self.snd.unsent()))
+    }
+
+    /// Tells a writer that found no room once a third of the send buffer is free, and half of what
+    /// may be unsent is sent, as Linux has it: waking it for less costs more than it moves.
+    pub(super) fn wake_writer(&mut self, config: &Config) {
+        if !self.snd.starved {
+            return;
+        }
+        let room = self.buffer_room(config);
+        let sent = self.snd.unsent().saturating_mul(2) < self.tuning().not_sent_lowat;
+        if room > 0 && room >= self.snd.queue.len() / 2 && sent {
+            self.snd.starved = false;
+            self.signals.set(Signals::WRITABLE);
+        }
     }
 
     /// Queues what there is room for, off the front of `data`. 0: no room, `WRITABLE` follows.
@@ -257,8 +271,14 @@ impl Connection {
                 self.snd.more_waits = on;
                 self.push_what_waits();
             }
-            SocketOption::NotSentLowat(bytes) => self.tuned().not_sent_lowat = bytes,
-            SocketOption::SendBuffer(bytes) => self.tuned().send_buffer = bytes,
+            SocketOption::NotSentLowat(bytes) => {
+                self.tuned().not_sent_lowat = if bytes == 0 { u32::MAX } else { bytes };
+                self.wake_writer(ctx.config);
+            }
+            SocketOption::SendBuffer(bytes) => {
+                self.tuned().send_buffer = bytes;
+                self.wake_writer(ctx.config);
+            }
             SocketOption::ReceiveBuffer(bytes) => {
                 self.tuned().fixed_receive_buffer = true;
                 self.rcv.resize(bytes);

@@ -86,12 +86,12 @@ impl Stack {
             None
         };
         let mut taken = 0;
-        let conn = self.open(now, local, remote, |conn| match offer {
-            Some(offer) => {
-                conn.limit_segments(how.max_seg);
-                taken = conn.open_fast(offer, data);
+        let conn = self.open(now, local, remote, |conn| {
+            conn.limit_segments(how.max_seg);
+            match offer {
+                Some(offer) => taken = conn.open_fast(offer, data),
+                None => conn.open(),
             }
-            None => conn.open(),
         })?;
         Ok((conn, taken))
     }
@@ -242,11 +242,11 @@ impl Stack {
     }
 
     /// The third timeout in a row of a connection that used Fast Open: something on the way may
-    /// swallow it (RFC 7413 §7.1), as Linux judges.
-    pub(super) fn fast_open_times_out(&mut self, now: Instant, index: u32) {
+    /// swallow it (RFC 7413 §7.1), as Linux judges. `before`: how many there were before this.
+    pub(super) fn fast_open_times_out(&mut self, now: Instant, index: u32, before: u8) {
         let Some(conn) = self.records.conns.get(index) else { return };
         let uses = conn.fast_open.as_ref().is_some_and(|part| !part.passive);
-        if uses && conn.timeouts_in_a_row() == 3 {
+        if uses && before == 2 && conn.timeouts_in_a_row() == 3 {
             self.counters.fast_open_blackhole += 1;
             self.cookies.block(now);
         }

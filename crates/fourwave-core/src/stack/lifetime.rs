@@ -52,9 +52,10 @@ impl Stack {
         // The wheel keeps a deadline that has moved later: it is set anew, nothing is due.
         let fate = match conn.next_deadline() {
             Some(deadline) if deadline <= now => {
+                let before = conn.timeouts_in_a_row();
                 let fate = conn.on_timeout(&mut ctx);
                 if conn.fast_open.is_some() {
-                    self.fast_open_times_out(now, index);
+                    self.fast_open_times_out(now, index, before);
                 }
                 fate
             }

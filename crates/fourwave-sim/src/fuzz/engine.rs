@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_core::{
-    Config, ConnId, Decision, Event, Instant, Listen, ListenerId, PendingId, Population,
-    SocketOption, Stack,
+    Config, ConnId, Decision, Event, FastOpenConnect, FastOpenKeys, Instant, Listen, ListenerId,
+    PendingId, Population, SocketOption, Stack,
 };
 use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
-use fourwave_wire::options::{TcpOptions, Timestamps};
+use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
 use fourwave_wire::{
     Link, RawWindow, RxChecksum, RxPacket, SeqNum, TxChecksum, TxPacket, WindowScale,
@@ -27,6 +27,8 @@ const MOST_PACKETS: usize = 20_000;
 const MOST_CONNS: usize = 64;
 /// Ports of the peer.
 const PEER_PORTS: usize = 4;
+/// `tcp_fastopen`: clients, listeners, both, without cookies, everywhere.
+const FAST_OPEN: [u64; 8] = [1, 3, 0x207, 0x603, 5, 2, 0x202, 0];
 
 /// Runs `bytes` as packets, calls and times. Panics when the engine breaks a rule.
 pub fn run(bytes: &[u8]) {
@@ -70,6 +72,8 @@ struct Bench {
     seen: BTreeMap<(u16, u16), Seen>,
     /// A packet that was sent, for ICMP and echoes.
     last: Vec<u8>,
+    /// The last Fast Open cookie that was given to the peer.
+    cookie: Option<FastOpen>,
 }
 
 impl Bench {
@@ -77,6 +81,7 @@ impl Bench {
         let bits = input.byte();
         let more = input.byte();
         let fate = input.byte();
+        let start = input.byte();
         let config = Config {
             tcp_timestamps: u64::from(bits & 1 == 0),
             tcp_window_scaling: u64::from(bits & 2 == 0),
@@ -92,6 +97,8 @@ impl Bench {
             tcp_tw_reuse: u64::from(fate >> 1 & 1),
             tw_overflow: u64::from(fate >> 2) % 3,
             tcp_max_syn_backlog: if more & 8 == 0 { 4096 } else { 1 },
+            tcp_fastopen: FAST_OPEN[usize::from(start) % FAST_OPEN.len()],
+            tcp_fastopen_blackhole_timeout_sec: if start & 8 == 0 { 0 } else { 100 },
             ..Config::default()
         };
         let link = if bits & 128 == 0 { Link::plain(1500) } else { Link::offloading(1500) };
@@ -101,7 +108,7 @@ impl Bench {
         };
         let mut bench = Self {
             stack: Stack::new(config, link, [5; 32]),
-            now: Instant::from_micros(u64::from(input.byte()) << 24),
+            now: Instant::from_micros(u64::from(start) << 24),
             ours: ip(1),
             theirs: ip(2),
             listener: None,
@@ -111,6 +118,7 @@ impl Bench {
             pending: Vec::new(),
             seen: BTreeMap::new(),
             last: Vec::new(),
+            cookie: None,
         };
         bench.listen(more);
         bench
@@ -125,7 +133,15 @@ impl Bench {
         };
         if let Ok(listener) = self.stack.listen(options) {
             self.listener = Some(listener);
+            self.fast_open(listener, bits);
         }
+    }
+
+    fn fast_open(&mut self, listener: ListenerId, bits: u8) {
+        let key = [bits & 4; 16];
+        let keys = FastOpenKeys { primary: key, backup: Some([4 ^ (bits & 4); 16]) };
+        let keys = (bits & 8 != 0).then_some(keys);
+        assert!(self.stack.set_fast_open(listener, usize::from(bits & 3), keys));
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -189,6 +205,7 @@ impl Bench {
             options.mss = Some(input.word());
             options.window_scale = Some(WindowScale::new(input.byte()));
         }
+        self.newer_options(input, flags, shape, seen.nxt, &mut options);
         let near = |input: &mut Input<'_>, exact: u8| {
             if shape & exact == 0 { 0 } else { input.distance() }
         };
@@ -209,6 +226,33 @@ impl Bench {
         header.emit(&mut bytes);
         bytes.resize(bytes.len() + len, 7);
         self.deliver(bytes, gso_size, RxChecksum::Trusted);
+    }
+
+    /// SACK and Fast Open.
+    fn newer_options(
+        &self,
+        input: &mut Input<'_>,
+        flags: Flags,
+        shape: u8,
+        nxt: SeqNum,
+        options: &mut TcpOptions,
+    ) {
+        if flags.syn() {
+            options.sack_permitted = shape & 128 == 0;
+            if shape & 64 != 0 {
+                let made_up = [input.byte(); 16];
+                let len = usize::from(made_up[0] >> 1 & 31);
+                options.fast_open = match made_up[0] & 1 {
+                    0 => self.cookie,
+                    _ => FastOpen::new(&made_up[..len.min(16)], len > 16),
+                };
+            }
+        } else if shape & 128 != 0 {
+            for _ in 0..input.byte() % 5 {
+                let start = nxt + input.distance();
+                options.sack.push(start, start + input.distance());
+            }
+        }
     }
 
     /// Our ports that the peer's port has met.
@@ -249,9 +293,23 @@ impl Bench {
         if self.held.len() + self.orphans.len() >= MOST_CONNS {
             return;
         }
-        let local = if input.byte() & 1 == 0 { 0 } else { 1000 };
+        let bits = input.byte();
+        let local = (self.ours, if bits & 1 == 0 { 0 } else { 1000 }).into();
         let remote = SocketAddr::new(self.theirs, 4000 + input.below(PEER_PORTS) as u16);
-        if let Ok(id) = self.stack.connect(self.now, (self.ours, local).into(), remote) {
+        let opened = if bits & 2 == 0 {
+            self.stack.connect(self.now, local, remote)
+        } else {
+            let max_seg = if bits & 4 == 0 { 0 } else { input.word() };
+            let how = FastOpenConnect { no_cookie: bits & 8 == 0, max_seg };
+            let len = usize::from(input.word());
+            let mut data = Bytes::from(vec![3; len]);
+            let opened = self.stack.connect_fast(self.now, local, remote, how, &mut data);
+            opened.map(|(id, taken)| {
+                assert_eq!(taken + data.len(), len);
+                id
+            })
+        };
+        if let Ok(id) = opened {
             assert_eq!(self.held.insert(id, false), None, "a name that was used before");
         }
     }
@@ -326,14 +384,26 @@ impl Bench {
     fn option(&mut self, input: &mut Input<'_>) {
         let Some(id) = self.any(input) else { return };
         let on = input.byte() & 1 == 0;
-        let time = Duration::from_millis(u64::from(input.word()));
-        let option = match input.byte() % 7 {
+        let n = input.word();
+        let time = Duration::from_millis(u64::from(n));
+        let option = match input.byte() % 19 {
             0 => SocketOption::NoDelay(on),
             1 => SocketOption::KeepAlive(on),
             2 => SocketOption::LingerZero(on),
             3 => SocketOption::UserTimeout(time),
             4 => SocketOption::Linger2(time),
             5 => SocketOption::PeerClosesFirst(time),
+            6 => SocketOption::Cork(on),
+            7 => SocketOption::More(on),
+            8 => SocketOption::QuickAck(on),
+            9 => SocketOption::EndOfRecord,
+            10 => SocketOption::NoMoreReads,
+            11 => SocketOption::NotSentLowat(n.into()),
+            12 => SocketOption::SendBuffer(n.into()),
+            13 => SocketOption::ReceiveBuffer(n.into()),
+            14 => SocketOption::SynCount(n as u8),
+            15 => SocketOption::MaxSeg(n),
+            16 => SocketOption::MaxSeg(n % 100),
             _ => SocketOption::KeepAliveTimes { idle: time, interval: time, probes: 3 },
         };
         self.stack.set_option(self.now, id, option).unwrap_or_else(|e| panic!("held: {e}"));
@@ -341,6 +411,10 @@ impl Bench {
 
     fn relisten(&mut self, input: &mut Input<'_>) {
         match self.listener.take() {
+            Some(listener) if input.byte() & 3 == 3 => {
+                self.listener = Some(listener);
+                self.fast_open(listener, input.byte());
+            }
             Some(listener) => {
                 // What waits for accept is reset, and its handle with it.
                 self.stack.unlisten(self.now, listener);
@@ -368,7 +442,9 @@ impl Bench {
             }
             let bytes = out.to_vec();
             assert_eq!(bytes.len(), out.meta.len);
+            let each = usize::from(out.meta.header_len) + usize::from(out.meta.gso_size);
             assert!(bytes.len() <= if out.meta.gso_size == 0 { 1500 } else { 65_535 });
+            assert!(out.meta.gso_size == 0 || each <= 1500);
             let ip = IpHeader::parse(&bytes).unwrap_or_else(|e| panic!("{e:?}"));
             if ip.protocol == protocol::TCP {
                 self.note(&ip, &bytes, out.meta.checksum);
@@ -390,6 +466,13 @@ impl Bench {
         }
         if header.flags.ack() {
             seen.ack = header.ack;
+        }
+        for (n, (start, end)) in header.options.sack.as_slice().iter().enumerate() {
+            // The first one may tell of a duplicate (RFC 2883).
+            assert!(start.before(*end) && (n == 0 || start.after(header.ack)), "{header:?}");
+        }
+        if header.flags.syn() && header.flags.ack() {
+            self.cookie = header.options.fast_open.or(self.cookie);
         }
         seen.ts = header.options.timestamps.map_or(seen.ts, |ts| ts.value);
     }
@@ -433,10 +516,12 @@ impl Bench {
         assert!(time_wait as u64 <= config.tcp_max_tw_buckets);
         assert!(orphans as u64 <= config.tcp_max_orphans);
         let most = config.tcp_rmem_max.max(config.tcp_rmem_default) + 65_535 + (4 << 14);
+        // SO_SNDBUF may be more than the default.
+        let most_unsent = config.tcp_wmem_max.max(65_535) + 2;
         for id in self.held.keys() {
             let info = self.stack.info(*id).unwrap_or_else(|e| panic!("a held handle: {e}"));
             assert!(info.rcv_unread <= most, "{info:?}");
-            assert!(info.notsent_bytes + u64::from(info.unacked) <= config.tcp_wmem_max + 2);
+            assert!(info.notsent_bytes + u64::from(info.unacked) <= most_unsent);
         }
     }
 

@@ -25,8 +25,9 @@ pub(super) enum Next {
 
 pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Next {
     let header = &segment.header;
-    if !conn.snd.syn_acknowledged() {
-        // SYN_RECEIVED of a simultaneous open, or FIN_WAIT_1 reached from it.
+    let opens = !conn.snd.syn_acknowledged();
+    if opens {
+        // SYN_RECEIVED of a simultaneous open or of Fast Open, or FIN_WAIT_1 reached from it.
         let ours = header.ack.after(conn.snd.iss) && header.ack.at_or_before(conn.snd.nxt);
         if !ours {
             return Next::Fate(Fate::Reject);
@@ -54,7 +55,8 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         return advance(conn, header, ctx);
     }
     let in_flight = conn.snd.outstanding() > 0;
-    if header.ack == conn.snd.una && in_flight && segment.len() == 0 && !window_changed {
+    let says_nothing = segment.len() == 0 && !window_changed && !opens;
+    if header.ack == conn.snd.una && in_flight && says_nothing {
         // RFC 5681 §2: a duplicate.
         let before = conn.recovery.flight(conn.snd.una, conn.snd.nxt);
         if conn.recovery.on_dup_ack(conn.snd.nxt, conn.snd.mss) == Verdict::LossFound {
@@ -83,6 +85,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     conn.snd.queue.acknowledge(data);
     conn.snd.una = header.ack;
     conn.snd.more_waits = false;
+    conn.snd.forget_records();
     conn.snd.progress_at = ctx.now;
     conn.story.bytes_acked += u64::from(data);
     conn.story.delivered += data.div_ceil(conn.snd.mss);
@@ -105,10 +108,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     // RFC 6298 §5.2, §5.3: off when nothing is left, anew otherwise.
     conn.deadlines.resend =
         if conn.snd.outstanding() == 0 { Instant::NEVER } else { ctx.now + conn.rto(ctx.config) };
-    if conn.snd.starved && conn.send_room_is_worth_a_wake(ctx.config) {
-        conn.snd.starved = false;
-        conn.signals.set(Signals::WRITABLE);
-    }
+    conn.wake_writer(ctx.config);
     if conn.snd.drained() && !fin_acknowledged {
         conn.signals.set(Signals::DRAINED);
     }
@@ -124,7 +124,11 @@ fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx
         State::TimeWait => Next::Fate(Fate::TimeWait),
         State::Closed => Next::Fate(Fate::Ended { reason: EndReason::Orderly, reset: false }),
         // The peer's FIN may be in this very segment: then there is nothing to wait for.
-        _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => Next::Continue,
+        _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => {
+            // Where something before that FIN is missing, it ends with the next timeout.
+            conn.deadlines.close = if conn.orphan { ctx.now } else { Instant::NEVER };
+            Next::Continue
+        }
         _ => match conn.start_fin_wait_2(ctx) {
             Fate::Alive => Next::Continue,
             fate => Next::Fate(fate),

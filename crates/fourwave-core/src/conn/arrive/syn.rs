@@ -27,7 +27,8 @@ pub(super) fn completes(conn: &Connection, segment: &Segment<'_>) -> bool {
     let header = &segment.header;
     let syn_ack = header.flags.syn() && header.flags.ack() && !header.flags.rst();
     let ours = header.ack.after(conn.snd.iss) && header.ack.at_or_before(conn.snd.nxt);
-    conn.state == State::SynReceived && syn_ack && header.seq == conn.rcv.irs && ours
+    let simultaneous = conn.state == State::SynReceived && !conn.is_passive();
+    simultaneous && syn_ack && header.seq == conn.rcv.irs && ours
 }
 
 /// Whether this is the SYN that a Fast Open connection was made of, which the peer sends until

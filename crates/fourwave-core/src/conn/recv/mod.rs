@@ -211,11 +211,11 @@ impl ReceiveSide {
         !self.finished && self.fin_at <= self.offset
     }
 
-    /// Takes the FIN: RCV.NXT moves over it.
+    /// Takes the FIN: RCV.NXT moves over it, and the right edge too, for it takes no room.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
         self.nxt += 1;
-        self.edge = self.edge.later(self.nxt);
+        self.edge = (self.edge + 1).later(self.nxt);
         self.duplicate.1 = 0;
         self.reassembly.clear();
     }

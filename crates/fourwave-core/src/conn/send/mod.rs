@@ -124,22 +124,35 @@ impl SendSide {
         self.small_end.after(self.una) && self.small_end.at_or_before(self.nxt)
     }
 
-    /// What is queued ends a record.
+    /// What is queued ends a record. An end that is there already, or of nothing, is none.
     pub(crate) fn end_record(&mut self) {
-        let (una, end) = (self.una, self.data_end());
-        let records = self.records.get_or_insert_default();
+        let end = self.data_end();
+        let known = self.records.as_ref().and_then(|records| records.back().copied());
+        if self.queue.is_empty() || known == Some(end) {
+            return;
+        }
+        self.records.get_or_insert_default().push_back(end);
+    }
+
+    /// Forgets the ends of records that are acknowledged: kept for 2³¹ bytes, they would lie ahead
+    /// again. Amortised O(1).
+    pub(crate) fn forget_records(&mut self) {
+        let una = self.una;
+        let Some(records) = &mut self.records else { return };
         while records.front().is_some_and(|record| record.at_or_before(una)) {
             records.pop_front();
         }
-        records.push_back(end);
+        if records.is_empty() {
+            self.records = None;
+        }
     }
 
-    /// Bytes from `seq` to the end of its record; `u32::MAX` when no end is known. O(records that
-    /// are queued), of which there are none where nobody marks them.
+    /// Bytes from `seq` to the end of its record; `u32::MAX` when no end is known. O(log records
+    /// that are queued), of which there are none where nobody marks them.
     pub(crate) fn record_room(&self, seq: SeqNum) -> u32 {
         let Some(records) = &self.records else { return u32::MAX };
-        let end = records.iter().find(|end| end.after(seq));
-        end.map_or(u32::MAX, |end| end.since(seq))
+        let next = records.partition_point(|end| end.at_or_before(seq));
+        records.get(next).map_or(u32::MAX, |end| end.since(seq))
     }
 
     /// A segment that is not full is held back, whatever Nagle says.
@@ -192,5 +205,37 @@ impl SendSide {
     pub(crate) fn window_room(&self) -> u32 {
         let edge = self.data_start() + self.window;
         if self.nxt.before(edge) { edge.since(self.nxt) } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    #[test]
+    fn ends_of_records_are_few_and_forgotten_once_acknowledged() {
+        let iss = SeqNum::new(u32::MAX - 3);
+        let mut snd = SendSide::new(iss, 1000, Instant::ZERO);
+        snd.end_record();
+        assert!(snd.records.is_none(), "the end of nothing");
+        snd.una = iss + 1;
+        snd.nxt = snd.una;
+        for _ in 0..3 {
+            snd.queue.push(Bytes::from_static(b"record"));
+            for _ in 0..100 {
+                snd.end_record();
+            }
+        }
+        let ends = snd.records.as_ref().map(|records| records.len());
+        assert_eq!(ends, Some(3));
+        let room = |snd: &SendSide, at: u32| snd.record_room(iss + 1 + at);
+        assert_eq!([0, 5, 6, 17, 18].map(|at| room(&snd, at)), [6, 1, 6, 1, u32::MAX]);
+        snd.una += 12;
+        snd.forget_records();
+        assert_eq!(room(&snd, 12), 6);
+        snd.una += 6;
+        snd.forget_records();
+        assert!(snd.records.is_none());
     }
 }

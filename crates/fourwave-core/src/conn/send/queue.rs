@@ -87,6 +87,9 @@ impl SendQueue {
     /// Appends the chunks of `offset..offset + len` to `out`. What lies beyond the end is left
     /// out.
     pub(crate) fn gather(&mut self, offset: u32, len: u32, out: &mut Vec<Bytes>) {
+        if len == 0 {
+            return;
+        }
         self.close_tail();
         let (mut index, mut start) = if offset >= self.cursor.1 { self.cursor } else { (0, 0) };
         let mut offset = offset;
