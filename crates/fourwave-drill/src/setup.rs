@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
-use crate::run::Options;
+use crate::run::{Dialect, Options};
 use crate::virt;
 
 impl From<&Options> for virt::Setup {
     fn from(options: &Options) -> Self {
-        let mut setup = Self { mtu: options.link_mtu(), ..Self::default() };
+        let freebsd = options.dialect == Dialect::Nplab;
+        let mut setup = Self { mtu: options.link_mtu(), freebsd, ..Self::default() };
         match options.local() {
             IpAddr::V4(ip) => setup.local_v4 = ip,
             IpAddr::V6(ip) => setup.local_v6 = ip,

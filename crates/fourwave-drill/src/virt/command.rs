@@ -6,6 +6,9 @@ use super::Virtual;
 use super::file::File;
 use crate::target::Refusal;
 
+/// Where Linux keeps sysctls as files.
+const SYSCTLS: &str = "/proc/sys/";
+
 impl Virtual {
     /// Does a command of several lines.
     pub(super) fn run_command(&mut self, command: &str) -> Result<(), Refusal> {
@@ -48,6 +51,10 @@ impl Virtual {
                 self.stack.forget_cookies();
                 Ok(())
             }
+            ("echo", [value @ .., ">", path]) if path.starts_with(SYSCTLS) => {
+                let name = path.trim_start_matches(SYSCTLS);
+                self.sysctls.set(name, &value.join(" "))
+            }
             ("nstat", _) => self.nstat(line).unwrap_or_else(|| Err(refuse())),
             ("true" | ":" | "sync", []) => Ok(()),
             ("tc", ["qdisc", _, "dev", _, "root", "pfifo" | "fq"]) => Ok(()),
@@ -81,7 +88,7 @@ impl Virtual {
             let Some((name, value)) = word.split_once('=') else {
                 return Err(Refusal::Unsupported(format!("the command `{line}`")));
             };
-            let name = name.strip_prefix("/proc/sys/").unwrap_or(name);
+            let name = name.strip_prefix(SYSCTLS).unwrap_or(name);
             self.sysctls.set(name, value)?;
         }
         Ok(())

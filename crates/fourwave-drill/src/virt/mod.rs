@@ -70,6 +70,9 @@ pub struct Setup {
     pub local_v6: Ipv6Addr,
     /// From it the engine draws its sequence numbers; a run is replayed by its seed.
     pub seed: [u8; 32],
+    /// Begin with FreeBSD's defaults, which the nplab scripts are written for: buffers, and the
+    /// order of a SYN's options.
+    pub freebsd: bool,
 }
 
 impl Default for Setup {
@@ -80,6 +83,7 @@ impl Default for Setup {
             local_v4: Ipv4Addr::new(192, 168, 0, 1),
             local_v6: Ipv6Addr::new(0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1),
             seed: [4; 32],
+            freebsd: false,
         }
     }
 }
@@ -114,7 +118,10 @@ pub struct Virtual {
 impl Virtual {
     /// A target with Linux's settings as they are before `defaults.sh`.
     pub fn new(setup: Setup) -> Self {
-        let sysctls = Sysctls::default();
+        let mut sysctls = Sysctls::default();
+        if setup.freebsd {
+            sysctls.select_freebsd();
+        }
         Self {
             setup,
             stack: stack(&setup, sysctls.config.clone()),

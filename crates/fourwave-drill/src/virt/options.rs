@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fourwave_core::state::State;
 use fourwave_core::{ConnId, FastOpenKeys, SocketOption};
 
 use super::Virtual;
@@ -145,6 +146,15 @@ fn timeval(value: &OptionValue) -> Result<Option<Duration>, Stop> {
     }
     let time = Duration::new(u64::try_from(seconds).unwrap_or(0), micros as u32 * 1000);
     Ok((!time.is_zero()).then_some(time))
+}
+
+/// The timeval of a limit, cut to `len` bytes.
+fn timeval_bytes(limit: Option<Duration>, len: usize) -> Vec<u8> {
+    let limit = limit.unwrap_or_default();
+    let mut bytes = limit.as_secs().to_le_bytes().to_vec();
+    bytes.extend(u64::from(limit.subsec_micros()).to_le_bytes());
+    bytes.truncate(len);
+    bytes
 }
 
 impl Virtual {
@@ -418,6 +428,13 @@ impl Virtual {
         let phase = self.socket(fd)?.phase;
         let value = match level {
             abi::SOL_SOCKET => {
+                if matches!(name, so::RCVTIMEO | so::SNDTIMEO) {
+                    let options = &self.socket(fd)?.options;
+                    let receives = name == so::RCVTIMEO;
+                    let time =
+                        if receives { options.receive_timeout } else { options.send_timeout };
+                    return done_with(0, Output::Bytes(timeval_bytes(time, len)));
+                }
                 if name == so::LINGER {
                     let linger = self.socket(fd)?.options.linger;
                     let (on, seconds) = (linger.is_some().into(), linger.unwrap_or(0) as i32);
@@ -479,12 +496,23 @@ impl Virtual {
             so::SNDLOWAT => 1,
             so::TIMESTAMPING => options.timestamping.into(),
             so::SNDBUF => options.send_buffer.unwrap_or(send as i64),
-            so::RCVBUF => options.receive_buffer.unwrap_or(receive as i64),
+            so::RCVBUF => match options.receive_buffer {
+                Some(set) => set,
+                None => self.rounded_buffer(receive, phase),
+            },
             so::PRIORITY | so::MARK | so::DONTROUTE | so::BROADCAST | so::BUSY_POLL => {
                 return self.kept(fd, abi::SOL_SOCKET, name, 0);
             }
             _ => return unsupported(name_of(abi::SOL_SOCKET, name)),
         })
+    }
+
+    /// A receive buffer that nobody set; FreeBSD rounds that of a connection up to whole segments.
+    fn rounded_buffer(&self, bytes: u64, phase: Phase) -> i64 {
+        let info = self.engine_info(phase).filter(|info| info.state != State::SynSent);
+        let Some(info) = info.filter(|_| self.sysctls.freebsd) else { return bytes as i64 };
+        let stamps = if info.timestamps { 12 } else { 0 };
+        bytes.next_multiple_of(u64::from(info.snd_mss) + stamps) as i64
     }
 
     fn get_tcp_option(&mut self, fd: Fd, name: i32, phase: Phase) -> Result<i64, Stop> {

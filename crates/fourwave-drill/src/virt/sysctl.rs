@@ -17,7 +17,7 @@ pub(super) struct Sysctls {
     /// `tcp_rmem`'s default: the same for SO_RCVBUF.
     pub(super) receive_buffer: u64,
     /// A sysctl of FreeBSD's was met, and FreeBSD's defaults chosen.
-    freebsd: bool,
+    pub(super) freebsd: bool,
     /// `tcp_notsent_lowat`.
     pub(super) not_sent_lowat: u32,
     /// `tcp_congestion_control`.
@@ -138,10 +138,10 @@ impl Sysctls {
     }
 
     /// FreeBSD's buffers, as far as its sysctls do not say otherwise.
-    fn select_freebsd(&mut self) {
+    pub(super) fn select_freebsd(&mut self) {
         self.freebsd = true;
         (self.send_buffer, self.receive_buffer) = (32_768, 65_536);
-        self.config.tcp_rmem_default = self.receive_buffer;
+        self.config.tcp_rmem_default = whole_segments(self.receive_buffer);
         self.config.tcp_rmem_max = 2_097_152;
         let _ = self.config.set("tcp_syn_option_order", "freebsd");
     }
@@ -182,7 +182,7 @@ impl Sysctls {
             }
             ("net.inet.tcp.recvspace", &[bytes]) => {
                 self.receive_buffer = bytes;
-                return self.knob("tcp_rmem_default", bytes).map_err(|()| refuse());
+                return self.knob("tcp_rmem_default", whole_segments(bytes)).map_err(|()| refuse());
             }
             ("net.inet.tcp.sendspace", &[bytes]) => {
                 self.send_buffer = bytes;
@@ -223,6 +223,14 @@ impl Sysctls {
     fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
         self.config.set(name, &value.to_string()).map_err(|_| ())
     }
+}
+
+/// FreeBSD rounds a buffer up to whole segments once it knows their size: enough for segments with
+/// timestamps and without on a link of 1500 bytes.
+fn whole_segments(bytes: u64) -> u64 {
+    const PLAIN: u64 = 1460;
+    const STAMPED: u64 = 1448;
+    bytes.div_ceil(STAMPED) * PLAIN
 }
 
 /// `a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4`, and perhaps a second one behind a comma.

@@ -116,9 +116,11 @@ impl ReceiveSide {
         let promised = self.window();
         // Out-of-order bytes lie inside the promised window: counting them would shrink it.
         let room = self.room() + self.reassembly.bytes() as u32;
-        let room = self.scale.to_bytes(self.scale.to_raw(room));
+        let told = self.scale.to_bytes(self.scale.to_raw(room));
         let step = self.mss.min(self.buffer / 2);
-        if room >= promised.saturating_add(step) { room } else { promised }
+        // The room counts, not what the field can tell of it: a window at the field's limit stays
+        // there while the buffer has more.
+        if room >= promised.saturating_add(step) { told.max(promised) } else { promised }
     }
 
     /// The window field for a segment that goes out now; remembers what it promises. What is
@@ -211,11 +213,11 @@ impl ReceiveSide {
         !self.finished && self.fin_at <= self.offset
     }
 
-    /// Takes the FIN: RCV.NXT moves over it, and the right edge too, for it takes no room.
+    /// Takes the FIN: RCV.NXT moves over it.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
         self.nxt += 1;
-        self.edge = (self.edge + 1).later(self.nxt);
+        self.edge = self.edge.later(self.nxt);
         self.duplicate.1 = 0;
         self.reassembly.clear();
     }
@@ -268,5 +270,23 @@ impl ReceiveSide {
     /// Drops what arrived out of order: nobody will complete it.
     pub(crate) fn give_up(&mut self) {
         self.reassembly.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc9293_3_8_6_2_2_the_room_counts_not_what_the_field_can_tell_of_it() {
+        let window_after_a_little = |buffer| {
+            let mut side = ReceiveSide::new(SeqNum::new(0), buffer, Instant::ZERO);
+            assert_eq!(side.advertise(), RawWindow(65_535));
+            let _known = side.accept(Bytes::from_static(&[0; 100]));
+            assert_eq!(side.read(100).map(|data| data.len()), Some(100));
+            side.advertise().0
+        };
+        assert_eq!(window_after_a_little(65_535), 65_435);
+        assert_eq!(window_after_a_little(270_000), 65_535);
     }
 }
