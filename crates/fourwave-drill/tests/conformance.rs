@@ -1,5 +1,4 @@
-//! The collection below `conformance/` passes on the engine, and its table of differences names
-//! scripts that are there.
+//! The collection below `conformance/` passes on the engine.
 
 mod collection;
 
@@ -63,25 +62,4 @@ fn every_script_passes() {
         paths.len(),
         failures.join("\n")
     );
-}
-
-/// `a{b,c}d` → `abd`, `acd`.
-fn expanded(pattern: &str) -> Vec<String> {
-    let Some((head, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
-    let (choice, tail) = rest.split_once('}').expect("a brace that is closed");
-    let tails = expanded(tail);
-    let each = choice.split(',').flat_map(|word| tails.iter().map(move |tail| (word, tail)));
-    each.map(|(word, tail)| format!("{head}{word}{tail}")).collect()
-}
-
-#[test]
-fn the_table_of_differences_names_scripts_that_are_there() {
-    let root = root();
-    let table = fs::read_to_string(root.join("DIFFERENCES.md")).expect("the table");
-    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
-    assert!(!rows.is_empty(), "a table without rows");
-    let patterns = rows.iter().map(|row| row.split('`').nth(1).expect("a name in backticks"));
-    let missing: Vec<String> =
-        patterns.flat_map(expanded).filter(|name| !root.join(name).is_file()).collect();
-    assert!(missing.is_empty(), "DIFFERENCES.md names {}", missing.join(", "));
 }
