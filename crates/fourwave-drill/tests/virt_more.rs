@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fourwave_drill::syscall::{OptionValue, Output, Received, SendTo, SysCall};
 use fourwave_drill::target::{Progress, Refusal, Target};
+use fourwave_drill::virt::{Setup, Virtual};
 use wire::{Bench, Seg, listen_setup, remote};
 
 const MS: Duration = Duration::from_millis(1);
@@ -261,4 +262,35 @@ fn a_write_that_an_rst_cuts_short_leaves_the_error_to_the_next() {
     assert!(taken > 0);
     assert_eq!(bench.call(write(10, 0)), Err(104));
     assert_eq!(bench.call(write(10, 0)), Err(32));
+}
+
+#[test]
+fn freebsd_s_defaults_are_buffers_and_the_order_of_options() {
+    let setup = Setup { freebsd: true, ..Setup::default() };
+    let mut bench = Bench::new();
+    bench.target = Virtual::new(setup);
+    bench.socket(3, true);
+    assert_eq!(bench.get_int(3, 1, 8), 65_536);
+    assert_eq!(bench.connect(3), Some(Err(115)));
+    let until = bench.target.now() + MS;
+    let syn = bench.target.wait(until).unwrap().unwrap().packet;
+    // MSS, NOP, window scale 6, SACK permitted, timestamps.
+    assert_eq!(syn[40..52], [2, 4, 5, 180, 1, 3, 3, 6, 4, 2, 8, 10]);
+}
+
+#[test]
+fn a_sysctl_s_file_may_be_written_and_timeouts_be_read() {
+    let mut bench = Bench::new();
+    bench.target.command("echo 0 > /proc/sys/net/ipv4/tcp_timestamps").unwrap();
+    bench.target.command("echo 1 > /proc/sys/net/ipv4/tcp_no_such_thing").unwrap_err();
+    bench.socket(3, true);
+    assert_eq!(bench.connect(3), Some(Err(115)));
+    assert_eq!(bench.expect().flags(), "SYN");
+    let mut value = 3_u64.to_le_bytes().to_vec();
+    value.extend(500_000_u64.to_le_bytes());
+    let option = OptionValue::Bytes(value.clone());
+    let set = SysCall::SetOption { fd: 3, level: 1, name: 20, value: option, len: 16 };
+    assert_eq!(bench.call(set), Ok(0));
+    let got = bench.run(SysCall::GetOption { fd: 3, level: 1, name: 20, len: 16 });
+    assert_eq!(got.output, Output::Bytes(value));
 }
