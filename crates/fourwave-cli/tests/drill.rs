@@ -4,7 +4,7 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
 use common::{Scratch, fourwave, permitted, run, stderr, stdout};
 use serde_json::Value;
@@ -163,6 +163,17 @@ fn a_call_that_is_due_after_the_last_event_is_waited_for() {
     let output = drill(&[&late]);
     let wanted = format!("FAIL {late}:3: connect returned late\n");
     assert!(stdout(&output).starts_with(&wanted), "{}", stdout(&output));
+}
+
+#[test]
+fn a_full_disk_is_no_success() {
+    let scratch = Scratch::new("drill-full");
+    let good = write(scratch.path(), "good.pkt", GOOD);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fourwave"));
+    let output = command.args(["drill", &good]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).starts_with("fourwave: the output cannot be written"));
 }
 
 #[test]

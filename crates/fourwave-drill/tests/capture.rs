@@ -285,7 +285,7 @@ fn what_is_no_capture_is_refused_in_one_line() {
         assert_eq!(line.lines().count(), 1, "{line}");
         line
     };
-    assert_eq!(line(b""), "no capture: it has less than 4 bytes");
+    assert_eq!(line(b""), "no capture: it has fewer than 4 bytes");
     assert_eq!(line(b"\x7fELF...."), "neither pcap nor pcapng: it begins with 7f 45 4c 46");
     assert!(line(&raw(&World::new())[..10]).starts_with("damaged: "));
     assert_eq!(

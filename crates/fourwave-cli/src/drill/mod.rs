@@ -106,8 +106,9 @@ const NOTES: &str = "\
 Plays packetdrill scripts against the engine in virtual time, or against Linux. A script that \
 needs what is not there is skipped, never passed. docs/drill.md has the rest.
 
-The exit status is 0 when nothing failed, 1 when a script failed or cannot be read, 2 for wrong \
-usage, files and directories that are not there, and a target that cannot be had.
+The exit status is 0 when nothing failed, 1 when a script failed or is none, 2 for wrong usage, \
+files and directories that are not there, a target that cannot be had, and output that cannot \
+be written.
 
 Examples:
   fourwave drill tests/

@@ -1,11 +1,12 @@
 //! What is printed of all scripts together.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use fourwave_drill::report::{Verdict, summary_line};
 
 use super::play::{Played, Settings};
+use crate::{USAGE_ERROR, say};
 
 /// Reasons for skipping that are counted by themselves at the end.
 const MOST_REASONS: usize = 20;
@@ -103,7 +104,14 @@ impl<'a> Printer<'a> {
     }
 }
 
-/// A reader that stops early is no error.
+/// A reader that stops early is no error; what cannot be written for another reason ends it all.
 pub(super) fn print(text: &str) {
-    let _reader_left = std::io::stdout().lock().write_all(text.as_bytes());
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(&format!("the output cannot be written: {}", error.kind()));
+            std::process::exit(USAGE_ERROR.into());
+        }
+        _ => {}
+    }
 }

@@ -170,7 +170,7 @@ impl Connection {
     pub fn script(&self, local: Option<IpAddr>, name: &str) -> Result<Fitted, CaptureError> {
         let (ours, reason) = side::choose(self, local)?;
         let number = self.number;
-        if !self.segs.iter().any(|seg| seg.from == self.opener() && seg.is_syn()) {
+        if !self.segs.iter().any(|seg| seg.from == Role::Client && seg.is_syn()) {
             return Err(CaptureError::NoBeginning { number });
         }
         if !self.segs.iter().any(|seg| seg.from == ours) {
@@ -184,9 +184,5 @@ impl Connection {
             Role::Client => self.client,
             Role::Server => self.server,
         }
-    }
-
-    fn opener(&self) -> Role {
-        Role::Client
     }
 }

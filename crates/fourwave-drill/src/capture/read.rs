@@ -35,7 +35,7 @@ pub(super) fn capture(mut input: impl Read) -> Result<Capture, CaptureError> {
     let bytes: [u8; 4] = magic
         .as_slice()
         .try_into()
-        .map_err(|_| no_capture("no capture: it has less than 4 bytes".to_owned()))?;
+        .map_err(|_| no_capture("no capture: it has fewer than 4 bytes".to_owned()))?;
     let is_pcap =
         PCAP.contains(&u32::from_be_bytes(bytes)) || PCAP.contains(&u32::from_le_bytes(bytes));
     let whole = Cursor::new(bytes).chain(input);

@@ -5,9 +5,12 @@
 //! | which options are there? | `options.rs` |
 //! | when does an event happen, and was that in time? | `player.rs`, `clock.rs` |
 //! | which connection does a packet belong to? | `flows.rs` |
-//! | script's numbers ⇄ live numbers | `inbound.rs`, `outbound.rs` |
-//! | bytes of packets and options | `raw.rs`, `options_wire.rs` |
-//! | a call's arguments and results | `resolve.rs`, `calls.rs`, `messages.rs`, `check.rs` |
+//! | a packet of the script → live numbers, and bytes | `inbound.rs`, ICMP errors `icmp.rs` |
+//! | which packet of the stack is it that an event waits for? | `outbound.rs` |
+//! | is it as the script says, in the script's numbers? | `matching.rs`, shown by `notation.rs` |
+//! | bytes of packets, options and MD5 digests | `raw.rs`, `options_wire.rs`, `digest.rs` |
+//! | the values of a call's arguments, and the call | `resolve.rs`, `messages.rs`, `calls.rs` |
+//! | did it return what the script says? | `check.rs` |
 //! | `%{ … }%` | `code/` |
 
 mod calls;
