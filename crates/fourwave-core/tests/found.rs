@@ -276,3 +276,17 @@ fn no_send_buffer_reaches_half_of_the_sequence_numbers() {
     bench.stack.set_option(now, conn, SocketOption::SendBuffer(u32::MAX)).unwrap();
     assert_eq!(bench.stack.send_room(conn), Ok(1 << 30));
 }
+
+/// A writer that had found no room was told of some by an option, after the end.
+#[test]
+fn a_limit_that_is_raised_wakes_no_writer_after_the_end() {
+    let mut bench = Bench::new(Config::default());
+    let conn = bench.open();
+    let now = bench.now;
+    bench.stack.set_option(now, conn, SocketOption::SendBuffer(1000)).unwrap();
+    assert_eq!(bench.stack.send(now, conn, &mut Bytes::from(vec![7; 2000])), Ok(1000));
+    bench.arrives(Flags::RST, 1, 0, b"");
+    assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
+    bench.stack.set_option(now, conn, SocketOption::SendBuffer(0)).unwrap();
+    assert_eq!(bench.events(), []);
+}

@@ -477,6 +477,7 @@ impl Connection {
         self.state = State::Closed;
         self.snd.queue.clear();
         self.snd.records = None;
+        self.snd.starved = false;
         self.rcv.give_up();
         self.keepalive = None;
         self.deadlines =
