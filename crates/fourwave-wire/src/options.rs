@@ -154,16 +154,29 @@ impl TcpOptions {
     /// # Errors
     /// [`WireError::BadOption`] where a length is 0 or 1 or runs past the end: nothing behind it
     /// can be read.
-    pub fn parse(mut bytes: &[u8]) -> Result<Self, WireError> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut options = Self::default();
+        options.read(bytes)?;
+        Ok(options)
+    }
+
+    /// As [`parse`](Self::parse), but what cannot be read ends the list and does no more harm
+    /// (RFC 9293 §3.1, MUST-7; as Linux does): the segment counts, with the options before it.
+    pub fn parse_what_can_be_read(bytes: &[u8]) -> Self {
+        let mut options = Self::default();
+        let _ = options.read(bytes);
+        options
+    }
+
+    fn read(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
         // The usual layout of an established connection, read at once: two NOPs, timestamps.
         if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h] = *bytes {
-            let timestamps = Timestamps {
+            self.timestamps = Some(Timestamps {
                 value: u32::from_be_bytes([a, b, c, d]),
                 echo: u32::from_be_bytes([e, f, g, h]),
-            };
-            return Ok(Self { timestamps: Some(timestamps), ..Self::default() });
+            });
+            return Ok(());
         }
-        let mut options = Self::default();
         while let Some((&kind, rest)) = bytes.split_first() {
             match kind {
                 kind::EOL => break,
@@ -173,12 +186,12 @@ impl TcpOptions {
                     if len < 2 || len > bytes.len() {
                         return Err(WireError::BadOption);
                     }
-                    options.take(kind, &bytes[2..len]);
+                    self.take(kind, &bytes[2..len]);
                     bytes = &bytes[len..];
                 }
             }
         }
-        Ok(options)
+        Ok(())
     }
 
     fn take(&mut self, kind: u8, body: &[u8]) {
@@ -186,6 +199,8 @@ impl TcpOptions {
             u32::from_be_bytes([body[from], body[from + 1], body[from + 2], body[from + 3]])
         };
         match (kind, body.len()) {
+            // None at all, as Linux has it.
+            (kind::MSS, 2) if body == [0, 0] => {}
             (kind::MSS, 2) => self.mss = Some(u16::from_be_bytes([body[0], body[1]])),
             (kind::WINDOW_SCALE, 1) => self.window_scale = Some(WindowScale::new(body[0])),
             (kind::SACK_PERMITTED, 0) => self.sack_permitted = true,
@@ -372,6 +387,10 @@ mod tests {
         assert_eq!(TcpOptions::parse(&[kind::MSS, 0, 1, 1]), Err(WireError::BadOption));
         assert_eq!(TcpOptions::parse(&[kind::MSS, 1, 1, 1]), Err(WireError::BadOption));
         assert_eq!(TcpOptions::parse(&[kind::MSS, 5, 1, 1]), Err(WireError::BadOption));
+        // What stands before it counts.
+        let cut = [kind::WINDOW_SCALE, 3, 7, kind::MSS, 0];
+        let read = TcpOptions::parse_what_can_be_read(&cut);
+        assert_eq!(read.window_scale, Some(WindowScale::new(7)));
         // Behind the end of the list nothing is read.
         assert_eq!(TcpOptions::parse(&[kind::EOL, kind::MSS, 0]), Ok(TcpOptions::default()));
         // Unknown kinds and known ones of a wrong length are passed over.

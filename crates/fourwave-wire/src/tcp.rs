@@ -152,7 +152,8 @@ impl TcpHeader {
     /// not looked at: see [`verify_checksum`].
     ///
     /// # Errors
-    /// Any malformation of the header or its options.
+    /// A header that is cut short or says a wrong length. Options that cannot be read end their
+    /// list, see [`TcpOptions::parse_what_can_be_read`].
     pub fn parse(segment: &[u8]) -> Result<(Self, Range<usize>), WireError> {
         let h: &[u8; TCP_HEADER_LEN] = segment.first_chunk().ok_or(WireError::Truncated)?;
         let header_len = usize::from(h[12] >> 4) * 4;
@@ -160,7 +161,7 @@ impl TcpHeader {
             return Err(WireError::BadHeaderLength);
         }
         let options = segment.get(TCP_HEADER_LEN..header_len).ok_or(WireError::BadHeaderLength)?;
-        let options = TcpOptions::parse(options)?;
+        let options = TcpOptions::parse_what_can_be_read(options);
         let header = Self {
             src_port: u16::from_be_bytes([h[0], h[1]]),
             dst_port: u16::from_be_bytes([h[2], h[3]]),

@@ -217,6 +217,7 @@ impl Connection {
     /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
     fn arm_probe(&mut self, ctx: &Ctx<'_>) {
         if self.deadlines.resend == Instant::NEVER {
+            self.snd.progress_at = ctx.now;
             self.deadlines.resend = self.resend_at(ctx);
         }
     }

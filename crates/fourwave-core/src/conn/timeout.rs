@@ -5,7 +5,7 @@ use super::state::{Input, State};
 use super::{CloseTimer, Connection, Ctx, Fate, Signals};
 use crate::congestion::CongestionControl;
 use crate::end::EndReason;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 impl Connection {
     /// Does what is due at `ctx.now`.
@@ -112,8 +112,9 @@ impl Connection {
             _ if self.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
             _ => (config.tcp_retries2, EndReason::RetransmissionTimeout),
         };
+        // What a zero window shuts out counts too, as in Linux: since the first probe.
         let user = !tuning.user_timeout.is_zero()
-            && in_flight
+            && (in_flight || self.retries > 0)
             && ctx.now.since(self.snd.progress_at) >= tuning.user_timeout;
         let reason = if user { EndReason::UserTimeout } else { reason };
         // As in Linux, a peer that answers and never opens its window does not hold what its
@@ -146,7 +147,14 @@ impl Connection {
             self.deadlines.keepalive = ctx.now + keepalive.interval;
             return Fate::Alive;
         }
-        if keepalive.unanswered >= keepalive.probes {
+        // As in Linux, TCP_USER_TIMEOUT takes the place of the count of probes.
+        let limit = self.tuning.as_ref().map_or(Duration::ZERO, |tuning| tuning.user_timeout);
+        let silent = ctx.now.since(self.last_received_at);
+        let given_up = match limit {
+            Duration::ZERO => keepalive.unanswered >= keepalive.probes,
+            limit => keepalive.unanswered > 0 && silent >= limit,
+        };
+        if given_up {
             ctx.counters.abort_on_timeout += 1;
             return self.ends(Input::Timeout, EndReason::KeepaliveTimeout, true);
         }

@@ -22,6 +22,7 @@ pub(crate) struct Rtt {
 impl Rtt {
     /// A measured round trip of a segment that was sent once (Karn's rule is the caller's).
     pub(crate) fn sample(&mut self, rtt: Duration) {
+        self.backoff = 0;
         let r = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
         if self.srtt == 0 {
             self.srtt = r;
@@ -75,7 +76,7 @@ impl Rtt {
         self.backoff = self.backoff.saturating_add(1);
     }
 
-    /// New data was acknowledged.
+    /// What was waited for has come, though it tells no round trip: the SYN's answer, a window.
     pub(crate) fn progress(&mut self) {
         self.backoff = 0;
     }

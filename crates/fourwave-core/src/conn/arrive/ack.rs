@@ -90,8 +90,8 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     conn.story.bytes_acked += u64::from(data);
     conn.story.delivered += data.div_ceil(conn.snd.mss);
     conn.retries = 0;
+    // The back-off stays until there is a sample (Karn, RFC 6298 §5).
     take_rtt(conn, header, ctx);
-    conn.rtt.progress();
 
     let window = conn.congestion.window();
     let slow_start = window < conn.congestion.threshold();

@@ -192,11 +192,15 @@ impl ReceiveSide {
         if len > 0 {
             blocks.push(seq, seq + len);
         }
-        for block in self.reassembly.blocks() {
-            let at = |offset: u64| self.nxt + offset.wrapping_sub(self.offset) as u32;
-            if block.start > self.offset {
-                blocks.push(at(block.start), at(block.end));
-            }
+        let at = |offset: u64| self.nxt + offset.wrapping_sub(self.offset) as u32;
+        // The FIN's number is one of those that arrived, joined to the text before it.
+        let mut fin = (self.fin_at != NO_FIN && self.fin_at > self.offset).then_some(self.fin_at);
+        for block in self.reassembly.blocks().filter(|block| block.start > self.offset) {
+            let joins = fin.take_if(|fin| *fin == block.end).is_some();
+            blocks.push(at(block.start), at(block.end + u64::from(joins)));
+        }
+        if let Some(fin) = fin {
+            blocks.push(at(fin), at(fin + 1));
         }
         blocks
     }
