@@ -384,7 +384,7 @@ impl Connection {
     fn resend_at(&self, ctx: &Ctx<'_>) -> Instant {
         let at = ctx.now + self.rto(ctx.config);
         let limit = self.tuning().user_timeout;
-        if limit.is_zero() || self.snd.outstanding() == 0 {
+        if limit.is_zero() {
             return at;
         }
         at.min((self.snd.progress_at + limit).max(ctx.now))

@@ -69,7 +69,7 @@ impl Connection {
         if !in_flight && !waits {
             return Fate::Alive;
         }
-        if let Some(fate) = self.give_up(in_flight, ctx) {
+        if let Some(fate) = self.give_up(ctx) {
             return fate;
         }
         self.retries = self.retries.saturating_add(1);
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     /// Whether it has been tried often or long enough.
-    fn give_up(&mut self, in_flight: bool, ctx: &mut Ctx<'_>) -> Option<Fate> {
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) -> Option<Fate> {
         let (config, tuning, passive) = (ctx.config, self.tuning(), self.is_passive());
         let (limit, reason) = match self.state {
             State::SynSent => match tuning.syn_count {
@@ -114,7 +114,6 @@ impl Connection {
         };
         // What a zero window shuts out counts too, as in Linux: since the first probe.
         let user = !tuning.user_timeout.is_zero()
-            && (in_flight || self.retries > 0)
             && ctx.now.since(self.snd.progress_at) >= tuning.user_timeout;
         let reason = if user { EndReason::UserTimeout } else { reason };
         // As in Linux, a peer that answers and never opens its window does not hold what its
