@@ -1,6 +1,5 @@
 //! `-o KNOB=VALUE`, `--config FILE` and `fourwave knobs`.
 
-use std::io::Write;
 use std::path::Path;
 
 use fourwave_core::Config;
@@ -74,7 +73,7 @@ pub(crate) fn list() -> u8 {
         let default = knob.show(knob.default);
         text += &format!("{:<24} {default:>10}  {range:<25} {}\n", knob.name, knob.about);
     }
-    let _reader_left = std::io::stdout().lock().write_all(text.as_bytes());
+    crate::print(&text);
     0
 }
 

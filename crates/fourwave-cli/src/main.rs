@@ -10,7 +10,7 @@ mod publish;
 mod scenario;
 mod usage;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -82,6 +82,18 @@ fn demo_without_namespace(options: &RunOptions) -> u8 {
 }
 
 /// A line for the user, who may have closed standard error.
+/// A reader that stops early is no error; what cannot be written for another reason ends it all.
+fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(&format!("the output cannot be written: {}", error.kind()));
+            std::process::exit(USAGE_ERROR.into());
+        }
+        _ => {}
+    }
+}
+
 fn say(line: &str) {
     let _closed = writeln!(std::io::stderr().lock(), "fourwave: {line}");
 }

@@ -1,13 +1,13 @@
 //! `fourwave scenario`.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::Args;
 use fourwave_core::Config;
 use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
 
-use crate::{USAGE_ERROR, knobs, say};
+use crate::{USAGE_ERROR, knobs, print, say};
 
 /// An expectation was not met, or a page could not be written.
 const FAILED: u8 = 1;
@@ -128,9 +128,4 @@ fn unknown(name: &str) -> String {
         Some((_, known)) => format!("there is no scenario {name}: did you mean {known}?"),
         None => format!("there is no scenario {name}: `fourwave scenario` lists them"),
     }
-}
-
-/// A reader that stops early is no error.
-fn print(text: &str) {
-    let _reader_left = std::io::stdout().lock().write_all(text.as_bytes());
 }

@@ -97,3 +97,20 @@ fn tcp_dsack_0_names_no_duplicate() {
     bench.arrives(Flags::ACK, 1, 1, &TEXT);
     assert_eq!(sacked(&mut bench), (1001, vec![]));
 }
+
+#[test]
+fn a_duplicate_is_named_by_the_next_ack_where_a_full_segment_has_no_room_for_it() {
+    let mut bench = Bench::new(Config::default());
+    bench.sack = true;
+    let conn = bench.open();
+    bench.arrives(Flags::ACK, 1, 1, &TEXT);
+    bench.one();
+    // Twice, while a full segment is about to go.
+    let mut data = bytes::Bytes::from_static(&[b'y'; 1000]);
+    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    bench.arrives(Flags::ACK, 1, 1, &TEXT);
+    let full = bench.one();
+    assert_eq!((full.payload.len(), full.header.options.sack.is_empty()), (1000, true));
+    bench.arrives(Flags::ACK, 2001, 1001, &TEXT);
+    assert_eq!(sacked(&mut bench), (1001, vec![(1, 1001), (2001, 3001)]));
+}

@@ -9,9 +9,8 @@ use clap::Args;
 use fourwave_drill::capture::{Capture, Fitted};
 use fourwave_lens::units::{counted, seconds};
 
-use super::print::print;
 use super::walk::line;
-use crate::{USAGE_ERROR, say};
+use crate::{USAGE_ERROR, print, say};
 
 /// Capture to script.
 #[derive(Debug, Args)]

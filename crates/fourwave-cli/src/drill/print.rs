@@ -1,12 +1,12 @@
 //! What is printed of all scripts together.
 
 use std::collections::BTreeMap;
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{IsTerminal, Write};
 
 use fourwave_drill::report::{Verdict, summary_line};
 
 use super::play::{Played, Settings};
-use crate::{USAGE_ERROR, say};
+use crate::print;
 
 /// Reasons for skipping that are counted by themselves at the end.
 const MOST_REASONS: usize = 20;
@@ -101,17 +101,5 @@ impl<'a> Printer<'a> {
             out.push_str(&format!("        and {more} other reasons\n"));
         }
         out
-    }
-}
-
-/// A reader that stops early is no error; what cannot be written for another reason ends it all.
-pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            say(&format!("the output cannot be written: {}", error.kind()));
-            std::process::exit(USAGE_ERROR.into());
-        }
-        _ => {}
     }
 }

@@ -5,7 +5,7 @@ use core::ops::Range;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use fourwave_wire::options::{SackBlocks, TcpOptions, Timestamps};
+use fourwave_wire::options::{MAX_SACK_BLOCKS, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, SeqNum};
 
@@ -14,6 +14,9 @@ use super::state::State;
 use super::{Connection, Ctx, WindowUse};
 use crate::congestion::CongestionControl;
 use crate::time::Instant;
+
+/// Bytes of a SACK option with all its blocks, padding included.
+const MOST_SACK: u32 = 4 + 8 * MAX_SACK_BLOCKS as u32;
 
 /// What goes out next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,14 +241,19 @@ impl Connection {
                     .options
                     .timestamps
                     .then(|| Timestamps { value: self.ts_now(ctx.now), echo: self.ts_recent }),
-                sack: if self.options.sack {
-                    self.rcv.sack_blocks()
-                } else {
-                    SackBlocks::default()
-                },
                 ..TcpOptions::default()
             },
         }
+    }
+
+    /// A header that also names what arrived out of order or twice: of all but SYNs and segments
+    /// that have no room for it beside their text.
+    fn header_with_sack(&mut self, seq: SeqNum, flags: Flags, ctx: &Ctx<'_>) -> TcpHeader {
+        let mut header = self.header(seq, flags, ctx);
+        if self.options.sack {
+            header.options.sack = self.rcv.sack_blocks();
+        }
+        header
     }
 
     fn send_syn(&mut self, link: &Link, ctx: &mut Ctx<'_>, payload: &mut Vec<Bytes>) -> Outgoing {
@@ -286,7 +294,7 @@ impl Connection {
     }
 
     fn send_ack(&mut self, ctx: &Ctx<'_>) -> Outgoing {
-        Outgoing { header: self.header(self.snd.nxt, Flags::NONE, ctx), gso_size: 0 }
+        Outgoing { header: self.header_with_sack(self.snd.nxt, Flags::NONE, ctx), gso_size: 0 }
     }
 
     fn send_again(
@@ -364,11 +372,11 @@ impl Connection {
         if len > 0 && (last || ends_record || gso_size > 0) {
             flags |= Flags::PSH;
         }
-        let mut header = self.header(seq, flags, ctx);
-        if len + 4 + 8 * header.options.sack.as_slice().len() as u32 > self.snd.mss {
-            // No room beside the text: SACK rides on ACKs and small segments.
-            header.options.sack = SackBlocks::default();
-        }
+        let header = if len + MOST_SACK <= self.snd.mss {
+            self.header_with_sack(seq, flags, ctx)
+        } else {
+            self.header(seq, flags, ctx)
+        };
         Outgoing { header, gso_size }
     }
 
@@ -381,7 +389,7 @@ impl Connection {
         } else {
             ctx.counters.keepalive += 1;
         }
-        Outgoing { header: self.header(self.snd.una - 1, Flags::NONE, ctx), gso_size: 0 }
+        Outgoing { header: self.header_with_sack(self.snd.una - 1, Flags::NONE, ctx), gso_size: 0 }
     }
 
     fn count_retransmission(&mut self, ctx: &mut Ctx<'_>) {
@@ -409,6 +417,6 @@ impl Connection {
 
     /// The header of the ACK that leads into TIME_WAIT, and of those that answer from it.
     pub(crate) fn last_ack_header(&mut self, ctx: &Ctx<'_>) -> TcpHeader {
-        self.header(self.snd.nxt, Flags::NONE, ctx)
+        self.header_with_sack(self.snd.nxt, Flags::NONE, ctx)
     }
 }

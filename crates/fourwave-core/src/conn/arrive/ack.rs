@@ -187,6 +187,7 @@ impl Connection {
 
     /// The ACK of our SYN arrived: what its header says holds from now on.
     pub(super) fn syn_acknowledged(&mut self, header: &TcpHeader, ctx: &mut Ctx<'_>) {
+        self.snd.more_waits = false;
         self.story.delivered += 1;
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.nxt.later(self.snd.una);
