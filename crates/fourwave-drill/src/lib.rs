@@ -15,6 +15,7 @@ pub mod ast;
 pub mod capture;
 pub mod lang;
 pub mod linux;
+mod profile;
 pub mod report;
 pub mod run;
 mod setup;

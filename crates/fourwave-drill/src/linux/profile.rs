@@ -5,31 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::perform::Table;
-
-/// The profile under which the Linux scripts were written: name below `net.ipv4`, value.
-const DEFAULTS: &[(&str, &str)] = &[
-    ("tcp_rmem", "4096 540000 15728640"),
-    ("tcp_wmem", "4096 262144 4194304"),
-    ("tcp_timestamps", "1"),
-    ("tcp_syn_retries", "5"),
-    ("tcp_synack_retries", "5"),
-    ("tcp_frto", "2"),
-    ("tcp_sack", "1"),
-    ("tcp_dsack", "1"),
-    ("tcp_reordering", "3"),
-    ("tcp_congestion_control", "cubic"),
-    ("tcp_slow_start_after_idle", "0"),
-    ("tcp_early_retrans", "4"),
-    ("tcp_recovery", "1"),
-    ("tcp_tso_win_divisor", "3"),
-    ("tcp_ecn", "0"),
-    ("tcp_pacing_ss_ratio", "200"),
-    ("tcp_pacing_ca_ratio", "120"),
-    ("tcp_notsent_lowat", "4294967295"),
-    ("tcp_fastopen", "0x70403"),
-    ("tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"),
-    ("tcp_syncookies", "1"),
-];
+use crate::profile;
 
 /// The one that a namespace may refuse although its sockets may have it.
 const CONGESTION: &str = "ipv4/tcp_congestion_control";
@@ -38,13 +14,13 @@ const CONGESTION: &str = "ipv4/tcp_congestion_control";
 ///
 /// The metrics of former connections need no flushing: the namespace has had none.
 pub(super) fn select(table: &Table) -> Vec<String> {
-    DEFAULTS
-        .iter()
-        .filter_map(|(name, value)| {
-            let error = set(&format!("net.ipv4.{name}"), value, table).err()?;
-            Some(format!("net.ipv4.{name} could not be set to {value} ({error})"))
-        })
-        .collect()
+    let fast_open = ("net.ipv4.tcp_fastopen", profile::FAST_OPEN);
+    let all = profile::LINUX.iter().chain([&fast_open]);
+    all.filter_map(|(name, value)| {
+        let error = set(name, value, table).err()?;
+        Some(format!("{name} could not be set to {value} ({error})"))
+    })
+    .collect()
 }
 
 /// Sets one by its name, dots or slashes between the parts.

@@ -1,5 +1,6 @@
 //! The shell commands of scripts that mean something here; any other one is refused by name.
 
+use crate::profile;
 use fourwave_core::state::State;
 
 use super::Virtual;
@@ -40,7 +41,7 @@ impl Virtual {
             ("defaults.sh", []) => {
                 // Google's spelling of it lets every listener take part in Fast Open.
                 let every = program != "./defaults.sh";
-                self.sysctls.select_profile(if every { "0x70403" } else { "0x3" });
+                self.sysctls.select_profile(if every { profile::FAST_OPEN } else { "0x3" });
                 Ok(())
             }
             ("sysctl", settings) => self.set_all(settings, line),

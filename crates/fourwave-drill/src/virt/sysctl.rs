@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::profile;
 use fourwave_core::{Config, FastOpenKeys};
 
 use crate::target::Refusal;
@@ -46,31 +47,6 @@ impl Default for Sysctls {
         sysctls
     }
 }
-
-/// What `defaults.sh` sets, in its order of meaning; Linux reads it before every script.
-const PROFILE: &[(&str, &str)] = &[
-    ("net.ipv4.tcp_rmem", "4096 540000 15728640"),
-    ("net.ipv4.tcp_wmem", "4096 262144 4194304"),
-    ("net.ipv4.tcp_timestamps", "1"),
-    ("net.ipv4.tcp_syn_retries", "5"),
-    ("net.ipv4.tcp_synack_retries", "5"),
-    ("net.ipv4.tcp_frto", "2"),
-    ("net.ipv4.tcp_sack", "1"),
-    ("net.ipv4.tcp_dsack", "1"),
-    ("net.ipv4.tcp_fack", "0"),
-    ("net.ipv4.tcp_reordering", "3"),
-    ("net.ipv4.tcp_congestion_control", "cubic"),
-    ("net.ipv4.tcp_slow_start_after_idle", "0"),
-    ("net.ipv4.tcp_early_retrans", "4"),
-    ("net.ipv4.tcp_recovery", "1"),
-    ("net.ipv4.tcp_tso_win_divisor", "3"),
-    ("net.ipv4.tcp_ecn", "0"),
-    ("net.ipv4.tcp_pacing_ss_ratio", "200"),
-    ("net.ipv4.tcp_pacing_ca_ratio", "120"),
-    ("net.ipv4.tcp_notsent_lowat", "4294967295"),
-    ("net.ipv4.tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"),
-    ("net.ipv4.tcp_syncookies", "1"),
-];
 
 /// Sysctls that change nothing that the engine does, whatever their value: how Linux cuts and
 /// paces what goes to the device.
@@ -130,7 +106,7 @@ const FREEBSD: &[(&str, &str, u64)] = &[
 impl Sysctls {
     /// Linux's profile. The spellings of it differ in `tcp_fastopen`.
     pub(super) fn select_profile(&mut self, fastopen: &str) {
-        for (name, value) in PROFILE {
+        for (name, value) in profile::LINUX {
             // What the engine does not have yet is what no script can have relied on.
             let _ = self.set(name, value);
         }
@@ -215,7 +191,7 @@ impl Sysctls {
         };
         let known = || {
             let pair = (name.as_str(), value);
-            NEUTRAL.contains(&pair.0) || FIXED.contains(&pair) || PROFILE.contains(&pair)
+            NEUTRAL.contains(&pair.0) || FIXED.contains(&pair) || profile::LINUX.contains(&pair)
         };
         set.or_else(|()| if known() { Ok(()) } else { Err(refuse()) })
     }
