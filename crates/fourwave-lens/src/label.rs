@@ -26,6 +26,18 @@ fn notes(shown: &Shown) -> Vec<&'static str> {
 }
 
 /// The labels of one segment, the most telling first.
+pub(crate) fn segment_in(notation: Option<fn(&Shown) -> String>, shown: &Shown) -> Vec<String> {
+    let mut labels = segment(shown);
+    if let Some(write) = notation {
+        let notes = notes(shown);
+        let notes =
+            if notes.is_empty() { String::new() } else { format!("  ({})", notes.join(", ")) };
+        labels.insert(0, format!("{}{notes}", write(shown)));
+    }
+    labels
+}
+
+/// The labels of a segment in our own words, the most telling first.
 pub(crate) fn segment(shown: &Shown) -> Vec<String> {
     let flags = shown.flags.to_string();
     let name = if flags.is_empty() { "no flags" } else { &flags };

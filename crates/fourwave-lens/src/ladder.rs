@@ -10,7 +10,7 @@ use crate::label::Signs;
 use crate::lost::LOST;
 use crate::names::Names;
 use crate::paint::{Line, Style, wrap};
-use crate::row::{Move, Role, Row, Run, What};
+use crate::row::{Move, Role, Row, Run, Shown, What};
 use crate::story::{Story, icmp_words};
 use crate::units::{bytes, clock, count, counted, seconds, span};
 
@@ -18,7 +18,7 @@ use crate::units::{bytes, clock, count, counted, seconds, span};
 pub const MIN_WIDTH: usize = 72;
 
 /// How a ladder is drawn.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LadderOptions {
     /// Columns; 72 at least, 100 by default.
     pub width: usize,
@@ -28,11 +28,14 @@ pub struct LadderOptions {
     pub color: bool,
     /// What the ends are called.
     pub names: Names,
+    /// How a segment is written where there is room, for readers of another notation; the notes
+    /// that follow stay ours.
+    pub notation: Option<fn(&Shown) -> String>,
 }
 
 impl Default for LadderOptions {
     fn default() -> Self {
-        Self { width: 100, ascii: false, color: false, names: Names::default() }
+        Self { width: 100, ascii: false, color: false, names: Names::default(), notation: None }
     }
 }
 
@@ -205,7 +208,8 @@ impl Ladder<'_> {
                 };
                 let mut arrow = self.arrow_of(row.from, self.strokes.line, style);
                 arrow.lost = row.remark == Some(LOST);
-                let (labels, said) = self.with_remark(label::segment(shown), row.remark);
+                let (labels, said) =
+                    self.with_remark(label::segment_in(self.options.notation, shown), row.remark);
                 self.arrow(row.at, &row.moved, &arrow, labels);
                 if said {
                     return self.captions(row, None);
@@ -303,9 +307,14 @@ impl Ladder<'_> {
             return;
         }
         let arrow = self.arrow_of(row.from, self.strokes.line, Style::Plain);
-        self.arrow(row.at, &row.moved, &arrow, label::segment(&run.first));
+        self.arrow(
+            row.at,
+            &row.moved,
+            &arrow,
+            label::segment_in(self.options.notation, &run.first),
+        );
         if let Some((at, ack)) = &run.last_ack {
-            let mut labels = label::segment(ack);
+            let mut labels = label::segment_in(self.options.notation, ack);
             if run.acks > 1 {
                 labels.insert(0, format!("{}  (the last of {} ACKs)", labels[0], count(run.acks)));
             }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fourwave_lens::ladder::{LadderOptions, render};
-use fourwave_lens::{Lens, LensOptions, Name, Names};
+use fourwave_lens::{Lens, LensOptions, Name, Names, Shown};
 
+use crate::ast::{FlagSpec, OptionsSpec, SeqSpec, TcpSpec};
 use crate::run::Report;
 
 /// Up to where a ladder goes.
@@ -33,12 +34,29 @@ pub fn ladder(report: &Report, local: IpAddr, cut: Cut, options: &LadderOptions)
         last = packet.at;
     }
     lens.finish(last);
-    let options = LadderOptions { names: names(local), ..options.clone() };
+    let options =
+        LadderOptions { names: names(local), notation: Some(notation), ..options.clone() };
     let mut out = String::new();
     while let Some(story) = lens.poll_story() {
         out.push_str(&render(&story, &options));
     }
     out
+}
+
+/// A segment as a script would write it, its options left out.
+fn notation(shown: &Shown) -> String {
+    let (start, len) = (shown.seq as u32, shown.len as u32);
+    let spec = TcpSpec {
+        ports: None,
+        encapsulation: None,
+        flags: FlagSpec { bits: shown.flags.bits().into(), ace: None },
+        seq: SeqSpec::Range { start, end: start.wrapping_add(len), len, absolute: false },
+        ack: shown.ack.map(|ack| ack as u32),
+        window: None,
+        urgent: None,
+        options: OptionsSpec::None,
+    };
+    spec.to_string()
 }
 
 fn names(local: IpAddr) -> Names {
