@@ -67,7 +67,7 @@ fn a_failure_shows_the_event_with_what_differs_and_the_ladder() {
     );
     assert_eq!((stdout(&output), output.status.code()), (wanted, Some(1)));
     let drawn = stdout(&drill(&["--ladder", &bad]));
-    for part in ["under test 192.168.0.1:8080", "SYN ACK seq=0 ack=1", "FIN ACK seq=1 ack=1"] {
+    for part in ["under test 192.168.0.1:8080", "S. 0:0(0) ack 1", "F. 1:1(0) ack 1"] {
         assert!(drawn.contains(part), "{part}: {drawn}");
     }
     assert!(!drawn.contains("TIME_WAIT the"), "what came after the failure is not drawn: {drawn}");
