@@ -261,6 +261,8 @@ impl Conn {
             engine,
             unseen: [client.unseen, server.unseen],
             anomalies: self.anomalies,
+            measures: None,
+            found: Vec::new(),
             rows: self.rows.into_vec(),
         }
     }

@@ -89,6 +89,8 @@ pub struct Lens {
     runs: VecDeque<(Duration, Key, u64)>,
     out: Outbox,
     ignored: Ignored,
+    /// Packets so far: the running number of the current one.
+    packets: u64,
 }
 
 impl Lens {
@@ -105,7 +107,18 @@ impl Lens {
             runs: VecDeque::new(),
             out: Outbox { live: options.live, queue: VecDeque::new() },
             ignored: Ignored::default(),
+            packets: 0,
         }
+    }
+
+    /// A packet of the capture that is not given to the lens: it has a number all the same.
+    pub fn skip_packet(&mut self) {
+        self.packets += 1;
+    }
+
+    /// The running number of the last packet, from 1.
+    pub fn packets(&self) -> u64 {
+        self.packets
     }
 
     /// One IP packet, or its first bytes: IP and TCP headers suffice. `wire_len` counts the
@@ -141,6 +154,7 @@ impl Lens {
         gso_size: u16,
         lost: bool,
     ) -> Option<Seen> {
+        self.packets += 1;
         self.tick(at);
         match segment::read(packet, wire_len, gso_size) {
             Ok(Packet::Tcp(segment)) => self.segment(at, &segment, lost),

@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod anomaly;
 mod close;
 pub mod comment;
 mod conn;
@@ -36,6 +37,7 @@ mod label;
 pub mod ladder;
 mod lens;
 mod lost;
+mod measure;
 mod names;
 mod options;
 mod paint;
@@ -48,8 +50,10 @@ mod track;
 mod trouble;
 pub mod units;
 
+pub use anomaly::{Anomaly, AnomalyKind, Proof, Weight};
 pub use event::{Event, Opened, RowSeen};
 pub use lens::{Ignored, Lens, Seen};
+pub use measure::{Again, EndMeasures, Measures, Point, PointKind, Rtt};
 pub use names::{Name, Names};
 pub use options::LensOptions;
 pub use row::{Exchange, Kind, LeftOut, Move, Place, Role, Row, RstCause, Run, Shown, Wave, What};

@@ -23,6 +23,13 @@ pub struct LensOptions {
     /// Connections that were told and are remembered while they may be in TIME_WAIT, 64 bytes
     /// or so each; beyond that the oldest is forgotten.
     pub remembered: usize,
+    /// Take figures ([`Story::measures`](crate::Story::measures)) and name anomalies
+    /// ([`Story::found`](crate::Story::found)). It costs time for each packet and a few kilobytes
+    /// for each connection.
+    pub measure: bool,
+    /// A connection of which nothing was seen for this long is told as it is and forgotten, so
+    /// that memory is bounded where ends were not captured. `None`: never.
+    pub idle: Option<Duration>,
     /// Tell [`Event::Opened`](crate::Event::Opened) and [`Event::Row`](crate::Event::Row) too.
     pub live: bool,
 }
@@ -37,6 +44,8 @@ impl Default for LensOptions {
             first_rows: 24,
             last_rows: 24,
             remembered: 65_536,
+            measure: false,
+            idle: None,
             live: false,
         }
     }

@@ -380,6 +380,9 @@ pub enum What {
 pub struct Row {
     /// When it began, since the epoch of the lens.
     pub at: Duration,
+    /// The running number of the packet that began it, as counted by the lens; 0 for what no
+    /// packet told.
+    pub packet: u64,
     /// Who sent the segment (for an ICMP error: the segment that it is about).
     pub from: Role,
     /// What was seen.
@@ -397,7 +400,7 @@ pub struct Row {
 impl Row {
     /// A row about `what` and nothing more.
     pub(crate) fn new(at: Duration, from: Role, what: What) -> Self {
-        Self { at, from, what, moved: [None; 2], wave: None, cause: None, remark: None }
+        Self { at, packet: 0, from, what, moved: [None; 2], wave: None, cause: None, remark: None }
     }
 
     /// When the last of what it tells was seen.

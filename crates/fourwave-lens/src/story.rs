@@ -7,6 +7,8 @@ use fourwave_core::state::State;
 use fourwave_core::{EndReason, EndReport};
 use fourwave_wire::icmp::IcmpError;
 
+use crate::anomaly::Anomaly;
+use crate::measure::Measures;
 use crate::names::Names;
 use crate::row::{Role, Row, RstCause, What};
 use crate::units;
@@ -172,6 +174,11 @@ pub struct Story {
     pub unseen: [u64; 2],
     /// Segments that made no sense in the states at their time.
     pub anomalies: u32,
+    /// Figures; only with [`LensOptions::measure`](crate::LensOptions::measure).
+    pub measures: Option<Box<Measures>>,
+    /// What is odd about it, in the order in which it was seen; only with
+    /// [`LensOptions::measure`](crate::LensOptions::measure).
+    pub found: Vec<Anomaly>,
     /// The rows of its ladder.
     pub rows: Vec<Row>,
 }

@@ -3,18 +3,29 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 12] = [
+const TABLE: [(&str, &[&str]); 15] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-device", &["fourwave-wire"]),
     ("fourwave-lens", &["fourwave-wire", "fourwave-core"]),
     ("fourwave", &["fourwave-core", "fourwave-device"]),
     ("fourwave-gateway", &["fourwave", "fourwave-lens"]),
-    ("fourwave-drill", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-capture", &["fourwave-device"]),
+    ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
+    ("fourwave-doctor", &["fourwave-core"]),
+    ("fourwave-drill", &["fourwave-capture", "fourwave-core", "fourwave-device", "fourwave-lens"]),
     ("fourwave-scenario", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     (
         "fourwave-cli",
-        &["fourwave", "fourwave-lens", "fourwave-gateway", "fourwave-drill", "fourwave-scenario"],
+        &[
+            "fourwave",
+            "fourwave-lens",
+            "fourwave-gateway",
+            "fourwave-drill",
+            "fourwave-scenario",
+            "fourwave-trace",
+            "fourwave-doctor",
+        ],
     ),
     ("fourwave-model", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),

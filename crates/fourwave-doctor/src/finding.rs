@@ -1,0 +1,78 @@
+//! What is wrong with a host, and what to do about it.
+
+use serde::Serialize;
+
+/// How much harm a finding does: the order in which findings are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Harm {
+    /// Nothing fails; a setting does not do what its name suggests, or protection is given away.
+    Advice,
+    /// It will fail if it goes on.
+    Warning,
+    /// Connections fail, or are about to within minutes.
+    Critical,
+}
+
+/// The kinds of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// No port is left, or soon none will be, for connections to one destination.
+    PortsExhausted,
+    /// Many TIME_WAIT.
+    TimeWaitPile,
+    /// TIME_WAIT is at `tcp_max_tw_buckets`: new ones are destroyed at once.
+    TimeWaitOverflow,
+    /// A program does not close what its peers have closed.
+    CloseWaitLeak,
+    /// A listener's queue of connections to be accepted is full or nearly so.
+    AcceptQueueFull,
+    /// Many half-open connections: a flood, or clients that do not answer.
+    SynBacklog,
+    /// Orphans that wait in LAST_ACK (or FIN_WAIT_1, CLOSING) for a peer that does not answer.
+    OrphansStuck,
+    /// Orphans are near `tcp_max_orphans`.
+    OrphansLimit,
+    /// Many FIN_WAIT_2: peers that do not close.
+    FinWait2Pile,
+    /// Many segments are sent again.
+    Retransmissions,
+    /// A setting that cannot help, or harms.
+    Setting,
+}
+
+/// A command that a person may run; nothing here runs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Command {
+    /// The command line.
+    pub line: String,
+    /// What it changes, and its limit.
+    pub effect: String,
+}
+
+/// One finding: evidence, cause, what to change and what not to. Sentences are without line
+/// feeds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which.
+    pub kind: FindingKind,
+    /// How much harm it does.
+    pub harm: Harm,
+    /// What it is about, stable between two looks at the same host: a destination, a pid, a
+    /// listener, a knob. Empty for the whole host.
+    pub about: String,
+    /// One line.
+    pub headline: String,
+    /// What was seen, with figures.
+    pub evidence: Vec<String>,
+    /// Why it is so.
+    pub cause: String,
+    /// What to change in the program.
+    pub program: Vec<String>,
+    /// What to change on the host.
+    pub host: Vec<Command>,
+    /// What does not help, and why.
+    pub not: Vec<String>,
+}

@@ -1,0 +1,17 @@
+//! Examines a host's TCP sockets: what `fourwave doctor` does, without how its arguments are read.
+//!
+//! It goes one way: [`Snapshot`]s are gathered from the kernel (`gather`), two of them with the
+//! time between are a [`Sample`], [`judge`] makes [`Finding`]s of it by [`Thresholds`], and those
+//! are written as text, JSON, a table that redraws, or metrics. Nothing on the host is changed.
+#![forbid(unsafe_code)]
+
+mod finding;
+mod snapshot;
+mod thresholds;
+
+pub use finding::{Command, Finding, FindingKind, Harm};
+pub use snapshot::{
+    Counters, Lack, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket, TcpInfo,
+    Timer, TimerKind,
+};
+pub use thresholds::Thresholds;

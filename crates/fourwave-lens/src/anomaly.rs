@@ -1,0 +1,197 @@
+//! What is odd about a connection: each kind with a name, what it means and what to do.
+
+use std::time::Duration;
+
+use crate::row::Role;
+
+/// Numbers of packets that prove an anomaly, in the order of the capture.
+///
+/// The first ones and the last one are kept, eight at most, however often it happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proof {
+    packets: Vec<u64>,
+    times: u64,
+}
+
+impl Proof {
+    /// Packets that are kept.
+    pub const MAX: usize = 8;
+
+    /// One more packet, number `packet`.
+    pub fn add(&mut self, packet: u64) {
+        self.times = self.times.saturating_add(1);
+        if self.packets.len() == Self::MAX {
+            self.packets.pop();
+        }
+        self.packets.push(packet);
+    }
+
+    /// The kept numbers.
+    pub fn packets(&self) -> &[u64] {
+        &self.packets
+    }
+
+    /// How many there were, kept or not.
+    pub fn times(&self) -> u64 {
+        self.times
+    }
+}
+
+/// One anomaly of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anomaly {
+    /// Which.
+    pub kind: AnomalyKind,
+    /// The end that it is about; `None` for both, or where that cannot be known.
+    pub who: Option<Role>,
+    /// When it was seen first, since the epoch of the lens.
+    pub at: Duration,
+    /// The packets that prove it.
+    pub proof: Proof,
+    /// How long, where a time belongs to it (a closed window, a half-closed connection).
+    pub lasted: Option<Duration>,
+}
+
+/// How much an anomaly matters: the order of suspects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Weight {
+    /// Worth knowing; it does no harm by itself.
+    Note,
+    /// It costs time or hides a fault.
+    Warning,
+    /// Data or a connection was lost, or a resource leaks.
+    Harm,
+}
+
+impl Weight {
+    /// `note`, `warning`, `harm`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Harm => "harm",
+        }
+    }
+}
+
+/// The kinds of anomalies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum AnomalyKind {
+    /// The SYN had to be sent again.
+    SynResent,
+    /// Nothing ever answered the SYN.
+    SynUnanswered,
+    /// The SYN was answered with RST.
+    Refused,
+    /// The SYN ACK was never acknowledged.
+    HalfOpen,
+    /// A SYN came to four numbers whose last connection is in TIME_WAIT.
+    SynIntoTimeWait,
+    /// The end that held TIME_WAIT opened the same four numbers again before 2MSL was over.
+    PortReusedEarly,
+    /// A SYN came into an open connection.
+    SynInConnection,
+    /// A FIN was never acknowledged.
+    FinNeverAcknowledged,
+    /// A FIN was sent again.
+    FinResent,
+    /// New data beyond its own FIN.
+    DataAfterFin,
+    /// RST in answer to data that came after its sender had closed.
+    ResetAfterClose,
+    /// RST by an end that had not acknowledged all that it had got: it closed with unread data.
+    UnreadDataReset,
+    /// RST in an open connection for no reason that packets show.
+    Aborted,
+    /// RST after retransmissions, or keepalive probes, without an answer.
+    PeerDead,
+    /// An RST whose TTL or IP identification is not its sender's: a middlebox sent it.
+    ForgedReset,
+    /// An RST that its receiver had to ignore.
+    ResetIgnored,
+    /// An RST that cut TIME_WAIT short (RFC 1337).
+    TimeWaitAssassinated,
+    /// An old duplicate: a segment outside of all that the receiver can take.
+    OldDuplicate,
+    /// One end stayed in CLOSE_WAIT for long: its application does not close.
+    CloseWaitLingers,
+    /// Closed at one end only when the watching stopped, or for long without a word.
+    NeverClosed,
+    /// Data was sent again.
+    Retransmissions,
+    /// Data was sent again that had arrived: the receiver said so, or acknowledged it before.
+    SpuriousRetransmissions,
+    /// The receiver's window was closed.
+    ZeroWindow,
+    /// Segments overtook each other.
+    OutOfOrder,
+    /// Bytes that the receiver acknowledged are not in the capture.
+    CaptureGap,
+    /// The capture begins in mid-connection.
+    BeginningMissing,
+}
+
+impl AnomalyKind {
+    /// Every kind, in the order of their definition.
+    pub const ALL: [Self; 26] = [
+        Self::SynResent,
+        Self::SynUnanswered,
+        Self::Refused,
+        Self::HalfOpen,
+        Self::SynIntoTimeWait,
+        Self::PortReusedEarly,
+        Self::SynInConnection,
+        Self::FinNeverAcknowledged,
+        Self::FinResent,
+        Self::DataAfterFin,
+        Self::ResetAfterClose,
+        Self::UnreadDataReset,
+        Self::Aborted,
+        Self::PeerDead,
+        Self::ForgedReset,
+        Self::ResetIgnored,
+        Self::TimeWaitAssassinated,
+        Self::OldDuplicate,
+        Self::CloseWaitLingers,
+        Self::NeverClosed,
+        Self::Retransmissions,
+        Self::SpuriousRetransmissions,
+        Self::ZeroWindow,
+        Self::OutOfOrder,
+        Self::CaptureGap,
+        Self::BeginningMissing,
+    ];
+
+    /// A name for machines and filters, stable: `fin-never-acknowledged`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SynResent => "syn-resent",
+            Self::SynUnanswered => "syn-unanswered",
+            Self::Refused => "refused",
+            Self::HalfOpen => "half-open",
+            Self::SynIntoTimeWait => "syn-into-time-wait",
+            Self::PortReusedEarly => "port-reused-early",
+            Self::SynInConnection => "syn-in-connection",
+            Self::FinNeverAcknowledged => "fin-never-acknowledged",
+            Self::FinResent => "fin-resent",
+            Self::DataAfterFin => "data-after-fin",
+            Self::ResetAfterClose => "reset-after-close",
+            Self::UnreadDataReset => "unread-data-reset",
+            Self::Aborted => "aborted",
+            Self::PeerDead => "peer-dead",
+            Self::ForgedReset => "forged-reset",
+            Self::ResetIgnored => "reset-ignored",
+            Self::TimeWaitAssassinated => "time-wait-assassinated",
+            Self::OldDuplicate => "old-duplicate",
+            Self::CloseWaitLingers => "close-wait-lingers",
+            Self::NeverClosed => "never-closed",
+            Self::Retransmissions => "retransmissions",
+            Self::SpuriousRetransmissions => "spurious-retransmissions",
+            Self::ZeroWindow => "zero-window",
+            Self::OutOfOrder => "out-of-order",
+            Self::CaptureGap => "capture-gap",
+            Self::BeginningMissing => "beginning-missing",
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Analyses captures: what `fourwave trace` does, without how its arguments are read.
+//!
+//! Packets go from a [`fourwave_capture`] reader into a [`fourwave_lens::Lens`]; each story that
+//! comes out passes the filter and goes to every [`Sink`]: text, JSON lines, an HTML page,
+//! Parquet tables. The [`Overview`] sums up all of them at the end. Memory is bounded by the
+//! connections that are alive, and by what a sink keeps on purpose.
+#![forbid(unsafe_code)]
+
+mod overview;
+mod sink;
+
+pub use overview::{FileRead, Lifetimes, Overview, Service, Suspect};
+pub use sink::{Numbering, Sink};

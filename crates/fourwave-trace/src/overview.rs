@@ -1,0 +1,93 @@
+//! A whole capture in figures.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fourwave_capture::Tally;
+use fourwave_lens::{AnomalyKind, Ignored, Weight};
+
+/// One file, or one interface.
+#[derive(Clone, Debug, Default)]
+pub struct FileRead {
+    /// Its path, `-` for standard input, or the interface's name.
+    pub name: String,
+    /// What was in it.
+    pub tally: Tally,
+    /// Why reading stopped before its end; what came before counts.
+    pub damaged: Option<String>,
+}
+
+/// Connections to one service, that is one port of servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// The server's port.
+    pub port: u16,
+    /// Connections.
+    pub connections: u64,
+    /// How many were closed first by the client and by the server, with FIN.
+    pub closed_first: [u64; 2],
+    /// How many were reset by the client and by the server.
+    pub reset: [u64; 2],
+    /// How many TIME_WAIT were left at the clients and at the servers.
+    pub time_wait: [u64; 2],
+    /// Bytes of the stream that each side sent.
+    pub bytes: [u64; 2],
+}
+
+/// How long connections lasted: those that were seen from their beginning to their end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// How many.
+    pub connections: u64,
+    /// The shortest, half of them, nine of ten, 99 of 100, the longest.
+    pub quantiles: [Duration; 5],
+}
+
+/// A connection that is worth looking at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Its number.
+    pub conn: u64,
+    /// The client's address and the server's.
+    pub addrs: [SocketAddr; 2],
+    /// The worst of its anomalies.
+    pub kind: AnomalyKind,
+    /// How much that matters.
+    pub weight: Weight,
+    /// What happened, in one sentence without a full stop.
+    pub text: String,
+    /// Running numbers of the packets that prove it.
+    pub packets: Vec<u64>,
+}
+
+/// A whole capture in figures; of a filtered one, the connections that passed the filter.
+#[derive(Clone, Debug, Default)]
+pub struct Overview {
+    /// The files, in the order in which they were read.
+    pub files: Vec<FileRead>,
+    /// When the first packet was seen and the last, since the epoch of Unix.
+    pub span: Option<(Duration, Duration)>,
+    /// Connections told.
+    pub connections: u64,
+    /// Connections that the filter held back.
+    pub filtered_out: u64,
+    /// Bytes of the stream by clients and by servers.
+    pub bytes: [u64; 2],
+    /// Segments, and those among them that were sent again.
+    pub segments: u64,
+    /// Segments sent again.
+    pub retransmitted: u64,
+    /// How connections ended, by [`fourwave_lens::Ended::name`].
+    pub ends: BTreeMap<&'static str, u64>,
+    /// By service; the ones with most connections first, 20 at most.
+    pub services: Vec<Service>,
+    /// How long connections lasted.
+    pub lifetimes: Lifetimes,
+    /// Connections with each kind of anomaly.
+    pub anomalies: BTreeMap<AnomalyKind, u64>,
+    /// The worst connections first, 20 at most.
+    pub suspects: Vec<Suspect>,
+    /// Packets that belong to no connection.
+    pub ignored: Ignored,
+}
