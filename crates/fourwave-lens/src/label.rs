@@ -1,17 +1,19 @@
-//! What stands on an arrow.
+//! What stands on an arrow: several labels for each, the most telling first, so that a drawing
+//! takes the first one that fits.
 
 use crate::row::{Exchange, Kind, LeftOut, Place, Run, Shown};
 use crate::units::{bytes, count, counted};
 
 /// The signs that differ between UTF-8 and ASCII in texts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Signs {
+pub struct Signs {
     pub(crate) more: &'static str,
     pub(crate) right: &'static str,
     pub(crate) left: &'static str,
 }
 
-pub(crate) const UTF8: Signs = Signs { more: "…", right: "→", left: "←" };
+/// Signs beyond ASCII.
+pub const UTF8: Signs = Signs { more: "…", right: "→", left: "←" };
 pub(crate) const ASCII: Signs = Signs { more: "...", right: "->", left: "<-" };
 
 /// What is remarkable about a segment, in a few words.
@@ -38,7 +40,7 @@ pub(crate) fn segment_in(notation: Option<fn(&Shown) -> String>, shown: &Shown) 
 }
 
 /// The labels of a segment in our own words, the most telling first.
-pub(crate) fn segment(shown: &Shown) -> Vec<String> {
+pub fn segment(shown: &Shown) -> Vec<String> {
     let flags = shown.flags.to_string();
     let name = if flags.is_empty() { "no flags" } else { &flags };
     let bare_ack = shown.len == 0 && matches!(name, "ACK");
@@ -71,7 +73,7 @@ pub(crate) fn segment(shown: &Shown) -> Vec<String> {
 }
 
 /// The labels of a folded run, the most telling first.
-pub(crate) fn run(run: &Run, signs: Signs) -> Vec<String> {
+pub fn run(run: &Run, signs: Signs) -> Vec<String> {
     let more = signs.more;
     let thing = match run.first.kind {
         Kind::Keepalive => "keepalive probe",
@@ -120,7 +122,7 @@ pub(crate) fn run(run: &Run, signs: Signs) -> Vec<String> {
 }
 
 /// The labels of an exchange.
-pub(crate) fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
+pub fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
     let Signs { more, right, left } = signs;
     let turns = counted(exchange.turns.iter().sum(), "turn");
     let [client, server] = exchange.bytes.map(bytes);
@@ -136,7 +138,7 @@ pub(crate) fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
 }
 
 /// The labels of rows left out.
-pub(crate) fn left_out(out: &LeftOut, signs: Signs) -> Vec<String> {
+pub fn left_out(out: &LeftOut, signs: Signs) -> Vec<String> {
     let Signs { more, right, left } = signs;
     let rows = counted(out.rows, "row");
     let segments = counted(out.segments, "segment");

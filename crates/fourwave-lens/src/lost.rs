@@ -8,7 +8,7 @@ use crate::row::{Role, Row, Wave, What};
 use crate::segment::Segment;
 
 /// The remark of a lost segment.
-pub(crate) const LOST: &str = "lost on the way";
+pub const LOST: &str = "lost on the way";
 
 impl Conn {
     /// A segment by `from` that never arrives: it tells of its sender and moves only that.
