@@ -27,18 +27,23 @@ pub struct Socket {
     pub local: SocketAddr,
     /// The other end's.
     pub remote: SocketAddr,
-    /// Bytes received that the program has not read.
+    /// Bytes received that the program has not read. Linux counts an unread FIN as one more (the
+    /// `Recv-Q` of `ss`); here it is told apart: `unread_end`.
     pub unread: u32,
-    /// Bytes sent that the other end has not acknowledged.
+    /// The other end has closed, and the program has not read as far as that: it does not know
+    /// yet. False in CLOSE_WAIT: it has read the end of the stream, and has not closed.
+    pub unread_end: bool,
+    /// Bytes that the program wrote and the other end has not acknowledged, a FIN counted as one.
     pub unacked: u32,
-    /// Its inode; 0 where no program has it any more (TIME_WAIT, orphans, half-open).
+    /// Its inode; 0 where no program has it: not any more (TIME_WAIT, orphans), or not yet
+    /// (half-open, or ESTABLISHED or CLOSE_WAIT in a listener's queue, not yet accepted).
     pub inode: u64,
     /// The user whose it is.
     pub uid: u32,
     /// The timer that runs, if any.
     pub timer: Option<Timer>,
-    /// More, where it was asked for and the kernel has it.
-    pub info: Option<TcpInfo>,
+    /// More, where the kernel has it: not in TIME_WAIT, nor of half-open requests.
+    pub info: Option<Box<TcpInfo>>,
 }
 
 impl Socket {
@@ -70,7 +75,7 @@ pub enum TimerKind {
     Retransmit,
     /// Keepalive, or FIN_WAIT_2's end.
     Keepalive,
-    /// TIME_WAIT's end.
+    /// The end of TIME_WAIT, or of an orphan's FIN_WAIT_2.
     TimeWait,
     /// Window probes.
     Persist,
@@ -106,7 +111,8 @@ pub struct Listener {
     pub queue: u32,
     /// How many may wait: the smaller of listen()'s backlog and `somaxconn`.
     pub backlog: u32,
-    /// Half-open connections (SYN_RECV) that belong to it.
+    /// Half-open connections (SYN_RECV) to its address. Where several listen on one address
+    /// (SO_REUSEPORT), the kernel does not tell whose: they are counted at the first.
     pub half_open: u32,
     /// Its inode.
     pub inode: u64,
@@ -152,7 +158,7 @@ impl PortRange {
 pub struct Orphans {
     /// How many (`/proc/net/sockstat`).
     pub now: u64,
-    /// `tcp_max_orphans`.
+    /// `tcp_max_orphans`; 0 where it is not known, which a container without the host's knobs is.
     pub limit: u64,
 }
 
@@ -199,6 +205,24 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Of a host without a socket or a counter, taken at the beginning of time, with Linux's
+    /// usual ports: to start from.
+    pub fn empty(scope: Scope) -> Self {
+        Self {
+            scope,
+            taken: SystemTime::UNIX_EPOCH,
+            sockets: Vec::new(),
+            listeners: Vec::new(),
+            owners: HashMap::new(),
+            ports: PortRange { range: 32768..=60999, reserved: 0 },
+            orphans: Orphans::default(),
+            time_wait: 0,
+            sysctls: BTreeMap::new(),
+            counters: Counters::new(),
+            lacks: Vec::new(),
+        }
+    }
+
     /// A knob as a number (`ipv4.tcp_fin_timeout`); `None` where it is absent or is none.
     pub fn knob(&self, name: &str) -> Option<u64> {
         self.sysctls.get(name)?.trim().parse().ok()
