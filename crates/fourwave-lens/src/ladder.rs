@@ -96,20 +96,28 @@ const ASCII: Strokes = Strokes {
 
 /// Draws `story`, with a line feed at the end. O(rows).
 pub fn render(story: &Story, options: &LadderOptions) -> String {
-    let mut ladder = Ladder {
-        story,
-        options,
-        strokes: if options.ascii { &ASCII } else { &UTF8 },
-        signs: if options.ascii { label::ASCII } else { label::UTF8 },
-        width: options.width.max(MIN_WIDTH),
-        out: String::new(),
-    };
+    let mut ladder = Ladder::new(story, options);
     ladder.head();
     for row in &story.rows {
         ladder.row(row);
     }
     ladder.foot();
     if options.ascii { to_ascii(&ladder.out) } else { ladder.out }
+}
+
+/// What stands below a ladder: names of facts and their texts, in order. O(rows).
+pub fn facts(story: &Story, names: &Names) -> Vec<(&'static str, String)> {
+    let options = LadderOptions { names: names.clone(), ..LadderOptions::default() };
+    let mut ladder = Ladder::new(story, &options);
+    ladder.collect();
+    ladder.facts
+}
+
+/// What stands below the arrow of `row`, its remark not among it.
+pub fn captions(story: &Story, names: &Names, row: &Row) -> Vec<String> {
+    let options = LadderOptions { names: names.clone(), ..LadderOptions::default() };
+    let told = Ladder::new(story, &options).told(row);
+    told.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What is left of UTF-8 in texts that are shared with other renderers, or given by the caller.
@@ -123,6 +131,7 @@ struct Ladder<'a> {
     strokes: &'static Strokes,
     signs: Signs,
     width: usize,
+    facts: Vec<(&'static str, String)>,
     out: String,
 }
 
@@ -135,7 +144,19 @@ struct Arrow {
     lost: bool,
 }
 
-impl Ladder<'_> {
+impl<'a> Ladder<'a> {
+    fn new(story: &'a Story, options: &'a LadderOptions) -> Self {
+        Self {
+            story,
+            options,
+            strokes: if options.ascii { &ASCII } else { &UTF8 },
+            signs: if options.ascii { label::ASCII } else { label::UTF8 },
+            width: options.width.max(MIN_WIDTH),
+            facts: Vec::new(),
+            out: String::new(),
+        }
+    }
+
     fn line(&self) -> Line {
         Line::new(self.options.color)
     }
@@ -381,6 +402,19 @@ impl Ladder<'_> {
 
     /// What stands below an arrow: the wave and what it says, what an RST was for, remarks.
     fn captions(&mut self, row: &Row, remark: Option<&'static str>) {
+        let mut captions = self.told(row);
+        if let Some(remark) = remark {
+            captions.push((Style::Dim, remark.to_owned()));
+        }
+        for (style, caption) in captions {
+            for piece in wrap(&caption, self.middle() - 4) {
+                self.between("", [None; 2], row.from, style, &piece);
+            }
+        }
+    }
+
+    /// The wave and what it says, what an RST was for.
+    fn told(&self, row: &Row) -> Vec<(Style, String)> {
         let mut captions = Vec::new();
         if let Some(wave) = row.wave {
             captions.push((Style::Dim, format!("{}: \"{}\"", wave.title(), wave.says())));
@@ -401,18 +435,19 @@ impl Ladder<'_> {
             };
             captions.push((Style::Red, sentence));
         }
-        if let Some(remark) = remark {
-            captions.push((Style::Dim, remark.to_owned()));
-        }
-        for (style, caption) in captions {
-            for piece in wrap(&caption, self.middle() - 4) {
-                self.between("", [None; 2], row.from, style, &piece);
-            }
-        }
+        captions
     }
 
     fn foot(&mut self) {
         self.out.push('\n');
+        self.collect();
+        for (name, text) in std::mem::take(&mut self.facts) {
+            self.draw_fact(name, &text);
+        }
+    }
+
+    /// The facts of the story, in order.
+    fn collect(&mut self) {
         let story = self.story;
         if let Some(first) = story.closed_first_told() {
             let by = first.by.name();
@@ -507,7 +542,11 @@ impl Ladder<'_> {
         }
     }
 
-    fn fact(&mut self, name: &str, text: &str) {
+    fn fact(&mut self, name: &'static str, text: &str) {
+        self.facts.push((name, text.to_owned()));
+    }
+
+    fn draw_fact(&mut self, name: &str, text: &str) {
         let mut name = name;
         for piece in wrap(text, self.width - FACT) {
             let mut line = self.line();
