@@ -1,14 +1,13 @@
 //! TCP Fast Open (RFC 7413): the cookies that a listener gives out, and those that a client
 //! remembers. How a connection opens with them stands in `stack::fast`.
 
-use alloc::collections::VecDeque;
 use core::hash::Hasher;
 use core::net::IpAddr;
 
 use fourwave_wire::options::FastOpen;
-use hashbrown::HashMap;
 use siphasher::sip::SipHasher24;
 
+use crate::by_host::ByHost;
 use crate::event::ListenerId;
 use crate::secret::KeyedHash;
 use crate::time::{Duration, Instant};
@@ -27,7 +26,7 @@ pub(crate) mod bit {
     pub(crate) const EVERY_LISTENER: u64 = 0x400;
 }
 
-/// Hosts whose cookie is remembered; beyond, the one that came first is forgotten.
+/// Hosts whose cookie is remembered.
 const REMEMBERED: usize = 1024;
 
 /// A key from which cookies are made: 128 bits.
@@ -67,9 +66,14 @@ fn cookie(key: &FastOpenKey, client: IpAddr, server: IpAddr) -> [u8; 8] {
 }
 
 impl FastOpenKeys {
+    /// The cookie that a server with these keys gives to a client.
+    pub fn cookie(&self, client: IpAddr, server: IpAddr) -> [u8; 8] {
+        cookie(&self.primary, client, server)
+    }
+
     /// The option that gives a client its cookie, in the kind of option that it used.
     pub(crate) fn give(&self, client: IpAddr, server: IpAddr, like: &FastOpen) -> Option<FastOpen> {
-        FastOpen::new(&cookie(&self.primary, client, server), like.experimental)
+        FastOpen::new(&self.cookie(client, server), like.experimental)
     }
 
     pub(crate) fn judge(&self, client: IpAddr, server: IpAddr, option: &FastOpen) -> Worth {
@@ -104,8 +108,7 @@ enum Unanswered {
 /// What clients remember of the hosts they opened connections to (RFC 7413 §4.1.3). O(1).
 #[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Cookies {
-    hosts: HashMap<IpAddr, Host, KeyedHash>,
-    order: VecDeque<IpAddr>,
+    hosts: ByHost<Host>,
     /// When Fast Open was last found to be blocked on the way, and how often in a row.
     blocked: Option<(Instant, u32)>,
 }
@@ -137,12 +140,12 @@ pub(crate) struct Offer {
 
 impl Cookies {
     pub(crate) fn new(hash: KeyedHash) -> Self {
-        Self { hosts: HashMap::with_hasher(hash), order: VecDeque::new(), blocked: None }
+        Self { hosts: ByHost::new(hash, REMEMBERED), blocked: None }
     }
 
     /// What the SYN to `host` carries.
     pub(crate) fn offer(&self, host: IpAddr, no_cookie: bool) -> Offer {
-        let known = self.hosts.get(&host);
+        let known = self.hosts.get(host);
         let mss = known.map_or(u16::MAX, |known| known.mss);
         if no_cookie {
             return Offer { option: None, mss: Some(mss) };
@@ -159,7 +162,7 @@ impl Cookies {
 
     /// Whether a SYN to `host` would carry text.
     pub(crate) fn knows(&self, host: IpAddr) -> bool {
-        self.hosts.get(&host).is_some_and(|known| known.cookie.is_some())
+        self.hosts.get(host).is_some_and(|known| known.cookie.is_some())
     }
 
     /// A SYN ACK came. `asked`: our SYN asked for a cookie, in this kind of option.
@@ -171,16 +174,8 @@ impl Cookies {
         asked: Option<FastOpen>,
     ) {
         let cookie = cookie.filter(|option| !option.cookie().is_empty());
-        if !self.hosts.contains_key(&host) {
-            if self.order.len() == REMEMBERED
-                && let Some(first) = self.order.pop_front()
-            {
-                self.hosts.remove(&first);
-            }
-            self.order.push_back(host);
-        }
         let empty = Host { cookie: None, mss, unanswered: Unanswered::None };
-        let known = self.hosts.entry(host).or_insert(empty);
+        let known = self.hosts.get_or_insert(host, empty);
         known.mss = mss;
         match (cookie, asked) {
             (Some(cookie), _) => known.cookie = Some(cookie),
@@ -195,7 +190,6 @@ impl Cookies {
 
     pub(crate) fn clear(&mut self) {
         self.hosts.clear();
-        self.order.clear();
     }
 
     /// Fast Open was found to be blocked on the way (RFC 7413 §4.2.1's middleboxes): nobody tries
@@ -220,10 +214,6 @@ impl Cookies {
 mod tests {
     use super::*;
     use crate::secret::Secret;
-
-    fn none() -> Cookies {
-        Cookies::new(Secret::new(&[0; 32]).keyed_hash())
-    }
 
     const KEYS: FastOpenKeys = FastOpenKeys {
         primary: [
@@ -254,20 +244,8 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_host_is_forgotten() {
-        let mut cookies = none();
-        let cookie = FastOpen::new(&[1, 2, 3, 4], false);
-        let host = |n: u32| IpAddr::from(n.to_be_bytes());
-        for n in 0..=REMEMBERED as u32 {
-            cookies.learn(host(n), 1460, cookie, None);
-        }
-        assert!(!cookies.knows(host(0)) && cookies.knows(host(1)));
-        assert_eq!((cookies.hosts.len(), cookies.order.len()), (REMEMBERED, REMEMBERED));
-    }
-
-    #[test]
     fn a_blocked_way_is_tried_again_later_each_time() {
-        let mut cookies = none();
+        let mut cookies = Cookies::new(Secret::new(&[0; 32]).keyed_hash());
         let pause = Duration::from_secs(10);
         let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
         cookies.block(at(0));

@@ -10,6 +10,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod by_host;
 pub mod config;
 mod congestion;
 mod conn;

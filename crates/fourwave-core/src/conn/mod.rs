@@ -342,10 +342,7 @@ impl Connection {
     /// Takes what the handshake agreed on.
     fn adopt(&mut self, options: Negotiated, config: &Config) {
         self.options = options;
-        self.snd.mss = match self.tuning().max_seg {
-            0 => options.snd_mss,
-            max => options.snd_mss.min(max.into()),
-        };
+        self.snd.mss = options.snd_mss.min(options::largest(self.tuning().max_seg).into());
         self.snd.scale = options.snd_scale;
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
@@ -377,6 +374,14 @@ impl Connection {
 
     pub(crate) fn rto(&self, config: &Config) -> Duration {
         self.rtt.rto(config.rto_min(), config.rto_max())
+    }
+
+    /// RFC 6298 §5.2, §5.3, after an ACK of something new: off when nothing is left, anew
+    /// otherwise. As in Linux, only a timeout cuts the next one to `TCP_USER_TIMEOUT`.
+    fn restart_resend(&mut self, ctx: &Ctx<'_>) {
+        let in_flight = self.snd.outstanding() > 0;
+        self.deadlines.resend =
+            if in_flight { ctx.now + self.rto(ctx.config) } else { Instant::NEVER };
     }
 
     /// When what is in flight goes out again. As in Linux, no later than `TCP_USER_TIMEOUT` ends
@@ -489,10 +494,7 @@ impl Connection {
     /// The MSS that our SYN announces.
     fn announced_mss(&self, link: &Link) -> u32 {
         let ours = options::our_mss(link, self.tuple.is_ipv6());
-        match self.tuning().max_seg {
-            0 => ours.into(),
-            max => ours.min(max).into(),
-        }
+        ours.min(options::largest(self.tuning().max_seg)).into()
     }
 
     fn tuning(&self) -> Tuning {

@@ -36,6 +36,11 @@ pub(crate) fn our_mss(link: &Link, ipv6: bool) -> u16 {
     link.mtu.saturating_sub(if ipv6 { 60 } else { 40 }).max(MIN_MSS)
 }
 
+/// The largest segment that TCP_MAXSEG allows; 0 stands for no limit of its own.
+pub(crate) fn largest(max_seg: u16) -> u16 {
+    if max_seg == 0 { u16::MAX } else { max_seg }
+}
+
 fn our_scale(config: &Config) -> WindowScale {
     WindowScale::for_window(config.tcp_rmem_max.min(u64::from(u32::MAX)) as u32)
 }

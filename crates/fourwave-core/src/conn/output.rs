@@ -48,16 +48,10 @@ impl Connection {
         self.due.syn
             || self.due.probe
             || self.rcv.acks.due()
-            || ((self.snd.syn_acknowledged() || self.sends_early())
+            || ((self.snd.syn_acknowledged() || self.is_passive())
                 && (self.snd.unsent() > 0
                     || self.snd.fin_waits()
                     || self.recovery.resend(self.snd.una, self.snd.mss).is_some()))
-    }
-
-    /// RFC 7413 §4.2.2: a listener that took the text of a SYN may answer it before the handshake
-    /// is through.
-    fn sends_early(&self) -> bool {
-        self.state != State::SynSent && self.fast_open.as_ref().is_some_and(|part| part.passive)
     }
 
     /// The next segment, if one may go out now.
@@ -82,7 +76,7 @@ impl Connection {
         if self.due.syn {
             return Some(Next::Syn);
         }
-        if !self.snd.syn_acknowledged() && !self.sends_early() {
+        if !self.snd.syn_acknowledged() && !self.is_passive() {
             return self.rcv.acks.due().then_some(Next::Ack);
         }
         if self.rcv.acks.duplicate_due() {

@@ -116,7 +116,7 @@ impl Stack {
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let text = segment.packet.slice(segment.payload.clone());
         let text = text.slice(..text.len().min(SYN_WINDOW as usize));
-        let max_seg = self.listeners.get_mut(id).map_or(0, |listener| listener.max_seg);
+        let max_seg = self.listeners.get(id).map_or(0, |listener| listener.max_seg);
         let config = &self.config;
         let conn = self.records.conns.insert_with(|index, generation| {
             let birth = Birth {
@@ -181,10 +181,10 @@ impl Stack {
     }
 
     /// The listener's settings, where Fast Open is on for it.
-    fn fast_listener(&mut self, id: ListenerId) -> Option<ListenFast> {
+    fn fast_listener(&self, id: ListenerId) -> Option<ListenFast> {
         let on = self.config.tcp_fastopen & bit::SERVER != 0;
         let every = self.config.tcp_fastopen & bit::EVERY_LISTENER != 0;
-        let listener = self.listeners.get_mut(id).filter(|_| on)?;
+        let listener = self.listeners.get(id).filter(|_| on)?;
         let backlog = if every { listener.options.backlog } else { 0 };
         let queue = listener.fast_open.queue.max(backlog);
         let takes_part = queue > 0 && !listener.options.deferred;
@@ -192,7 +192,7 @@ impl Stack {
     }
 
     /// A SYN that makes a half-open record: notes whether its SYN ACK is to bring a cookie.
-    pub(super) fn promise_cookie(&mut self, record: &mut HalfOpen, asked: Option<FastOpen>) {
+    pub(super) fn promise_cookie(&self, record: &mut HalfOpen, asked: Option<FastOpen>) {
         let (Some(asked), Some(listener)) = (asked, self.fast_listener(record.listener)) else {
             return;
         };
@@ -202,7 +202,7 @@ impl Stack {
     }
 
     /// The cookie for a record's SYN ACK.
-    pub(super) fn cookie_for(&mut self, record_index: u32) -> Option<FastOpen> {
+    pub(super) fn cookie_for(&self, record_index: u32) -> Option<FastOpen> {
         let record = self.records.half_open.get(record_index)?;
         let (like, id, tuple) = (record.cookie_due()?, record.listener, record.tuple);
         let keys = self.fast_listener(id)?.keys.unwrap_or(self.fast_open_keys);

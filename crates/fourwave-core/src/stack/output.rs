@@ -6,7 +6,7 @@ use fourwave_wire::TxPacket;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::Stack;
-use crate::conn::options::our_mss;
+use crate::conn::options::{largest, our_mss};
 use crate::demux::FourTuple;
 use crate::event::ConnId;
 use crate::half_open::Answer;
@@ -104,8 +104,8 @@ impl Stack {
         let tuple = record.tuple;
         let ts_now = self.ts_now(&tuple, now);
         let ours = our_mss(&self.link, tuple.is_ipv6());
-        let listener = self.listeners.get_mut(record.listener);
-        let mss = listener.filter(|l| l.max_seg > 0).map_or(ours, |l| l.max_seg.min(ours));
+        let max_seg = self.listeners.get(record.listener).map_or(0, |listener| listener.max_seg);
+        let mss = ours.min(largest(max_seg));
         let mut header = record.syn_ack(mss, ts_now);
         header.options.fast_open = self.cookie_for(index);
         header.options.order = self.config.option_order();

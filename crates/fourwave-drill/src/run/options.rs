@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use siphasher::sip::SipHasher24;
+use fourwave_core::{FastOpenKey, FastOpenKeys};
 
 use crate::ast::{Body, Event, EventKind, Expr, ExprKind, OptionLine, Script, SeqSpec, Span};
 use crate::run::nearest;
+
+/// The key that packetdrill's own runners set: `profile`'s `tcp_fastopen_key`.
+const TFO_KEY: FastOpenKey = *b"\xa1\xa1\xa1\xa1\xb2\xb2\xb2\xb2\xc3\xc3\xc3\xc3\xd4\xd4\xd4\xd4";
 
 /// Which packetdrill's rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -354,23 +356,17 @@ impl Options {
             "CMSG_TYPE_RECVERR" => {
                 Some(if v6_sockets { "IPV6_RECVERR" } else { "IP_RECVERR" }.to_owned())
             }
-            "TFO_COOKIE" => Some(self.cookie([0xa1a1_a1a1, 0xb2b2_b2b2, 0xc3c3_c3c3, 0xd4d4_d4d4])),
-            "TFO_COOKIE_ZERO" => Some(self.cookie([0; 4])),
+            "TFO_COOKIE" => Some(self.cookie(TFO_KEY)),
+            "TFO_COOKIE_ZERO" => Some(self.cookie([0; 16])),
             _ => None,
         }
     }
 
-    /// The cookie that Linux gives the script's address under a key: SipHash of both addresses.
-    fn cookie(&self, key: [u32; 4]) -> String {
-        let half = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        let mut hasher = SipHasher24::new_with_keys(half(key[0], key[1]), half(key[2], key[3]));
-        for ip in [self.remote(), self.local()] {
-            match ip {
-                IpAddr::V4(ip) => hasher.write(&ip.octets()),
-                IpAddr::V6(ip) => hasher.write(&ip.octets()),
-            }
-        }
-        format!("{:016x}", hasher.finish().swap_bytes())
+    /// The cookie that the script's address gets under a key.
+    fn cookie(&self, primary: FastOpenKey) -> String {
+        let keys = FastOpenKeys { primary, backup: None };
+        let cookie = keys.cookie(self.remote(), self.local());
+        format!("{:016x}", u64::from_be_bytes(cookie))
     }
 
     /// The value of an expression's name, if it is defined; a number or another name.

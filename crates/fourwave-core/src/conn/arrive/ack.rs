@@ -105,9 +105,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
         }
         Verdict::PartialAck | Verdict::LossFound => {}
     }
-    // RFC 6298 §5.2, §5.3: off when nothing is left, anew otherwise.
-    conn.deadlines.resend =
-        if conn.snd.outstanding() == 0 { Instant::NEVER } else { ctx.now + conn.rto(ctx.config) };
+    conn.restart_resend(ctx);
     conn.wake_writer(ctx.config);
     if conn.snd.drained() && !fin_acknowledged {
         conn.signals.set(Signals::DRAINED);
@@ -150,7 +148,8 @@ fn take_rtt(conn: &mut Connection, header: &TcpHeader, ctx: &Ctx<'_>) {
 }
 
 impl Connection {
-    /// A SYN with a Fast Open cookie made it: the listener's user holds it already.
+    /// A SYN with a Fast Open cookie made it: the listener's user holds it already, and may
+    /// answer before the handshake is through (RFC 7413 §4.2.2).
     pub(crate) fn is_passive(&self) -> bool {
         self.fast_open.as_ref().is_some_and(|part| part.passive)
     }
@@ -200,11 +199,7 @@ impl Connection {
             self.rtt.syn_was_lost();
         }
         self.open_send_window(header, self.snd.una);
-        self.deadlines.resend = if self.snd.outstanding() == 0 {
-            Instant::NEVER
-        } else {
-            ctx.now + self.rto(ctx.config)
-        };
+        self.restart_resend(ctx);
         self.snd.starved = false;
         self.signals.set(Signals::WRITABLE);
         if self.snd.fin == Fin::Queued {
