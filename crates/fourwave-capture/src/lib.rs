@@ -1,7 +1,31 @@
 //! Reads packets out of capture files (pcap and pcapng, plain or compressed) and off network
 //! interfaces: whatever the link layer is, what comes out is IP packets with their numbers.
+//!
+//! | question | where |
+//! | --- | --- |
+//! | what comes out? | `packet.rs` |
+//! | a file from its first byte to its last | `reader.rs`: `Reader` |
+//! | compression | `unpack.rs` |
+//! | the input in memory | `window.rs` |
+//! | records of the two formats | `pcap.rs`, `pcapng.rs`, both to `frame.rs` |
+//! | the IP packet in a frame | `link.rs` |
+//! | packets that a capture has twice | `twice.rs` |
+//! | what is no capture | `looks.rs`, `error.rs` |
 #![forbid(unsafe_code)]
 
+mod error;
+mod frame;
+mod link;
+mod looks;
 mod packet;
+mod pcap;
+mod pcapng;
+mod reader;
+mod twice;
+mod unpack;
+mod window;
 
+pub use error::{Problem, ReadError};
+pub use link::link_name;
 pub use packet::{Packet, Tally};
+pub use reader::Reader;

@@ -34,6 +34,10 @@ pub struct Tally {
     /// Frames of link layers that cannot be read: their number in the list of link types
     /// (<https://www.tcpdump.org/linktypes.html>) and how many.
     pub unknown_links: Vec<(u32, u64)>,
+    /// Second sightings of a packet that a capture of all interfaces has twice (leaving and coming
+    /// in on loopback, on a bridge and on its port, before and after it was forwarded): they have
+    /// no `ip`.
+    pub twice: u64,
     /// Frames that the capturing system says it dropped, where it says so.
     pub dropped: Option<u64>,
 }
