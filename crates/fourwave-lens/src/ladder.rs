@@ -31,11 +31,20 @@ pub struct LadderOptions {
     /// How a segment is written where there is room, for readers of another notation; the notes
     /// that follow stay ours.
     pub notation: Option<fn(&Shown) -> String>,
+    /// The number of the packet that began a row, as `#12` at the end of its line.
+    pub packets: bool,
 }
 
 impl Default for LadderOptions {
     fn default() -> Self {
-        Self { width: 100, ascii: false, color: false, names: Names::default(), notation: None }
+        Self {
+            width: 100,
+            ascii: false,
+            color: false,
+            names: Names::default(),
+            notation: None,
+            packets: false,
+        }
     }
 }
 
@@ -44,6 +53,9 @@ const STATE: usize = 12;
 const LEFT: usize = 13;
 /// Where the left lifeline stands.
 const LIFELINE: usize = LEFT + STATE + 1;
+
+/// What the numbers of packets take, a space before them included.
+const NUMBER: usize = 8;
 
 /// Where the closing lines' texts begin: where labels do.
 const FACT: usize = LIFELINE + 3;
@@ -132,6 +144,8 @@ struct Ladder<'a> {
     signs: Signs,
     width: usize,
     facts: Vec<(&'static str, String)>,
+    /// What the next line ends with.
+    number: Option<u64>,
     out: String,
 }
 
@@ -153,6 +167,7 @@ impl<'a> Ladder<'a> {
             signs: if options.ascii { label::ASCII } else { label::UTF8 },
             width: options.width.max(MIN_WIDTH),
             facts: Vec::new(),
+            number: None,
             out: String::new(),
         }
     }
@@ -161,9 +176,14 @@ impl<'a> Ladder<'a> {
         Line::new(self.options.color)
     }
 
+    /// Where the numbers of packets begin; the ladder's width without them.
+    fn numbers_at(&self) -> usize {
+        self.width - if self.options.packets { NUMBER } else { 0 }
+    }
+
     /// Columns between the lifelines.
     fn middle(&self) -> usize {
-        self.width - (LIFELINE + 1) - (1 + 1 + STATE)
+        self.numbers_at() - (LIFELINE + 1) - (1 + 1 + STATE)
     }
 
     fn word(&self, who: Role) -> String {
@@ -188,7 +208,7 @@ impl<'a> Ladder<'a> {
         line.put(Style::Dim, &format!(" {when} {}", rule.repeat(3)));
         line.finish(&mut self.out);
         let [left, right] = self.story.addrs.map(|addr| self.options.names.title(addr));
-        let right_at = self.width.saturating_sub(right.chars().count());
+        let right_at = self.numbers_at().saturating_sub(right.chars().count());
         let mut line = self.line();
         line.put(Style::Dim, "    seconds").to(LEFT).put(Style::Bold, &left);
         if LEFT + left.chars().count() + 2 > right_at {
@@ -214,10 +234,15 @@ impl<'a> Ladder<'a> {
         if let Some(right) = right {
             line.put(Style::Plain, " ").put(Style::of_state(right.to), right.to.name());
         }
+        if let Some(number) = self.number.take() {
+            let number = format!("#{number}");
+            line.to(self.width.saturating_sub(number.len())).put(Style::Dim, &number);
+        }
         line.finish(&mut self.out);
     }
 
     fn row(&mut self, row: &Row) {
+        self.number = Some(row.packet).filter(|number| self.options.packets && *number > 0);
         match &row.what {
             What::Segment(shown) => {
                 let style = if shown.flags.rst() {

@@ -40,7 +40,7 @@ mod lost;
 mod measure;
 mod names;
 mod options;
-mod paint;
+pub mod paint;
 mod row;
 mod rows;
 mod segment;

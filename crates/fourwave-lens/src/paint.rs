@@ -4,14 +4,22 @@ use fourwave_core::state::State;
 
 /// How a piece of a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Style {
+pub enum Style {
+    /// As it comes.
     Plain,
+    /// Fainter.
     Dim,
+    /// Bold.
     Bold,
+    /// Red.
     Red,
+    /// Green.
     Green,
+    /// Yellow.
     Yellow,
+    /// Blue.
     Blue,
+    /// Cyan.
     Cyan,
 }
 
@@ -30,7 +38,7 @@ impl Style {
     }
 
     /// The colour of a state: green while it lives, yellow while it closes, dim when gone.
-    pub(crate) const fn of_state(state: State) -> Self {
+    pub const fn of_state(state: State) -> Self {
         match state {
             State::Closed | State::Listen => Self::Dim,
             State::SynSent | State::SynReceived => Self::Cyan,
@@ -47,19 +55,20 @@ impl Style {
 
 /// One line in the making.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub struct Line {
     text: String,
     width: usize,
     color: bool,
 }
 
 impl Line {
-    pub(crate) fn new(color: bool) -> Self {
+    /// An empty one; without `color`, styles leave no trace.
+    pub fn new(color: bool) -> Self {
         Self { text: String::new(), width: 0, color }
     }
 
     /// Appends `piece`. Every character counts as one column: only such are printed.
-    pub(crate) fn put(&mut self, style: Style, piece: &str) -> &mut Self {
+    pub fn put(&mut self, style: Style, piece: &str) -> &mut Self {
         self.width += piece.chars().count();
         if self.color && style != Style::Plain && !piece.trim().is_empty() {
             self.text.push_str(style.code());
@@ -72,7 +81,7 @@ impl Line {
     }
 
     /// Spaces up to `column`; nothing when the line is there already.
-    pub(crate) fn to(&mut self, column: usize) -> &mut Self {
+    pub fn to(&mut self, column: usize) -> &mut Self {
         while self.width < column {
             self.text.push(' ');
             self.width += 1;
@@ -81,14 +90,14 @@ impl Line {
     }
 
     /// Ends the line, without spaces at its end.
-    pub(crate) fn finish(self, out: &mut String) {
+    pub fn finish(self, out: &mut String) {
         out.push_str(self.text.trim_end());
         out.push('\n');
     }
 }
 
 /// Cuts `text` at spaces into lines of at most `width` columns; longer words are cut.
-pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     let mut line = String::new();

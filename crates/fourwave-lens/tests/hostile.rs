@@ -41,7 +41,8 @@ fn check_story(story: &Story, names: &fourwave_lens::Names) {
         }
     }
     for (width, ascii, color) in [(72, true, false), (100, false, true), (200, false, false)] {
-        let options = LadderOptions { width, ascii, color, names: names.clone(), notation: None };
+        let (names, packets) = (names.clone(), color);
+        let options = LadderOptions { width, ascii, color, names, notation: None, packets };
         let drawn = ladder::render(story, &options);
         if !color {
             let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap_or(0);

@@ -66,7 +66,8 @@ fn part(part: &Part, options: &TextOptions) -> String {
 pub(crate) fn ladders(part: &Part, options: &TextOptions) -> Vec<String> {
     let Part::Watched { names, .. } = part else { return Vec::new() };
     let TextOptions { width, ascii, color } = *options;
-    let options = LadderOptions { width, ascii, color, names: names.clone(), notation: None };
+    let names = names.clone();
+    let options = LadderOptions { width, ascii, color, names, ..LadderOptions::default() };
     part.stories().iter().map(|story| ladder::render(story, &options)).collect()
 }
 
