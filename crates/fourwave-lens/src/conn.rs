@@ -435,6 +435,7 @@ impl Conn {
 
     /// Gives the row its changes of state and puts it where it belongs.
     pub(crate) fn finish_row(&mut self, mut row: Row, out: &mut Outbox) {
+        row.packet = out.packet;
         row.moved = [self.ends[0].moved.take(), self.ends[1].moved.take()];
         if let What::Segment(shown) = row.what
             && !row.is_pinned()

@@ -52,5 +52,7 @@ pub struct RowSeen {
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     pub(crate) live: bool,
+    /// The running number of the packet that is being looked at; 0 between packets.
+    pub(crate) packet: u64,
     pub(crate) queue: VecDeque<Event>,
 }

@@ -105,7 +105,7 @@ impl Lens {
             told: VecDeque::new(),
             syns: VecDeque::new(),
             runs: VecDeque::new(),
-            out: Outbox { live: options.live, queue: VecDeque::new() },
+            out: Outbox { live: options.live, ..Outbox::default() },
             ignored: Ignored::default(),
             packets: 0,
         }
@@ -156,7 +156,8 @@ impl Lens {
     ) -> Option<Seen> {
         self.packets += 1;
         self.tick(at);
-        match segment::read(packet, wire_len, gso_size) {
+        self.out.packet = self.packets;
+        let seen = match segment::read(packet, wire_len, gso_size) {
             Ok(Packet::Tcp(segment)) => self.segment(at, &segment, lost),
             Ok(Packet::Icmp(quoted)) => self.icmp(at, &quoted),
             Err(WireError::OtherProtocol) => {
@@ -167,7 +168,9 @@ impl Lens {
                 self.ignored.unreadable += 1;
                 None
             }
-        }
+        };
+        self.out.packet = 0;
+        seen
     }
 
     fn segment(&mut self, at: Duration, s: &Segment, lost: bool) -> Option<Seen> {

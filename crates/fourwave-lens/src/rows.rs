@@ -139,7 +139,7 @@ impl Rows {
                 again: 0,
             },
         };
-        let (began, from) = (self.rows[at].at, self.rows[at].from);
+        let Row { at: began, packet, from, .. } = self.rows[at];
         for row in self.rows.drain(first_folded..first_folded + folded) {
             if let What::Run(run) = &row.what {
                 let i = row.from.index();
@@ -150,7 +150,7 @@ impl Rows {
                 exchange.again += run.again;
             }
         }
-        let row = Row::new(began, from, What::Exchange(exchange));
+        let row = Row { packet, ..Row::new(began, from, What::Exchange(exchange)) };
         if exchange_before {
             self.rows[at] = row;
         } else {
@@ -170,8 +170,8 @@ impl Rows {
         // Everything is pinned and few: let it grow up to MAX_PINNED.
         let Some(victim) = victim else { return };
         let gone = weigh(&self.rows[victim]);
-        let (at, from) = (self.rows[victim].at, self.rows[victim].from);
-        self.rows[victim] = Row::new(at, from, What::LeftOut(gone));
+        let Row { at, packet, from, .. } = self.rows[victim];
+        self.rows[victim] = Row { packet, ..Row::new(at, from, What::LeftOut(gone)) };
         self.merge_left_out(victim + 1);
         self.merge_left_out(victim);
         self.streak = self.rows.iter().rev().take_while(|row| is_plain_run(row)).count();

@@ -1,5 +1,8 @@
 //! What is odd about a connection: each kind with a name, what it means and what to do.
 
+mod sentence;
+mod words;
+
 use std::time::Duration;
 
 use crate::row::Role;
