@@ -1,0 +1,128 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::{Listener, Owner, PortRange, Scope, Socket};
+
+/// A host without sockets: a thousand ephemeral ports.
+pub(crate) fn idle() -> Snapshot {
+    Snapshot {
+        taken: SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000),
+        ports: PortRange { range: 40_000..=40_999, reserved: 0 },
+        orphans: Orphans { now: 0, limit: 65_536 },
+        ..Snapshot::empty(Scope::Own)
+    }
+}
+
+pub(crate) fn socket(state: State, local: u16, remote: &str) -> Socket {
+    Socket {
+        state,
+        local: (Ipv4Addr::new(10, 0, 0, 1), local).into(),
+        remote: remote.parse().unwrap(),
+        unread: 0,
+        unread_end: false,
+        unacked: 0,
+        inode: 0,
+        uid: 0,
+        timer: None,
+        info: None,
+    }
+}
+
+pub(crate) fn listener(port: u16, queue: u32, backlog: u32) -> Listener {
+    Listener {
+        local: (Ipv4Addr::UNSPECIFIED, port).into(),
+        queue,
+        backlog,
+        half_open: 0,
+        inode: u64::from(port),
+        uid: 0,
+    }
+}
+
+/// A host with something of everything, and what it was two seconds before.
+pub(crate) fn busy() -> Sample {
+    let mut before = idle();
+    let database = "10.0.0.9:5432";
+    before.sockets.extend((0..600).map(|n| socket(State::TimeWait, 40_000 + n, database)));
+    before.listeners.push(listener(80, 0, 128));
+    let mut after = before.clone();
+    after.taken += Duration::from_secs(2);
+    after.sockets.extend((600..800).map(|n| socket(State::TimeWait, 40_000 + n, database)));
+    after.sockets.extend((0..30).map(|n| socket(State::Established, 40_900 + n, "10.0.0.8:443")));
+    for n in 0..12u16 {
+        let inode = 900 + u64::from(n);
+        let leaked = socket(State::CloseWait, 80, &format!("10.0.1.1:{}", 50_000 + n));
+        after.sockets.push(Socket { inode, unread: 100, ..leaked });
+        let owner = Owner { pid: 4242, program: "leaky".into(), fd: 7 + i32::from(n) };
+        after.owners.insert(inode, vec![owner]);
+    }
+    after.sockets.push(Socket { inode: 77, ..socket(State::CloseWait, 80, "10.0.1.2:1") });
+    after.listeners[0].queue = 100;
+    after.listeners.push(listener(22, 0, 128));
+    after.owners.insert(80, vec![Owner { pid: 80, program: "nginx".into(), fd: 6 }]);
+    after.orphans.now = 3;
+    Sample { before, after, over: Duration::from_secs(2) }
+}
+
+#[test]
+fn sockets_are_counted_by_state() {
+    let figures = Figures::of(&busy());
+    let some: Vec<(State, u64)> =
+        figures.states.iter().copied().filter(|(_, count)| *count > 0).collect();
+    let expected = [
+        (State::Listen, 2),
+        (State::Established, 30),
+        (State::CloseWait, 13),
+        (State::TimeWait, 800),
+    ];
+    assert_eq!(some, expected);
+    assert_eq!(figures.count(State::TimeWait), 800);
+    assert_eq!(figures.states.len(), STATES.len());
+}
+
+#[test]
+fn ports_are_counted_by_destination_with_the_time_that_is_left() {
+    let figures = Figures::of(&busy());
+    let [database, web] = &figures.destinations[..] else { panic!("{figures:?}") };
+    assert_eq!((database.to.to_string().as_str(), database.used), ("10.0.0.9:5432", 800));
+    assert_eq!((database.time_wait, database.total, database.per_second), (800, 1000, 100.0));
+    assert_eq!(database.exhausted_in(), Some(Duration::from_secs(2)));
+    assert_eq!((web.used, web.time_wait, web.per_second), (30, 0, 15.0));
+}
+
+#[test]
+fn a_first_look_knows_no_growth() {
+    let sample = Sample { over: Duration::ZERO, ..busy() };
+    let figures = Figures::of(&sample);
+    assert_eq!(figures.destinations[0].per_second, 0.0);
+    assert_eq!(figures.destinations[0].exhausted_in(), None);
+}
+
+#[test]
+fn an_exhausted_destination_has_no_time_left_and_a_shrinking_one_all_of_it() {
+    let mut row = Figures::of(&busy()).destinations.remove(0);
+    row.per_second = -1.0;
+    assert_eq!(row.exhausted_in(), None);
+    row.used = 1000;
+    assert_eq!((row.exhausted_in(), row.share()), (Some(Duration::ZERO), 1.0));
+}
+
+#[test]
+fn a_servers_port_is_no_ephemeral_one_wherever_it_lies() {
+    let mut sample = busy();
+    sample.after = idle();
+    sample.after.listeners.push(listener(40_080, 0, 5));
+    sample.after.sockets.push(socket(State::TimeWait, 40_080, "10.0.0.7:40123"));
+    sample.after.sockets.push(socket(State::TimeWait, 39_999, "10.0.0.7:80"));
+    assert_eq!(Figures::of(&sample).destinations, []);
+}
+
+#[test]
+fn close_wait_goes_to_programs_and_queues_to_listeners() {
+    let figures = Figures::of(&busy());
+    let leaky = CloseWait { program: Some(("leaky".into(), 4242)), count: 12, unread: 1200 };
+    assert_eq!(figures.close_wait, [leaky, CloseWait { program: None, count: 1, unread: 0 }]);
+    let [web, ssh] = &figures.listeners[..] else { panic!("{figures:?}") };
+    assert_eq!((web.program.as_deref(), web.queue, web.backlog), (Some("nginx"), 100, 128));
+    assert_eq!((ssh.program.as_deref(), ssh.local.port()), (None, 22));
+}
