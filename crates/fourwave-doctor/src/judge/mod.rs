@@ -1,0 +1,45 @@
+//! What is wrong, by what was seen: a file for each family of findings, nothing but arithmetic.
+
+mod close_wait;
+mod orphans;
+mod ports;
+mod queues;
+mod settings;
+mod time_wait;
+mod traffic;
+mod view;
+
+use std::cmp::Reverse;
+
+use crate::{Finding, Sample, Thresholds};
+use view::View;
+
+/// A finding and how many sockets, drops or segments it is about: the order within one harm.
+struct Judged {
+    finding: Finding,
+    size: u64,
+}
+
+/// What is wrong with the host, the most harmful first, within one harm the largest first.
+///
+/// Rates and growth need a [`Sample`] over some time; with `over` zero only what one snapshot
+/// shows is judged. Cost: O(sockets), a few passes.
+pub fn judge(sample: &Sample, thresholds: &Thresholds) -> Vec<Finding> {
+    let view = View::of(sample, thresholds);
+    let mut found = Vec::new();
+    ports::judge(&view, &mut found);
+    time_wait::judge(&view, &mut found);
+    close_wait::judge(&view, &mut found);
+    queues::judge(&view, &mut found);
+    orphans::judge(&view, &mut found);
+    traffic::judge(&view, &mut found);
+    settings::judge(&view, &mut found);
+    found.sort_by(|a, b| {
+        let key = |one: &Judged| (Reverse(one.finding.harm), Reverse(one.size), one.finding.kind);
+        key(a).cmp(&key(b)).then_with(|| a.finding.about.cmp(&b.finding.about))
+    });
+    found.into_iter().map(|one| one.finding).collect()
+}
+
+#[cfg(test)]
+mod tests;
