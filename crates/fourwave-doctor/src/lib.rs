@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod finding;
+mod gather;
 mod snapshot;
 mod thresholds;
 
 pub use finding::{Command, Finding, FindingKind, Harm};
+pub use gather::{GatherError, Gatherer};
 pub use snapshot::{
     Counters, Lack, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket, TcpInfo,
     Timer, TimerKind,

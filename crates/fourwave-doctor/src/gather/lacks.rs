@@ -1,0 +1,96 @@
+//! The sentences about what could not be looked at.
+
+use crate::snapshot::{Lack, PortRange};
+
+const ROOT: &str = "run it as root";
+
+fn lack(what: String, remedy: &str) -> Lack {
+    Lack { what, remedy: remedy.into() }
+}
+
+/// Files of `/proc/net` that could not be read.
+pub(super) fn tables(unread: &[String]) -> Option<Lack> {
+    let what = || format!("the kernel's counters: {}", unread.join(", "));
+    (!unread.is_empty()).then(|| lack(what(), "mount /proc, or run it outside the sandbox"))
+}
+
+/// No sock_diag.
+pub(super) fn diag(why: &str) -> Lack {
+    let what = format!(
+        "listeners' backlogs, ages and round-trip times: sock_diag is not available ({why}), \
+         so /proc/net/tcp was read"
+    );
+    lack(what, "run it on the host (`modprobe tcp_diag`), or allow AF_NETLINK in the sandbox")
+}
+
+/// A namespace that may be read but not entered.
+pub(super) fn outside(remedy: &str) -> Lack {
+    let what = "listeners' backlogs, ages, round-trip times and the knobs of a namespace that may \
+                not be entered: /proc/PID/net was read";
+    lack(what.into(), remedy)
+}
+
+/// A list that changed faster than it could be read.
+pub(super) fn torn() -> Lack {
+    let what = "a few sockets, missing or told twice: they changed while the kernel listed them";
+    lack(what.into(), "look again")
+}
+
+/// Knobs that could not be read, though there are such.
+pub(super) fn knobs(refused: usize) -> Option<Lack> {
+    let what = || format!("{} of /proc/sys/net", count(refused, "knob"));
+    (refused > 0).then(|| lack(what(), ROOT))
+}
+
+/// No port range.
+pub(super) fn ports(assumed: &PortRange) -> Lack {
+    let (first, last) = (assumed.range.start(), assumed.range.end());
+    let what = format!("ip_local_port_range: {first} to {last} is assumed");
+    lack(what, "run it inside the namespace, with /proc/sys readable")
+}
+
+/// Sockets whose programs were not found, with so many processes closed to this user.
+pub(super) fn owners(sockets: usize, hidden: usize) -> Option<Lack> {
+    if sockets == 0 {
+        return None;
+    }
+    let what = format!("the programs of {}", count(sockets, "socket"));
+    Some(if hidden > 0 {
+        lack(what, ROOT)
+    } else {
+        lack(what, "run it where their processes are seen: on the host, not in a container")
+    })
+}
+
+/// No list of processes.
+pub(super) fn processes(sockets: usize, why: &str) -> Option<Lack> {
+    let what = || format!("the programs of {}: /proc: {why}", count(sockets, "socket"));
+    (sockets > 0).then(|| lack(what(), "mount /proc"))
+}
+
+fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_lacks_where_nothing_is_hidden() {
+        assert_eq!(
+            (owners(0, 7), knobs(0), tables(&[]), processes(0, "")),
+            (None, None, None, None)
+        );
+    }
+
+    #[test]
+    fn root_is_the_remedy_only_where_it_helps() {
+        let hidden = owners(12, 3).expect("a lack");
+        assert_eq!(
+            (hidden.what.as_str(), hidden.remedy.as_str()),
+            ("the programs of 12 sockets", ROOT)
+        );
+        assert_ne!(owners(1, 0).expect("a lack").remedy, ROOT);
+    }
+}
