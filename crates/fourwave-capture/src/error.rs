@@ -37,6 +37,14 @@ pub enum Problem {
         /// What its first bytes look like.
         looks: String,
     },
+    /// It is compressed and cannot be unpacked.
+    #[error("damaged: its {layer} cannot be unpacked: {why}")]
+    Packed {
+        /// The compression.
+        layer: &'static str,
+        /// What is wrong.
+        why: String,
+    },
     /// It begins as a capture and goes on as none.
     #[error("damaged in its header: {why}")]
     Header {

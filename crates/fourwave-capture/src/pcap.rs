@@ -42,7 +42,8 @@ impl Pcap {
             let needed = match self.parser.next_raw_packet(there) {
                 Ok((rest, packet)) => {
                     let nanos = u64::from(packet.ts_frac) * u64::from(self.unit);
-                    let at = Duration::from_secs(packet.ts_sec.into()) + Duration::from_nanos(nanos);
+                    let at =
+                        Duration::from_secs(packet.ts_sec.into()) + Duration::from_nanos(nanos);
                     let (original, kept) = (packet.orig_len, packet.data.len());
                     let record = there.len() - rest.len();
                     let end = window.take(record) + record;

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use byteorder_slice::{BigEndian, ByteOrder, LittleEndian};
 use pcap_file::pcapng::RawBlock;
+use pcap_file::pcapng::RawBlockParseError;
 use pcap_file::pcapng::blocks::{
     ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK, PACKET_BLOCK,
     SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
 };
-use pcap_file::pcapng::RawBlockParseError;
 
 use crate::frame::{Frame, Stop};
 use crate::window::{LONGEST, Window};
@@ -63,11 +63,8 @@ impl Unit {
         let nanos = match self {
             Self::Of(count) => {
                 let (seconds, rest) = (raw / count, raw % count);
-                let part = if count <= NANOS {
-                    rest * (NANOS / count)
-                } else {
-                    rest / (count / NANOS)
-                };
+                let part =
+                    if count <= NANOS { rest * (NANOS / count) } else { rest / (count / NANOS) };
                 return Duration::new(seconds, u32::try_from(part).unwrap_or(0));
             }
             Self::Tiny(power) => match 10_u128.checked_pow(power - 9) {
@@ -129,12 +126,8 @@ impl Pcapng {
         if !window.want(12)? {
             return Err(Stop::Cut);
         }
-        let mut new = Self {
-            big_endian: false,
-            interfaces: Vec::new(),
-            dropped: None,
-            last: Duration::ZERO,
-        };
+        let mut new =
+            Self { big_endian: false, interfaces: Vec::new(), dropped: None, last: Duration::ZERO };
         match new.block(window)? {
             Some(_) => Ok(new),
             None => Err(Stop::Cut),
@@ -242,11 +235,10 @@ impl Pcapng {
         let number = B::read_u32(&first::<4>(body, 0)?);
         let Some(interface) = self.interfaces.get_mut(number as usize) else { return Ok(None) };
         let mut dropped = None;
-        options::<B>(body, 12, |code, value| match (code, value.len()) {
-            (option::ISB_IFDROP | option::ISB_OSDROP, 8) => {
+        options::<B>(body, 12, |code, value| {
+            if matches!(code, option::ISB_IFDROP | option::ISB_OSDROP) && value.len() == 8 {
                 dropped = Some(sum(dropped.unwrap_or(0), B::read_u64(value)));
             }
-            _ => {}
         });
         interface.dropped = dropped.or(interface.dropped);
         Ok(None)
@@ -258,12 +250,10 @@ impl Pcapng {
         let word = |at: usize| B::read_u32(&fixed[at..at + 4]);
         let data = place(body, 20, word(12));
         let (mut outgoing, mut dropped) = (None, None);
-        options::<B>(body, data.end.next_multiple_of(4), |code, value| {
-            match (code, value.len()) {
-                (option::EPB_FLAGS, 4) => outgoing = direction(B::read_u32(value)),
-                (option::EPB_DROPCOUNT, 8) => dropped = Some(B::read_u64(value)),
-                _ => {}
-            }
+        options::<B>(body, data.end.next_multiple_of(4), |code, value| match (code, value.len()) {
+            (option::EPB_FLAGS, 4) => outgoing = direction(B::read_u32(value)),
+            (option::EPB_DROPCOUNT, 8) => dropped = Some(B::read_u64(value)),
+            _ => {}
         });
         let interface = self.interfaces.get_mut(word(0) as usize);
         let link = interface.as_ref().map(|one| one.link);
@@ -330,7 +320,9 @@ fn place(body: &[u8], start: usize, len: u32) -> std::ops::Range<usize> {
 #[inline]
 fn first<const N: usize>(body: &[u8], at: usize) -> Result<[u8; N], Stop> {
     let found = body.get(at..).and_then(|rest| rest.first_chunk());
-    found.copied().ok_or_else(|| Stop::Damaged(format!("a block of {} bytes is too short", body.len())))
+    found
+        .copied()
+        .ok_or_else(|| Stop::Damaged(format!("a block of {} bytes is too short", body.len())))
 }
 
 /// Calls with each option's code and value, as far as they can be read.

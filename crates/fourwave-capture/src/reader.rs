@@ -70,7 +70,7 @@ impl Reader {
         let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
         let opened = opened.map_err(Problem::from).and_then(|(meta, file)| match meta.is_dir() {
             true => Err(Problem::Directory),
-            false => Ok((meta.is_file().then(|| meta.len()), file)),
+            false => Ok((meta.is_file().then_some(meta.len()), file)),
         });
         let started = opened.and_then(|(size, file)| Self::start(Box::new(file), size));
         started.map_err(|problem| problem.named(path.display().to_string()))
@@ -187,8 +187,7 @@ impl Reader {
         tally.cut += u64::from(kept < original);
         let number = tally.frames;
         let bytes = window.taken(data);
-        let mut packet =
-            Packet { number, at, ip: None, wire_len: original, outgoing, gso_size: 0 };
+        let mut packet = Packet { number, at, ip: None, wire_len: original, outgoing, gso_size: 0 };
         let Some(framed) = link.and_then(|link| link::packet(link, bytes)) else {
             match link {
                 Some(link) if !link::is_known(link) => count(&mut tally.unknown_links, link),

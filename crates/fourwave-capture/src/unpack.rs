@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
-use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::decoding::BlockDecodingStrategy;
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+
+use crate::error::Problem;
+use crate::frame::words;
 
 pub(crate) type Input = Box<dyn Read + Send>;
 
@@ -60,10 +62,13 @@ pub(crate) struct Unpacked {
 }
 
 /// Looks at the first bytes, and unpacks what they say.
-pub(crate) fn unpack(mut input: Input) -> io::Result<Unpacked> {
-    let mut layers = Vec::new();
+pub(crate) fn unpack(mut input: Input) -> Result<Unpacked, Problem> {
+    let mut layers: Vec<&'static str> = Vec::new();
     loop {
-        let (head, whole) = peek(input)?;
+        let (head, whole) = peek(input).map_err(|error| match layers.last().copied() {
+            Some(layer) => Problem::Packed { layer, why: words(&error) },
+            None => error.into(),
+        })?;
         let packed = BufReader::with_capacity(BUFFER, whole);
         if layers.len() == LAYERS {
             return Ok(Unpacked { input: Box::new(packed), head, layers });
@@ -122,8 +127,7 @@ impl<R: BufRead> Zstd<R> {
                     ..
                 })) => {
                     let length = u64::from(length);
-                    let skipped =
-                        io::copy(&mut self.input.by_ref().take(length), &mut io::sink())?;
+                    let skipped = io::copy(&mut self.input.by_ref().take(length), &mut io::sink())?;
                     if skipped < length {
                         return Err(io::ErrorKind::UnexpectedEof.into());
                     }
@@ -152,6 +156,15 @@ impl<R: BufRead> Read for Zstd<R> {
     }
 }
 
+/// The end of the input is somewhere in what it comes from.
 fn broken(error: FrameDecoderError) -> io::Error {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    while let Some(one) = cause {
+        let io = one.downcast_ref::<io::Error>();
+        if io.is_some_and(|error| error.kind() == io::ErrorKind::UnexpectedEof) {
+            return io::ErrorKind::UnexpectedEof.into();
+        }
+        cause = one.source();
+    }
     io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -250,7 +250,8 @@ fn captures_that_cannot_be_read_are_one_line() {
     let scratch = Scratch::new("drill-capture");
     let text = write(scratch.path(), "text.pcap", "hello world");
     refused(&["--from", "/nonexistent"], "/nonexistent: No such file or directory");
-    let line = format!("{text}: neither pcap nor pcapng: it begins with 68 65 6c 6c");
+    let what = "not a capture (pcap or pcapng, also in gzip or zstd): looks like text";
+    let line = format!("{text}: {what}");
     refused(&["--from", &text], &line);
     let directory = scratch.path().to_str().unwrap();
     refused(&["--from", directory], &format!("{directory}: is a directory"));

@@ -1,6 +1,7 @@
 //! Captures made by two engines in memory become scripts, and the scripts pass; broken, they fail.
 
 use std::collections::VecDeque;
+use std::io::Cursor;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -170,9 +171,13 @@ fn raw(world: &World) -> Vec<u8> {
     pcap(&world.seen, RAW, |_| Vec::new())
 }
 
+fn read(file: &[u8]) -> Result<Capture, CaptureError> {
+    Capture::read(Cursor::new(file.to_vec()))
+}
+
 /// The script of the only connection, for the side with this address.
 fn script(file: &[u8], local: &str) -> String {
-    let capture = Capture::read(file).unwrap();
+    let capture = read(file).unwrap();
     assert_eq!((capture.connections().len(), &capture.damaged), (1, &None));
     let conn = capture.connection(1).unwrap();
     let local = (!local.is_empty()).then(|| local.parse().unwrap());
@@ -264,12 +269,14 @@ fn every_link_gives_the_same_script() {
 }
 
 #[test]
-fn a_packet_that_two_interfaces_saw_counts_once() {
+fn a_packet_that_loopback_shows_twice_counts_once() {
     let world = World::exchange();
     let cooked = |sent| [vec![0, if sent { 4 } else { 0 }], vec![0; 12], vec![8, 0]].concat();
-    let once = script(&pcap(&world.seen, 113, cooked), "");
-    let twice: Vec<_> = world.seen.iter().flat_map(|one| [one.clone(), one.clone()]).collect();
-    assert_eq!(script(&pcap(&twice, 113, cooked), ""), once);
+    let leaves = |(at, _, packet): &(_, bool, Vec<u8>)| (*at, true, packet.clone());
+    let once: Vec<_> = world.seen.iter().map(leaves).collect();
+    let comes = |(at, _, packet): &(_, bool, Vec<u8>)| (*at, false, packet.clone());
+    let twice: Vec<_> = once.iter().flat_map(|one| [one.clone(), comes(one)]).collect();
+    assert_eq!(script(&pcap(&twice, 113, cooked), ""), script(&pcap(&once, 113, cooked), ""));
 }
 
 #[test]
@@ -281,26 +288,27 @@ fn the_nearer_side_is_taken_where_nothing_else_tells() {
 #[test]
 fn what_is_no_capture_is_refused_in_one_line() {
     let line = |bytes: &[u8]| {
-        let line = Capture::read(bytes).unwrap_err().to_string();
+        let line = read(bytes).unwrap_err().to_string();
         assert_eq!(line.lines().count(), 1, "{line}");
         line
     };
-    assert_eq!(line(b""), "no capture: it has fewer than 4 bytes");
-    assert_eq!(line(b"\x7fELF...."), "neither pcap nor pcapng: it begins with 7f 45 4c 46");
-    assert!(line(&raw(&World::new())[..10]).starts_with("damaged: "));
+    assert_eq!(line(b""), "is empty: no capture, not even the header of one");
+    let elf = "not a capture (pcap or pcapng, also in gzip or zstd): looks like a program (ELF)";
+    assert_eq!(line(b"\x7fELF...."), elf);
+    assert!(line(&raw(&World::new())[..10]).starts_with("damaged in its header: "));
     assert_eq!(
         line(&pcap(&[], RAW, |_| vec![])),
         "no TCP segment in it (0 packets of other kinds)"
     );
     let world = World::new();
     let radio = line(&pcap(&world.seen, 105, |_| vec![]));
-    assert!(radio.starts_with("its link layer IEEE802_11 cannot be read"), "{radio}");
+    assert!(radio.starts_with("its link layer IEEE802_11 (105) cannot be read"), "{radio}");
 }
 
 #[test]
 fn a_capture_that_breaks_off_is_used_as_far_as_it_goes() {
     let file = raw(&World::exchange());
-    let capture = Capture::read(&file[..file.len() - 20]).unwrap();
+    let capture = read(&file[..file.len() - 20]).unwrap();
     assert!(capture.damaged.is_some());
     assert!(capture.connection(1).unwrap().script(None, "x").is_ok());
 }
@@ -308,11 +316,11 @@ fn a_capture_that_breaks_off_is_used_as_far_as_it_goes() {
 #[test]
 fn connections_that_no_script_can_replay_are_named() {
     let world = World::exchange();
-    let late = Capture::read(&*pcap(&world.seen[3..], RAW, |_| vec![])).unwrap();
+    let late = read(&pcap(&world.seen[3..], RAW, |_| vec![])).unwrap();
     let refused = late.connection(1).unwrap().script(None, "x").unwrap_err();
     assert!(matches!(refused, CaptureError::NoBeginning { number: 1 }), "{refused}");
     let syns: Vec<_> = world.seen[..1].to_vec();
-    let silent = Capture::read(&*pcap(&syns, RAW, |_| vec![])).unwrap();
+    let silent = read(&pcap(&syns, RAW, |_| vec![])).unwrap();
     let server = Some("10.9.0.2".parse().unwrap());
     let refused = silent.connection(1).unwrap().script(server, "x").unwrap_err();
     assert!(matches!(refused, CaptureError::Silent { .. }), "{refused}");
@@ -340,7 +348,7 @@ proptest::proptest! {
             file[at] = byte;
         }
         file.truncate(cut.index(file.len()) + 1);
-        if let Ok(capture) = Capture::read(&*file) {
+        if let Ok(capture) = read(&file) {
             for conn in capture.connections() {
                 let _either = conn.script(None, "x");
             }

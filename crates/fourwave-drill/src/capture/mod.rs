@@ -2,7 +2,7 @@
 //!
 //! | question | where |
 //! | --- | --- |
-//! | which packets are in a pcap or pcapng file? | `read.rs`; in frames of a link: `link.rs` |
+//! | which packets are in a capture? | `read.rs`, by `fourwave-capture` |
 //! | which connections? | `Capture`, by the lens |
 //! | whose side is ours? | `side.rs` |
 //! | what has its application called? | `infer.rs` |
@@ -11,7 +11,6 @@
 
 mod fit;
 mod infer;
-mod link;
 mod packet;
 mod read;
 mod side;
@@ -116,11 +115,12 @@ pub struct Connection {
 }
 
 impl Capture {
-    /// Reads a pcap or pcapng file. Headers of all packets are kept in memory.
+    /// Reads a pcap or pcapng file, plain or in gzip or zstd. Headers of all packets are kept in
+    /// memory.
     ///
     /// # Errors
     /// It is no such file, or there is no TCP in it.
-    pub fn read(input: impl Read) -> Result<Self, CaptureError> {
+    pub fn read(input: impl Read + Send + 'static) -> Result<Self, CaptureError> {
         read::capture(input)
     }
 

@@ -1,126 +1,32 @@
-//! pcap and pcapng files, by `pcap-file`, sorted into connections by the lens.
+//! A capture's packets, sorted into connections by the lens.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Read;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use fourwave_capture::{Packet, Reader, Tally, link_name};
 use fourwave_lens::{Lens, LensOptions, Role, Story};
-use pcap_file::DataLink;
-use pcap_file::pcap::{PcapReader, PcapTsResolution};
-use pcap_file::pcapng::PcapNgReader;
-use pcap_file::pcapng::blocks::Block;
-use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 
 use super::packet::{self, Seg};
-use super::{Capture, CaptureError, Connection, link};
+use super::{Capture, CaptureError, Connection};
 
-const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
-/// Both byte orders, microseconds and nanoseconds.
-const PCAP: [u32; 2] = [0xa1b2_c3d4, 0xa1b2_3c4d];
-/// A cooked capture of several interfaces may have a packet twice within this time.
-const TWICE: Duration = Duration::from_micros(500);
-
-/// `epb_flags`, bits 0 and 1.
-const DIRECTION: u32 = 3;
-const OUTBOUND: u32 = 2;
-
-pub(super) fn capture(mut input: impl Read) -> Result<Capture, CaptureError> {
+pub(super) fn capture(input: impl Read + Send + 'static) -> Result<Capture, CaptureError> {
     let no_capture = |what: String| CaptureError::NoCapture { what };
-    let mut magic = Vec::new();
-    input
-        .by_ref()
-        .take(4)
-        .read_to_end(&mut magic)
-        .map_err(|error| no_capture(format!("cannot be read: {}", error.kind())))?;
-    let bytes: [u8; 4] = magic
-        .as_slice()
-        .try_into()
-        .map_err(|_| no_capture("no capture: it has fewer than 4 bytes".to_owned()))?;
-    let is_pcap =
-        PCAP.contains(&u32::from_be_bytes(bytes)) || PCAP.contains(&u32::from_le_bytes(bytes));
-    let whole = Cursor::new(bytes).chain(input);
+    let mut reader = Reader::new(input).map_err(|error| no_capture(error.problem.to_string()))?;
     let mut sorter = Sorter::default();
-    let ended = if bytes == PCAPNG {
-        pcapng(whole, &mut sorter)
-    } else if is_pcap {
-        pcap(whole, &mut sorter)
-    } else {
-        let [a, b, c, d] = bytes;
-        let what = "neither pcap nor pcapng: it begins with";
-        return Err(no_capture(format!("{what} {a:02x} {b:02x} {c:02x} {d:02x}")));
-    };
-    sorter.finish(ended.err())
-}
-
-/// A cause and what it comes from, in one line.
-fn words(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", words(source)),
-        None => error.to_string(),
+    while let Some(packet) = reader.next() {
+        sorter.packet(&packet);
     }
-}
-
-fn pcap(input: impl Read, sorter: &mut Sorter) -> Result<(), String> {
-    let mut reader = PcapReader::new(input).map_err(|error| words(&error))?;
-    let header = reader.header();
-    let nanos = match header.ts_resolution {
-        PcapTsResolution::MicroSecond => 1000,
-        PcapTsResolution::NanoSecond => 1,
-    };
-    while let Some(raw) = reader.next_raw_packet() {
-        let raw = raw.map_err(|error| words(&error))?;
-        let part = Duration::from_nanos(u64::from(raw.ts_frac) * nanos);
-        let at = Duration::from_secs(raw.ts_sec.into()) + part;
-        sorter.frame(header.datalink, at, &raw.data, raw.orig_len, None);
-    }
-    Ok(())
-}
-
-fn pcapng(input: impl Read, sorter: &mut Sorter) -> Result<(), String> {
-    let mut reader = PcapNgReader::new(input).map_err(|error| words(&error))?;
-    let mut last = Duration::ZERO;
-    while let Some(next) = reader.next_block() {
-        let (block, state) = next.map_err(|error| words(&error))?;
-        let link_of = |interface: usize| state.interfaces().get(interface).map(|one| one.linktype);
-        match block {
-            Block::EnhancedPacket(packet) => {
-                let flags = packet.options.iter().find_map(|option| match option {
-                    EnhancedPacketOption::Flags(flags) => Some(flags & DIRECTION),
-                    _ => None,
-                });
-                let outgoing = flags.filter(|way| *way != 0).map(|way| way == OUTBOUND);
-                last = packet.timestamp;
-                if let Some(link) = link_of(packet.interface_id as usize) {
-                    sorter.frame(link, last, &packet.data, packet.original_len, outgoing);
-                }
-            }
-            Block::SimplePacket(packet) => {
-                if let Some(link) = link_of(0) {
-                    sorter.frame(link, last, &packet.data, packet.original_len, None);
-                }
-            }
-            Block::Packet(packet) => {
-                last = packet.timestamp;
-                if let Some(link) = link_of(packet.interface_id.into()) {
-                    sorter.frame(link, last, &packet.data, packet.original_len, None);
-                }
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+    sorter.finish(reader.tally(), reader.damaged())
 }
 
 /// Gives each segment to its connection.
 struct Sorter {
     lens: Lens,
-    found: BTreeMap<u64, Vec<(std::net::SocketAddr, Seg)>>,
-    packets: u64,
+    found: BTreeMap<u64, Vec<(SocketAddr, Seg)>>,
     first: Option<Duration>,
     last: Duration,
-    unknown: Option<DataLink>,
-    /// The packet before, of a cooked capture.
-    before: (Duration, Vec<u8>),
 }
 
 impl Default for Sorter {
@@ -128,55 +34,32 @@ impl Default for Sorter {
         Self {
             lens: Lens::new(LensOptions::default()),
             found: BTreeMap::new(),
-            packets: 0,
             first: None,
             last: Duration::ZERO,
-            unknown: None,
-            before: (Duration::ZERO, Vec::new()),
         }
     }
 }
 
 impl Sorter {
-    fn frame(
-        &mut self,
-        link: DataLink,
-        at: Duration,
-        frame: &[u8],
-        orig_len: u32,
-        outgoing: Option<bool>,
-    ) {
-        self.packets += 1;
-        if !link::is_known(link) {
-            self.unknown = Some(link);
-        }
-        let Some(framed) = link::packet(link, frame) else { return };
-        let bytes = &frame[framed.start..];
-        let at = at.saturating_sub(*self.first.get_or_insert(at));
+    fn packet(&mut self, packet: &Packet<'_>) {
+        let Some(bytes) = packet.ip else { return };
+        let at = packet.at.saturating_sub(*self.first.get_or_insert(packet.at));
         self.last = self.last.max(at);
-        if framed.outgoing.is_some() {
-            let (then, before) = &self.before;
-            if at.saturating_sub(*then) <= TWICE && before == bytes {
-                return;
-            }
-            self.before = (at, bytes.to_vec());
-        }
-        let wire_len = (orig_len as usize).saturating_sub(framed.start).max(bytes.len());
-        let Some(seen) = self.lens.observe(at, bytes, wire_len, 0) else { return };
-        let Some((ip, src_port, _, seg)) = packet::read(bytes, wire_len) else { return };
-        let seg = Seg { at, outgoing: outgoing.or(framed.outgoing), ..seg };
-        let sender = std::net::SocketAddr::new(ip.src, src_port);
-        let peer = self.found.entry(seen.conn).or_default();
-        peer.push((sender, seg));
+        let seen = self.lens.observe(at, bytes, packet.wire_len, packet.gso_size);
+        let Some(seen) = seen else { return };
+        let Some((ip, src_port, _, seg)) = packet::read(bytes, packet.wire_len) else { return };
+        let seg = Seg { at, outgoing: packet.outgoing, ..seg };
+        let sender = SocketAddr::new(ip.src, src_port);
+        self.found.entry(seen.conn).or_default().push((sender, seg));
     }
 
-    fn finish(mut self, damaged: Option<String>) -> Result<Capture, CaptureError> {
+    fn finish(mut self, tally: &Tally, damaged: Option<&str>) -> Result<Capture, CaptureError> {
         self.lens.finish(self.last);
         let mut stories: BTreeMap<u64, Story> = BTreeMap::new();
         while let Some(story) = self.lens.poll_story() {
             stories.insert(story.conn, story);
         }
-        let packets = self.packets;
+        let packets = tally.frames;
         let mut connections = Vec::new();
         for (number, segs) in self.found {
             let Some(story) = stories.remove(&number) else { continue };
@@ -186,17 +69,17 @@ impl Sorter {
             let segs = segs.map(|(sender, seg)| Seg { from: role(sender), ..seg }).collect();
             connections.push(Connection { number, client, server, segs, story: Some(story) });
         }
+        let damaged = damaged.map(str::to_owned);
         if !connections.is_empty() {
             return Ok(Capture { connections, packets, damaged });
         }
-        Err(match (damaged, self.unknown) {
-            (Some(why), _) if packets == 0 => {
-                CaptureError::NoCapture { what: format!("damaged: {why}") }
-            }
-            (_, Some(link)) => CaptureError::NoCapture {
+        Err(match (damaged, tally.unknown_links.as_slice()) {
+            (Some(why), _) if packets == 0 => CaptureError::NoCapture { what: why },
+            (_, [(link, _), ..]) => CaptureError::NoCapture {
                 what: format!(
-                    "its link layer {link:?} cannot be read: Ethernet, raw IP, Linux cooked and \
-                     loopback can"
+                    "its link layer {} ({link}) cannot be read: Ethernet, raw IP, Linux cooked \
+                     and loopback can",
+                    link_name(*link)
                 ),
             },
             _ => CaptureError::NoTcp { packets },
