@@ -11,6 +11,8 @@ use crate::row::{Role, Row, RstCause, Wave, What};
 use crate::segment::Segment;
 use crate::story::{ClosedBy, ClosedFirst, Ended, HalfClosed, Story, TimeWait};
 
+/// An RST this soon after data of the other end leaves that data unread, most likely.
+const UNREAD: Duration = Duration::from_secs(5);
 /// Retransmissions without an answer after which an RST means giving up.
 const GAVE_UP: u32 = 3;
 
@@ -142,7 +144,7 @@ impl Conn {
         if self.over_at.is_some() && self.how.is_some() {
             return self.rst_after_the_end(from, row);
         }
-        let cause = self.rst_cause(from, s);
+        let cause = self.rst_cause(at, from, s);
         row.cause = Some(cause);
         self.closed_first.get_or_insert(ClosedFirst { who: from, by: ClosedBy::Rst, at });
         if self.closed_first.is_some_and(|first| first.by == ClosedBy::Fin) {
@@ -190,12 +192,13 @@ impl Conn {
         s.tcp.seq.at_or_after(expected) && s.tcp.seq.at_or_before(next)
     }
 
-    fn rst_cause(&self, from: Role, s: &Segment) -> RstCause {
+    fn rst_cause(&self, at: Duration, from: Role, s: &Segment) -> RstCause {
         let (i, to) = (from.index(), from.other());
         let (x, y) = (&self.ends[i], &self.ends[to.index()]);
         let opening = |state| matches!(state, State::SynSent | State::SynReceived);
         let answers = self.last_from == Some(to) && !s.tcp.flags.ack();
         match (x.state, y.state) {
+            _ if x.is_foreign_ttl(s.ttl) => RstCause::Middlebox,
             (State::Closed | State::Listen, State::SynSent) => RstCause::Refused,
             (State::TimeWait | State::Closed, State::TimeWait) => RstCause::AfterTheEnd,
             (x, _) if opening(x) => RstCause::ClosedWhileOpening,
@@ -204,6 +207,15 @@ impl Conn {
             _ if x.again_unanswered >= GAVE_UP => RstCause::GaveUp(x.again_unanswered),
             _ if x.fin.is_some() && y.bytes() > self.bytes_at_fin[i] => RstCause::DataAfterClose,
             _ if answers && y.ack == Some(s.tcp.seq) => RstCause::NoSuchConnection,
+            _ if s.tcp.flags.ack()
+                && x.fin.is_none()
+                && x.next() == Some(s.tcp.seq)
+                && self
+                    .last_data
+                    .is_some_and(|(who, then)| who == to && at.saturating_sub(then) <= UNREAD) =>
+            {
+                RstCause::UnreadData
+            }
             _ => RstCause::Aborted,
         }
     }
@@ -234,10 +246,11 @@ impl Conn {
     }
 
     /// Its whole life, as far as it is known now.
-    pub(crate) fn into_story(mut self, out: &mut Outbox) -> Story {
+    pub(crate) fn into_story(mut self, now: Duration, out: &mut Outbox) -> Story {
         self.close_run(out);
         let half_closed = self.half_closed();
         let how = self.how();
+        let (measures, found) = self.measured(now);
         let engine = self.report.as_ref().map(|report| self.role_of(report.local));
         let [client, server] = &self.ends;
         Story {
@@ -261,8 +274,8 @@ impl Conn {
             engine,
             unseen: [client.unseen, server.unseen],
             anomalies: self.anomalies,
-            measures: None,
-            found: Vec::new(),
+            measures,
+            found,
             rows: self.rows.into_vec(),
         }
     }

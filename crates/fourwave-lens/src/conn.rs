@@ -13,6 +13,7 @@ use fourwave_wire::icmp::QuotedTcp;
 use fourwave_wire::tcp::Flags;
 
 use crate::event::{Event, Opened, Outbox, RowSeen};
+use crate::measure::gauge::Gauge;
 use crate::options::LensOptions;
 use crate::row::{Kind, Place, Role, Row, Run, Shown, Wave, What};
 use crate::rows::Rows;
@@ -66,6 +67,10 @@ pub(crate) struct Conn {
     pub(crate) anomalies: u32,
     /// Who sent the last segment before the current one.
     pub(crate) last_from: Option<Role>,
+    /// Who sent the last new data, and when.
+    pub(crate) last_data: Option<(Role, Duration)>,
+    /// Figures, if they are wanted.
+    pub(crate) gauge: Option<Box<Gauge>>,
     /// A SYN with another number came into the open connection: its number and sender.
     pub(crate) other_syn: Option<(Role, u32)>,
     /// A live watcher will be told of the open run; what it was told last.
@@ -114,6 +119,8 @@ impl Conn {
             report: None,
             anomalies: 0,
             last_from: None,
+            last_data: None,
+            gauge: options.measure.then(|| Box::new(Gauge::new(options.close_wait))),
             other_syn: None,
             run_queued: false,
             run_told: None,
@@ -147,6 +154,7 @@ impl Conn {
     /// One segment by `from`.
     pub(crate) fn segment(&mut self, at: Duration, from: Role, s: &Segment, out: &mut Outbox) {
         self.last_seen = at;
+        let before = self.stand();
         self.deliver_crossing(at, out);
         let shown = self.look(from, s);
         let mut row = Row::new(at, from, What::Segment(shown));
@@ -159,6 +167,7 @@ impl Conn {
                 self.challenge_due[from.other().index()] = true;
             }
             self.last_from = Some(from);
+            self.measure(out.packet, s, (&shown, &row), before, false);
             return self.finish_row(row, out);
         }
         if s.tcp.flags.rst() {
@@ -166,7 +175,8 @@ impl Conn {
         } else {
             self.on_others(at, from, s, &mut row);
         }
-        self.count(from, s, &shown);
+        self.count(at, from, s, &shown);
+        self.measure(out.packet, s, (&shown, &row), before, false);
         if self.how.is_some() && row.moved.iter().all(Option::is_none) && self.over_at.is_some() {
             row.remark = row.remark.or(Some("after the end"));
         }
@@ -243,7 +253,13 @@ impl Conn {
         shown
     }
 
-    pub(crate) fn count(&mut self, from: Role, s: &Segment, shown: &Shown) {
+    pub(crate) fn count(&mut self, at: Duration, from: Role, s: &Segment, shown: &Shown) {
+        if matches!(shown.kind, Kind::Data | Kind::Fin)
+            && shown.len > 0
+            && shown.place != Place::Again
+        {
+            self.last_data = Some((from, at));
+        }
         let (x, y) = self.pair(from);
         x.segments += u64::from(s.count);
         y.probes_unanswered = 0;
@@ -257,6 +273,7 @@ impl Conn {
         }
         if !s.tcp.flags.rst() {
             x.set_window(shown.window);
+            x.saw_ttl(s.ttl);
         }
     }
 

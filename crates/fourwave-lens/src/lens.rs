@@ -314,9 +314,10 @@ impl Lens {
             return None;
         }
         match self.slots.get(&seen.key) {
-            Some(Slot::Watched(conn)) if conn.id == seen.conn => {
-                Some(comment::packet(&conn.clone().into_story(&mut Outbox::default()), names))
-            }
+            Some(Slot::Watched(conn)) if conn.id == seen.conn => Some(comment::packet(
+                &conn.clone().into_story(conn.last_seen, &mut Outbox::default()),
+                names,
+            )),
             _ => None,
         }
     }
@@ -419,7 +420,7 @@ impl Lens {
         self.watched -= 1;
         let told = std::mem::replace(slot, Slot::Told { conn: conn_id });
         if let Slot::Watched(conn) = told {
-            let story = conn.into_story(&mut self.out);
+            let story = conn.into_story(now, &mut self.out);
             self.out.queue.push_back(Event::Ended(Box::new(story)));
         }
         if over && !self.options.time_wait.is_zero() {

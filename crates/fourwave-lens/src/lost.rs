@@ -14,8 +14,12 @@ impl Conn {
     /// A segment by `from` that never arrives: it tells of its sender and moves only that.
     pub(crate) fn lost_segment(&mut self, at: Duration, from: Role, s: &Segment, out: &mut Outbox) {
         self.last_seen = at;
+        let stood = self.stand();
         self.deliver_crossing(at, out);
+        // The gauge is told that it is lost.
+        let gauge = self.gauge.take();
         let before = self.clone();
+        self.gauge = gauge;
         let shown = self.look(from, s);
         let mut row = Row::new(at, from, What::Segment(shown));
         if s.tcp.flags.rst() {
@@ -23,7 +27,8 @@ impl Conn {
         } else {
             self.on_others(at, from, s, &mut row);
         }
-        self.count(from, s, &shown);
+        self.count(at, from, s, &shown);
+        self.measure(out.packet, s, (&shown, &row), stood, true);
         // What the ACK in it says was said, and not heard.
         row.wave = match row.wave {
             Some(Wave::TwoThree) => Some(Wave::Three),
@@ -44,6 +49,7 @@ impl Conn {
         self.fin_acked[to] = before.fin_acked[to];
         self.time_wait[to] = before.time_wait[to];
         self.handshake = before.handshake;
+        self.last_data = before.last_data;
         self.challenge_due[to] = before.challenge_due[to];
         self.how = before.how;
         self.over_at = before.over_at;

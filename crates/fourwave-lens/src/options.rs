@@ -27,6 +27,9 @@ pub struct LensOptions {
     /// ([`Story::found`](crate::Story::found)). It costs time for each packet and a few kilobytes
     /// for each connection.
     pub measure: bool,
+    /// How long an end may stay in CLOSE_WAIT without sending anything, and an open connection
+    /// without a word, before that is an anomaly. 60 s. Only with `measure`.
+    pub close_wait: Duration,
     /// A connection of which nothing was seen for this long is told as it is and forgotten, so
     /// that memory is bounded where ends were not captured. `None`: never.
     pub idle: Option<Duration>,
@@ -45,6 +48,7 @@ impl Default for LensOptions {
             last_rows: 24,
             remembered: 65_536,
             measure: false,
+            close_wait: Duration::from_secs(60),
             idle: None,
             live: false,
         }

@@ -240,6 +240,11 @@ pub enum RstCause {
     DeadPeer,
     /// Both had closed already.
     AfterTheEnd,
+    /// The other end's data had come just before and was not answered: most likely its sender
+    /// closed without having read it.
+    UnreadData,
+    /// Its TTL is not that of its sender's other packets: something on the way sent it.
+    Middlebox,
     /// Its sender gave an open connection up.
     Aborted,
 }
@@ -255,6 +260,8 @@ impl RstCause {
             Self::GaveUp(_) => "gave-up",
             Self::DeadPeer => "dead-peer",
             Self::AfterTheEnd => "after-the-end",
+            Self::UnreadData => "unread-data",
+            Self::Middlebox => "middlebox",
             Self::Aborted => "aborted",
         }
     }
@@ -279,6 +286,14 @@ impl RstCause {
             }
             Self::DeadPeer => format!("{receiver} answered none of {sender}'s keepalive probes"),
             Self::AfterTheEnd => format!("{sender} sent RST after both ends had closed"),
+            Self::UnreadData => format!(
+                "{sender} gave the connection up with data of {receiver} unread, most likely, or \
+                 by SO_LINGER 0"
+            ),
+            Self::Middlebox => format!(
+                "something on the way sent RST in {sender}'s name: its TTL is not that of \
+                 {sender}'s packets"
+            ),
             Self::Aborted => format!(
                 "{sender} gave the connection up: aborted, closed with unread data or SO_LINGER 0, \
                  or killed"

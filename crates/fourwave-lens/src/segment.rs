@@ -20,6 +20,10 @@ pub(crate) struct Segment {
     pub(crate) src: SocketAddr,
     pub(crate) dst: SocketAddr,
     pub(crate) tcp: TcpHeader,
+    /// Time to live, or hop limit.
+    pub(crate) ttl: u8,
+    /// IPv4's identification.
+    pub(crate) id: Option<u16>,
     /// Payload bytes on the wire, kept or not.
     pub(crate) len: u32,
     /// Segments that a super-packet is cut into; at least 1.
@@ -68,6 +72,12 @@ pub(crate) fn read(packet: &[u8], wire_len: usize, gso_size: u16) -> Result<Pack
         src: SocketAddr::new(ip.src, tcp.src_port),
         dst: SocketAddr::new(ip.dst, tcp.dst_port),
         tcp,
+        ttl: ip.ttl,
+        id: if ip.is_ipv6() {
+            None
+        } else {
+            packet.get(4..6).map(|id| u16::from_be_bytes([id[0], id[1]]))
+        },
         len,
         count,
     }))

@@ -37,6 +37,8 @@ pub(crate) struct Track {
     pub(crate) window: u32,
     /// The largest window it ever said.
     max_window: u32,
+    /// The TTLs of its segments, RSTs left out: the smallest and the largest.
+    ttl: Option<(u8, u8)>,
     pub(crate) segments: u64,
     pub(crate) again: u64,
     /// Retransmissions since the other end answered last.
@@ -63,6 +65,7 @@ impl Track {
             scale: None,
             window: 0,
             max_window: 0,
+            ttl: None,
             segments: 0,
             again: 0,
             again_unanswered: 0,
@@ -226,6 +229,19 @@ impl Track {
             }
             _ => u32::from(segment.tcp.window.0),
         }
+    }
+
+    pub(crate) fn saw_ttl(&mut self, ttl: u8) {
+        let (low, high) = self.ttl.unwrap_or((ttl, ttl));
+        self.ttl = Some((low.min(ttl), high.max(ttl)));
+    }
+
+    /// A TTL that is clearly not that of this end's segments. Routes change by a hop or two.
+    pub(crate) fn is_foreign_ttl(&self, ttl: u8) -> bool {
+        const HOPS: u8 = 2;
+        self.ttl.is_some_and(|(low, high)| {
+            ttl < low.saturating_sub(HOPS) || ttl > high.saturating_add(HOPS)
+        })
     }
 
     pub(crate) fn set_window(&mut self, window: u32) {

@@ -1,5 +1,6 @@
 //! What is odd about a connection: each kind with a name, what it means and what to do.
 
+pub(crate) mod find;
 mod sentence;
 mod words;
 
@@ -27,6 +28,12 @@ impl Proof {
             self.packets.pop();
         }
         self.packets.push(packet);
+    }
+
+    /// `packet` proves it no more.
+    pub(crate) fn take_back(&mut self, packet: u64) {
+        self.times = self.times.saturating_sub(1);
+        self.packets.retain(|kept| *kept != packet);
     }
 
     /// The kept numbers.
@@ -103,11 +110,13 @@ pub enum AnomalyKind {
     DataAfterFin,
     /// RST in answer to data that came after its sender had closed.
     ResetAfterClose,
-    /// RST by an end that had not acknowledged all that it had got: it closed with unread data.
+    /// RST soon after data that its sender had not answered: it closed with unread data, most
+    /// likely.
     UnreadDataReset,
-    /// RST in an open connection for no reason that packets show.
+    /// RST for no other reason that packets show.
     Aborted,
-    /// RST after retransmissions, or keepalive probes, without an answer.
+    /// Retransmissions or keepalive probes stayed without an answer, whether RST followed or not;
+    /// about the end that does not answer.
     PeerDead,
     /// An RST whose TTL or IP identification is not its sender's: a middlebox sent it.
     ForgedReset,
@@ -115,11 +124,12 @@ pub enum AnomalyKind {
     ResetIgnored,
     /// An RST that cut TIME_WAIT short (RFC 1337).
     TimeWaitAssassinated,
-    /// An old duplicate: a segment outside of all that the receiver can take.
+    /// An old duplicate: a segment outside of all that the receiver can take, or a delayed copy of
+    /// what it has.
     OldDuplicate,
     /// One end stayed in CLOSE_WAIT for long: its application does not close.
     CloseWaitLingers,
-    /// Closed at one end only when the watching stopped, or for long without a word.
+    /// Open, or closed at one end only, and for long without a word when it was told.
     NeverClosed,
     /// Data was sent again.
     Retransmissions,

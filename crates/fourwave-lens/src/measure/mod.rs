@@ -1,6 +1,12 @@
 //! Figures of one connection, taken while it is watched: retransmissions by kind, round trips,
 //! windows, throughput. Memory is bounded whatever the connection does.
 
+mod feed;
+pub(crate) mod gauge;
+mod plot;
+pub(crate) mod sample;
+pub(crate) mod stream;
+
 use std::time::Duration;
 
 use crate::row::Role;

@@ -1,0 +1,76 @@
+//! Where a connection hands its segments to the gauge, and takes the figures back.
+
+use std::time::Duration;
+
+use fourwave_core::state::State;
+
+use crate::anomaly::Anomaly;
+use crate::anomaly::find::Last;
+use crate::conn::Conn;
+use crate::row::{Role, Row, Shown};
+use crate::segment::Segment;
+
+use super::Measures;
+use super::sample::Sample;
+
+/// How things stood before a segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    states: [State; 2],
+    was_over: bool,
+}
+
+impl Conn {
+    pub(crate) fn stand(&self) -> Before {
+        Before {
+            states: [self.ends[0].state, self.ends[1].state],
+            was_over: self.over_at.is_some(),
+        }
+    }
+
+    /// Figures and anomalies from one segment, if they are wanted.
+    pub(crate) fn measure(
+        &mut self,
+        packet: u64,
+        s: &Segment,
+        (shown, row): (&Shown, &Row),
+        before: Before,
+        lost: bool,
+    ) {
+        let Some(mut gauge) = self.gauge.take() else { return };
+        // An acknowledgement of what was never sent leaves its stream alone.
+        let next = self.ends[row.from.other().index()].next();
+        let believed = next.is_some_and(|next| s.tcp.ack.at_or_before(next));
+        gauge.observe(&Sample {
+            at: row.at,
+            packet,
+            from: row.from,
+            segment: s,
+            shown,
+            ack: shown.ack.filter(|_| believed && !lost && !s.tcp.flags.rst()),
+            lost,
+            before: before.states,
+            after: [self.ends[0].state, self.ends[1].state],
+            was_over: before.was_over,
+            cause: row.cause,
+        });
+        self.gauge = Some(gauge);
+    }
+
+    /// The figures and what was found, as of `now`.
+    pub(crate) fn measured(&mut self, now: Duration) -> (Option<Box<Measures>>, Vec<Anomaly>) {
+        let Some(mut gauge) = self.gauge.take() else { return (None, Vec::new()) };
+        let measures = gauge.measures(self.last_seen.max(now));
+        let last = Last {
+            now: self.last_seen.max(now),
+            last_seen: self.last_seen,
+            how: self.how(),
+            opened_by: self.opened_by,
+            states: Role::BOTH.map(|who| self.ends[who.index()].state),
+            fin_acked: self.fin_acked,
+            segments: Role::BOTH.map(|who| self.ends[who.index()].segments),
+        };
+        let found = gauge.finder.finish(&last, &gauge.streams);
+        (Some(Box::new(measures)), found)
+    }
+}

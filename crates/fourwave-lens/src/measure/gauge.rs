@@ -1,0 +1,153 @@
+//! Takes a connection's figures and notices what is odd, from one sample for each segment.
+//!
+//! Which segments count as sent again is meant to agree with Wireshark's retransmission, fast
+//! retransmission and spurious retransmission taken together. Where it does not:
+//!
+//! - A segment that fills a gap is overtaken or resent. Here timestamps decide, then IP
+//!   identifications, then time (a third of the round trip); Wireshark asks time alone (the whole
+//!   of the first round trip, 3 ms where it is not known), and that for segments without a gap
+//!   too. So on fast paths it calls some retransmissions out of order that are counted here.
+//! - The same packet seen twice (IPv4 identification, numbers and length are equal), and a copy
+//!   with an older timestamp, is no retransmission here.
+//! - A resent segment of one byte is a keepalive to Wireshark; here only when all before it was
+//!   acknowledged.
+//! - Data that the capture has after its ACK is new here and spurious there.
+
+use std::time::Duration;
+
+use fourwave_core::state::State;
+
+use crate::anomaly::find::Finder;
+use crate::row::Kind;
+
+use super::plot::Plot;
+use super::sample::Sample;
+use super::stream::{Fresh, Stream, Why};
+use super::{Measures, PointKind};
+
+/// The figures of one connection while it is watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Gauge {
+    pub(crate) streams: [Stream; 2],
+    plot: Plot,
+    edges: [u64; 2],
+    syn_at: Option<Duration>,
+    opening: Option<Duration>,
+    pub(crate) finder: Finder,
+}
+
+impl Gauge {
+    pub(crate) fn new(close_wait: Duration) -> Self {
+        Self {
+            streams: [Stream::new(), Stream::new()],
+            plot: Plot::new(),
+            edges: [0; 2],
+            syn_at: None,
+            opening: None,
+            finder: Finder::new(close_wait),
+        }
+    }
+
+    fn round(&self) -> Option<Duration> {
+        let [a, b] = [&self.streams[0], &self.streams[1]].map(Stream::rtt);
+        a.map_or(b, |a| Some(a + b.unwrap_or_default()))
+    }
+
+    /// One segment. O(1).
+    pub(crate) fn observe(&mut self, s: &Sample<'_>) {
+        let (i, to) = (s.from.index(), s.from.other());
+        self.streams[i].count(s);
+        if self.streams[i].is_second_sighting(s) {
+            return;
+        }
+        if s.is_outside() {
+            self.finder.outside(s);
+            return;
+        }
+        let other_seen = self.streams[to.index()].last_seen;
+        // It is asked for only where something is sent again.
+        let old = s.range().0 < self.streams[i].high && s.segment.seq_len() > 0;
+        let round = if old { self.round() } else { None };
+        let fresh = self.streams[i].judge(s, other_seen, round);
+        self.finder.segment(s, fresh, &self.streams);
+        self.took(s, fresh);
+        self.streams[i].stamp(s);
+        if self.streams[i].window(s) {
+            self.finder.window_closed(s);
+        }
+        if let Some(ack) = s.ack {
+            self.acknowledge(s, ack);
+        }
+        self.open(s);
+    }
+
+    fn took(&mut self, s: &Sample<'_>, fresh: Fresh) {
+        let i = s.from.index();
+        let (start, end) = s.range();
+        match fresh {
+            Fresh::New if end > start => {
+                if s.shown.len > 0 {
+                    self.streams[i].sent_data(s.at);
+                }
+                self.plot.push(s.at, s.from, PointKind::Data, end);
+            }
+            Fresh::Again(_) => self.plot.push(s.at, s.from, PointKind::Again, end),
+            Fresh::Overtaken => self.plot.push(s.at, s.from, PointKind::Data, end),
+            _ => {}
+        }
+        if s.shown.flags.fin() && matches!(fresh, Fresh::New | Fresh::Again(_) | Fresh::Overtaken) {
+            self.streams[i].fin.get_or_insert(end);
+        }
+    }
+
+    fn acknowledge(&mut self, s: &Sample<'_>, ack: u64) {
+        let (i, to) = (s.from.index(), s.from.other());
+        self.streams[i].figures.dup_acks += u64::from(s.shown.kind == Kind::DupAck);
+        let before = self.streams[to.index()].acked;
+        if self.streams[to.index()].acknowledged(s, ack) {
+            self.finder.gap(s);
+        }
+        for packet in self.streams[to.index()].needless.drain(..) {
+            self.finder.needless(s.at, to, packet);
+        }
+        if ack > before {
+            self.plot.push(s.at, to, PointKind::Ack, ack);
+        }
+        let edge = ack + u64::from(s.shown.window);
+        if edge > self.edges[i] && !s.shown.flags.rst() {
+            self.edges[i] = edge;
+            self.plot.push(s.at, to, PointKind::Window, edge);
+        }
+    }
+
+    fn open(&mut self, s: &Sample<'_>) {
+        if s.shown.kind == Kind::Syn {
+            self.syn_at.get_or_insert(s.at);
+        }
+        if self.opening.is_none()
+            && let Some(syn_at) = self.syn_at
+            && s.before.iter().any(|state| !state.is_synchronized())
+            && s.after.iter().all(|state| state.is_synchronized() && *state != State::SynReceived)
+        {
+            self.opening = Some(s.at.saturating_sub(syn_at));
+        }
+    }
+
+    /// The figures as of `now`.
+    pub(crate) fn measures(&mut self, now: Duration) -> Measures {
+        for stream in &mut self.streams {
+            stream.window_opens(now);
+        }
+        let [client, server] = &self.streams;
+        Measures {
+            ends: [client.figures.clone(), server.figures.clone()],
+            opening: self.opening,
+            points: self.plot.points(),
+        }
+    }
+}
+
+/// Whether a segment of `from` was sent again as data.
+pub(crate) const fn is_data_again(fresh: Fresh) -> bool {
+    matches!(fresh, Fresh::Again(Why::Fast | Why::Timeout))
+}
