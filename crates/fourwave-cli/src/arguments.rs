@@ -14,6 +14,7 @@ use crate::fault::parse_fault;
 use crate::knobs;
 use crate::publish::parse_publish;
 use crate::scenario::ScenarioArguments;
+use crate::trace::TraceArguments;
 
 /// What `--ladder` without a file stands for.
 const STDERR: &str = "-";
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     Knobs,
     /// Show on the real engine, in virtual time, how connections end
     Scenario(ScenarioArguments),
+    /// Explain the TCP connections of a capture, or of an interface live
+    Trace(Box<TraceArguments>),
     /// Play packetdrill scripts on the engine in virtual time, or on Linux; make them of captures
     Drill(Box<DrillArguments>),
 }
@@ -172,7 +175,7 @@ mod tests {
         let line = ["fourwave", "run"].iter().chain(line);
         match Arguments::try_parse_from(line).map_err(|error| error.to_string())?.command {
             Command::Run(run) => run.into_options(),
-            Command::Knobs | Command::Scenario(_) | Command::Drill(_) => Err("no run".into()),
+            _ => Err("no run".into()),
         }
     }
 

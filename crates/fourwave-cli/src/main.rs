@@ -8,6 +8,7 @@ mod fault;
 mod knobs;
 mod publish;
 mod scenario;
+mod trace;
 mod usage;
 
 use std::io::{ErrorKind, Write};
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Knobs => knobs::list(),
         Command::Drill(drill) => drill.perform(),
         Command::Scenario(scenario) => scenario.perform(),
+        Command::Trace(trace) => trace.perform(),
     })
 }
 

@@ -6,8 +6,16 @@
 //! connections that are alive, and by what a sink keeps on purpose.
 #![forbid(unsafe_code)]
 
+mod analyse;
+mod filter;
+pub mod html;
 mod overview;
+pub mod parquet;
 mod sink;
+mod sums;
+pub mod text;
 
+pub use analyse::{Analysis, Options, Output, OutputError};
+pub use filter::{Filter, FilterError};
 pub use overview::{FileRead, Lifetimes, Overview, Service, Suspect};
 pub use sink::{Numbering, Sink};

@@ -14,6 +14,8 @@ pub struct FileRead {
     pub name: String,
     /// What was in it.
     pub tally: Tally,
+    /// When its first packet was seen and its last, since the epoch of Unix.
+    pub span: Option<(Duration, Duration)>,
     /// Why reading stopped before its end; what came before counts.
     pub damaged: Option<String>,
 }
@@ -23,11 +25,13 @@ pub struct FileRead {
 pub struct Service {
     /// The server's port.
     pub port: u16,
-    /// Connections.
+    /// Connections, attempts that never opened included.
     pub connections: u64,
+    /// Attempts that were refused, not answered or not finished.
+    pub unopened: u64,
     /// How many were closed first by the client and by the server, with FIN.
     pub closed_first: [u64; 2],
-    /// How many were reset by the client and by the server.
+    /// How many open ones were reset by the client and by the server.
     pub reset: [u64; 2],
     /// How many TIME_WAIT were left at the clients and at the servers.
     pub time_wait: [u64; 2],

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fourwave_lens::Story;
+use fourwave_lens::{Event, Story};
 
 use crate::overview::Overview;
 
@@ -13,6 +13,15 @@ pub trait Sink {
     /// # Errors
     /// What is written cannot be written.
     fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()>;
+
+    /// Something happened to a connection that goes on; only where the analysis was told to
+    /// follow.
+    ///
+    /// # Errors
+    /// What is written cannot be written.
+    fn event(&mut self, _event: &Event, _numbering: &Numbering) -> io::Result<()> {
+        Ok(())
+    }
 
     /// The capture is at its end.
     ///
@@ -41,6 +50,11 @@ impl Numbering {
         let after = self.files.partition_point(|(_, before)| *before < running);
         let index = after.saturating_sub(1);
         (index, running - self.files.get(index).map_or(0, |(_, before)| *before))
+    }
+
+    /// The files' names, in the order in which they were read.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.files.iter().map(|(name, _)| name.as_str())
     }
 
     /// The packet as people write it: `#12`, and with several files `#12 of b.pcap`.

@@ -1,0 +1,157 @@
+//! `fourwave trace`.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | which files, in which order? | `inputs.rs` |
+//! | from a file to its end | `read.rs` |
+//! | an interface, live | `live.rs` |
+//! | where does it go? | `outputs.rs` |
+//! | how far is it? | `progress.rs` |
+
+mod inputs;
+mod outputs;
+mod progress;
+mod read;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use clap::Args;
+use fourwave_trace::{Analysis, Filter, Options, Overview};
+
+use crate::{USAGE_ERROR, say};
+use outputs::Outputs;
+
+/// Something could not be read, and something was.
+const PARTLY: u8 = 1;
+
+/// `fourwave trace`.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct TraceArguments {
+    /// Captures: pcap or pcapng, also in gzip or zstd; - is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Only connections for which EXPR holds (see below)
+    #[arg(long, value_name = "EXPR")]
+    filter: Option<String>,
+
+    /// The ladder of connection N and all about it; repeatable
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    conn: Vec<u64>,
+
+    /// The ladder of every connection, as they end
+    #[arg(long, conflicts_with_all = ["list", "follow", "json"])]
+    ladders: bool,
+
+    /// A line for each connection, as they end
+    #[arg(long, conflicts_with_all = ["follow", "json"])]
+    list: bool,
+
+    /// A line for each thing that happens, as it happens
+    #[arg(long, conflicts_with_all = ["json"])]
+    follow: bool,
+
+    /// JSON lines instead of text, as connections end
+    #[arg(long)]
+    json: bool,
+
+    /// Only ASCII
+    #[arg(long)]
+    ascii: bool,
+
+    /// Columns of text, 72 to 500; the terminal's, and 100 in a file
+    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(72..=500))]
+    width: Option<u16>,
+}
+
+const NOTES: &str = "\
+Up to three connections are drawn; of more, an overview is told, and what to type next. Several \
+files are read in the order of their first packets, as parts of one capture. Numbers of packets \
+are those that Wireshark shows. docs/trace.md has the rest.
+
+Filters (--filter): tests with and, or, not and brackets between them.
+  host 10.0.0.1      host 10.0.0.0/8     port 80            port 8000-8999
+  state CLOSE_WAIT   of either end, when its story ends
+  end NAME           orderly reset refused unreachable unanswered half-open replaced silent open
+  closed-first client|server
+  anomaly NAME       fin-never-acknowledged, retransmissions … (the overview names them)
+  bytes > 1MB   segments > 5k   retransmitted > 0   zero-windows > 0
+  lasted > 1s   rtt > 100ms     handshake > 1s
+With `client` or `server` before it, a test is about that end: client 10.0.0.1, server port 80, \
+server state CLOSE_WAIT, client bytes > 1MB.
+
+The exit status is 0 when everything was read, 1 when something could not be read and something \
+was (a file cut off, one of several no capture), 2 when nothing was or there is no TCP in it, for \
+wrong usage and for output that cannot be written.
+
+Examples:
+  fourwave trace capture.pcapng
+  fourwave trace capture.pcapng --conn 7
+  fourwave trace *.pcap.gz --list --filter 'server port 443 and not end orderly'
+  tcpdump -w - tcp | fourwave trace -
+  fourwave trace capture.pcapng --json | jq 'select(.event == \"anomaly\")'";
+
+impl TraceArguments {
+    /// Tells what was asked for; returns the exit status.
+    pub(crate) fn perform(self) -> u8 {
+        match self.trace() {
+            Ok(status) => status,
+            Err(line) => {
+                say(&line);
+                USAGE_ERROR
+            }
+        }
+    }
+
+    fn options(&self) -> Result<Options, String> {
+        let filter = self.filter.as_deref().map(str::parse::<Filter>).transpose();
+        let filter = filter.map_err(|error| format!("--filter: {error}"))?;
+        let undecided = filter.as_ref().is_some_and(|filter| !filter.is_about_addresses());
+        if self.follow && undecided {
+            return Err("--follow tells of connections before their end is known: with it \
+                        --filter takes host and port only"
+                .to_owned());
+        }
+        let conns: BTreeSet<u64> = self.conn.iter().copied().collect();
+        Ok(Options { filter, conns, follow: self.follow })
+    }
+
+    fn trace(&self) -> Result<u8, String> {
+        let options = self.options()?;
+        let inputs::Inputs { inputs, failed } = inputs::ordered(&self.files)?;
+        let Outputs { outputs, stdout } =
+            outputs::open(self, !inputs.iter().all(|one| one.is_file()))?;
+        let stop = read::interrupt()?;
+        let mut analysis = Analysis::new(options, outputs);
+        let mut partly = failed;
+        let bar = progress::Bar::new(&inputs, self.tells_while_it_reads());
+        for input in inputs {
+            partly |= !read::file(input, &mut analysis, &stop, &stdout, &bar)?;
+        }
+        bar.clear();
+        let last = analysis.connections();
+        let overview = analysis.finish().map_err(|error| error.to_string())?;
+        self.check(&overview, last)?;
+        Ok(if partly { PARTLY } else { 0 })
+    }
+
+    /// What is wrong with a capture that was read, or with what was asked about it.
+    fn check(&self, overview: &Overview, last: u64) -> Result<(), String> {
+        if last == 0 {
+            let packets = overview.files.iter().map(|file| file.tally.frames).sum();
+            let packets = fourwave_lens::units::counted(packets, "packet");
+            return Err(format!("{}: no TCP connection in {packets}", self.files[0].display()));
+        }
+        match self.conn.iter().find(|conn| **conn > last) {
+            Some(conn) => Err(format!("there is no connection {conn}: it has 1 to {last}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Lines come on standard output before the end.
+    fn tells_while_it_reads(&self) -> bool {
+        self.ladders || self.list || self.follow || self.json || !self.conn.is_empty()
+    }
+}

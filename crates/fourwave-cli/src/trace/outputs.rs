@@ -1,0 +1,138 @@
+//! Where stories go.
+
+use std::cell::Cell;
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::rc::Rc;
+
+use fourwave_lens::ladder::LadderOptions;
+use fourwave_trace::Output;
+use fourwave_trace::text::{Tell, Text, TextOptions};
+
+use super::TraceArguments;
+
+/// Whether there is still someone who reads what is written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Closed {
+    closed: Rc<Cell<bool>>,
+    /// There is more than standard output.
+    others: bool,
+}
+
+impl Closed {
+    /// Nothing that is written will be read.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get() && !self.others
+    }
+}
+
+/// Standard output; a reader that stops early is no error.
+struct Stdout {
+    out: BufWriter<io::Stdout>,
+    closed: Closed,
+    /// Someone waits for each piece.
+    eager: bool,
+}
+
+impl Stdout {
+    fn unless_closed(&self, result: io::Result<()>) -> io::Result<()> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed.closed.set(true);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.closed.closed.get() {
+            let written = self.out.write_all(bytes);
+            self.unless_closed(written)?;
+            if self.eager {
+                self.flush()?;
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.closed.closed.get() {
+            return Ok(());
+        }
+        let flushed = self.out.flush();
+        self.unless_closed(flushed)
+    }
+}
+
+pub(super) struct Outputs {
+    pub(super) outputs: Vec<Output>,
+    pub(super) stdout: Closed,
+}
+
+/// Opens what is written. `eager`: packets come as they are captured.
+pub(super) fn open(arguments: &TraceArguments, eager: bool) -> Result<Outputs, String> {
+    let stdout = Closed::default();
+    let eager = eager || io::stdout().is_terminal();
+    let out = Stdout { out: BufWriter::new(io::stdout()), closed: stdout.clone(), eager };
+    let sink = Box::new(Text::new(out, text_options(arguments)));
+    let outputs = vec![Output { name: "the output".to_owned(), sink }];
+    Ok(Outputs { outputs, stdout })
+}
+
+fn text_options(arguments: &TraceArguments) -> TextOptions {
+    let tell = match arguments {
+        TraceArguments { follow: true, .. } => Tell::Rows,
+        TraceArguments { list: true, .. } => Tell::List,
+        TraceArguments { ladders: true, .. } => Tell::Ladders,
+        TraceArguments { conn, .. } if !conn.is_empty() => Tell::Ladders,
+        _ => Tell::Few,
+    };
+    let ladder = ladder_options(arguments);
+    TextOptions { ladder, tell, command: command(arguments), overview: arguments.conn.is_empty() }
+}
+
+/// How a ladder looks on this terminal, or in a file.
+fn ladder_options(arguments: &TraceArguments) -> LadderOptions {
+    let mut options = LadderOptions { ascii: arguments.ascii, ..LadderOptions::default() };
+    if io::stdout().is_terminal() {
+        if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
+            && size.ws_col > 0
+        {
+            options.width = size.ws_col.into();
+        }
+        // https://no-color.org: set and not empty.
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        options.color = !no_color && !dumb;
+        options.ascii |= !is_utf8();
+    }
+    if let Some(width) = arguments.width {
+        options.width = width.into();
+    }
+    options
+}
+
+fn is_utf8() -> bool {
+    let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
+    let locale = set.find(|value| !value.is_empty()).unwrap_or_default();
+    let locale = locale.to_string_lossy().to_ascii_lowercase();
+    // The C locale says nothing about the terminal, and nearly all of them can.
+    matches!(locale.as_str(), "" | "c" | "posix")
+        || locale.contains("utf-8")
+        || locale.contains("utf8")
+}
+
+/// How to ask again about the same files.
+fn command(arguments: &TraceArguments) -> String {
+    let files: Vec<String> =
+        arguments.files.iter().map(|path| path.display().to_string()).collect();
+    let plain = |name: &String| {
+        name != "-" && name.chars().all(|c| c.is_alphanumeric() || "/._-+:@%,".contains(c))
+    };
+    match files.len() {
+        1..=3 if files.iter().all(plain) => format!("fourwave trace {}", files.join(" ")),
+        _ => "fourwave trace FILE…".to_owned(),
+    }
+}

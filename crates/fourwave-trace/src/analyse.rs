@@ -1,0 +1,199 @@
+//! Packets in, stories out to the sinks.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+
+use fourwave_capture::{Packet, Tally};
+use fourwave_lens::{Event, Lens, LensOptions, Story};
+
+use crate::filter::Filter;
+use crate::overview::{FileRead, Overview};
+use crate::sink::{Numbering, Sink};
+use crate::sums::{Sums, widen};
+
+/// A connection is forgotten when nothing was seen of it for this long: longer than keepalive's
+/// default of two hours and its probes.
+const IDLE: Duration = Duration::from_secs(8100);
+
+/// What an analysis is about.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Only connections for which this holds.
+    pub filter: Option<Filter>,
+    /// Only connections with these numbers; all where it is empty.
+    pub conns: BTreeSet<u64>,
+    /// Sinks are told of connections while they go on, too.
+    pub follow: bool,
+}
+
+/// What could not be written, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{name} cannot be written: {}", source.kind())]
+pub struct OutputError {
+    /// The output's name.
+    pub name: String,
+    /// Why.
+    pub source: io::Error,
+}
+
+/// A sink and what a person calls it: `page.html`.
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// Where stories go.
+    pub sink: Box<dyn Sink>,
+}
+
+impl std::fmt::Debug for Output {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Output").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// An analysis under way. Give it files one after another: [`begin`](Self::begin), every
+/// [`packet`](Self::packet), [`end`](Self::end); then [`finish`](Self::finish).
+#[derive(Debug)]
+pub struct Analysis {
+    lens: Lens,
+    options: Options,
+    outputs: Vec<Output>,
+    numbering: Numbering,
+    sums: Sums,
+    /// Connections so far: the highest number.
+    last_conn: u64,
+    last_at: Duration,
+    /// Of the file that is being read.
+    file_span: Option<(Duration, Duration)>,
+}
+
+impl Analysis {
+    /// One that has seen nothing; what it finds goes to `outputs`.
+    pub fn new(options: Options, outputs: Vec<Output>) -> Self {
+        let lens = LensOptions {
+            measure: true,
+            idle: Some(IDLE),
+            live: options.follow,
+            ..LensOptions::default()
+        };
+        Self {
+            lens: Lens::new(lens),
+            options,
+            outputs,
+            numbering: Numbering::default(),
+            sums: Sums::new(),
+            last_conn: 0,
+            last_at: Duration::ZERO,
+            file_span: None,
+        }
+    }
+
+    /// A further file, or an interface.
+    pub fn begin(&mut self, name: &str) {
+        self.numbering.begin(name, self.lens.packets());
+    }
+
+    /// The next packet of the file. O(1), but for stories that end with it.
+    ///
+    /// # Errors
+    /// An output cannot be written.
+    pub fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
+        widen(&mut self.file_span, packet.at);
+        self.last_at = self.last_at.max(packet.at);
+        match packet.ip {
+            Some(ip) => {
+                let seen = self.lens.observe(packet.at, ip, packet.wire_len, packet.gso_size);
+                if let Some(seen) = seen {
+                    self.last_conn = self.last_conn.max(seen.conn);
+                }
+            }
+            None => self.lens.skip_packet(),
+        }
+        self.drain()
+    }
+
+    /// Time passes without a packet.
+    ///
+    /// # Errors
+    /// An output cannot be written.
+    pub fn tick(&mut self, now: Duration) -> Result<(), OutputError> {
+        self.last_at = self.last_at.max(now);
+        self.lens.tick(now);
+        self.drain()
+    }
+
+    /// The file is at its end: what was in it, and why reading stopped before its end, if so.
+    pub fn end(&mut self, name: &str, tally: Tally, damaged: Option<String>) {
+        let (name, span) = (name.to_owned(), self.file_span.take());
+        self.sums.file(FileRead { name, tally, span, damaged });
+    }
+
+    /// The highest number of a connection so far.
+    pub fn connections(&self) -> u64 {
+        self.last_conn
+    }
+
+    /// The watching stops: what is still open is told as it is, and the overview.
+    ///
+    /// # Errors
+    /// An output cannot be written.
+    pub fn finish(mut self) -> Result<Overview, OutputError> {
+        self.lens.finish(self.last_at);
+        self.drain()?;
+        self.sums.overview.ignored = self.lens.ignored();
+        let overview = self.sums.finish();
+        for Output { name, sink } in &mut self.outputs {
+            let finished = sink.finish(&overview, &self.numbering);
+            finished.map_err(|source| OutputError { name: name.clone(), source })?;
+        }
+        Ok(overview)
+    }
+
+    fn drain(&mut self) -> Result<(), OutputError> {
+        while let Some(event) = self.lens.poll_event() {
+            let wanted = match &event {
+                Event::Ended(story) => self.wants(story),
+                Event::Opened(opened) => self.may_want(opened.conn, &opened.addrs),
+                Event::Row(seen) => self.may_want(seen.conn, &seen.addrs),
+                _ => false,
+            };
+            if let Event::Ended(story) = &event {
+                match wanted {
+                    true => self.sums.add(story),
+                    false => self.sums.overview.filtered_out += 1,
+                }
+            }
+            if wanted {
+                self.write(&event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants(&self, story: &Story) -> bool {
+        let Options { filter, conns, .. } = &self.options;
+        (conns.is_empty() || conns.contains(&story.conn))
+            && filter.as_ref().is_none_or(|filter| filter.holds(story))
+    }
+
+    /// Whether a connection that goes on may be one of those wanted.
+    fn may_want(&self, conn: u64, addrs: &[std::net::SocketAddr; 2]) -> bool {
+        let Options { filter, conns, .. } = &self.options;
+        (conns.is_empty() || conns.contains(&conn))
+            && filter.as_ref().is_none_or(|filter| filter.may_hold(addrs))
+    }
+
+    fn write(&mut self, event: &Event) -> Result<(), OutputError> {
+        for Output { name, sink } in &mut self.outputs {
+            let mut written = Ok(());
+            if self.options.follow {
+                written = sink.event(event, &self.numbering);
+            }
+            if let (Event::Ended(story), Ok(())) = (event, &written) {
+                written = sink.story(story, &self.numbering);
+            }
+            written.map_err(|source| OutputError { name: name.clone(), source })?;
+        }
+        Ok(())
+    }
+}

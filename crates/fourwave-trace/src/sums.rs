@@ -1,0 +1,203 @@
+//! The overview in the making: bounded whatever the capture holds.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::time::Duration;
+
+use fourwave_lens::{ClosedBy, Ended, Names, RstCause, Story, Weight};
+use hdrhistogram::Histogram;
+
+use crate::overview::{FileRead, Lifetimes, Overview, Service, Suspect};
+
+/// Services and suspects that are told.
+const TOLD: usize = 20;
+/// The longest lifetime that is told apart, in microseconds: ten years.
+const LONGEST: u64 = 10 * 366 * 86_400 * 1_000_000;
+
+/// How bad a connection is: the worst weight, how many anomalies have it, how often they
+/// happened; of equal ones the first counts more.
+type Rank = (Weight, usize, u64, Reverse<u64>);
+
+#[derive(Debug)]
+struct Ranked {
+    rank: Rank,
+    suspect: Suspect,
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.rank == other.rank
+    }
+}
+
+impl Eq for Ranked {}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.rank.cmp(&other.rank)
+    }
+}
+
+/// Sums over stories. At most 65,536 services, and the suspects that will be told.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    pub(crate) overview: Overview,
+    services: HashMap<u16, Service>,
+    lifetimes: Histogram<u64>,
+    shortest: Duration,
+    longest: Duration,
+    /// The least of the worst on top.
+    suspects: BinaryHeap<Reverse<Ranked>>,
+}
+
+impl Sums {
+    pub(crate) fn new() -> Self {
+        let lifetimes = match Histogram::new_with_bounds(1, LONGEST, 2) {
+            Ok(histogram) => histogram,
+            Err(error) => unreachable!("bounds that are constants: {error}"),
+        };
+        Self {
+            overview: Overview::default(),
+            services: HashMap::new(),
+            lifetimes,
+            shortest: Duration::MAX,
+            longest: Duration::ZERO,
+            suspects: BinaryHeap::new(),
+        }
+    }
+
+    /// One more file was read to its end, or as far as it could be.
+    pub(crate) fn file(&mut self, file: FileRead) {
+        for at in file.span.iter().flat_map(|(first, last)| [*first, *last]) {
+            widen(&mut self.overview.span, at);
+        }
+        self.overview.files.push(file);
+    }
+
+    /// One more connection.
+    pub(crate) fn add(&mut self, story: &Story) {
+        let all = &mut self.overview;
+        all.connections += 1;
+        for (sum, bytes) in all.bytes.iter_mut().zip(story.bytes) {
+            *sum += bytes;
+        }
+        all.segments += story.segments.iter().sum::<u64>();
+        all.retransmitted += story.retransmitted.iter().sum::<u64>();
+        *all.ends.entry(story.how.name()).or_default() += 1;
+        let mut kinds: Vec<_> = story.found.iter().map(|anomaly| anomaly.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        for kind in kinds {
+            *all.anomalies.entry(kind).or_default() += 1;
+        }
+        self.service(story);
+        self.lifetime(story);
+        self.suspect(story);
+    }
+
+    fn service(&mut self, story: &Story) {
+        let port = story.addrs[1].port();
+        let service =
+            self.services.entry(port).or_insert_with(|| Service { port, ..Service::default() });
+        service.connections += 1;
+        service.unopened += u64::from(never_opened(story));
+        if let Some(first) = story.closed_first.filter(|first| first.by == ClosedBy::Fin) {
+            service.closed_first[first.who.index()] += 1;
+        }
+        if let Ended::Reset { by, .. } = story.how
+            && !never_opened(story)
+        {
+            service.reset[by.index()] += 1;
+        }
+        for wait in &story.time_wait {
+            service.time_wait[wait.who.index()] += 1;
+        }
+        for (sum, bytes) in service.bytes.iter_mut().zip(story.bytes) {
+            *sum += bytes;
+        }
+    }
+
+    fn lifetime(&mut self, story: &Story) {
+        let ended = matches!(story.how, Ended::Orderly | Ended::Reset { .. });
+        if story.opened_by.is_none() || !ended || never_opened(story) {
+            return;
+        }
+        let lasted = story.lasted();
+        self.shortest = self.shortest.min(lasted);
+        self.longest = self.longest.max(lasted);
+        let micros = u64::try_from(lasted.as_micros()).unwrap_or(LONGEST);
+        self.lifetimes.saturating_record(micros.max(1));
+    }
+
+    fn suspect(&mut self, story: &Story) {
+        let worst = story.found.iter().max_by_key(|anomaly| {
+            (anomaly.kind.weight(), anomaly.proof.times(), Reverse(anomaly.at))
+        });
+        let Some(worst) = worst.filter(|worst| worst.kind.weight() > Weight::Note) else { return };
+        let weight = worst.kind.weight();
+        let of_weight = || story.found.iter().filter(|one| one.kind.weight() == weight);
+        let times = of_weight().map(|one| one.proof.times()).sum();
+        let rank = (weight, of_weight().count(), times, Reverse(story.conn));
+        if self.suspects.len() == TOLD {
+            match self.suspects.peek() {
+                Some(Reverse(least)) if least.rank < rank => self.suspects.pop(),
+                _ => return,
+            };
+        }
+        let suspect = Suspect {
+            conn: story.conn,
+            addrs: story.addrs,
+            kind: worst.kind,
+            weight,
+            text: worst.sentence(story, &Names::default()),
+            packets: worst.proof.packets().to_vec(),
+        };
+        self.suspects.push(Reverse(Ranked { rank, suspect }));
+    }
+
+    /// The overview so far.
+    pub(crate) fn finish(mut self) -> Overview {
+        let mut services: Vec<Service> = self.services.into_values().collect();
+        services.sort_unstable_by_key(|one| (Reverse(one.connections), one.port));
+        services.truncate(TOLD);
+        self.overview.services = services;
+        if !self.lifetimes.is_empty() {
+            let (least, most) = (self.shortest, self.longest);
+            let at = |quantile: f64| {
+                let micros = self.lifetimes.value_at_quantile(quantile);
+                Duration::from_micros(micros).clamp(least, most)
+            };
+            self.overview.lifetimes = Lifetimes {
+                connections: self.lifetimes.len(),
+                quantiles: [least, at(0.5), at(0.9), at(0.99), most],
+            };
+        }
+        let mut suspects: Vec<Ranked> = self.suspects.into_iter().map(|Reverse(one)| one).collect();
+        suspects.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
+        self.overview.suspects = suspects.into_iter().map(|one| one.suspect).collect();
+        self.overview
+    }
+}
+
+/// Makes a span reach to `at`, whichever way.
+pub(crate) fn widen(span: &mut Option<(Duration, Duration)>, at: Duration) {
+    let (first, last) = span.unwrap_or((at, at));
+    *span = Some((first.min(at), last.max(at)));
+}
+
+/// It never was a connection: refused, unanswered, unreachable or given up half-open.
+pub(crate) fn never_opened(story: &Story) -> bool {
+    match story.how {
+        Ended::Reset { cause, .. } => {
+            matches!(cause, RstCause::Refused | RstCause::ClosedWhileOpening)
+        }
+        Ended::Unreachable(_) | Ended::Unanswered { .. } | Ended::HalfOpen => true,
+        _ => false,
+    }
+}

@@ -1,0 +1,171 @@
+//! Stories and the overview for a person at a terminal.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | what is told, and when | here |
+//! | one connection | `conn.rs` |
+//! | the whole capture | `overview.rs` |
+//! | columns, bars | `table.rs` |
+
+mod conn;
+mod overview;
+mod table;
+
+use std::io::{self, Write};
+
+use fourwave_lens::ladder::{LadderOptions, MIN_WIDTH};
+use fourwave_lens::paint::{Line, Style, wrap};
+use fourwave_lens::{Event, Story, follow};
+
+use crate::overview::Overview;
+use crate::sink::{Numbering, Sink};
+
+/// So many connections are drawn unasked; of more the overview is told.
+const FEW: u64 = 3;
+
+/// What is told of each connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tell {
+    /// The ladders of up to three connections; of more nothing beside the overview.
+    Few,
+    /// A line.
+    List,
+    /// Its ladder.
+    Ladders,
+    /// Each row as it comes.
+    Rows,
+}
+
+/// How text is written.
+#[derive(Clone, Debug)]
+pub struct TextOptions {
+    /// Columns, signs and colours.
+    pub ladder: LadderOptions,
+    /// What is told of each connection.
+    pub tell: Tell,
+    /// How this command begins, for what to type next: `fourwave trace a.pcap`.
+    pub command: String,
+    /// The overview at the end, although single connections were told.
+    pub overview: bool,
+}
+
+/// Writes text.
+#[derive(Debug)]
+pub struct Text<W> {
+    out: W,
+    options: TextOptions,
+    /// The first stories, as long as there are few.
+    few: Vec<Story>,
+    told: u64,
+}
+
+impl<W: Write> Text<W> {
+    /// Text that goes to `out`.
+    pub fn new(out: W, mut options: TextOptions) -> Self {
+        options.ladder.width = options.ladder.width.max(MIN_WIDTH);
+        Self { out, options, few: Vec::new(), told: 0 }
+    }
+
+    fn write(&mut self, text: &str) -> io::Result<()> {
+        if self.options.ladder.ascii {
+            return self.out.write_all(to_ascii(text).as_bytes());
+        }
+        self.out.write_all(text.as_bytes())
+    }
+}
+
+impl<W: Write> Sink for Text<W> {
+    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
+        self.told += 1;
+        match self.options.tell {
+            Tell::Few if self.told <= FEW => self.few.push(story.clone()),
+            Tell::Few => self.few.clear(),
+            Tell::List => self.write(&conn::line(story, &self.options))?,
+            Tell::Ladders => {
+                let text = conn::render(story, &self.options, numbering);
+                self.write(&text)?;
+                self.write("\n")?;
+            }
+            Tell::Rows => {}
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &Event, _: &Numbering) -> io::Result<()> {
+        if self.options.tell == Tell::Rows {
+            let line = follow::line(event, &self.options.ladder);
+            self.out.write_all(line.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, overview: &Overview, numbering: &Numbering) -> io::Result<()> {
+        let few = std::mem::take(&mut self.few);
+        let options = &self.options;
+        let mut text = String::new();
+        if self.told > 0 && matches!(options.tell, Tell::List | Tell::Rows) {
+            text.push('\n');
+        }
+        overview::files(overview, options, &mut text);
+        for story in &few {
+            text.push('\n');
+            text.push_str(&conn::render(story, options, numbering));
+        }
+        if few.is_empty() && options.overview {
+            overview::render(overview, options, numbering, &mut text);
+        } else {
+            overview::left_out(overview, options, &mut text);
+        }
+        self.write(&text)?;
+        self.out.flush()
+    }
+}
+
+/// What is left of UTF-8 in texts that are made for both.
+fn to_ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            'µ' => out.push('u'),
+            '→' => out.push_str("->"),
+            '←' => out.push_str("<-"),
+            '│' => out.push('|'),
+            '█' | '▉' | '▊' | '▋' | '▌' => out.push('#'),
+            '▍' | '▎' | '▏' => out.push('.'),
+            '…' => out.push_str("..."),
+            '×' => out.push('x'),
+            c if c.is_ascii() => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
+/// One line in one style.
+fn styled(style: Style, text: &str, options: &TextOptions, out: &mut String) {
+    let mut line = Line::new(options.ladder.color);
+    line.put(style, text);
+    line.finish(out);
+}
+
+/// A text wrapped behind `at` columns; `head` stands before its first line.
+fn paragraph(head: (Style, &str), at: usize, text: &str, options: &TextOptions, out: &mut String) {
+    let (style, mut head) = head;
+    for piece in wrap(text, options.ladder.width - at) {
+        let mut line = Line::new(options.ladder.color);
+        line.put(style, head).to(at).put(Style::Plain, &piece);
+        line.finish(out);
+        head = "";
+    }
+}
+
+/// A text with a full stop at its end.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    let mut letters = text.chars();
+    let text: String = match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => return String::new(),
+    };
+    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
+}
