@@ -6,6 +6,7 @@ mod demo;
 mod drill;
 mod fault;
 mod knobs;
+mod pcap;
 mod publish;
 mod scenario;
 mod trace;

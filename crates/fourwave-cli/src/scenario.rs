@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fourwave_core::Config;
+use fourwave_device::tap::Direction;
 use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
 
-use crate::{USAGE_ERROR, knobs, print, say};
+use crate::{USAGE_ERROR, knobs, pcap, print, say};
 
 /// An expectation was not met, or a page could not be written.
 const FAILED: u8 = 1;
@@ -35,6 +36,10 @@ pub(crate) struct ScenarioArguments {
     /// Write a page with the ladders, beside what is printed
     #[arg(long, value_name = "FILE", requires = "name")]
     html: Option<PathBuf>,
+
+    /// Write the packets as pcapng, for Wireshark and `fourwave trace`; lost ones too
+    #[arg(long, value_name = "FILE", requires = "name")]
+    pcap: Option<PathBuf>,
 }
 
 const NOTES: &str = "\
@@ -85,8 +90,16 @@ impl ScenarioArguments {
             }
             error.is_some()
         });
+        let capture = self.pcap.map_or(Ok(()), |path| {
+            let packets = performance.packets().into_iter();
+            let packets = packets.map(|(at, packet)| (at, Direction::Received, packet));
+            pcap::write(&path, scenario.name, packets)
+        });
+        if let Err(line) = &capture {
+            say(line);
+        }
         let failed = tell_failure(&performance);
-        if failed || page_failed { FAILED } else { 0 }
+        if failed || page_failed || capture.is_err() { FAILED } else { 0 }
     }
 }
 

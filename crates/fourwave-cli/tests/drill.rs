@@ -410,3 +410,25 @@ fn linux_plays_too_and_differences_are_shown() {
     let wanted = format!("FAIL {bad}: on each target alike\n");
     assert!(stdout(&both).starts_with(&wanted), "{}", stdout(&both));
 }
+
+#[test]
+fn the_packets_of_a_script_become_a_capture_that_is_a_script_again() {
+    let scratch = Scratch::new("drill-pcap");
+    let good = write(scratch.path(), "good.pkt", GOOD);
+    let capture = scratch.path().join("good.pcapng");
+    let capture = capture.to_str().unwrap();
+    let output = drill(&["-q", "--pcap", capture, &good]);
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()));
+    let again = drill(&["--from", capture]);
+    assert_eq!(again.status.code(), Some(0), "{}", stderr(&again));
+    let again = write(scratch.path(), "again.pkt", stdout(&again));
+    assert_eq!(drill(&["-q", &again]).status.code(), Some(0));
+    refused(
+        &["--pcap", capture, &good, &again],
+        "--pcap takes one script on one target, not 2 scripts on virtual",
+    );
+    let nowhere = scratch.path().join("no/such.pcapng");
+    let output = drill(&["--pcap", nowhere.to_str().unwrap(), &good]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("no/such.pcapng"), "{}", stderr(&output));
+}

@@ -85,3 +85,18 @@ fn json_and_a_page() {
     assert_eq!(out.status.code(), Some(1));
     assert!(text(&out.stderr).contains("cannot write /nowhere/page.html"));
 }
+
+#[test]
+fn its_packets_become_a_capture() {
+    let path = std::env::temp_dir().join(format!("scenario-{}.pcapng", std::process::id()));
+    let out = scenario(&["old-duplicate-fin", "--pcap", path.to_str().unwrap()]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    let read = Command::new(env!("CARGO_BIN_EXE_fourwave"))
+        .args(["drill", "--from", path.to_str().unwrap()])
+        .output()
+        .unwrap();
+    std::fs::remove_file(&path).unwrap();
+    // With TIME_WAIT and without: two connections each.
+    let listed = String::from_utf8_lossy(&[&read.stdout[..], &read.stderr].concat()).into_owned();
+    assert_eq!(listed.matches("192.0.2.1:").count(), 4, "{listed}");
+}

@@ -55,6 +55,12 @@ pub struct PacketView<'a> {
 }
 
 impl<'a> PacketView<'a> {
+    /// A view of a whole ordinary packet, its checksum as on a wire.
+    pub fn whole(packet: &'a [u8], unix: Duration, elapsed: Duration) -> Self {
+        let checksum = SeenChecksum::Received(RxChecksum::Unverified);
+        Self { unix, elapsed, head: packet, rest: &[], gso_size: 0, checksum }
+    }
+
     /// A view of a received packet.
     pub fn received(packet: &'a RxPacket, unix: Duration, elapsed: Duration) -> Self {
         Self {

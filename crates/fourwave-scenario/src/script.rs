@@ -1,7 +1,9 @@
 //! What a scenario's script writes: the parts that are shown, the outcome, the figures.
 
 use std::fmt::Display;
+use std::time::Duration;
 
+use bytes::Bytes;
 use fourwave_core::counters::Counters;
 use fourwave_core::{Config, ConnId, EndReport, Population};
 use fourwave_lens::{Event, Names, Story};
@@ -25,6 +27,9 @@ pub enum Part {
         names: Names,
         /// Connections whose ladder is drawn, by number; all when empty.
         drawn: Vec<u64>,
+        /// The packets that the lens saw, from their IP headers on, each with the time since the
+        /// part began.
+        packets: Vec<(Duration, Bytes)>,
     },
     /// A table.
     Table {
@@ -65,6 +70,23 @@ pub struct Performance {
     pub figures: Map<String, Value>,
     /// The first expectation that was not met.
     pub failure: Option<Failure>,
+}
+
+impl Performance {
+    /// Every packet that a lens saw, with its time since the beginning. Parts that are played
+    /// one after the other with clocks of their own stand an hour apart, in which no TIME_WAIT
+    /// of the one before is left.
+    pub fn packets(&self) -> Vec<(Duration, &[u8])> {
+        const PAUSE: Duration = Duration::from_secs(3600);
+        let mut all = Vec::new();
+        let mut begin = Duration::ZERO;
+        for part in &self.parts {
+            let Part::Watched { packets, .. } = part else { continue };
+            all.extend(packets.iter().map(|(at, packet)| (begin + *at, &packet[..])));
+            begin = all.last().map_or(begin, |(at, _)| *at + PAUSE);
+        }
+        all
+    }
 }
 
 /// A performance in the making.
@@ -146,7 +168,8 @@ impl Script {
             lens.finish(at);
             events.extend(std::iter::from_fn(|| lens.poll_event()));
             let (title, names) = (title.to_owned(), world.names.clone());
-            self.parts.push(Part::Watched { title, events, names, drawn });
+            let packets = std::mem::take(&mut world.passed);
+            self.parts.push(Part::Watched { title, events, names, drawn, packets });
         }
         let hosts = world.hosts.into_iter().map(|host| SeenHost {
             population: host.stack.population(),

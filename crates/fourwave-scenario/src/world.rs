@@ -83,6 +83,8 @@ pub(crate) struct World {
     pub(crate) nat: Option<Nat>,
     /// None when nobody looks: loads of many connections.
     pub(crate) lens: Option<Lens>,
+    /// What the lens saw, lost or not.
+    pub(crate) passed: Vec<(Duration, Bytes)>,
     /// Whose word on a connection's end stands in the ladder; of two, the later one.
     pub(crate) narrators: Vec<usize>,
     /// From one host to the other.
@@ -109,6 +111,7 @@ impl World {
                 live: true,
                 ..LensOptions::default()
             })),
+            passed: Vec::new(),
             narrators: vec![CLIENT],
             delay: Duration::from_millis(10),
             names: Names::default(),
@@ -248,6 +251,7 @@ impl World {
         let Some(segment) = Segment::read(&packet) else { return };
         let passage = self.network.decide(&segment, &packet);
         if let Some(lens) = &mut self.lens {
+            self.passed.push((at, packet.clone()));
             // What belongs to no connection has no ladder.
             let _stray = match passage {
                 Passage::Lose => lens.observe_lost(at, &packet, packet.len(), 0),

@@ -23,6 +23,7 @@ use std::thread::available_parallelism;
 
 use clap::{Args, ValueEnum};
 use fourwave_drill::run::Options;
+use fourwave_lens::units::counted;
 
 use crate::{USAGE_ERROR, say};
 use from::FromArguments;
@@ -53,6 +54,10 @@ pub(crate) struct DrillArguments {
     /// Write JSON lines instead of text
     #[arg(long, conflicts_with = "ladder")]
     json: bool,
+
+    /// Write the packets of a single script as pcapng, for Wireshark and `fourwave trace`
+    #[arg(long, value_name = "FILE", conflicts_with = "from")]
+    pcap: Option<PathBuf>,
 
     /// Print no lines for scripts that pass
     #[arg(short, long)]
@@ -135,6 +140,11 @@ impl DrillArguments {
         }
         let options = self.options()?;
         let files = walk::scripts(&self.paths)?;
+        if self.pcap.is_some() && (files.len() > 1 || self.target == Target::Both) {
+            let what = counted(files.len() as u64, "script");
+            let target = self.target.name();
+            return Err(format!("--pcap takes one script on one target, not {what} on {target}"));
+        }
         let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let settings = Settings {
             options,
@@ -143,6 +153,7 @@ impl DrillArguments {
             ladder: self.ladder,
             always_ladder: self.ladder && files.len() == 1,
             json: self.json,
+            pcap: self.pcap,
             color,
         };
         let cores = available_parallelism().map_or(1, usize::from);

@@ -3,9 +3,10 @@
 use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use fourwave_drill::ast::{Script, Span};
+use fourwave_device::tap;
+use fourwave_drill::ast::{self, Script, Span};
 use fourwave_drill::lang;
 use fourwave_drill::report::{self, Cut, Difference, JsonVerdict, TextOptions, Verdict};
 use fourwave_drill::run::{self, Failure, Options, Outcome, Report};
@@ -13,6 +14,7 @@ use fourwave_drill::virt::{Setup, Virtual};
 use fourwave_lens::ladder::LadderOptions;
 
 use super::{Target, walk, worker};
+use crate::pcap;
 
 /// The largest script.
 const MOST_BYTES: u64 = 16 << 20;
@@ -27,6 +29,8 @@ pub(super) struct Settings {
     /// Also of a script that passes.
     pub(super) always_ladder: bool,
     pub(super) json: bool,
+    /// Where the packets go.
+    pub(super) pcap: Option<PathBuf>,
     pub(super) color: bool,
 }
 
@@ -72,10 +76,12 @@ pub(super) fn play(path: &Path, settings: &Settings) -> Result<Played, String> {
     match settings.target {
         Target::Virtual => {
             let report = in_virtual_time(&source);
+            capture(&report, settings)?;
             Ok(sheet.one("virtual", &report))
         }
         Target::Linux => {
             let report = worker::run(path, &source, settings)?;
+            capture(&report, settings)?;
             Ok(sheet.one("linux", &report))
         }
         Target::Both => {
@@ -84,6 +90,19 @@ pub(super) fn play(path: &Path, settings: &Settings) -> Result<Played, String> {
             Ok(sheet.both(&ours, &theirs))
         }
     }
+}
+
+/// Writes the packets of a run where that was asked for.
+fn capture(report: &Report, settings: &Settings) -> Result<(), String> {
+    let Some(path) = &settings.pcap else { return Ok(()) };
+    let packets = report.packets.iter().map(|passing| {
+        let direction = match passing.direction {
+            ast::Direction::In => tap::Direction::Received,
+            ast::Direction::Out => tap::Direction::Sent,
+        };
+        (passing.at, direction, &passing.packet[..])
+    });
+    pcap::write(path, "drill", packets)
 }
 
 /// Reads a script and its options.
