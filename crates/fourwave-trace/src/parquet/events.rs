@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_lens::{
-    Anomaly, Exchange, LeftOut, Move, Role, Row, Run, Shown, Story, What, icmp_words,
+    Anomaly, Exchange, LeftOut, Move, Names, Role, Row, Run, Shown, Story, What, icmp_words,
 };
 
 use super::column::Kind::{Int, Long, Text, Texts, Timestamp};
@@ -37,6 +37,7 @@ pub(super) struct Event {
     moved: Option<Move>,
     wave: Option<&'static str>,
     cause: Option<&'static str>,
+    weight: Option<&'static str>,
     text: Option<String>,
     proof: Vec<String>,
 }
@@ -103,6 +104,7 @@ fn what() -> Vec<Column<Of>> {
         maybe("state_to", Text, |it| it.event.moved.map(|moved| moved.to.name()).into()),
         maybe("wave", Text, |it| it.event.wave.into()),
         maybe("cause", Text, |it| it.event.cause.into()),
+        maybe("weight", Text, |it| it.event.weight.into()),
         maybe("note", Text, |it| it.event.text.clone().into()),
         always("proof", Texts, |it| it.event.proof.iter().cloned().collect()),
     ]
@@ -213,7 +215,7 @@ impl Event {
         }
     }
 
-    fn anomaly(found: &Anomaly, numbering: &Numbering) -> Self {
+    fn anomaly(found: &Anomaly, story: &Story, numbering: &Numbering) -> Self {
         let packets = found.proof.packets();
         Self {
             at: found.at,
@@ -222,6 +224,8 @@ impl Event {
             event: "anomaly",
             from: found.who,
             kind: Some(found.kind.name()),
+            weight: Some(found.kind.weight().name()),
+            text: Some(found.sentence(story, &Names::default())),
             segments: Some(found.proof.times()),
             proof: packets.iter().map(|packet| numbering.text(*packet)).collect(),
             ..Self::default()
@@ -258,6 +262,6 @@ pub(super) fn of(story: &Story, numbering: &Numbering, mut tell: impl FnMut(Even
         }
     }
     for found in &story.found {
-        tell(Event::anomaly(found, numbering));
+        tell(Event::anomaly(found, story, numbering));
     }
 }

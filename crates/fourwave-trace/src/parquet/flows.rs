@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fourwave_lens::{EndMeasures, Ended, Names, Role, Story, TimeWait};
+use fourwave_lens::{EndMeasures, Ended, Names, Role, Story, TimeWait, Weight};
 
 use super::column::Kind::{Double, Int, Long, Text, Texts, Timestamp};
 use super::column::{Column, Kind, Value};
@@ -109,6 +109,9 @@ fn end() -> Vec<Column<Of>> {
         maybe("reset_cause", Text, |flow| reset(flow).map(|(_, cause)| cause).into()),
         always("why", Text, |flow| flow.story.why(&Names::default()).into()),
         always("anomalies", Texts, anomalies),
+        maybe("worst", Text, |flow| {
+            flow.story.found.iter().map(|found| found.kind.weight()).max().map(Weight::name).into()
+        }),
     ];
     all.extend(both!(always, "state", Text, |flow, who| flow.story.states[who.index()].name()));
     all
@@ -155,7 +158,7 @@ fn volume() -> Vec<Column<Of>> {
     all.extend(both!(always, "bytes_acked", Long, |flow, who| {
         flow.story.bytes_acked[who.index()]
     }));
-    all.extend(both!(always, "bytes_unseen", Long, |flow, who| { flow.story.unseen[who.index()] }));
+    all.extend(both!(always, "bytes_unseen", Long, |flow, who| flow.story.unseen[who.index()]));
     all.extend(measured!("bytes_payload", Long, |end| end.payload));
     all.extend(both!(always, "segments", Long, |flow, who| flow.story.segments[who.index()]));
     all.extend(both!(maybe, "bytes_per_second", Double, |flow, who| {
