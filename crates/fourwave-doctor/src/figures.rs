@@ -20,6 +20,8 @@ pub struct Figures {
     pub states: Vec<(State, u64)>,
     /// By destination, those to which this host opens connections.
     pub destinations: Vec<Destination>,
+    /// Ephemeral ports for each destination.
+    pub ports: u64,
     /// CLOSE_WAIT by program.
     pub close_wait: Vec<CloseWait>,
     /// The listeners.
@@ -118,6 +120,7 @@ impl Figures {
             over: sample.over,
             states,
             destinations: destinations(sample),
+            ports: sample.after.ports.len().into(),
             close_wait: close_wait(&sample.after),
             listeners: queues(&sample.after),
             orphans: *orphans,
@@ -208,4 +211,4 @@ fn queues(snapshot: &Snapshot) -> Vec<Queue> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

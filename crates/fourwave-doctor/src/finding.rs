@@ -43,6 +43,40 @@ pub enum FindingKind {
     Setting,
 }
 
+impl FindingKind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::PortsExhausted,
+        Self::TimeWaitPile,
+        Self::TimeWaitOverflow,
+        Self::CloseWaitLeak,
+        Self::AcceptQueueFull,
+        Self::SynBacklog,
+        Self::OrphansStuck,
+        Self::OrphansLimit,
+        Self::FinWait2Pile,
+        Self::Retransmissions,
+        Self::Setting,
+    ];
+
+    /// The name, as JSON, metrics and `--explain` spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PortsExhausted => "ports-exhausted",
+            Self::TimeWaitPile => "time-wait-pile",
+            Self::TimeWaitOverflow => "time-wait-overflow",
+            Self::CloseWaitLeak => "close-wait-leak",
+            Self::AcceptQueueFull => "accept-queue-full",
+            Self::SynBacklog => "syn-backlog",
+            Self::OrphansStuck => "orphans-stuck",
+            Self::OrphansLimit => "orphans-limit",
+            Self::FinWait2Pile => "fin-wait2-pile",
+            Self::Retransmissions => "retransmissions",
+            Self::Setting => "setting",
+        }
+    }
+}
+
 /// A command that a person may run; nothing here runs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Command {

@@ -5,13 +5,22 @@
 //! are written as text, JSON, a table that redraws, or metrics. Nothing on the host is changed.
 #![forbid(unsafe_code)]
 
+mod figures;
 mod finding;
 mod gather;
+mod judge;
+mod look;
+pub mod metrics;
 mod snapshot;
 mod thresholds;
+pub mod watch;
+mod words;
 
+pub use figures::{CloseWait, Destination, Figures, Queue, STATES};
 pub use finding::{Command, Finding, FindingKind, Harm};
 pub use gather::{GatherError, Gatherer};
+pub use judge::judge;
+pub use look::{Look, Looker};
 pub use snapshot::{
     Counters, Lack, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket, TcpInfo,
     Timer, TimerKind,

@@ -16,7 +16,6 @@ pub struct Look {
 }
 
 /// Looks again and again.
-#[derive(Debug)]
 pub struct Looker {
     gatherer: Gatherer,
     thresholds: Thresholds,

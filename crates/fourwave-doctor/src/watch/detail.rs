@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Style, Stylize};
 use ratatui::text::Line;
-use ratatui::widgets::{Paragraph, Wrap};
+use ratatui::widgets::Paragraph;
 
 use super::draw::{color, titled};
 use super::view::{Over, View};
@@ -34,33 +34,55 @@ pub(super) fn finding(frame: &mut Frame<'_>, view: &mut View, area: Rect) {
     let Some(finding) = view.selected() else { return };
     let style = Style::new().fg(color(finding.harm));
     let block = titled(format!("{:?} ", finding.harm)).title_style(style);
-    let text = Paragraph::new(lines(finding)).wrap(Wrap { trim: false });
     let room = block.inner(area);
-    let most = text.line_count(room.width).saturating_sub(room.height.into());
-    let text = text.block(block);
-    // The paragraph keeps nothing of the view: where it stands may be set right now.
-    let text = {
-        view.scroll_at_most(u16::try_from(most).unwrap_or(u16::MAX));
-        let Over::Finding(from) = view.over else { return };
-        text.scroll((from, 0))
-    };
-    frame.render_widget(text, area);
+    let lines = lines(finding, room.width.into());
+    let most = lines.len().saturating_sub(room.height.into());
+    view.scroll_at_most(u16::try_from(most).unwrap_or(u16::MAX));
+    let Over::Finding(from) = view.over else { return };
+    frame.render_widget(Paragraph::new(lines).block(block).scroll((from, 0)), area);
 }
 
-fn lines(finding: &Finding) -> Vec<Line<'static>> {
-    let mut out = vec![Line::from(finding.headline.clone()).bold()];
-    let mut part = |title: &'static str, lines: Vec<String>| {
+fn lines(finding: &Finding, width: usize) -> Vec<Line<'static>> {
+    let bold = |line: String| Line::from(line).bold();
+    let mut out: Vec<Line<'static>> =
+        wrapped(&finding.headline, width, "").into_iter().map(bold).collect();
+    let mut part = |title: &str, lines: Vec<String>| {
         if !lines.is_empty() {
             out.push(Line::default());
-            out.push(Line::from(title).bold());
-            out.extend(lines.into_iter().map(|line| Line::from(format!("  {line}"))));
+            out.push(bold(title.to_owned()));
+            let lines = lines.iter().flat_map(|line| wrapped(line, width, "  "));
+            out.extend(lines.map(Line::from));
         }
     };
     part("seen", finding.evidence.clone());
     part("cause", vec![finding.cause.clone()]);
     part("change in the program", finding.program.clone());
-    let host = finding.host.iter().map(|one| format!("{}   ({})", one.line, one.effect));
+    let host = finding.host.iter().flat_map(|one| [one.line.clone(), format!("  {}", one.effect)]);
     part("change on the host", host.collect());
     part("does not help", finding.not.clone());
     out
+}
+
+/// Breaks a text at its blanks, each line indented, the ones that follow one step more.
+pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    // What it is indented by itself, its following lines are too.
+    let own = text.len() - text.trim_start().len();
+    let mut line = format!("{indent}{}", &text[..own]);
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        let longer = line.chars().count() + usize::from(!empty) + word.chars().count();
+        if !empty && longer > width {
+            let next = format!("{indent}{}{indent}", &text[..own]);
+            lines.push(std::mem::replace(&mut line, next));
+            empty = true;
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    lines.push(line);
+    lines
 }

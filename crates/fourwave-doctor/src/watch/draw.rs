@@ -90,11 +90,11 @@ fn small(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let words: Vec<String> = present(view)
         .map(|(at, state, number)| format!("{} {number}{}", state.name(), signed(view.change(at))))
         .collect();
-    let text = Paragraph::new(words.join("  ")).wrap(ratatui::widgets::Wrap { trim: true });
-    let lines = text.line_count(area.width).min(3) as u16;
+    let mut lines = detail::wrapped(&words.join("  "), area.width.into(), "");
+    lines.truncate(3);
     let [states, list] =
-        Layout::vertical([Constraint::Length(lines), Constraint::Min(0)]).areas(area);
-    frame.render_widget(text, states);
+        Layout::vertical([Constraint::Length(lines.len() as u16), Constraint::Min(0)]).areas(area);
+    frame.render_widget(Paragraph::new(lines.join("\n")), states);
     findings(frame, view, list);
 }
 
@@ -102,21 +102,21 @@ fn large(frame: &mut Frame<'_>, view: &View, area: Rect) {
     // Six states are in use on most hosts; more where there is room.
     let top = (present(view).count().max(view.findings.len()) as u16 + 1).clamp(7, area.height / 3);
     let bottom = (area.height - top) * 2 / 5;
-    let [top, middle, bottom] = Layout::vertical([
-        Constraint::Length(top),
+    let [top, middle, bottom] =
+        Layout::vertical([Constraint::Length(top), Constraint::Min(0), Constraint::Length(bottom)])
+            .areas(area);
+    let [left, right] = Layout::horizontal([
+        Constraint::Length((area.width / 3).clamp(34, 44)),
         Constraint::Min(0),
-        Constraint::Length(bottom),
     ])
-    .areas(area);
-    let [left, right] =
-        Layout::horizontal([Constraint::Length((area.width / 3).clamp(34, 44)), Constraint::Min(0)])
-            .spacing(1)
-            .areas(top);
+    .spacing(1)
+    .areas(top);
     states(frame, view, left);
     findings(frame, view, right);
     tables::destinations(frame, view, middle);
-    let [left, right] =
-        Layout::horizontal([Constraint::Percentage(42), Constraint::Min(0)]).spacing(1).areas(bottom);
+    let [left, right] = Layout::horizontal([Constraint::Percentage(42), Constraint::Min(0)])
+        .spacing(1)
+        .areas(bottom);
     tables::close_wait(frame, view, left);
     tables::listeners(frame, view, right);
 }

@@ -10,8 +10,6 @@ mod detail;
 mod draw;
 mod looks;
 mod tables;
-#[cfg(test)]
-mod tests;
 mod view;
 
 use std::io;

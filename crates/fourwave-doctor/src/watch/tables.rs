@@ -87,7 +87,8 @@ pub(super) fn close_wait(frame: &mut Frame<'_>, view: &View, area: Rect) {
         };
         Row::new([left(name), right(pid), right(count(*number)), right(bytes(*unread))])
     });
-    let widths = [Constraint::Min(9), Constraint::Length(7), Constraint::Length(7), Constraint::Length(9)];
+    let widths =
+        [Constraint::Min(9), Constraint::Length(7), Constraint::Length(7), Constraint::Length(9)];
     let table = Table::new(rows, widths).header(Row::new(heads).dim()).block(titled(title));
     frame.render_widget(table, area);
 }
@@ -95,7 +96,8 @@ pub(super) fn close_wait(frame: &mut Frame<'_>, view: &View, area: Rect) {
 pub(super) fn listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let Some(figures) = &view.figures else { return };
     let title = format!("listeners{} ", more(figures.listeners.len(), area));
-    let heads = vec![left("listens at"), left("program"), right("queue"), right("of"), right("half-open")];
+    let heads =
+        vec![left("listens at"), left("program"), right("queue"), right("of"), right("half-open")];
     let rows = figures.listeners.iter().take(area.height.into()).map(|row| {
         let Queue { local, program, queue, backlog, half_open } = row;
         let share = if *backlog == 0 { 0.0 } else { f64::from(*queue) / f64::from(*backlog) };
