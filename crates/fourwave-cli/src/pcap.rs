@@ -6,8 +6,8 @@ use std::time::Duration;
 use fourwave_device::pcapng::{PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, PacketView};
 
-/// Virtual time begins at 2001-01-01 00:00:00 UTC, so that no reader takes it for a duration.
-const EPOCH: Duration = Duration::from_secs(978_307_200);
+/// Virtual time begins at 2002-01-01 00:00:00 UTC, so that no reader takes it for a duration.
+const EPOCH: Duration = Duration::from_secs(1_009_843_200);
 
 /// One packet: since the beginning, whether the capturing host sent it, from its IP header on.
 pub(crate) type Passed<'a> = (Duration, Direction, &'a [u8]);
