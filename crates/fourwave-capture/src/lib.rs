@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | what comes out? | `packet.rs` |
 //! | a file from its first byte to its last | `reader.rs`: `Reader` |
+//! | an interface, as long as it goes | `live.rs`: `Live` |
 //! | compression | `unpack.rs` |
 //! | the input in memory | `window.rs` |
 //! | records of the two formats | `pcap.rs`, `pcapng.rs`, both to `frame.rs` |
@@ -16,6 +17,7 @@
 mod error;
 mod frame;
 mod link;
+mod live;
 mod looks;
 mod packet;
 mod pcap;
@@ -27,5 +29,6 @@ mod window;
 
 pub use error::{Problem, ReadError};
 pub use link::link_name;
+pub use live::{Live, LiveError};
 pub use packet::{Packet, Tally};
 pub use reader::Reader;

@@ -12,6 +12,7 @@ const REMEMBERED: usize = 64;
 /// Bytes that tell packets apart: every header with its numbers, and the checksum.
 const TELLING: usize = 128;
 
+#[derive(Debug)]
 struct Seen {
     at: Duration,
     hash: u64,
@@ -21,6 +22,7 @@ struct Seen {
     paired: bool,
 }
 
+#[derive(Debug)]
 /// Remembers the packets of the last moment. Memory is bounded.
 pub(crate) struct Twice {
     seen: Vec<Seen>,

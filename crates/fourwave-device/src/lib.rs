@@ -7,6 +7,8 @@
 #[cfg(feature = "calls")]
 pub mod calls;
 pub mod fault;
+#[cfg(feature = "iface")]
+pub mod iface;
 pub mod memory;
 #[cfg(feature = "namespace")]
 pub mod namespace;
