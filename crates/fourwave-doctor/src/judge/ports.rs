@@ -100,12 +100,13 @@ impl Used {
             Some(timer) if timer.kind == TimerKind::TimeWait => timer.expires.min(TIME_WAIT),
             _ => TIME_WAIT / 2,
         };
-        let holds = reuse_after(view, pair).unwrap_or(TIME_WAIT);
+        let reuse_after = reuse_after(view, pair);
+        let holds = reuse_after.unwrap_or(TIME_WAIT);
         let mut frees: Vec<Duration> = now
             .iter()
             .filter(waiting)
             .map(|one| left(one).saturating_sub(TIME_WAIT - holds))
-            .filter(|left| !left.is_zero())
+            .filter(|left| reuse_after.is_none() || !left.is_zero())
             .collect();
         frees.sort();
         let (mut live_growth, mut closes) = (0.0, 0.0);
