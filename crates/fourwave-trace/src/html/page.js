@@ -1,0 +1,398 @@
+
+// The page: list, search, keys, the address; details are unpacked when they are wanted.
+(async () => {
+  const $ = (id) => document.getElementById(id);
+  const say = (text) => { $('message').textContent = text; $('message').hidden = false; };
+  const HEIGHT = 60;
+  const AHEAD = 8;
+  const KEPT = 12;
+
+  async function unpack(id) {
+    const packed = Uint8Array.from(atob($(id).textContent), (c) => c.charCodeAt(0));
+    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream('gzip'));
+    return new Response(stream).json();
+  }
+  if (!('DecompressionStream' in window)) {
+    say('This browser cannot unpack the connections (no DecompressionStream); one from 2023 or later can.');
+    return;
+  }
+  let index;
+  try {
+    index = await unpack('index');
+  } catch (error) {
+    say(`The list of connections cannot be unpacked: the file is damaged (${error.message}).`);
+    return;
+  }
+  const { states, kinds } = index;
+  const WEIGHT = { harm: 3, warning: 2, note: 1 };
+  const plain = (text) => text.toLowerCase().replaceAll('_', '-');
+  const all = index.connections.map(([conn, block, client, server, opened, lasted, end, bits, first, size, again, odd, lasts]) => {
+    const worst = odd.reduce((best, one) => (best === null || WEIGHT[kinds[one].weight] > WEIGHT[kinds[best].weight] ? one : best), null);
+    return { conn, block, client, server, opened, lasted, end, bits, first, size, again, odd, lasts, worst, text: null };
+  });
+  const byConn = new Map(all.map((one) => [one.conn, one]));
+
+  /** Everything that the words of a search are looked for in. */
+  function haystack(one) {
+    one.text ??= plain([`${one.client} ${one.server} #${one.conn} ${one.end}`,
+      one.first && `closed-first:${one.first}`, one.again > 0 && 'sent-again',
+      ...states.filter((_, n) => one.bits & (1 << n)),
+      ...one.odd.flatMap((n) => [kinds[n].name, kinds[n].title, kinds[n].weight])].filter(Boolean).join(' '));
+    return one.text;
+  }
+  function test(words) {
+    const tests = plain(words).split(/\s+/).filter(Boolean).map((word) => {
+      if (/^:\d+$/.test(word)) return (one) => one.client.endsWith(word) || one.server.endsWith(word);
+      if (/^#\d+$/.test(word)) return (one) => `#${one.conn}` === word;
+      return (one) => haystack(one).includes(word);
+    });
+    return (one) => tests.every((passes) => passes(one));
+  }
+
+  // What is chosen, and the list that follows from it.
+  const chosen = { q: '', ends: new Set(), kinds: new Set(), sort: 'time', reverse: false, conn: null };
+  let shown = [];
+  const text = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
+  const ORDER = {
+    time: (a, b) => a.opened - b.opened,
+    worst: (a, b) => weight(b) - weight(a) || b.odd.length - a.odd.length,
+    lasted: (a, b) => b.lasted - a.lasted,
+    bytes: (a, b) => b.size[0] + b.size[1] - a.size[0] - a.size[1],
+    again: (a, b) => b.again - a.again,
+    client: (a, b) => text(a.client, b.client),
+    server: (a, b) => text(a.server, b.server),
+    end: (a, b) => text(a.end, b.end),
+  };
+  const weight = (one) => (one.worst === null ? 0 : WEIGHT[kinds[one.worst].weight]);
+
+  function choose() {
+    const passes = test(chosen.q);
+    const wanted = [...chosen.kinds].map((name) => kinds.findIndex((kind) => kind.name === name));
+    shown = all.filter((one) => (chosen.ends.size === 0 || chosen.ends.has(one.end))
+      && wanted.every((n) => one.odd.includes(n)) && passes(one));
+    const order = ORDER[chosen.sort] ?? ORDER.time;
+    shown.sort((a, b) => order(a, b) || a.conn - b.conn);
+    if (chosen.reverse) shown.reverse();
+    const part = shown.length === all.length ? '' : ` of ${count(all.length)}`;
+    $('matches').textContent = shown.length === 1 && !part ? '1 connection' : `${count(shown.length)}${part} connections`;
+    for (const button of document.querySelectorAll('[data-end]')) button.setAttribute('aria-pressed', chosen.ends.has(button.dataset.end));
+    for (const button of document.querySelectorAll('[data-kind]')) button.setAttribute('aria-pressed', chosen.kinds.has(button.dataset.kind));
+    chips();
+    $('space').style.height = `${shown.length * HEIGHT}px`;
+    paint(true);
+  }
+
+  function chips() {
+    const counts = new Map();
+    for (const one of all) counts.set(one.end, (counts.get(one.end) ?? 0) + 1);
+    const ends = [...counts].sort((a, b) => b[1] - a[1]);
+    const chip = (attribute, name, label, on) => el('button', { type: 'button', [attribute]: name, 'aria-pressed': on ? 'true' : 'false' }, label);
+    const focused = document.activeElement?.closest('#chips button');
+    const key = focused && (focused.dataset.end ?? focused.dataset.kind);
+    $('chips').replaceChildren(
+      ...[...chosen.kinds].map((name) => chip('data-kind', name, `${kinds.find((kind) => kind.name === name)?.title ?? name} ✕`, true)),
+      ...(ends.length > 1 || chosen.ends.size ? ends.map(([name, n]) => chip('data-end', name, `${name} ${count(n)}`, chosen.ends.has(name))) : []));
+    if (key) [...$('chips').children].find((one) => (one.dataset.end ?? one.dataset.kind) === key)?.focus();
+  }
+
+  // Only what is in sight of the list exists.
+  let painted = [-1, -1];
+  function paint(anew) {
+    const list = $('list');
+    const from = Math.max(0, Math.floor(list.scrollTop / HEIGHT) - AHEAD);
+    const to = Math.min(shown.length, Math.ceil((list.scrollTop + list.clientHeight) / HEIGHT) + AHEAD);
+    if (!anew && painted[0] === from && painted[1] === to) return;
+    painted = [from, to];
+    $('space').replaceChildren(...shown.slice(from, to).map((one, n) => item(one, from + n)));
+    const active = $(`conn-${chosen.conn}`);
+    if (active) list.setAttribute('aria-activedescendant', active.id);
+    else list.removeAttribute('aria-activedescendant');
+  }
+
+  function item(one, place) {
+    const odd = one.worst === null ? null : kinds[one.worst];
+    const more = one.odd.length > 1 ? ` +${one.odd.length - 1}` : '';
+    const row = el('div', { class: 'item', role: 'option', id: `conn-${one.conn}`, 'data-conn': one.conn,
+      'aria-selected': one.conn === chosen.conn ? 'true' : 'false', 'aria-posinset': place + 1, 'aria-setsize': shown.length },
+    el('div', {}, el('span', { class: 'ends', title: `${one.client} → ${one.server}` }, `${one.client} → ${one.server}`),
+      el('span', { class: `badge end-text-${one.end}` }, one.end)),
+    el('div', { class: 'sub' }, el('span', {}, `#${one.conn}`), el('span', { title: 'lifetime' }, one.lasts),
+      el('span', { title: 'bytes by the client and the server' }, `${bytes(one.size[0])} ↑ ${bytes(one.size[1])} ↓`),
+      odd && el('span', { class: `odd-one w-${odd.weight}`, title: odd.title }, `${odd.title}${more}`)));
+    row.style.top = `${place * HEIGHT}px`;
+    return row;
+  }
+
+  function reveal() {
+    const place = shown.findIndex((one) => one.conn === chosen.conn);
+    if (place < 0) return;
+    const list = $('list');
+    const top = place * HEIGHT;
+    if (top < list.scrollTop) list.scrollTop = top;
+    else if (top + HEIGHT > list.scrollTop + list.clientHeight) list.scrollTop = top + HEIGHT - list.clientHeight;
+    paint(true);
+  }
+
+  // Details.
+  const blocks = new Map();
+  async function detailOf(one) {
+    let block = blocks.get(one.block);
+    if (!block) block = unpack(`b${one.block}`);
+    blocks.delete(one.block);
+    blocks.set(one.block, block);
+    if (blocks.size > KEPT) blocks.delete(blocks.keys().next().value);
+    return (await block)[one.conn];
+  }
+
+  let current = null;
+  async function open(conn, focus) {
+    const one = byConn.get(conn);
+    chosen.conn = conn;
+    document.body.dataset.screen = 'detail';
+    reveal();
+    address();
+    if (!one) {
+      current = null;
+      $('detail').replaceChildren(el('h1', { id: 'detail-title' }, `Connection ${conn}`), el('p', {}, 'It is not in this page.'));
+      return;
+    }
+    try {
+      const detail = await detailOf(one);
+      if (chosen.conn !== conn) return;
+      current = { one, detail };
+      render();
+      $('detail').scrollTop = 0;
+      if (focus) $('detail').focus({ preventScroll: true });
+    } catch (error) {
+      say(`Connection ${conn} cannot be shown: ${error.message}`);
+      throw error;
+    }
+  }
+
+  const card = (title, ...children) => el('section', { class: 'card' }, el('h2', {}, title), ...children);
+
+  function render() {
+    const { one, detail } = current;
+    const pane = $('detail');
+    const heading = el('div', { class: 'head' },
+      el('button', { type: 'button', class: 'back', onclick: () => back() }, '← List'),
+      el('h1', { id: 'detail-title' }, `${detail.titles[0]} → ${detail.titles[1]}`),
+      el('span', { class: `badge end-text-${detail.how}` }, detail.how),
+      el('span', { class: 'step' },
+        el('button', { type: 'button', class: 'icon', 'aria-label': 'Previous connection', title: 'Previous (k)', onclick: () => move(-1, true) }, '↑'),
+        el('button', { type: 'button', class: 'icon', 'aria-label': 'Next connection', title: 'Next (j)', onclick: () => move(1, true) }, '↓'),
+        el('button', { type: 'button', class: 'icon', 'aria-label': 'Close', title: 'Overview (Esc)', onclick: () => overview() }, '✕')));
+    pane.replaceChildren(heading,
+      el('p', { class: 'dim' }, `connection ${detail.conn}${detail.middle ? ', seen in mid-stream' : ''}, ${detail.at}`),
+      el('p', { class: 'why' }, `${detail.why[0].toUpperCase()}${detail.why.slice(1)}.`));
+    if (detail.found.length) pane.append(card('Anomalies', el('ul', { class: 'found' }, ...detail.found.map(anomaly))));
+    const drawings = el('div', { class: 'draw' });
+    const times = el('div', { class: 'draw' });
+    const plots = el('div', { class: 'plots' });
+    pane.append(card('Ladder', drawings), card('States over time', times, timelineWords(detail, states)));
+    const plotted = card('Sequence numbers over time', plots);
+    pane.append(plotted, el('div', { class: 'plots' }, card('In short', facts(detail)), card('Figures', figures(detail))));
+    drawings.append(el('div'), ladderWords(detail, states));
+    current.draw = () => {
+      const room = (node) => Math.max(260, Math.floor(node.clientWidth));
+      drawings.firstChild.replaceWith(ladder(detail, states, Math.min(room(drawings), 1100)));
+      times.replaceChildren(timeline(detail, states, room(times)));
+      if (plotted.isConnected) {
+        const wide = room(plots);
+        const one = wide >= 2 * 416 + 16 ? Math.floor((wide - 16) / 2) : wide;
+        const titles = ['client to server', 'server to client'];
+        const drawn = (detail.points ?? []).map((points, end) => plot(points, titles[end], one)).filter(Boolean);
+        plots.replaceChildren(...drawn);
+        if (!drawn.length) plotted.remove();
+      }
+    };
+    current.width = pane.clientWidth;
+    current.draw();
+  }
+
+  const facts = (detail) => el('dl', { class: 'facts' }, ...detail.facts.flatMap(([name, words]) => [el('dt', {}, name), el('dd', {}, words)]));
+
+  function figures(detail) {
+    const line = ([name, client, server]) => el('tr', {}, el('td', { class: name.startsWith(' ') && 'inner' }, name.trim()),
+      el('td', { class: 'number' }, client), el('td', { class: 'number' }, server));
+    const title = (words) => el('th', { scope: 'col', class: 'number' }, words);
+    return el('div', { class: 'scroll' }, el('table', { class: 'figures' },
+      el('thead', {}, el('tr', {}, el('td'), title('client'), title('server'))), el('tbody', {}, ...detail.figures.map(line))));
+  }
+
+  function anomaly(found) {
+    const kind = kinds[found.kind];
+    const more = found.times > found.packets.length ? ` and ${count(found.times - found.packets.length)} more` : '';
+    return el('li', { class: `w-${kind.weight}` },
+      el('h3', {}, kind.title, ' ', el('small', { class: `w-${kind.weight}` }, kind.weight)),
+      el('p', {}, `${found.sentence[0]?.toUpperCase() ?? ''}${found.sentence.slice(1)}.`),
+      found.packets.length > 0 && el('p', { class: 'packets' }, 'packets ', ...found.packets.map((packet) => el('button', { type: 'button', 'data-packet': packet }, packet)), more),
+      el('p', { class: 'dim' }, kind.meaning), el('p', {}, el('b', {}, 'To do: '), kind.remedy));
+  }
+
+  function flash(packet) {
+    const row = [...document.querySelectorAll('#detail .row')].find((one) => one.dataset.p === packet);
+    if (!row) return;
+    const calm = matchMedia('(prefers-reduced-motion: reduce)').matches;
+    row.scrollIntoView({ block: 'center', behavior: calm ? 'auto' : 'smooth' });
+    document.querySelectorAll('.row.flash').forEach((one) => one.classList.remove('flash'));
+    row.classList.add('flash');
+  }
+
+  // Where one is.
+  const narrow = () => matchMedia('(max-width: 820px)').matches;
+  function overview() {
+    chosen.conn = null;
+    current = null;
+    document.body.dataset.screen = 'overview';
+    paint(true);
+    address();
+  }
+  function list() {
+    document.body.dataset.screen = 'list';
+    paint(true);
+    $('list').focus({ preventScroll: true });
+  }
+  function back() {
+    if (!narrow()) return overview();
+    document.body.dataset.screen = 'list';
+    paint(true);
+    reveal();
+    $('list').focus({ preventScroll: true });
+    return undefined;
+  }
+  function move(by, stay) {
+    if (!shown.length) return;
+    const place = shown.findIndex((one) => one.conn === chosen.conn);
+    const next = place < 0 ? (by > 0 ? 0 : shown.length - 1) : Math.min(shown.length - 1, Math.max(0, place + by));
+    if (narrow() && !stay && document.body.dataset.screen === 'list') {
+      chosen.conn = shown[next].conn;
+      reveal();
+    } else open(shown[next].conn);
+  }
+
+  /** The page's address says what is shown, so that it can be passed on. */
+  let written = '';
+  function address() {
+    const say = new URLSearchParams();
+    if (chosen.conn !== null) say.set('conn', chosen.conn);
+    if (chosen.q) say.set('q', chosen.q);
+    if (chosen.ends.size) say.set('end', [...chosen.ends].join(','));
+    if (chosen.kinds.size) say.set('anomaly', [...chosen.kinds].join(','));
+    if (chosen.sort !== 'time' || chosen.reverse) say.set('sort', (chosen.reverse ? '-' : '') + chosen.sort);
+    const hash = say.toString();
+    if (hash === written) return;
+    const opens = new URLSearchParams(written).has('conn') !== say.has('conn');
+    written = hash;
+    history[opens ? 'pushState' : 'replaceState'](null, '', `#${hash}`);
+  }
+  function follow() {
+    const said = new URLSearchParams(location.hash.slice(1));
+    written = said.toString();
+    const set = (name) => new Set((said.get(name) ?? '').split(',').filter(Boolean));
+    const sort = said.get('sort') ?? 'time';
+    Object.assign(chosen, { q: said.get('q') ?? '', ends: set('end'), kinds: set('anomaly'),
+      sort: sort.replace(/^-/, ''), reverse: sort.startsWith('-') });
+    if (!(chosen.sort in ORDER)) chosen.sort = 'time';
+    $('search').value = chosen.q;
+    $('sort').value = chosen.sort;
+    $('reverse').setAttribute('aria-pressed', chosen.reverse);
+    const conn = Number(said.get('conn'));
+    choose();
+    if (conn) open(conn);
+    else if (document.body.dataset.screen === 'detail') { if (narrow() && chosen.conn !== null) back(); else overview(); }
+    if (!conn) chosen.conn = null;
+  }
+
+  const toggle = (set, name) => { if (!set.delete(name)) set.add(name); };
+  function filtered() {
+    $('list').scrollTop = 0;
+    choose();
+    address();
+  }
+
+  $('search').addEventListener('input', (event) => { chosen.q = event.target.value; filtered(); });
+  $('sort').addEventListener('change', (event) => { chosen.sort = event.target.value; filtered(); });
+  $('reverse').addEventListener('click', () => {
+    chosen.reverse = !chosen.reverse;
+    $('reverse').setAttribute('aria-pressed', chosen.reverse);
+    filtered();
+  });
+  $('list').addEventListener('scroll', () => requestAnimationFrame(() => paint(false)), { passive: true });
+  $('list').addEventListener('click', (event) => {
+    const row = event.target.closest('[data-conn]');
+    if (row) open(Number(row.dataset.conn));
+  });
+  $('to-overview').addEventListener('click', overview);
+  $('to-list').addEventListener('click', list);
+  $('help').addEventListener('click', () => $('keys').showModal());
+  $('theme').addEventListener('click', theme);
+  document.addEventListener('click', (event) => {
+    const end = event.target.closest('[data-end]');
+    const kind = event.target.closest('[data-kind]');
+    const q = event.target.closest('[data-q]');
+    const conn = event.target.closest('a[data-conn]');
+    const packet = event.target.closest('[data-packet]');
+    if (end) toggle(chosen.ends, end.dataset.end);
+    if (kind) toggle(chosen.kinds, kind.dataset.kind);
+    if (q) { chosen.q = q.dataset.q; $('search').value = chosen.q; }
+    if (end || kind || q) {
+      filtered();
+      if (narrow() && event.target.closest('#overview')) list();
+    }
+    if (conn) { event.preventDefault(); open(Number(conn.dataset.conn), true); }
+    if (packet) flash(packet.dataset.packet);
+  });
+  window.addEventListener('hashchange', follow);
+  window.addEventListener('popstate', follow);
+  new ResizeObserver(() => {
+    paint(false);
+    const width = $('detail').clientWidth;
+    if (current?.draw && width && width !== current.width) { current.width = width; current.draw(); }
+  }).observe(document.querySelector('main'));
+  window.addEventListener('beforeprint', () => { if (current?.draw) current.draw(); });
+
+  function theme() {
+    const dark = document.documentElement.dataset.theme
+      ? document.documentElement.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+    document.documentElement.dataset.theme = dark ? 'light' : 'dark';
+    try {
+      localStorage.setItem('fourwave-theme', document.documentElement.dataset.theme);
+    } catch { /* No storage here: the choice holds until the page is closed. */ }
+  }
+
+  const page = () => Math.max(1, Math.floor($('list').clientHeight / HEIGHT) - 1);
+  const KEYS = {
+    '/': () => { if (narrow()) document.body.dataset.screen = 'list'; $('search').focus(); $('search').select(); },
+    '?': () => $('keys').showModal(),
+    j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
+    o: () => overview(), t: () => theme(),
+    Escape: () => { if (document.body.dataset.screen === 'detail') { back(); $('list').focus({ preventScroll: true }); } else if (narrow()) overview(); },
+  };
+  const IN_LIST = { Home: () => move(-Infinity), End: () => move(Infinity), PageDown: () => move(page()), PageUp: () => move(-page()),
+    Enter: () => { if (chosen.conn !== null) open(chosen.conn, true); else move(1); } };
+
+  document.addEventListener('keydown', (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || $('keys').open) return;
+    const target = event.target;
+    const arrows = event.key.startsWith('Arrow');
+    if (target === $('search')) {
+      if (event.key === 'Escape') { if (chosen.q) { chosen.q = ''; target.value = ''; filtered(); } else $('list').focus({ preventScroll: true }); }
+      else if (event.key === 'Enter') { $('list').focus({ preventScroll: true }); if (shown.length) { if (!shown.some((one) => one.conn === chosen.conn)) chosen.conn = shown[0].conn; open(chosen.conn); } }
+      else if (event.key === 'ArrowDown') { $('list').focus({ preventScroll: true }); move(1); }
+      else return;
+      event.preventDefault();
+      return;
+    }
+    if (target.matches('select, input, textarea')) return;
+    // In the detail, arrows scroll, as everywhere.
+    if (arrows && target.closest('#detail, #overview')) return;
+    const act = (target === $('list') ? IN_LIST[event.key] : undefined) ?? KEYS[event.key];
+    if (!act) return;
+    event.preventDefault();
+    act();
+  });
+
+  follow();
+  document.documentElement.dataset.ready = 'yes';
+})();
