@@ -110,3 +110,24 @@ pub struct Finding {
     /// What does not help, and why.
     pub not: Vec<String>,
 }
+
+impl Harm {
+    /// The name, as text and JSON spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Advice => "advice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Finding {
+    /// What `--explain` has more about: the kind, or the knob that it is about.
+    pub fn explained_by(&self) -> &str {
+        match self.kind {
+            FindingKind::Setting => &self.about,
+            kind => kind.name(),
+        }
+    }
+}

@@ -7,11 +7,14 @@
 
 mod figures;
 mod finding;
+pub mod fix;
 mod gather;
+pub mod json;
 mod judge;
 mod look;
 pub mod metrics;
 mod snapshot;
+pub mod text;
 mod thresholds;
 pub mod watch;
 mod words;
@@ -25,4 +28,4 @@ pub use snapshot::{
     Counters, Lack, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket, TcpInfo,
     Timer, TimerKind,
 };
-pub use thresholds::Thresholds;
+pub use thresholds::{Counts, THRESHOLDS, Threshold, ThresholdError, Thresholds};
