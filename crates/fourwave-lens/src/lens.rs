@@ -10,6 +10,7 @@ use fourwave_core::state::State;
 use fourwave_wire::WireError;
 use fourwave_wire::icmp::QuotedTcp;
 
+use crate::anomaly::AnomalyKind;
 use crate::comment;
 use crate::conn::{Conn, RUN_PROGRESS};
 use crate::event::{Event, Outbox};
@@ -36,10 +37,19 @@ impl Key {
 enum Slot {
     Watched(Box<Conn>),
     /// Its story is told; its segments mean nothing new until its TIME_WAIT is over.
-    Told {
-        conn: u64,
-    },
+    Told(Told),
 }
+
+/// What is remembered of a connection whose story is told.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    conn: u64,
+    /// Until when each end holds TIME_WAIT, in the order of the key; zero when it does not.
+    time_wait: [Duration; 2],
+}
+
+// `LensOptions::remembered` says what one costs.
+const _: () = assert!(size_of::<(Key, Slot)>() <= 128);
 
 /// What one packet was to a [`Lens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +95,8 @@ pub struct Lens {
     told: VecDeque<(Duration, Key, u64)>,
     /// SYNs, in the order in which they are given up.
     syns: VecDeque<(Duration, Key, u64)>,
+    /// Connections, in the order in which they are asked whether they are idle.
+    idle: VecDeque<(Duration, Key, u64)>,
     /// Runs to be told of while they grow; live only.
     runs: VecDeque<(Duration, Key, u64)>,
     out: Outbox,
@@ -104,6 +116,7 @@ impl Lens {
             settling: VecDeque::new(),
             told: VecDeque::new(),
             syns: VecDeque::new(),
+            idle: VecDeque::new(),
             runs: VecDeque::new(),
             out: Outbox { live: options.live, ..Outbox::default() },
             ignored: Ignored::default(),
@@ -175,12 +188,15 @@ impl Lens {
 
     fn segment(&mut self, at: Duration, s: &Segment, lost: bool) -> Option<Seen> {
         let key = Key::new(s.src, s.dst);
+        let mut earlier = None;
         if self.begins_anew(key, s) {
             if let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) {
                 conn.replaced();
             }
             self.tell(at, key);
-            self.slots.remove(&key);
+            if let Some(Slot::Told(told)) = self.slots.remove(&key) {
+                earlier = Some(told);
+            }
         }
         let (options, out) = (self.options, &mut self.out);
         let slot = match self.slots.entry(key) {
@@ -193,14 +209,21 @@ impl Lens {
                 let id = self.next_conn;
                 self.next_conn += 1;
                 self.watched += 1;
-                slot.insert(Slot::Watched(Box::new(open(id, at, s, options, out))))
+                let mut conn = Box::new(open(id, at, s, options, out));
+                if let Some(told) = earlier {
+                    reopened(&mut conn, at, key, s, told, out.packet);
+                }
+                if let Some(idle) = options.idle {
+                    self.idle.push_back((at.saturating_add(idle), key, id));
+                }
+                slot.insert(Slot::Watched(conn))
             }
         };
         let conn = match slot {
             Slot::Watched(conn) => conn,
-            Slot::Told { conn } => {
+            Slot::Told(told) => {
                 self.ignored.late += 1;
-                return Some(Seen { key, conn: *conn, ended: false });
+                return Some(Seen { key, conn: told.conn, ended: false });
             }
         };
         let was_over = conn.over_at;
@@ -230,7 +253,7 @@ impl Lens {
             return false;
         }
         match self.slots.get(&key) {
-            Some(Slot::Told { .. }) => true,
+            Some(Slot::Told(_)) => true,
             Some(Slot::Watched(conn)) => {
                 let from = conn.role_of(s.src);
                 let track = &conn.ends[from.index()];
@@ -350,6 +373,7 @@ impl Lens {
                 self.tell(now, key);
             }
         }
+        self.tell_idle(now);
         while let Some((key, conn)) = due(&mut self.runs, now) {
             if let Some(Slot::Watched(c)) = self.slots.get_mut(&key)
                 && c.id == conn
@@ -363,10 +387,28 @@ impl Lens {
         }
     }
 
+    /// Connections without a word for long. Each is looked at four times in that time, so it is
+    /// told at most a quarter late; O(1) for each look.
+    fn tell_idle(&mut self, now: Duration) {
+        let Some(idle) = self.options.idle else { return };
+        while let Some((key, conn)) = due(&mut self.idle, now) {
+            let Some(Slot::Watched(c)) = self.slots.get(&key) else { continue };
+            if c.id != conn {
+                continue;
+            }
+            let over = c.last_seen.saturating_add(idle);
+            if over <= now {
+                self.tell(now, key);
+            } else {
+                self.idle.push_back((over.min(now.saturating_add(idle / 4)), key, conn));
+            }
+        }
+    }
+
     /// When [`tick`](Self::tick) has something to do next; `None` when only packets can change
     /// anything.
     pub fn next_tick(&self) -> Option<Duration> {
-        let heads = [&self.settling, &self.syns, &self.runs];
+        let heads = [&self.settling, &self.syns, &self.idle, &self.runs];
         heads.into_iter().filter_map(|queue| queue.front().map(|entry| entry.0)).min()
     }
 
@@ -393,7 +435,7 @@ impl Lens {
             .iter()
             .filter_map(|(key, slot)| match slot {
                 Slot::Watched(conn) => Some((conn.id, *key)),
-                Slot::Told { .. } => None,
+                Slot::Told(_) => None,
             })
             .collect();
         rest.sort_unstable_by_key(|(id, _)| *id);
@@ -418,9 +460,16 @@ impl Lens {
         let Slot::Watched(conn) = slot else { return };
         let (conn_id, over) = (conn.id, conn.over().is_some());
         self.watched -= 1;
-        let told = std::mem::replace(slot, Slot::Told { conn: conn_id });
-        if let Slot::Watched(conn) = told {
+        let told = Told { conn: conn_id, time_wait: [Duration::ZERO; 2] };
+        if let Slot::Watched(conn) = std::mem::replace(slot, Slot::Told(told)) {
             let story = conn.into_story(now, &mut self.out);
+            if let Slot::Told(told) = slot {
+                for wait in &story.time_wait {
+                    let addr = story.addr(wait.who);
+                    let i = usize::from(key.0 != SocketAddr::new(addr.ip(), addr.port()));
+                    told.time_wait[i] = wait.until;
+                }
+            }
             self.out.queue.push_back(Event::Ended(Box::new(story)));
         }
         if over && !self.options.time_wait.is_zero() {
@@ -436,12 +485,25 @@ impl Lens {
     }
 
     fn forget(&mut self, key: Key, id: u64) {
-        if let Some(Slot::Told { conn }) = self.slots.get(&key)
-            && *conn == id
+        if let Some(Slot::Told(told)) = self.slots.get(&key)
+            && told.conn == id
         {
             self.slots.remove(&key);
         }
     }
+}
+
+/// A SYN opens a connection on the four numbers of one that was told.
+fn reopened(conn: &mut Conn, at: Duration, key: Key, s: &Segment, told: Told, packet: u64) {
+    let Some(gauge) = &mut conn.gauge else { return };
+    let opener = usize::from(key.0 != SocketAddr::new(s.src.ip(), s.src.port()));
+    let left = |i: usize| told.time_wait[i].saturating_sub(at);
+    let (kind, left) = match (left(opener), left(1 - opener)) {
+        (Duration::ZERO, Duration::ZERO) => return,
+        (Duration::ZERO, left) => (AnomalyKind::SynIntoTimeWait, left),
+        (left, _) => (AnomalyKind::PortReusedEarly, left),
+    };
+    gauge.finder.add(kind, Some(Role::Client), at, packet).lasted = Some(left);
 }
 
 /// Takes the head of a queue of deadlines when it is due.

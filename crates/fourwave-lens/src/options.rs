@@ -20,7 +20,7 @@ pub struct LensOptions {
     /// Rows kept from the end of each connection; at least 12. What carries a change of state
     /// is kept beyond both, up to 64 rows.
     pub last_rows: usize,
-    /// Connections that were told and are remembered while they may be in TIME_WAIT, 64 bytes
+    /// Connections that were told and are remembered while they may be in TIME_WAIT, 128 bytes
     /// or so each; beyond that the oldest is forgotten.
     pub remembered: usize,
     /// Take figures ([`Story::measures`](crate::Story::measures)) and name anomalies
@@ -31,7 +31,8 @@ pub struct LensOptions {
     /// without a word, before that is an anomaly. 60 s. Only with `measure`.
     pub close_wait: Duration,
     /// A connection of which nothing was seen for this long is told as it is and forgotten, so
-    /// that memory is bounded where ends were not captured. `None`: never.
+    /// that memory is bounded where ends were not captured. It may take a quarter longer.
+    /// `None`: never.
     pub idle: Option<Duration>,
     /// Tell [`Event::Opened`](crate::Event::Opened) and [`Event::Row`](crate::Event::Row) too.
     pub live: bool,

@@ -78,7 +78,7 @@ impl Plot {
     fn thin_out(&mut self) {
         self.every_second(|dot| !dot.is_again());
         self.stride = self.stride.saturating_mul(2);
-        if self.dots.len() > LIMIT / 2 {
+        if self.dots.iter().filter(|dot| dot.is_again()).count() > LIMIT / 2 {
             self.every_second(Dot::is_again);
             self.again_stride = self.again_stride.saturating_mul(2);
         }

@@ -11,7 +11,7 @@ use fourwave_lens::{
 };
 use fourwave_wire::icmp::{IcmpError, emit_error};
 use fourwave_wire::ip::{IpEmit, protocol};
-use fourwave_wire::options::TcpOptions;
+use fourwave_wire::options::{TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
 
@@ -30,6 +30,13 @@ pub struct Wire {
     pub isn: [u32; 2],
     pub gso_size: u16,
     pub now: Duration,
+    pub ttl: [u8; 2],
+    /// The next IPv4 identifications, counted up for each packet; 0: none.
+    pub ids: [u16; 2],
+    /// TSval and TSecr of the next packet.
+    pub stamps: Option<(u32, u32)>,
+    /// SACK blocks of the next packet, relative.
+    pub sack: Vec<(u32, u32)>,
 }
 
 pub fn flags(text: &str) -> Flags {
@@ -63,7 +70,20 @@ impl Wire {
             isn: ISN,
             gso_size: 0,
             now: Duration::ZERO,
+            ttl: [64; 2],
+            ids: [0; 2],
+            stamps: None,
+            sack: Vec::new(),
         }
+    }
+
+    /// With figures and anomalies.
+    pub fn measuring() -> Self {
+        Self::with(LensOptions { measure: true, ..LensOptions::default() })
+    }
+
+    pub fn with(options: LensOptions) -> Self {
+        Self { lens: Lens::new(options), ..Self::new() }
     }
 
     pub fn packet(&self, from: Role, names: &str, seq: u32, ack: u32, len: usize) -> Vec<u8> {
@@ -82,16 +102,30 @@ impl Wire {
             flags,
             window: RawWindow(self.window[i]),
             urgent: 0,
-            options: TcpOptions { mss, ..TcpOptions::default() },
+            options: self.tcp_options(from, mss),
         };
         let mut header = Vec::new();
         tcp.emit(&mut header);
         let (src, dst) = (self.addrs[i].ip(), self.addrs[j].ip());
         let mut packet = Vec::new();
-        IpEmit { src, dst, protocol: protocol::TCP, ttl: 64, ecn: 0 }
+        IpEmit { src, dst, protocol: protocol::TCP, ttl: self.ttl[i], ecn: 0 }
             .emit(header.len() + len, &mut packet);
         packet.extend_from_slice(&header);
+        if src.is_ipv4() {
+            packet[4..6].copy_from_slice(&self.ids[i].to_be_bytes());
+        }
         packet
+    }
+
+    fn tcp_options(&self, from: Role, mss: Option<u16>) -> TcpOptions {
+        let mut options = TcpOptions { mss, ..TcpOptions::default() };
+        options.timestamps = self.stamps.map(|(value, echo)| Timestamps { value, echo });
+        let base = self.isn[from.other().index()];
+        for &(start, end) in &self.sack {
+            let seq = |n: u32| SeqNum::new(base.wrapping_add(n));
+            assert!(options.sack.push(seq(start), seq(end)));
+        }
+        options
     }
 
     /// A packet at `micros`, its headers only. `seq` and `ack` are relative.
@@ -100,6 +134,28 @@ impl Wire {
         self.now = Duration::from_micros(micros);
         self.seen = self.lens.observe(self.now, &packet, packet.len() + len, self.gso_size);
         self.drain();
+        let id = &mut self.ids[from.index()];
+        *id = if *id == 0 { 0 } else { id.wrapping_add(1).max(1) };
+    }
+
+    /// As [`at`](Self::at), with timestamps.
+    pub fn stamped(
+        &mut self,
+        micros: u64,
+        from: Role,
+        (value, echo): (u32, u32),
+        (seq, ack, len): (u32, u32, usize),
+    ) {
+        self.stamps = Some((value, echo));
+        self.at(micros, from, "ACK", seq, ack, len);
+        self.stamps = None;
+    }
+
+    /// An ACK with SACK blocks.
+    pub fn sacks(&mut self, micros: u64, from: Role, seq: u32, ack: u32, blocks: &[(u32, u32)]) {
+        self.sack = blocks.to_vec();
+        self.at(micros, from, "ACK", seq, ack, 0);
+        self.sack.clear();
     }
 
     /// As [`at`](Self::at); the segment never arrives.
