@@ -9,6 +9,7 @@ use fourwave_gateway::namespace::Program;
 use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
 
 use crate::demo;
+use crate::doctor::DoctorArguments;
 use crate::drill::DrillArguments;
 use crate::fault::parse_fault;
 use crate::knobs;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Scenario(ScenarioArguments),
     /// Explain the TCP connections of a capture, or of an interface live
     Trace(Box<TraceArguments>),
+    /// Examine this host's TCP sockets: what is wrong, why, and what to change
+    Doctor(Box<DoctorArguments>),
     /// Play packetdrill scripts on the engine in virtual time, or on Linux; make them of captures
     Drill(Box<DrillArguments>),
 }

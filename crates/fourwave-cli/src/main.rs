@@ -3,6 +3,7 @@
 
 mod arguments;
 mod demo;
+mod doctor;
 mod drill;
 mod fault;
 mod knobs;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Drill(drill) => drill.perform(),
         Command::Scenario(scenario) => scenario.perform(),
         Command::Trace(trace) => trace.perform(),
+        Command::Doctor(doctor) => doctor.perform(),
     })
 }
 

@@ -85,3 +85,19 @@ fn a_programs_name_cannot_break_the_format() {
     let text = text(&look).unwrap();
     assert!(text.contains(r#"close_wait{program="a\"b\\c\nd"} 12.0"#), "{text}");
 }
+
+#[test]
+fn the_page_names_every_metric_and_no_other() {
+    let page = include_str!("../../../../docs/doctor.md");
+    let section = page.split("\n## Metrics\n").nth(1).expect("a section on metrics");
+    let section = section.split("\n## ").next().unwrap();
+    let named: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next())
+        .collect();
+    let text = text(&look()).unwrap();
+    let mut served: Vec<&str> =
+        rows(&text).iter().map(|row| row.split(['{', ' ']).next().unwrap()).collect();
+    served.dedup();
+    assert_eq!(named, served);
+}

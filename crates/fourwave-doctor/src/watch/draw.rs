@@ -57,9 +57,12 @@ fn title_line(view: &View, width: u16) -> Line<'static> {
     if width < 60 {
         return Line::from(vec![name, "  ".into(), time.into(), "  ".into(), rest]);
     }
-    let took = format!("  a look takes {} ms", view.took.as_millis());
     let scope = format!("  {}  ", view.scope);
-    Line::from(vec![name, scope.into(), time.into(), "  ".into(), rest, took.dim()])
+    let mut parts = vec![name, scope.into(), time.into(), "  ".into(), rest];
+    if width >= 100 {
+        parts.push(format!("  a look takes {} ms", view.took.as_millis()).dim());
+    }
+    Line::from(parts)
 }
 
 /// `1s`, `2.5s`, `500ms`.
@@ -90,7 +93,7 @@ fn small(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let words: Vec<String> = present(view)
         .map(|(at, state, number)| format!("{} {number}{}", state.name(), signed(view.change(at))))
         .collect();
-    let mut lines = detail::wrapped(&words.join("  "), area.width.into(), "");
+    let mut lines = detail::wrapped(&words.join(", "), area.width.into(), "");
     lines.truncate(3);
     let [states, list] =
         Layout::vertical([Constraint::Length(lines.len() as u16), Constraint::Min(0)]).areas(area);
@@ -100,7 +103,8 @@ fn small(frame: &mut Frame<'_>, view: &View, area: Rect) {
 
 fn large(frame: &mut Frame<'_>, view: &View, area: Rect) {
     // Six states are in use on most hosts; more where there is room.
-    let top = (present(view).count().max(view.findings.len()) as u16 + 1).clamp(7, area.height / 3);
+    let top = (present(view).count().max(2 * view.findings.len()) as u16 + 1)
+        .clamp(6, (area.height / 3).max(6));
     let bottom = (area.height - top) * 2 / 5;
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(top), Constraint::Min(0), Constraint::Length(bottom)])
@@ -114,9 +118,10 @@ fn large(frame: &mut Frame<'_>, view: &View, area: Rect) {
     states(frame, view, left);
     findings(frame, view, right);
     tables::destinations(frame, view, middle);
-    let [left, right] = Layout::horizontal([Constraint::Percentage(42), Constraint::Min(0)])
-        .spacing(1)
-        .areas(bottom);
+    let [left, right] =
+        Layout::horizontal([Constraint::Length(area.width * 42 / 100), Constraint::Min(0)])
+            .spacing(1)
+            .areas(bottom);
     tables::close_wait(frame, view, left);
     tables::listeners(frame, view, right);
 }
@@ -194,11 +199,15 @@ fn findings(frame: &mut Frame<'_>, view: &View, area: Rect) {
         let lacks: Vec<Line<'_>> = view
             .lacks
             .iter()
-            .map(|lack| Line::from(format!("not seen: {}: {}", lack.what, lack.remedy)).dim())
+            .map(|lack| format!("not seen: {}: {}", lack.what, lack.remedy))
+            .flat_map(|line| detail::wrapped(&line, area.width.into(), ""))
+            .map(|line| Line::from(line).dim())
             .collect();
         return frame.render_widget(Paragraph::new(lacks).block(block), area);
     }
-    let items: Vec<ListItem<'_>> = view.findings.iter().map(item).collect();
+    let width = usize::from(area.width.saturating_sub(2 + 3));
+    let items: Vec<ListItem<'_>> =
+        view.findings.iter().map(|finding| item(finding, width)).collect();
     let list = List::new(items)
         .block(block)
         .highlight_symbol("▶ ")
@@ -207,13 +216,20 @@ fn findings(frame: &mut Frame<'_>, view: &View, area: Rect) {
     frame.render_stateful_widget(list, area, &mut state);
 }
 
-/// The harm also in a letter: not everyone sees colours.
-fn item(finding: &Finding) -> ListItem<'_> {
-    let letter = match finding.harm {
+/// The harm also in a sign: not everyone sees colours.
+fn item(finding: &Finding, width: usize) -> ListItem<'static> {
+    let sign = match finding.harm {
         Harm::Critical => "!! ",
         Harm::Warning => " ! ",
         Harm::Advice => " · ",
     };
     let style = Style::new().fg(color(finding.harm));
-    ListItem::new(Line::from(vec![Span::styled(letter, style), finding.headline.as_str().into()]))
+    let lines = detail::wrapped(&finding.headline, width, "").into_iter().enumerate();
+    let lines: Vec<Line<'_>> = lines
+        .map(|(at, line)| {
+            let sign = if at == 0 { sign } else { "   " };
+            Line::from(vec![Span::styled(sign, style), line.into()])
+        })
+        .collect();
+    ListItem::new(lines)
 }

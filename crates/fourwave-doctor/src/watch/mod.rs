@@ -10,6 +10,8 @@ mod detail;
 mod draw;
 mod looks;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod view;
 
 use std::io;

@@ -110,10 +110,10 @@ pub(super) fn listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
         ])
     });
     let widths = [
-        Constraint::Min(14),
-        Constraint::Length(10),
-        Constraint::Length(6),
-        Constraint::Length(6),
+        Constraint::Min(15),
+        Constraint::Length(if area.width < 60 { 8 } else { 16 }),
+        Constraint::Length(5),
+        Constraint::Length(5),
         Constraint::Length(9),
     ];
     let table = Table::new(rows, widths).header(Row::new(heads).dim()).block(titled(title));

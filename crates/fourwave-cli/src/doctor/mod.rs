@@ -1,0 +1,158 @@
+//! `fourwave doctor`.
+//!
+//! | question | file |
+//! | --- | --- |
+//! | times and thresholds as they are typed | `options.rs` |
+//! | one look and its report | `once.rs` |
+//! | many looks: the table, lines, metrics | `follow.rs` |
+
+mod follow;
+mod once;
+mod options;
+
+use std::io::IsTerminal;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use fourwave_doctor::{Scope, Thresholds};
+
+use crate::{USAGE_ERROR, say};
+use once::Form;
+use options::{parse_address, parse_pid, parse_time};
+
+/// There is something to be said about the host.
+const FINDINGS: u8 = 1;
+/// Nothing could be looked at; the same as wrong usage.
+const NO_LOOK: u8 = USAGE_ERROR;
+
+/// `fourwave doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct DoctorArguments {
+    /// Time between the two looks that are compared; with --watch between redraws, with --listen
+    /// the least time between two looks (100ms to 1h)
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
+    sample: Duration,
+
+    /// Follow live in a table that redraws; where standard output is no terminal, one report after
+    /// the other
+    #[arg(long, conflicts_with_all = ["fix", "listen"])]
+    watch: bool,
+
+    /// Write JSON lines instead of text
+    #[arg(long, conflicts_with_all = ["fix", "listen"])]
+    json: bool,
+
+    /// Teach: a state, a knob, a finding; without a name they are listed
+    #[arg(long, value_name = "NAME", num_args = 0..=1, exclusive = true)]
+    explain: Option<Option<String>>,
+
+    /// Print the commands that would change the host; nothing is changed
+    #[arg(long, conflicts_with = "listen")]
+    fix: bool,
+
+    /// Serve the figures for Prometheus at http://ADDR/metrics until interrupted
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    listen: Option<SocketAddr>,
+
+    /// Look at the network namespace of this process: a container
+    #[arg(long, value_name = "PID", conflicts_with = "netns", value_parser = parse_pid)]
+    pid: Option<u32>,
+
+    /// Look at this network namespace: a name of `ip netns`, or a path
+    #[arg(long, value_name = "NAME")]
+    netns: Option<String>,
+
+    /// Set from where on something is a finding (see below); repeatable
+    #[arg(long = "set", value_name = "THRESHOLD=VALUE")]
+    settings: Vec<String>,
+
+    /// Read thresholds from a TOML file (`close_wait = 50`); --set goes over it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+const NOTES: &str = "\
+Looks twice at the host's own TCP sockets, and tells what is wrong in the order of harm: \
+evidence, cause, what to change in the program, then on the host, and what does not help. \
+Nothing is changed. docs/doctor.md has the thresholds and the metrics.
+
+The exit status is 0 when there is nothing to say, 1 when there are findings, 2 for wrong usage \
+and when nothing could be looked at. With --watch and --listen it is 0 when they are ended.
+
+Root adds: which program has a socket of another user, and other namespaces (--pid, --netns). \
+What could not be looked at is said at the end of the report.
+
+Examples:
+  fourwave doctor
+  fourwave doctor --sample 10s --json
+  fourwave doctor --watch
+  fourwave doctor --set close_wait=50 --set ports=0.9
+  fourwave doctor --explain time_wait
+  fourwave doctor --fix
+  fourwave doctor --pid $(docker inspect -f '{{.State.Pid}}' web)
+  fourwave doctor --listen 127.0.0.1:9464";
+
+impl DoctorArguments {
+    /// Looks, and tells; returns the exit status.
+    pub(crate) fn perform(self) -> u8 {
+        self.look().unwrap_or_else(|line| {
+            say(&line);
+            NO_LOOK
+        })
+    }
+
+    fn look(self) -> Result<u8, String> {
+        let thresholds = self.thresholds()?;
+        let order = Order { scope: self.scope(), thresholds, sample: self.sample };
+        let form = match (self.json, self.fix) {
+            (true, _) => Form::Json,
+            (false, true) => Form::Fix,
+            (false, false) => Form::Text,
+        };
+        if let Some(address) = self.listen {
+            return follow::serve(order, address);
+        }
+        if !self.watch {
+            return once::look(order, form);
+        }
+        if form == Form::Text && std::io::stdout().is_terminal() {
+            return follow::table(order);
+        }
+        follow::stream(order, form)
+    }
+
+    fn thresholds(&self) -> Result<Thresholds, String> {
+        let mut thresholds = Thresholds::default();
+        if let Some(path) = &self.config {
+            options::read_file(&mut thresholds, path)?;
+        }
+        for setting in &self.settings {
+            options::set(&mut thresholds, setting)?;
+        }
+        Ok(thresholds)
+    }
+
+    fn scope(&self) -> Scope {
+        match (self.pid, &self.netns) {
+            (Some(pid), _) => Scope::Pid(pid),
+            (None, Some(name)) => Scope::Netns(name.clone()),
+            (None, None) => Scope::Own,
+        }
+    }
+}
+
+/// What is to be looked at, and how.
+pub(crate) struct Order {
+    pub(crate) scope: Scope,
+    pub(crate) thresholds: Thresholds,
+    /// Time between two looks.
+    pub(crate) sample: Duration,
+}
+
+/// Colours are for terminals, and for those who want them.
+fn color() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}

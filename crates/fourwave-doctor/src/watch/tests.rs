@@ -1,0 +1,247 @@
+use std::time::Duration;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::draw::draw;
+use super::looks::Report;
+use super::view::{Turn, View};
+use crate::figures::tests::{busy, idle};
+use crate::{Command, Figures, Finding, FindingKind, GatherError, Harm, Lack, Sample, Scope};
+
+fn finding(harm: Harm, about: &str, headline: &str) -> Finding {
+    Finding {
+        kind: FindingKind::PortsExhausted,
+        harm,
+        about: about.into(),
+        headline: headline.into(),
+        evidence: vec!["800 of 1,000 ports are in use".into(), "TIME_WAIT (800)".into()],
+        cause: "this host opens many short connections to 10.0.0.9:5432 and closes first, so each \
+                leaves a TIME_WAIT here that keeps its port for 60 s"
+            .into(),
+        program: vec!["keep connections and use them again: keep-alive, a pool".into()],
+        host: vec![Command {
+            line: "sysctl -w net.ipv4.ip_local_port_range=\"10240 65535\"".into(),
+            effect: "55,296 ports for each destination instead of 1,000".into(),
+        }],
+        not: vec!["tcp_fin_timeout: it is the life of an orphaned FIN_WAIT_2".into()],
+    }
+}
+
+fn report(sample: &Sample, findings: Vec<Finding>) -> Report {
+    Report {
+        figures: Figures::of(sample),
+        findings,
+        lacks: Vec::new(),
+        took: Duration::from_millis(12),
+    }
+}
+
+fn three() -> Vec<Finding> {
+    vec![
+        finding(Harm::Critical, "a", "Ports for connections to 10.0.0.9:5432 run out in 2 s"),
+        finding(Harm::Warning, "b", "leaky (pid 4242) does not close: 12 sockets in CLOSE_WAIT"),
+        finding(Harm::Advice, "c", "tcp_fin_timeout = 10 does not shorten TIME_WAIT"),
+    ]
+}
+
+/// A view after two looks at a busy host.
+fn view() -> View {
+    let mut view = View::new(&Scope::Own, Duration::from_secs(2));
+    let sample = busy();
+    let before = Sample { after: sample.before.clone(), over: Duration::ZERO, ..sample.clone() };
+    assert!(view.take(Ok(report(&before, Vec::new()))));
+    assert!(view.take(Ok(report(&sample, three()))));
+    view
+}
+
+fn screen(view: &mut View, width: u16, height: u16) -> String {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, view)).unwrap();
+    let text = terminal.backend().to_string();
+    let lines = text.lines().map(|line| line.trim_matches('"').trim_end());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn press(view: &mut View, code: KeyCode) {
+    assert_eq!(view.key(KeyEvent::new(code, KeyModifiers::NONE)), Turn::GoOn);
+}
+
+#[test]
+fn the_table_in_80_by_24() {
+    insta::assert_snapshot!(screen(&mut view(), 80, 24));
+}
+
+#[test]
+fn the_table_in_120_by_40() {
+    insta::assert_snapshot!(screen(&mut view(), 120, 40));
+}
+
+#[test]
+fn the_table_in_40_by_12() {
+    insta::assert_snapshot!(screen(&mut view(), 40, 12));
+}
+
+#[test]
+fn one_finding_in_80_by_24() {
+    let mut view = view();
+    press(&mut view, KeyCode::Enter);
+    insta::assert_snapshot!(screen(&mut view, 80, 24));
+}
+
+#[test]
+fn the_help_in_80_by_24() {
+    let mut view = view();
+    press(&mut view, KeyCode::Char('?'));
+    insta::assert_snapshot!(screen(&mut view, 80, 24));
+}
+
+#[test]
+fn nothing_to_say_and_what_was_not_seen() {
+    let mut view = View::new(&Scope::Pid(7), Duration::from_millis(500));
+    assert!(screen(&mut view, 80, 24).contains("looking"));
+    let sample = Sample { before: idle(), after: idle(), over: Duration::from_secs(1) };
+    let mut report = report(&sample, Vec::new());
+    report
+        .lacks
+        .push(Lack { what: "the programs of 12 sockets".into(), remedy: "run it as root".into() });
+    view.take(Ok(report));
+    insta::assert_snapshot!(screen(&mut view, 80, 24));
+}
+
+#[test]
+fn every_size_can_be_drawn() {
+    for width in [1, 2, 5, 10, 33, 59, 60, 61, 99, 100, 300] {
+        for height in [1, 2, 3, 4, 5, 9, 17, 18, 19, 20, 21, 100] {
+            let mut view = view();
+            screen(&mut view, width, height);
+            press(&mut view, KeyCode::Enter);
+            screen(&mut view, width, height);
+            press(&mut view, KeyCode::Char('?'));
+            screen(&mut view, width, height);
+        }
+    }
+}
+
+#[test]
+fn a_finding_stays_selected_wherever_it_goes() {
+    let mut view = view();
+    press(&mut view, KeyCode::Down);
+    assert_eq!(view.selected().unwrap().about, "b");
+    let mut findings = three();
+    findings.insert(0, finding(Harm::Critical, "new", "worse"));
+    view.take(Ok(report(&busy(), findings)));
+    assert_eq!((view.selected().unwrap().about.as_str(), view.place()), ("b", Some(2)));
+    // Gone: the place stays, and a text that is shown of it is closed.
+    press(&mut view, KeyCode::Enter);
+    view.take(Ok(report(&busy(), three()[..1].to_vec())));
+    assert_eq!(view.selected().unwrap().about, "a");
+    assert!(screen(&mut view, 80, 24).contains("ports and TIME_WAIT"));
+    view.take(Ok(report(&busy(), Vec::new())));
+    assert!(view.selected().is_none());
+    press(&mut view, KeyCode::Enter);
+    press(&mut view, KeyCode::Down);
+    assert!(screen(&mut view, 80, 24).contains("nothing to say"));
+}
+
+#[test]
+fn the_selection_ends_at_the_ends() {
+    let mut view = view();
+    press(&mut view, KeyCode::Up);
+    assert_eq!(view.place(), Some(0));
+    press(&mut view, KeyCode::End);
+    assert_eq!(view.place(), Some(2));
+    press(&mut view, KeyCode::PageDown);
+    assert_eq!(view.place(), Some(2));
+    press(&mut view, KeyCode::Home);
+    assert_eq!(view.place(), Some(0));
+}
+
+#[test]
+fn a_text_scrolls_as_far_as_it_goes_and_back_at_once() {
+    let mut view = view();
+    press(&mut view, KeyCode::Enter);
+    let top = screen(&mut view, 40, 12);
+    press(&mut view, KeyCode::End);
+    let bottom = screen(&mut view, 40, 12);
+    assert!(bottom.contains("FIN_WAIT_2") && !top.contains("FIN_WAIT_2"), "{bottom}");
+    press(&mut view, KeyCode::Down);
+    assert_eq!(screen(&mut view, 40, 12), bottom);
+    press(&mut view, KeyCode::Up);
+    assert_ne!(screen(&mut view, 40, 12), bottom);
+    press(&mut view, KeyCode::Home);
+    assert_eq!(screen(&mut view, 40, 12), top);
+    press(&mut view, KeyCode::Esc);
+    assert!(screen(&mut view, 80, 24).contains("3 findings"));
+}
+
+#[test]
+fn paused_it_stands_still() {
+    let mut view = view();
+    let before = screen(&mut view, 80, 24);
+    press(&mut view, KeyCode::Char('p'));
+    assert!(!view.take(Ok(report(&busy(), Vec::new()))));
+    let paused = screen(&mut view, 80, 24);
+    assert!(paused.contains("PAUSED") && paused.contains("3 findings"), "{paused}");
+    press(&mut view, KeyCode::Char('p'));
+    assert_eq!(screen(&mut view, 80, 24), before);
+    assert!(view.take(Ok(report(&busy(), Vec::new()))));
+}
+
+#[test]
+fn destinations_are_sorted_by_what_is_asked_for() {
+    let mut view = view();
+    let order = |view: &View| -> Vec<String> {
+        view.figures.as_ref().unwrap().destinations.iter().map(|row| row.to.to_string()).collect()
+    };
+    assert_eq!(order(&view), ["10.0.0.9:5432", "10.0.0.8:443"]);
+    for (name, first) in [
+        ("time left", "10.0.0.9:5432"),
+        ("TIME_WAIT", "10.0.0.9:5432"),
+        ("address", "10.0.0.8:443"),
+    ] {
+        press(&mut view, KeyCode::Char('s'));
+        assert!(screen(&mut view, 80, 24).contains(&format!("by {name}")), "{name}");
+        assert_eq!(order(&view)[0], first, "{name}");
+    }
+    // What comes later is sorted alike.
+    view.take(Ok(report(&busy(), three())));
+    assert_eq!(order(&view)[0], "10.0.0.8:443");
+}
+
+#[test]
+fn a_look_that_fails_is_told_and_the_last_one_stays() {
+    let mut view = view();
+    view.take(Err(GatherError::Gone { pid: 7 }));
+    let failed = screen(&mut view, 120, 40);
+    assert!(failed.contains("no process 7") && failed.contains("3 findings"), "{failed}");
+    view.take(Ok(report(&busy(), three())));
+    assert!(!screen(&mut view, 120, 40).contains("no process 7"));
+}
+
+#[test]
+fn q_and_ctrl_c_end_it_from_everywhere() {
+    let mut view = view();
+    for over in [KeyCode::Null, KeyCode::Enter, KeyCode::Char('?')] {
+        press(&mut view, over);
+        let c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        assert_eq!(view.key(c), Turn::Quit);
+        let q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        assert_eq!(view.key(q), Turn::Quit);
+    }
+    press(&mut view, KeyCode::Char('c'));
+}
+
+#[test]
+fn names_cannot_draw_on_the_terminal() {
+    let mut sample = busy();
+    for owners in sample.after.owners.values_mut() {
+        owners[0].program = "\x1b[31mred\x07".into();
+    }
+    view();
+    let mut view = View::new(&Scope::Own, Duration::from_secs(1));
+    view.take(Ok(report(&sample, vec![finding(Harm::Critical, "", "\x1b[2Jgone")])));
+    let screen = screen(&mut view, 120, 40);
+    assert!(!screen.contains('\x1b') && screen.contains("gone"), "{screen}");
+}
