@@ -1,0 +1,114 @@
+//! Watches a classic pcap file (Ethernet, raw IP or Linux cooked) and prints one line for each
+//! connection: how it ended, segments sent again by kind, FINs, RSTs, bytes, what is odd.
+//!
+//! `cargo run -p fourwave-lens --example watch -- FILE [PASSES]`; with PASSES the file is watched
+//! that often and only the time for each packet is printed.
+
+use std::env;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use fourwave_lens::{Lens, LensOptions, Names, Role, Story};
+
+/// Packets of the file: time, bytes kept, bytes on the wire.
+type Packets = Vec<(Duration, Vec<u8>, usize)>;
+
+fn read(file: &[u8]) -> Result<Packets, Box<dyn Error>> {
+    let word =
+        |at: usize| file.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    let scale = match word(0) {
+        Some(0xa1b2_c3d4) => 1000,
+        Some(0xa1b2_3c4d) => 1,
+        _ => return Err("no little-endian pcap file".into()),
+    };
+    let skip = match word(20) {
+        Some(1) => 14,
+        Some(101) => 0,
+        Some(113) => 16,
+        Some(276) => 20,
+        other => return Err(format!("link type {other:?} is not known").into()),
+    };
+    let (mut at, mut packets) = (24, Vec::new());
+    while let (Some(s), Some(sub), Some(kept), Some(len)) =
+        (word(at), word(at + 4), word(at + 8), word(at + 12))
+    {
+        let time = Duration::new(s.into(), sub * scale);
+        let Some(packet) = file.get(at + 16 + skip..at + 16 + kept as usize) else { break };
+        packets.push((time, packet.to_vec(), len as usize - skip));
+        at += 16 + kept as usize;
+    }
+    Ok(packets)
+}
+
+fn watch(packets: &Packets, options: LensOptions) -> Vec<Story> {
+    let mut lens = Lens::new(options);
+    let mut stories = Vec::new();
+    for (at, packet, wire_len) in packets {
+        let _ = lens.observe(*at, packet, *wire_len, 0);
+        stories.extend(std::iter::from_fn(|| lens.poll_story()));
+    }
+    lens.finish(packets.last().map_or(Duration::ZERO, |last| last.0));
+    stories.extend(std::iter::from_fn(|| lens.poll_story()));
+    stories
+}
+
+fn line(story: &Story) -> String {
+    let mut out = format!("{} {} {}", story.conn, story.addrs[0], story.how.name());
+    let Some(measures) = &story.measures else { return out };
+    for who in Role::BOTH {
+        let end = &measures.ends[who.index()];
+        let again = end.again;
+        out.push_str(&format!(
+            " | {} again={} (syn {} fin {} fast {} timeout {} spurious {}) ooo={} dup={} fins={} \
+             rsts={} payload={} rtt={:?} flight={} zero={}",
+            who.name(),
+            again.total(),
+            again.syn,
+            again.fin,
+            again.fast,
+            again.timeout,
+            again.spurious,
+            end.out_of_order,
+            end.dup_acks,
+            end.fins,
+            end.rsts,
+            end.payload,
+            end.rtt.mean(),
+            end.max_in_flight,
+            end.zero_windows,
+        ));
+    }
+    for anomaly in &story.found {
+        let sentence = anomaly.sentence(story, &Names::default());
+        out.push_str(&format!(
+            "\n    {}: {sentence} {:?}",
+            anomaly.kind.name(),
+            anomaly.proof.packets()
+        ));
+    }
+    out
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = env::args().skip(1);
+    let file = args.next().ok_or("usage: watch FILE [PASSES]")?;
+    let packets = read(&std::fs::read(file)?)?;
+    let options =
+        LensOptions { measure: true, settle: Duration::from_secs(60), ..LensOptions::default() };
+    let Some(passes) = args.next() else {
+        for story in watch(&packets, options) {
+            println!("{}", line(&story));
+        }
+        return Ok(());
+    };
+    let passes: u32 = passes.parse()?;
+    for measure in [false, true] {
+        let start = Instant::now();
+        for _ in 0..passes {
+            std::hint::black_box(watch(&packets, LensOptions { measure, ..options }));
+        }
+        let nanos = start.elapsed().as_nanos() / (u128::from(passes) * packets.len() as u128);
+        println!("{} packets, measure {measure}: {nanos} ns each", packets.len());
+    }
+    Ok(())
+}
