@@ -5,7 +5,15 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
+use fourwave_lens::{AnomalyKind, json};
 use serde_json::Value;
+
+/// Lines that the crate of `trace` writes, and checks.
+const OF_TRACE: [&str; 2] = ["file", "summary"];
+
+/// Lines that one packet told.
+const OF_PACKETS: [&str; 9] =
+    ["open", "segment", "data", "state", "wave", "arrival", "icmp", "exchange", "left_out"];
 
 const SCHEMA: &str = include_str!("../SCHEMA.md");
 
@@ -24,8 +32,18 @@ fn documented() -> Fields {
         }
     }
     let common = fields.remove("every line").unwrap();
-    for of_event in fields.values_mut() {
-        of_event.extend(common.iter().cloned());
+    for event in OF_TRACE {
+        assert!(fields.remove(event).is_some(), "{event}");
+    }
+    let measures = fields.get_mut("measures").unwrap();
+    let client = measures.iter().filter_map(|path| path.strip_prefix("client."));
+    let server: Vec<String> = client.map(|path| format!("server.{path}")).collect();
+    measures.extend(server);
+    for (event, of_event) in &mut fields {
+        let has = |field: &&String| {
+            !matches!(field.as_str(), "file" | "packet") || OF_PACKETS.contains(&event.as_str())
+        };
+        of_event.extend(common.iter().filter(has).cloned());
     }
     fields
 }
@@ -34,7 +52,10 @@ fn documented() -> Fields {
 fn paths(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
-            if matches!(prefix, "closed_first" | "half_closed" | "report") {
+            if matches!(
+                prefix.rsplit('.').next(),
+                Some("closed_first" | "half_closed" | "report" | "rtt")
+            ) {
                 out.insert(prefix.to_owned());
             }
             for (key, value) in object {
@@ -54,14 +75,43 @@ fn paths(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
     }
 }
 
+/// More rows than a story keeps.
+fn many_rows() -> Wire {
+    let mut wire = Wire::new();
+    wire.open();
+    for i in 0..100 {
+        wire.window[0] = 1000 + i;
+        wire.at(20_000 + u64::from(i) * 1000, Client, "ACK", 1, 1, 0);
+    }
+    wire
+}
+
+/// The lines of all connections, as they come and as whole stories.
+fn lines() -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let mut add = |name, text: String| {
+        lines.extend(text.lines().map(|line| (name, line.to_owned())));
+    };
+    for (name, mut wire) in all() {
+        add(name, wire.json());
+    }
+    for (name, mut wire) in all().into_iter().chain([("many_rows", many_rows())]) {
+        for story in wire.stories() {
+            let mut out = String::new();
+            let place = |packet| json::Place { file: 0, packet };
+            json::write_story(&story, &wire.names, &place, &mut out);
+            add(name, out);
+        }
+    }
+    lines
+}
+
 fn written() -> Fields {
     let mut fields = Fields::new();
-    for (_, mut wire) in all() {
-        for line in wire.json().lines() {
-            let value: Value = serde_json::from_str(line).unwrap();
-            let event = value["event"].as_str().unwrap().to_owned();
-            paths("", &value, fields.entry(event).or_default());
-        }
+    for (_, line) in lines() {
+        let value: Value = serde_json::from_str(&line).unwrap();
+        let event = value["event"].as_str().unwrap().to_owned();
+        paths("", &value, fields.entry(event).or_default());
     }
     fields
 }
@@ -78,14 +128,15 @@ fn a_plain_connection_as_json() {
 
 #[test]
 fn kinds_places_and_causes_are_documented() {
-    for (name, mut wire) in all() {
-        for line in wire.json().lines() {
-            let value: Value = serde_json::from_str(line).unwrap();
-            for field in ["kind", "place", "cause", "how", "reset_cause"] {
-                if let Some(text) = value[field].as_str() {
-                    assert!(SCHEMA.contains(&format!("`{text}`")), "{name}: {field} {text}");
-                }
+    for (name, line) in lines() {
+        let value: Value = serde_json::from_str(&line).unwrap();
+        for field in ["kind", "place", "cause", "how", "reset_cause", "name", "weight"] {
+            if let Some(text) = value[field].as_str() {
+                assert!(SCHEMA.contains(&format!("`{text}`")), "{name}: {field} {text}");
             }
         }
+    }
+    for kind in AnomalyKind::ALL {
+        assert!(SCHEMA.contains(&format!("`{}`", kind.name())), "{}", kind.name());
     }
 }

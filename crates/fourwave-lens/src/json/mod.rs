@@ -1,4 +1,6 @@
-//! Events as JSON lines for machines. `SCHEMA.md` says what every field means.
+//! Events and stories as JSON lines for machines. `SCHEMA.md` says what every field means.
+
+mod story;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +13,8 @@ use crate::names::Names;
 use crate::row::{Role, Row, Run, Shown, What};
 use crate::story::{Ended, HalfClosed, Story, TimeWait, icmp_words};
 use crate::trouble::Trouble;
+
+pub use story::{Place, write_story};
 
 /// Seconds with microseconds.
 fn t(at: Duration) -> f64 {
@@ -98,7 +102,30 @@ enum Out<'a> {
         icmp: Option<&'static str>,
         text: String,
     },
+    Exchange {
+        conn: u64,
+        t: f64,
+        #[serde(flatten)]
+        exchange: story::Exchanged,
+    },
+    LeftOut {
+        conn: u64,
+        t: f64,
+        #[serde(flatten)]
+        left_out: story::Gone,
+    },
+    Anomaly(Box<story::Odd>),
+    Measures(Box<story::Figures>),
     End(Box<End>),
+}
+
+/// A line, and where the packet stands that it is about, where that is known.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    out: &'a Out<'a>,
+    #[serde(flatten)]
+    place: Option<Place>,
 }
 
 #[derive(Serialize)]
@@ -217,15 +244,31 @@ struct End {
 /// one line for what was seen, one for each state that it moved, and one for its wave.
 pub fn write(event: &Event, names: &Names, out: &mut String) {
     match event {
-        Event::Opened(opened) => push(&open(opened), out),
-        Event::Row(seen) => row(seen, names, out),
-        Event::Ended(story) => push(&Out::End(Box::new(end(story, names))), out),
+        Event::Opened(opened) => push(&open(opened), None, out),
+        Event::Row(seen) => row(&Seen::of(seen), names, out),
+        Event::Ended(story) => push(&Out::End(Box::new(end(story, names))), None, out),
     }
 }
 
-fn push(line: &Out<'_>, out: &mut String) {
+/// A row and what it belongs to.
+struct Seen<'a> {
+    conn: u64,
+    addrs: [SocketAddr; 2],
+    row: &'a Row,
+    so_far: bool,
+    place: Option<Place>,
+}
+
+impl<'a> Seen<'a> {
+    fn of(seen: &'a RowSeen) -> Self {
+        let RowSeen { conn, opened: _, addrs, row, so_far } = seen;
+        Self { conn: *conn, addrs: *addrs, row, so_far: *so_far, place: None }
+    }
+}
+
+fn push(line: &Out<'_>, place: Option<Place>, out: &mut String) {
     // Numbers, strings and lists only, and every key a string: it cannot fail.
-    match serde_json::to_string(line) {
+    match serde_json::to_string(&Line { out: line, place }) {
         Ok(text) => out.push_str(&text),
         Err(error) => unreachable!("a line of plain values: {error}"),
     }
@@ -243,7 +286,7 @@ fn open(opened: &Opened) -> Out<'static> {
     }
 }
 
-fn trouble(seen: &RowSeen, what: Trouble, names: &Names) -> Out<'static> {
+fn trouble(seen: &Seen<'_>, what: Trouble, names: &Names) -> Out<'static> {
     let (conn, at, who) = (seen.conn, seen.row.at, seen.row.from);
     let word = |who: Role| names.word(who, seen.addrs[who.index()]);
     let text = what.sentence(at, &word(who), &word(who.other()), "");
@@ -275,37 +318,33 @@ fn trouble(seen: &RowSeen, what: Trouble, names: &Names) -> Out<'static> {
     }
 }
 
-fn row(seen: &RowSeen, names: &Names, out: &mut String) {
-    let (conn, row) = (seen.conn, &seen.row);
+fn row(seen: &Seen<'_>, names: &Names, out: &mut String) {
+    let (conn, row) = (seen.conn, seen.row);
     let at = t(row.at);
     let from = row.from.name();
-    match &row.what {
-        What::Segment(shown) => push(&segment(conn, row, shown), out),
-        What::Run(run) => {
-            let data = data(row, run, seen.so_far);
-            push(&Out::Data { conn, t: at, data }, out);
-        }
-        What::Arrival(flags) => {
-            push(&Out::Arrival { conn, t: at, from, flags: flags.to_string() }, out);
-        }
+    let line = match &row.what {
+        What::Segment(shown) => segment(conn, row, shown),
+        What::Run(run) => Out::Data { conn, t: at, data: data(row, run, seen.so_far) },
+        What::Arrival(flags) => Out::Arrival { conn, t: at, from, flags: flags.to_string() },
         What::Icmp(error) => {
             let (error, remark) = (icmp_words(*error), row.remark);
-            push(&Out::Icmp { conn, t: at, about: from, error, remark }, out);
+            Out::Icmp { conn, t: at, about: from, error, remark }
         }
-        What::Note(text) => push(&Out::Note { conn, t: at, text }, out),
-        What::Trouble(what) => push(&trouble(seen, *what, names), out),
-        // These two exist in stories only.
-        What::Exchange(_) | What::LeftOut(_) => {}
-    }
+        What::Note(text) => Out::Note { conn, t: at, text },
+        What::Trouble(what) => trouble(seen, *what, names),
+        What::Exchange(exchange) => Out::Exchange { conn, t: at, exchange: exchange.into() },
+        What::LeftOut(gone) => Out::LeftOut { conn, t: at, left_out: gone.into() },
+    };
+    push(&line, seen.place, out);
     for who in Role::BOTH {
         if let Some(moved) = row.moved[who.index()] {
             let (from, to) = (moved.from.name(), moved.to.name());
-            push(&Out::State { conn, t: at, end: who.name(), from, to }, out);
+            push(&Out::State { conn, t: at, end: who.name(), from, to }, seen.place, out);
         }
     }
     if let Some(wave) = row.wave {
         let (waves, says) = (wave.numbers(), wave.says());
-        push(&Out::Wave { conn, t: at, from, waves, says }, out);
+        push(&Out::Wave { conn, t: at, from, waves, says }, seen.place, out);
     }
 }
 
