@@ -66,10 +66,10 @@ function fitting(labels, columns) {
 /** The ladder: two lifelines in the colours of their states, a row for each thing that was seen. */
 function ladder(detail, states, width) {
   const narrow = width < 640;
-  const left = narrow ? 94 : 204;
-  const right = width - (narrow ? 94 : 112);
-  const columns = Math.floor((right - left - 26) / MONO);
-  const root = svg('svg', { class: 'ladder', width, 'aria-hidden': 'true' });
+  const left = narrow ? 82 : 204;
+  const right = width - (narrow ? 82 : 112);
+  const columns = Math.floor((right - left - (narrow ? 14 : 26)) / (narrow ? 6.65 : MONO));
+  const root = svg('svg', { class: narrow ? 'ladder narrow' : 'ladder', width, 'aria-hidden': 'true' });
   const lives = svg('g');
   const rows = svg('g');
   root.append(lives, rows);
@@ -98,7 +98,7 @@ function ladder(detail, states, width) {
       if (state === null) return;
       life(end, y + 20);
       now[end] = states[state];
-      pill(group, states[state], end === 0 ? left - 8 : right + 8, y + 20, end);
+      pill(group, states[state], end === 0 ? left - (narrow ? 4 : 8) : right + (narrow ? 4 : 8), y + 20, end, narrow);
     });
     const under = narrow && (row.m ?? [])[0] != null;
     const at = narrow ? left - 8 : 4;
@@ -142,8 +142,8 @@ function head(root, detail, width, left, right) {
   return stacked ? 52 : 38;
 }
 
-function pill(group, state, x, y, end) {
-  const w = state.length * 6.4 + 10;
+function pill(group, state, x, y, end, narrow) {
+  const w = state.length * (narrow ? 5.55 : 6.4) + (narrow ? 8 : 10);
   const from = end === 0 ? x - w : x;
   group.append(svg('g', { class: stateClass(state) },
     svg('rect', { class: 'pill', x: from, y: y - 9, width: w, height: 18, rx: 9 }),
@@ -218,7 +218,7 @@ function spans(detail, states) {
     const name = states[state];
     const to = !last ? track[n + 1][0] : name === 'TIME_WAIT' && wait ? wait[2] : Math.max(detail.end, from);
     return { name, from, to, last };
-  }).filter((one) => !(one.last && one.name === 'CLOSED' && one.from > 0) && one.to >= one.from));
+  }).filter((one) => one.name !== 'CLOSED' && one.to >= one.from));
 }
 
 /** Both ends' states over time. Short states keep a visible width; the wait after the end is shortened. */
@@ -317,7 +317,7 @@ const KINDS = [['data', 'data'], ['again', 'sent again'], ['ack', 'acknowledged'
 function plot(points, title, width) {
   const [data, again, acks, window] = points.map(unfold);
   const sent = [...data, ...again];
-  if (sent.length < 2) return null;
+  if (sent.length < 4) return null;
   const [w, h, mx, my] = [width, 260, 62, 26];
   const times = [...sent, ...acks].map(([t]) => t);
   const [t0, t1] = [Math.min(...times), Math.max(...times)];

@@ -126,8 +126,12 @@ fn file(read: &FileRead) -> File {
     let what = format!("{}, {}", units::counted(tally.frames, "packet"), units::bytes(tally.bytes));
     let mut notes = Vec::new();
     notes.extend(read.damaged.as_ref().map(|why| format!("stopped early: {why}")));
-    for (n, text) in [(tally.cut, "cut short by the snapshot length"), (tally.other, "without IP")]
-    {
+    let kinds = [
+        (tally.cut, "cut short by the snapshot length"),
+        (tally.other, "without IP"),
+        (tally.twice, "in the capture twice, counted once"),
+    ];
+    for (n, text) in kinds {
         if n > 0 {
             notes.push(format!("{} {text}", units::counted(n, "packet")));
         }

@@ -184,8 +184,8 @@
         el('button', { type: 'button', class: 'icon', 'aria-label': 'Close', title: 'Overview (Esc)', onclick: () => overview() }, '✕')));
     pane.replaceChildren(heading,
       el('p', { class: 'dim' }, `connection ${detail.conn}${detail.middle ? ', seen in mid-stream' : ''}, ${detail.at}`),
-      el('p', { class: 'why' }, `${detail.why[0].toUpperCase()}${detail.why.slice(1)}.`));
-    if (detail.found.length) pane.append(card('Anomalies', el('ul', { class: 'found' }, ...detail.found.map(anomaly))));
+      el('p', { class: 'why' }, sentence(detail.why)));
+    if (detail.found.length) pane.append(card('Anomalies', anomalies(detail.found)));
     const drawings = el('div', { class: 'draw' });
     const times = el('div', { class: 'draw' });
     const plots = el('div', { class: 'plots' });
@@ -198,8 +198,8 @@
       drawings.firstChild.replaceWith(ladder(detail, states, Math.min(room(drawings), 1100)));
       times.replaceChildren(timeline(detail, states, room(times)));
       if (plotted.isConnected) {
-        const wide = room(plots);
-        const one = wide >= 2 * 416 + 16 ? Math.floor((wide - 16) / 2) : wide;
+        const column = Math.floor(parseFloat(getComputedStyle(plots).gridTemplateColumns));
+        const one = Math.max(260, column || room(plots));
         const titles = ['client to server', 'server to client'];
         const drawn = (detail.points ?? []).map((points, end) => plot(points, titles[end], one)).filter(Boolean);
         plots.replaceChildren(...drawn);
@@ -220,14 +220,30 @@
       el('thead', {}, el('tr', {}, el('td'), title('client'), title('server'))), el('tbody', {}, ...detail.figures.map(line))));
   }
 
-  function anomaly(found) {
-    const kind = kinds[found.kind];
-    const more = found.times > found.packets.length ? ` and ${count(found.times - found.packets.length)} more` : '';
-    return el('li', { class: `w-${kind.weight}` },
-      el('h3', {}, kind.title, ' ', el('small', { class: `w-${kind.weight}` }, kind.weight)),
-      el('p', {}, `${found.sentence[0]?.toUpperCase() ?? ''}${found.sentence.slice(1)}.`),
-      found.packets.length > 0 && el('p', { class: 'packets' }, 'packets ', ...found.packets.map((packet) => el('button', { type: 'button', 'data-packet': packet }, packet)), more),
-      el('p', { class: 'dim' }, kind.meaning), el('p', {}, el('b', {}, 'To do: '), kind.remedy));
+  /** What stands between backticks is code. */
+  const said = (words) => words.split('`').map((part, n) => (n % 2 ? el('code', {}, part) : part));
+  const sentence = (words) => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
+
+  /** Those of one kind stand together: meaning and remedy are said once. */
+  function anomalies(all) {
+    const groups = new Map();
+    for (const one of all) groups.set(one.kind, [...(groups.get(one.kind) ?? []), one]);
+    return el('ul', { class: 'found' }, ...[...groups].map(([kind, of]) => anomaly(kinds[kind], of)));
+  }
+
+  function anomaly(kind, of) {
+    const weight = `w-${kind.weight}`;
+    return el('li', { class: weight },
+      el('h3', {}, kind.title, ' ', el('small', { class: weight }, kind.weight)),
+      ...of.flatMap((found) => [el('p', {}, ...said(sentence(found.sentence))), proof(found)]),
+      el('p', { class: 'dim' }, ...said(kind.meaning)), el('p', {}, el('b', {}, 'To do: '), ...said(kind.remedy)));
+  }
+
+  function proof({ packets, times }) {
+    if (!packets.length) return null;
+    const more = times > packets.length ? ` and ${count(times - packets.length)} more` : '';
+    const button = (packet) => el('button', { type: 'button', 'data-packet': packet }, packet);
+    return el('p', { class: 'packets' }, 'packets ', ...packets.map(button), more);
   }
 
   function flash(packet) {
