@@ -9,15 +9,17 @@ use std::time::Duration;
 use fourwave_doctor::{Gatherer, Scope, Snapshot, Socket};
 use socket2::{Domain, Protocol, Type};
 
-/// Set where a test's own copy runs in its namespace.
-const INSIDE: &str = "FOURWAVE_GATHER_INSIDE";
+/// Set where a test's own copy runs in its namespace: `new`, or `ready`.
+pub(crate) const INSIDE: &str = "FOURWAVE_GATHER_INSIDE";
 const POLLS: u32 = 2000;
 
 /// Runs `work` in a new network namespace, with loopback up: this test of this binary once more,
 /// below `unshare`. Where no namespace may be made: a visible line, and nothing.
 pub(crate) fn in_namespace(test: &str, work: impl FnOnce()) {
-    if std::env::var_os(INSIDE).is_some() {
-        run("ip", &["link", "set", "lo", "up"]);
+    if let Some(how) = std::env::var_os(INSIDE) {
+        if how == "new" {
+            run("ip", &["link", "set", "lo", "up"]);
+        }
         return work();
     }
     for tool in ["ip", "nft", "ss", "unshare"] {
@@ -36,7 +38,7 @@ pub(crate) fn in_namespace(test: &str, work: impl FnOnce()) {
         .arg(flags)
         .arg(std::env::current_exe().expect("a test binary"))
         .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
+        .env(INSIDE, "new")
         .output()
         .expect("unshare runs");
     let (out, err) =
