@@ -5,6 +5,7 @@
 //! are written as text, JSON, a table that redraws, or metrics. Nothing on the host is changed.
 #![forbid(unsafe_code)]
 
+pub mod explain;
 mod figures;
 mod finding;
 pub mod fix;

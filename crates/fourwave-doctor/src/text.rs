@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use fourwave_core::state::State;
 
-use crate::words::{count, of, share, span};
+use crate::words::{count, of, share, span, wrapped};
 use crate::{Figures, Finding, Harm, Sample, Scope};
 
 /// How the report is written.
@@ -135,28 +135,6 @@ impl Page {
             lead = "      ";
         }
     }
-}
-
-/// Words in lines of at most `width` characters; a longer word has a line for itself.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut room = width;
-    for word in text.split(' ') {
-        let size = word.chars().count();
-        let Some(last) = lines.last_mut() else { break };
-        if last.is_empty() {
-            last.push_str(word);
-            room = width.saturating_sub(size);
-        } else if size < room {
-            last.push(' ');
-            last.push_str(word);
-            room -= size + 1;
-        } else {
-            lines.push(word.to_owned());
-            room = width.saturating_sub(size);
-        }
-    }
-    lines
 }
 
 fn header(page: &mut Page, sample: &Sample) {

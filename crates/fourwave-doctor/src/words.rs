@@ -76,6 +76,28 @@ pub(crate) fn bytes(number: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
+/// Words in lines of at most `width` characters; a longer word has a line for itself.
+pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut room = width;
+    for word in text.split(' ') {
+        let size = word.chars().count();
+        let Some(last) = lines.last_mut() else { break };
+        if last.is_empty() {
+            last.push_str(word);
+            room = width.saturating_sub(size);
+        } else if size < room {
+            last.push(' ');
+            last.push_str(word);
+            room -= size + 1;
+        } else {
+            lines.push(word.to_owned());
+            room = width.saturating_sub(size);
+        }
+    }
+    lines
+}
+
 /// The name that was probably meant.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
