@@ -9,6 +9,7 @@
 mod analyse;
 mod filter;
 pub mod html;
+pub mod json;
 mod overview;
 pub mod parquet;
 mod sink;

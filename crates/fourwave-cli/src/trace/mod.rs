@@ -9,12 +9,15 @@
 //! | how far is it? | `progress.rs` |
 
 mod inputs;
+mod live;
 mod outputs;
 mod progress;
 mod read;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use clap::Args;
 use fourwave_trace::{Analysis, Filter, Options, Overview};
@@ -30,8 +33,16 @@ const PARTLY: u8 = 1;
 #[command(after_help = NOTES)]
 pub(crate) struct TraceArguments {
     /// Captures: pcap or pcapng, also in gzip or zstd; - is standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "iface", conflicts_with = "iface")]
     files: Vec<PathBuf>,
+
+    /// Watch an interface (any: all of them) until Ctrl-C instead; needs CAP_NET_RAW
+    #[arg(long, value_name = "INTERFACE")]
+    iface: Option<String>,
+
+    /// Stop watching after so long: 10s, 5min
+    #[arg(long, value_name = "TIME", requires = "iface", value_parser = duration)]
+    duration: Option<Duration>,
 
     /// Only connections for which EXPR holds (see below)
     #[arg(long, value_name = "EXPR")]
@@ -56,6 +67,14 @@ pub(crate) struct TraceArguments {
     /// JSON lines instead of text, as connections end
     #[arg(long)]
     json: bool,
+
+    /// Write a page to pass on: all connections, searchable, with their ladders and plots
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
+    /// Write tables of flows and events that DuckDB, Spark and ClickHouse read
+    #[arg(long, value_name = "DIR")]
+    parquet: Option<PathBuf>,
 
     /// Only ASCII
     #[arg(long)]
@@ -120,21 +139,46 @@ impl TraceArguments {
 
     fn trace(&self) -> Result<u8, String> {
         let options = self.options()?;
-        let inputs::Inputs { inputs, failed } = inputs::ordered(&self.files)?;
-        let Outputs { outputs, stdout } =
-            outputs::open(self, !inputs.iter().all(|one| one.is_file()))?;
         let stop = read::interrupt()?;
+        let (analysis, partly) = match &self.iface {
+            Some(name) => self.watch(name, options, &stop)?,
+            None => self.read(options, &stop)?,
+        };
+        let last = analysis.connections();
+        let overview = analysis.finish().map_err(|error| error.to_string())?;
+        if self.iface.is_none() {
+            self.check(&overview, last)?;
+        }
+        Ok(if partly { PARTLY } else { 0 })
+    }
+
+    /// Reads the files; whether a part of them could not be read.
+    fn read(&self, options: Options, stop: &AtomicBool) -> Result<(Analysis, bool), String> {
+        let inputs::Inputs { inputs, failed } = inputs::ordered(&self.files)?;
+        let at_once = inputs.iter().all(inputs::Input::is_file);
+        let Outputs { outputs, stdout } = outputs::open(self, !at_once)?;
         let mut analysis = Analysis::new(options, outputs);
         let mut partly = failed;
         let bar = progress::Bar::new(&inputs, self.tells_while_it_reads());
         for input in inputs {
-            partly |= !read::file(input, &mut analysis, &stop, &stdout, &bar)?;
+            partly |= !read::file(input, &mut analysis, stop, &stdout, &bar)?;
         }
         bar.clear();
-        let last = analysis.connections();
-        let overview = analysis.finish().map_err(|error| error.to_string())?;
-        self.check(&overview, last)?;
-        Ok(if partly { PARTLY } else { 0 })
+        Ok((analysis, partly))
+    }
+
+    /// Watches an interface; whether that failed at some time.
+    fn watch(
+        &self,
+        name: &str,
+        options: Options,
+        stop: &AtomicBool,
+    ) -> Result<(Analysis, bool), String> {
+        let live = fourwave_capture::Live::open(name).map_err(|error| error.to_string())?;
+        let Outputs { outputs, stdout } = outputs::open(self, true)?;
+        let mut analysis = Analysis::new(options, outputs);
+        let whole = live::watch(live, name, self.duration, &mut analysis, stop, &stdout)?;
+        Ok((analysis, !whole))
     }
 
     /// What is wrong with a capture that was read, or with what was asked about it.
@@ -154,4 +198,15 @@ impl TraceArguments {
     fn tells_while_it_reads(&self) -> bool {
         self.ladders || self.list || self.follow || self.json || !self.conn.is_empty()
     }
+}
+
+/// A time with its unit: `10s`, `500ms`, `5min`, `1h`.
+fn duration(text: &str) -> Result<Duration, String> {
+    const UNITS: [(&str, f64); 5] =
+        [("ms", 1e-3), ("min", 60.0), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
+    let wanted = "a time like 10s, 500ms or 5min is expected";
+    let unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
+    let (number, factor) = unit.ok_or(wanted)?;
+    let number: f64 = number.trim().parse().map_err(|_| wanted)?;
+    Duration::try_from_secs_f64(number * factor).map_err(|_| wanted.to_owned())
 }

@@ -2,11 +2,16 @@
 
 use std::cell::Cell;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::path::Path;
 use std::rc::Rc;
 
+use fourwave_lens::Names;
 use fourwave_lens::ladder::LadderOptions;
-use fourwave_trace::Output;
+use fourwave_trace::html::{Page, PageOptions};
+use fourwave_trace::json::Json;
+use fourwave_trace::parquet::Tables;
 use fourwave_trace::text::{Tell, Text, TextOptions};
+use fourwave_trace::{Output, Sink};
 
 use super::TraceArguments;
 
@@ -73,12 +78,50 @@ pub(super) struct Outputs {
 
 /// Opens what is written. `eager`: packets come as they are captured.
 pub(super) fn open(arguments: &TraceArguments, eager: bool) -> Result<Outputs, String> {
-    let stdout = Closed::default();
+    spare_the_inputs(arguments)?;
+    let others = arguments.html.is_some() || arguments.parquet.is_some();
+    let stdout = Closed { closed: Rc::default(), others };
     let eager = eager || io::stdout().is_terminal();
     let out = Stdout { out: BufWriter::new(io::stdout()), closed: stdout.clone(), eager };
-    let sink = Box::new(Text::new(out, text_options(arguments)));
-    let outputs = vec![Output { name: "the output".to_owned(), sink }];
+    let sink: Box<dyn Sink> = match arguments.json {
+        true => Box::new(Json::new(out, Names::default())),
+        false => Box::new(Text::new(out, text_options(arguments))),
+    };
+    let mut outputs = vec![Output { name: "the output".to_owned(), sink }];
+    let failed = |path: &Path, error: &io::Error| {
+        format!("{} cannot be written: {}", path.display(), error.kind())
+    };
+    if let Some(path) = &arguments.html {
+        let options = PageOptions { title: title(arguments), ..PageOptions::default() };
+        let page = Page::create(path, options).map_err(|error| failed(path, &error))?;
+        outputs.push(Output { name: path.display().to_string(), sink: Box::new(page) });
+    }
+    if let Some(path) = &arguments.parquet {
+        let tables = Tables::create(path).map_err(|error| failed(path, &error))?;
+        outputs.push(Output { name: path.display().to_string(), sink: Box::new(tables) });
+    }
     Ok(Outputs { outputs, stdout })
+}
+
+/// Nobody wants a page in the place of the capture that it is about.
+fn spare_the_inputs(arguments: &TraceArguments) -> Result<(), String> {
+    let Some(page) = arguments.html.as_deref().and_then(|path| path.canonicalize().ok()) else {
+        return Ok(());
+    };
+    let taken = |file: &&std::path::PathBuf| file.canonicalize().is_ok_and(|file| file == page);
+    match arguments.files.iter().find(taken) {
+        Some(file) => Err(format!("{}: --html would overwrite the capture", file.display())),
+        None => Ok(()),
+    }
+}
+
+/// What a page is about.
+fn title(arguments: &TraceArguments) -> String {
+    let names = arguments.files.iter().map(|path| {
+        path.file_name()
+            .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into())
+    });
+    names.chain(arguments.iface.clone()).collect::<Vec<String>>().join(", ")
 }
 
 fn text_options(arguments: &TraceArguments) -> TextOptions {
@@ -87,6 +130,7 @@ fn text_options(arguments: &TraceArguments) -> TextOptions {
         TraceArguments { list: true, .. } => Tell::List,
         TraceArguments { ladders: true, .. } => Tell::Ladders,
         TraceArguments { conn, .. } if !conn.is_empty() => Tell::Ladders,
+        TraceArguments { iface: Some(_), .. } => Tell::List,
         _ => Tell::Few,
     };
     let ladder = ladder_options(arguments);

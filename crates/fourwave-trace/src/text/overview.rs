@@ -13,6 +13,8 @@ use super::{TextOptions, paragraph, sentence, styled};
 use crate::overview::{FileRead, Overview, Service, Suspect};
 use crate::sink::Numbering;
 
+/// Suspects that are told; JSON and the page have more.
+const SUSPECTS: usize = 10;
 /// Columns of the longest bar.
 const BAR: usize = 40;
 
@@ -225,7 +227,7 @@ fn anomalies(overview: &Overview, options: &TextOptions, out: &mut String) {
         let weight: Weight = kind.weight();
         let mut line = Line::new(options.ladder.color);
         line.put(Style::Plain, &format!("  {:>6}  ", count(n)));
-        line.put(of_weight(weight), &format!("{:<8}", weight.name()));
+        line.put(of_weight(weight), &format!("{:<9}", weight.name()));
         line.put(Style::Plain, &format!("{:<names$}  ", kind.name()));
         line.put(Style::Dim, kind.title());
         line.finish(out);
@@ -236,6 +238,7 @@ fn suspects(suspects: &[Suspect], options: &TextOptions, numbering: &Numbering, 
     if suspects.is_empty() {
         return;
     }
+    let suspects = &suspects[..suspects.len().min(SUSPECTS)];
     heading("Suspects, the worst first", options, out);
     let columns = suspects.iter().map(|one| one.conn.to_string().len()).max().unwrap_or(0);
     let text_at = 2 + columns + 2;
