@@ -288,40 +288,54 @@ impl Stream {
         other_seen: Option<Duration>,
         round: Option<Duration>,
     ) -> Fresh {
-        if let Some(hole) = self.fill_hole(start, end) {
-            if hole.acked {
-                // The capture has the ACK before the data.
-                return Fresh::New;
+        let hole = self.fill_hole(start, end);
+        if hole.is_some_and(|hole| hole.acked) {
+            // The capture has the ACK before the data.
+            return Fresh::New;
+        }
+        let older = self.is_older(s);
+        if let Some(hole) = hole {
+            let soon = || s.at.saturating_sub(hole.at) < round.unwrap_or(ROUND) / 3;
+            if older.unwrap_or_else(soon) {
+                return self.overtaken(s);
             }
-            if self.was_overtaken(s, &hole, round) {
-                self.figures.out_of_order += u64::from(s.segment.count);
-                return Fresh::Overtaken;
+        } else if older == Some(true) && end <= self.high {
+            if self.resent.iter().any(|r| r.start < end && start < r.end) {
+                // What was sent again has overtaken it.
+                return self.overtaken(s);
             }
-        } else if end <= self.high
-            && self.newest.zip(s.stamp()).is_some_and(|(newest, stamp)| stamp.is_before(newest))
-        {
-            return if end <= self.acked { Fresh::OldCopy } else { Fresh::Unknown };
+            // The same packet would have been known by its identification.
+            if !matches!(self.id_step(s), Some(0xffc0..)) {
+                return if end <= self.acked { Fresh::OldCopy } else { Fresh::Unknown };
+            }
         }
         Fresh::Again(self.why_again(s, end, other_seen, round))
     }
 
-    /// By timestamp, then by the IP identification, then by time, as Wireshark does.
-    fn was_overtaken(&self, s: &Sample<'_>, hole: &Hole, round: Option<Duration>) -> bool {
+    fn overtaken(&mut self, s: &Sample<'_>) -> Fresh {
+        self.figures.out_of_order += u64::from(s.segment.count);
+        Fresh::Overtaken
+    }
+
+    /// Whether it was sent before the newest one seen: by timestamp, then by IP identification;
+    /// `None` where neither tells.
+    fn is_older(&self, s: &Sample<'_>) -> Option<bool> {
         if let Some((newest, stamp)) = self.newest.zip(s.stamp())
             && stamp != newest
         {
-            return stamp.is_before(newest);
+            return Some(stamp.is_before(newest));
         }
-        if let Some((last, id)) = self.last_id.zip(s.segment.id)
-            && id != 0
-            && self.id_steps >= COUNTS
-        {
-            let step = id.wrapping_sub(last);
-            if matches!(step, 1..=1024 | 0xfc00..) {
-                return step >= 0xfc00;
-            }
+        match self.id_step(s)? {
+            1..=1024 => Some(false),
+            0xfc00.. => Some(true),
+            _ => None,
         }
-        s.at.saturating_sub(hole.at) < round.unwrap_or(ROUND) / 3
+    }
+
+    /// Its identification, counted from the newest; `None` where that is no counter.
+    fn id_step(&self, s: &Sample<'_>) -> Option<u16> {
+        let (last, id) = self.last_id.zip(s.segment.id)?;
+        (id != 0 && self.id_steps >= COUNTS).then(|| id.wrapping_sub(last))
     }
 
     fn why_again(
