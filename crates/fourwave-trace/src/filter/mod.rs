@@ -7,6 +7,8 @@
 //! ```
 
 mod parse;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use std::net::{IpAddr, SocketAddr};

@@ -210,8 +210,11 @@ fn test(input: &mut In<'_>) -> Res<Node> {
                 input.reset(&start);
                 ("host".to_owned(), place)
             }
-            Some((second, place)) => (second.to_lowercase(), place),
-            None => return missing(input, "host, port, state or a figure of that end"),
+            Some((second, place)) if !is_operator(second) => (second.to_lowercase(), place),
+            _ => {
+                input.reset(&start);
+                return missing(input, "host, port, state or a figure of that end");
+            }
         },
     };
     let compared = opt(comparison).parse_next(input)?;
@@ -228,6 +231,10 @@ fn test(input: &mut In<'_>) -> Res<Node> {
         }
         None => named(input, role, &key, place, compared),
     }
+}
+
+fn is_operator(word: &str) -> bool {
+    ["and", "or", "not"].iter().any(|operator| word.eq_ignore_ascii_case(operator))
 }
 
 fn not_of_an_end<T>(place: Range<usize>, key: &str, role: Role) -> Res<T> {

@@ -133,6 +133,7 @@ fn to_ascii(text: &str) -> String {
             '█' | '▉' | '▊' | '▋' | '▌' => out.push('#'),
             '▍' | '▎' | '▏' => out.push('.'),
             '…' => out.push_str("..."),
+            '·' => out.push('-'),
             '×' => out.push('x'),
             c if c.is_ascii() => out.push(c),
             _ => out.push('?'),
