@@ -16,9 +16,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use fourwave_doctor::{Scope, Thresholds};
+use fourwave_doctor::explain::explain;
+use fourwave_doctor::{Scope, THRESHOLDS, Thresholds};
 
-use crate::{USAGE_ERROR, say};
+use crate::{USAGE_ERROR, print, say};
 use once::Form;
 use options::{parse_address, parse_pid, parse_time};
 
@@ -29,7 +30,7 @@ const NO_LOOK: u8 = USAGE_ERROR;
 
 /// `fourwave doctor`.
 #[derive(Debug, Args)]
-#[command(after_help = NOTES)]
+#[command(after_help = notes())]
 pub(crate) struct DoctorArguments {
     /// Time between the two looks that are compared; with --watch between redraws, with --listen
     /// the least time between two looks (100ms to 1h)
@@ -77,28 +78,45 @@ pub(crate) struct DoctorArguments {
 const NOTES: &str = "\
 Looks twice at the host's own TCP sockets, and tells what is wrong in the order of harm: \
 evidence, cause, what to change in the program, then on the host, and what does not help. \
-Nothing is changed. docs/doctor.md has the thresholds and the metrics.
+Nothing is changed. docs/doctor.md has more.
 
 The exit status is 0 when there is nothing to say, 1 when there are findings, 2 for wrong usage \
 and when nothing could be looked at. With --watch and --listen it is 0 when they are ended.
 
-Root adds: which program has a socket of another user, and other namespaces (--pid, --netns). \
-What could not be looked at is said at the end of the report.
+Root adds: which program has a socket of another user, and the network namespaces of others \
+(--pid, --netns). What could not be looked at is said at the end of the report.";
 
+const EXAMPLES: &str = "\
 Examples:
   fourwave doctor
   fourwave doctor --sample 10s --json
   fourwave doctor --watch
-  fourwave doctor --set close_wait=50 --set ports=0.9
-  fourwave doctor --explain time_wait
+  fourwave doctor --set close_wait=50 --set ports=90%
+  fourwave doctor --explain TIME_WAIT
   fourwave doctor --fix
   fourwave doctor --pid $(docker inspect -f '{{.State.Pid}}' web)
   fourwave doctor --listen 127.0.0.1:9464";
 
+fn notes() -> String {
+    let defaults = Thresholds::default();
+    let rows = THRESHOLDS.map(|one| {
+        let value = defaults.show(one.name).unwrap_or_default();
+        format!("  {:<16} {value:>6}  {}\n", one.name, one.about)
+    });
+    format!(
+        "{NOTES}\n\nThresholds (--set, --config), with their defaults:\n{}\n{EXAMPLES}",
+        rows.concat()
+    )
+}
+
 impl DoctorArguments {
     /// Looks, and tells; returns the exit status.
     pub(crate) fn perform(self) -> u8 {
-        self.look().unwrap_or_else(|line| {
+        let done = match &self.explain {
+            Some(name) => teach(name.as_deref()),
+            None => self.look(),
+        };
+        done.unwrap_or_else(|line| {
             say(&line);
             NO_LOOK
         })
@@ -142,6 +160,12 @@ impl DoctorArguments {
             (None, None) => Scope::Own,
         }
     }
+}
+
+/// One state, knob or finding; without a name what there is.
+fn teach(name: Option<&str>) -> Result<u8, String> {
+    print(&explain(name.unwrap_or("list")).map_err(|error| error.to_string())?);
+    Ok(0)
 }
 
 /// What is to be looked at, and how.

@@ -44,7 +44,7 @@ pub(super) fn parse_pid(text: &str) -> Result<u32, String> {
 
 /// Applies one `threshold=value`.
 pub(super) fn set(thresholds: &mut Thresholds, setting: &str) -> Result<(), String> {
-    thresholds.set(setting).map_err(|error| format!("--set {error}"))
+    thresholds.set(setting).map_err(|error| format!("--set: {error}"))
 }
 
 /// Applies a TOML file of `name = value` lines.

@@ -9,6 +9,7 @@ use ratatui::widgets::Paragraph;
 use super::draw::{color, titled};
 use super::view::{Over, View};
 use crate::Finding;
+use crate::explain::explain;
 
 const HELP: &str = "\
 q, Ctrl-C        quit
@@ -60,6 +61,8 @@ fn lines(finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let host = finding.host.iter().flat_map(|one| [one.line.clone(), format!("  {}", one.effect)]);
     part("change on the host", host.collect());
     part("does not help", finding.not.clone());
+    let more = explain(finding.explained_by()).unwrap_or_default();
+    part("more", more.lines().map(str::to_owned).collect());
     out
 }
 
