@@ -86,7 +86,10 @@ impl Host {
     /// `fourwave doctor` in the namespace, with a short sample.
     pub(crate) fn doctor(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(env!("CARGO_BIN_EXE_fourwave"));
-        command.args(["doctor", "--sample", "500ms"]).args(arguments);
+        command.arg("doctor").args(arguments);
+        if !arguments.contains(&"--sample") {
+            command.args(["--sample", "500ms"]);
+        }
         command.stdin(Stdio::null()).output().unwrap()
     }
 

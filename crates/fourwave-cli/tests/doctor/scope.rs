@@ -31,6 +31,7 @@ fn another_namespace_is_looked_at_by_process_and_by_path() {
     let Some(host) = Host::new(&[]) else { return };
     let full = host.fault(&["full", ADDRESS, "8081", "4"]);
     let _clients = host.fault(&["call", ADDRESS, "8081", "12"]);
+    host.set("net.ipv4.tcp_fin_timeout", "10");
     let own = format!("/proc/{}/ns/net", host.pid());
     for scope in [["--pid", &full.pid().to_string()], ["--netns", &own]] {
         let found = Examined::of(&doctor(&[scope[0], scope[1], "--json"]));
@@ -38,7 +39,8 @@ fn another_namespace_is_looked_at_by_process_and_by_path() {
         assert!(queue.to_string().contains(&full.pid().to_string()), "{queue:#}");
         // What is proposed is to be done there.
         let script = stdout(&doctor(&[scope[0], scope[1], "--fix"]));
-        assert!(script.lines().any(|line| line.starts_with("nsenter ")), "{script}");
+        let is_there = |line: &str| line.starts_with("nsenter ") && line.contains(" sysctl -w ");
+        assert!(script.lines().any(is_there), "{script}");
     }
     // Ours has no such thing.
     let found = Examined::of(&doctor(&["--json"]));
@@ -124,8 +126,11 @@ fn a_user_without_rights_sees_the_sockets_and_is_told_what_is_missing() {
     let (before, after) = told.split_once("not looked at").unwrap();
     assert!(before.contains("CLOSE_WAIT") && after.contains("root"), "{told}");
 
-    let pid = host.pid().to_string();
-    refused(&nobody(&format!("--pid {pid}")), &[&pid, "root"]);
+    // A namespace that may not be entered: what its /proc has, and what is missing.
+    let found = Examined::of(&nobody(&format!("--json --pid {}", host.pid())));
+    assert_eq!(found.count("CLOSE_WAIT"), 5);
+    let lacks = serde_json::Value::from(found.lacks).to_string();
+    assert!(lacks.contains("may not be entered") && lacks.contains("as root"), "{lacks}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ elif scenario == "resize":
     resize(12, 40)
     os.kill(pid, signal.SIGWINCH)
     # Too low for tables: the states stand in a line.
-    expect(r"LISTEN 1")
+    expect(r"\x1b\[2;1H(\x1b\[[0-9;]*m)*LISTEN")
     resize(40, 120)
     os.kill(pid, signal.SIGWINCH)
     expect("destination")
