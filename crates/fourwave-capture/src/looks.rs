@@ -2,19 +2,18 @@
 
 /// In words, from its first bytes and the compressions that they were in.
 pub(crate) fn looks(head: &[u8], layers: &[&str]) -> String {
-    let what = match kind(head) {
-        Some(what) => what.to_owned(),
-        None if head.is_empty() => "nothing".to_owned(),
-        None => {
-            let bytes: Vec<String> = head.iter().take(8).map(|b| format!("{b:02x}")).collect();
-            format!("unknown, it begins with {}", bytes.join(" "))
-        }
+    let hex = || {
+        let bytes: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        bytes.join(" ")
     };
-    match layers {
-        [] => format!("looks like {what}"),
-        layers => format!("{} of what looks like {what}", layers.join(" of ")),
+    let around = layers.join(" of ");
+    match (kind(head), layers) {
+        (Some(what), []) => format!("looks like {what}"),
+        (Some(what), _) => format!("{around} of what looks like {what}"),
+        (None, []) => format!("is nothing known, it begins with {}", hex()),
+        (None, _) if head.is_empty() => format!("{around} of nothing"),
+        (None, _) => format!("{around} of nothing known, it begins with {}", hex()),
     }
-    .replace("looks like unknown,", "is nothing known,")
 }
 
 /// First bytes that say what a file is, and the way out where there is one.
