@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
-use fourwave_trace::{Analysis, Filter, Options, Overview};
+use fourwave_trace::{Analysis, FileRead, Filter, Options, Overview};
 
 use crate::{USAGE_ERROR, say};
 use outputs::Outputs;
@@ -146,6 +146,9 @@ impl TraceArguments {
         };
         let last = analysis.connections();
         let overview = analysis.finish().map_err(|error| error.to_string())?;
+        for pair in overview.files.windows(2) {
+            overlap(&pair[0], &pair[1]);
+        }
         if self.iface.is_none() {
             self.check(&overview, last)?;
         }
@@ -197,6 +200,19 @@ impl TraceArguments {
     /// Lines come on standard output before the end.
     fn tells_while_it_reads(&self) -> bool {
         self.ladders || self.list || self.follow || self.json || !self.conn.is_empty()
+    }
+}
+
+/// Says so when the second file begins before the first one ends: they are no parts of one capture.
+fn overlap(first: &FileRead, second: &FileRead) {
+    if let (Some((_, ended)), Some((begun, _))) = (first.span, second.span)
+        && begun < ended
+    {
+        say(&format!(
+            "{} and {} overlap in time and were read one after the other: where they show the \
+             same connections, `mergecap` makes one capture of them first",
+            first.name, second.name
+        ));
     }
 }
 

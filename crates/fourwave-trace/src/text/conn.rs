@@ -1,5 +1,7 @@
 //! One connection: its ladder, its figures, what is odd about it.
 
+use std::time::Duration;
+
 use fourwave_lens::ladder;
 use fourwave_lens::paint::{Line, Style};
 use fourwave_lens::units::{bytes, count, counted, seconds, span};
@@ -13,6 +15,10 @@ use crate::sink::Numbering;
 /// Where names of facts begin below a ladder, and where their texts do.
 const NAME: usize = 13;
 const FACT: usize = 29;
+
+/// Bytes, and the time for them, from which on a rate is told.
+const LITTLE: u64 = 10_000;
+const BURST: Duration = Duration::from_millis(5);
 
 /// The ladder of `story` and all that is known beside it.
 pub(super) fn render(story: &Story, options: &TextOptions, numbering: &Numbering) -> String {
@@ -224,6 +230,11 @@ fn round_trip(end: &EndMeasures, to: &str) -> Option<String> {
 fn throughput(story: &Story, measures: &Measures) -> String {
     let of = |who: Role| {
         let carried = story.bytes[who.index()];
+        // Of less, the rate is that of a burst.
+        let (first, last) = measures.ends[who.index()].data?;
+        if carried < LITTLE || last.saturating_sub(first) < BURST {
+            return None;
+        }
         let rate = measures.ends[who.index()].throughput(carried)?;
         let arrow = if who == Role::Client { "→" } else { "←" };
         Some(format!("{}/s {arrow}", bytes(rate as u64)))

@@ -1,0 +1,346 @@
+//! `fourwave trace` as a user meets it, on captures that scenarios write and on broken ones.
+
+mod common;
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use common::{Scratch, fourwave, is_root, skip, stderr, stdout};
+use serde_json::Value;
+
+/// A directory with the capture of a scenario.
+fn captured(test: &str, scenario: &str) -> Scratch {
+    let scratch = Scratch::new(&format!("trace-{test}"));
+    let out = fourwave()
+        .args(["scenario", scenario, "--pcap", "a.pcapng"])
+        .current_dir(scratch.path())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", stderr(&out));
+    scratch
+}
+
+fn trace(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = fourwave();
+    command.arg("trace").args(arguments).current_dir(dir).stdin(Stdio::null());
+    command.output().unwrap()
+}
+
+/// The blocks of a pcapng file, each with its type.
+fn blocks(bytes: &[u8]) -> Vec<(u32, &[u8])> {
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while let Some(head) = rest.first_chunk::<8>() {
+        let word =
+            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let (block, behind) = rest.split_at(word(4) as usize);
+        blocks.push((word(0), block));
+        rest = behind;
+    }
+    blocks
+}
+
+const ENHANCED_PACKET: u32 = 6;
+
+/// Cuts a capture in two behind its first `first` packets, as rotating does.
+fn rotate(dir: &Path, first: usize) {
+    let bytes = fs::read(dir.join("a.pcapng")).unwrap();
+    let blocks = blocks(&bytes);
+    let is_packet = |block: &&(u32, &[u8])| block.0 == ENHANCED_PACKET;
+    let head: Vec<u8> = blocks
+        .iter()
+        .filter(|block| !is_packet(block))
+        .flat_map(|block| block.1)
+        .copied()
+        .collect();
+    let packets: Vec<&[u8]> = blocks.iter().filter(is_packet).map(|block| block.1).collect();
+    for (name, part) in [("1.pcapng", &packets[..first]), ("2.pcapng", &packets[first..])] {
+        fs::write(dir.join(name), [head.clone(), part.concat()].concat()).unwrap();
+    }
+}
+
+/// A pcap file of one link type.
+fn pcap(link: u32, packets: &[&[u8]]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, link] {
+        file.extend_from_slice(&u32::to_le_bytes(word));
+    }
+    for (i, packet) in packets.iter().enumerate() {
+        let len = packet.len() as u32;
+        for word in [1_700_000_000 + i as u32, 0, len, len] {
+            file.extend_from_slice(&word.to_le_bytes());
+        }
+        file.extend_from_slice(packet);
+    }
+    file
+}
+
+#[track_caller]
+fn assert_line(out: &Output, status: i32, line: &str) {
+    assert_eq!((out.status.code(), stderr(out).as_str()), (Some(status), line), "{}", stdout(out));
+}
+
+#[test]
+fn few_connections_are_drawn_and_explained() {
+    let scratch = captured("few", "lost-last-ack");
+    let out = trace(scratch.path(), &["a.pcapng"]);
+    assert_line(&out, 0, "");
+    insta::assert_snapshot!(stdout(&out));
+}
+
+#[test]
+fn of_many_an_overview_is_told() {
+    let scratch = captured("many", "nat-recycle");
+    let out = trace(scratch.path(), &["a.pcapng", "--ascii"]);
+    assert_line(&out, 0, "");
+    assert!(stdout(&out).is_ascii());
+    insta::assert_snapshot!(stdout(&out));
+}
+
+#[test]
+fn a_list_is_filtered_and_a_connection_drawn() {
+    let scratch = captured("list", "nat-recycle");
+    let out = trace(scratch.path(), &["a.pcapng", "--list", "--filter", "end unanswered"]);
+    assert_line(&out, 0, "");
+    let listed = stdout(&out);
+    let line = listed.lines().next().unwrap();
+    assert!(line.starts_with("    16  203.0.113.5:50001 → 198.51.100.7:80"), "{line}");
+    assert!(line.ends_with("syn-unanswered"), "{line}");
+    assert!(listed.contains("\n27 connections not asked for\n"), "{listed}");
+    let out = trace(scratch.path(), &["a.pcapng", "--conn", "16", "--conn", "2"]);
+    let drawn = stdout(&out);
+    assert_eq!(drawn.matches("─── connection ").count(), 2, "{drawn}");
+    assert!(drawn.contains("─── connection 16 ─") && drawn.contains("#151"), "{drawn}");
+    let out = trace(scratch.path(), &["a.pcapng", "--ladders"]);
+    assert_eq!(stdout(&out).matches("─── connection ").count(), 28);
+    let out = trace(scratch.path(), &["a.pcapng", "--follow", "--filter", "client port 50001"]);
+    let (told, opened) = (stdout(&out), "opens: 203.0.113.5:50001 ──▶");
+    assert_eq!((told.matches("opens: ").count(), told.matches(opened).count()), (2, 2), "{told}");
+    let out = trace(scratch.path(), &["a.pcapng", "--filter", "port 81"]);
+    assert_line(&out, 0, "");
+    assert!(stdout(&out).contains("none of its 28 connections is asked for"));
+}
+
+#[test]
+fn json_is_whole_stories_and_a_summary() {
+    let scratch = captured("json", "lost-last-ack");
+    let out = trace(scratch.path(), &["a.pcapng", "--json"]);
+    assert_line(&out, 0, "");
+    let lines: Vec<Value> =
+        stdout(&out).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["event"], "file");
+    assert_eq!(lines.last().unwrap()["event"], "summary");
+    let of = |event: &str| -> Vec<&Value> {
+        lines.iter().filter(|line| line["event"] == event).collect()
+    };
+    let about: Vec<bool> = lines[1..lines.len() - 1].iter().map(|l| l["conn"].is_u64()).collect();
+    assert!(about.iter().all(|is| *is));
+    assert_eq!(of("anomaly")[0]["name"], "fin-resent");
+    assert_eq!(of("anomaly")[0]["packets"], Value::from([12]));
+    let fin = of("segment").into_iter().find(|line| line["kind"] == "fin").unwrap();
+    assert_eq!((&fin["file"], &fin["packet"]), (&0.into(), &8.into()));
+    assert_eq!((of("open").len(), of("measures").len(), of("end").len()), (2, 2, 2));
+}
+
+#[test]
+fn rotated_captures_are_one_in_the_order_of_time() {
+    let scratch = captured("rotated", "four-waves");
+    let whole = stdout(&trace(scratch.path(), &["a.pcapng"]));
+    rotate(scratch.path(), 9);
+    let out = trace(scratch.path(), &["2.pcapng", "1.pcapng"]);
+    let order = "fourwave: read in the order of their first packets: 1.pcapng, 2.pcapng\n";
+    assert_line(&out, 0, order);
+    let both = stdout(&out);
+    assert_eq!(both.matches("─── connection ").count(), 1, "{both}");
+    let packets = "numbers are those of 1.pcapng, from 0.190000 those of 2.pcapng";
+    assert!(both.contains(packets), "{both}");
+    assert!(both.contains(" LAST_ACK          #1\n"), "{both}");
+    let rows = |text: &str| text.lines().filter(|line| line.contains('│')).count();
+    assert_eq!(rows(&both), rows(&whole));
+    assert_line(&trace(scratch.path(), &["1.pcapng", "2.pcapng"]), 0, "");
+    let out = trace(scratch.path(), &["a.pcapng", "2.pcapng"]);
+    assert!(stderr(&out).contains("a.pcapng and 2.pcapng overlap in time"), "{}", stderr(&out));
+}
+
+#[test]
+fn a_capture_that_begins_late_says_what_it_does_not_know() {
+    let scratch = captured("late", "four-waves");
+    rotate(scratch.path(), 5);
+    let out = trace(scratch.path(), &["2.pcapng"]);
+    assert_line(&out, 0, "");
+    let told = stdout(&out);
+    assert!(told.contains(", seen in mid-stream"), "{told}");
+    assert!(told.contains("the capture begins in mid-connection: who opened it"), "{told}");
+}
+
+#[test]
+fn a_capture_can_come_through_a_pipe() {
+    let scratch = captured("pipe", "four-waves");
+    let file = File::open(scratch.path().join("a.pcapng")).unwrap();
+    let mut child = fourwave()
+        .args(["trace", "-", "--list"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    std::io::copy(&mut BufReader::new(file), &mut input).unwrap();
+    drop(input);
+    let out = child.wait_with_output().unwrap();
+    assert!(out.status.success());
+    assert!(stdout(&out).contains("\n-: 11 packets, "), "{}", stdout(&out));
+    let out = trace(scratch.path(), &["-", "-"]);
+    assert_line(&out, 2, "fourwave: standard input (-) can be read once only\n");
+}
+
+#[test]
+fn a_page_and_tables_are_written_beside_the_text() {
+    let scratch = captured("files", "four-waves");
+    let out = trace(scratch.path(), &["a.pcapng", "--html", "p.html", "--parquet", "tables"]);
+    assert_line(&out, 0, "");
+    assert!(fs::read_to_string(scratch.path().join("p.html")).unwrap().contains("a.pcapng"));
+    assert!(scratch.path().join("tables/flows").is_dir());
+    let out = trace(scratch.path(), &["a.pcapng", "--html", "a.pcapng"]);
+    assert_line(&out, 2, "fourwave: a.pcapng: --html would overwrite the capture\n");
+}
+
+#[test]
+fn what_cannot_be_read_is_one_line_and_the_rest_is_told() {
+    let scratch = captured("broken", "four-waves");
+    let dir = scratch.path();
+    let whole = fs::read(dir.join("a.pcapng")).unwrap();
+    fs::write(dir.join("cut.pcapng"), &whole[..whole.len() - 30]).unwrap();
+    let out = trace(dir, &["cut.pcapng"]);
+    assert_eq!(out.status.code(), Some(1));
+    let line = stderr(&out);
+    assert!(line.starts_with("fourwave: cut.pcapng: ") && line.lines().count() == 1, "{line}");
+    assert!(stdout(&out).contains("Reading stopped early") && stdout(&out).contains("LAST_ACK"));
+
+    fs::write(dir.join("text"), "not a capture\n").unwrap();
+    let refused = "fourwave: text: not a capture (pcap or pcapng, also in gzip or zstd): \
+                   looks like text\n";
+    assert_line(&trace(dir, &["text"]), 2, refused);
+    let out = trace(dir, &["text", "a.pcapng"]);
+    assert_line(&out, 1, refused);
+    assert!(stdout(&out).contains("wave 4"));
+}
+
+#[test]
+fn each_mistake_is_one_line_and_status_2() {
+    let scratch = captured("mistakes", "four-waves");
+    let dir = scratch.path();
+    fs::write(dir.join("empty"), "").unwrap();
+    fs::write(dir.join("header.pcap"), pcap(1, &[])).unwrap();
+    fs::write(dir.join("radio.pcap"), pcap(105, &[b"some frame", b"another"])).unwrap();
+    for (arguments, line) in [
+        (&["empty"][..], "empty: is empty: no capture, not even the header of one"),
+        (&["nowhere.pcap"], "nowhere.pcap: no such file"),
+        (&["."], ".: is a directory; name the capture files in it"),
+        (&["header.pcap"], "header.pcap: no TCP connection in 0 packets"),
+        (&["a.pcapng", "--conn", "2"], "there is no connection 2: it has 1 to 1"),
+        (
+            &["a.pcapng", "--follow", "--filter", "end reset"],
+            "--follow tells of connections before their end is known: with it --filter takes host \
+             and port only",
+        ),
+        (
+            &["a.pcapng", "--html", "no/where.html"],
+            "no/where.html cannot be written: entity not found",
+        ),
+    ] {
+        assert_line(&trace(dir, arguments), 2, &format!("fourwave: {line}\n"));
+    }
+    let out = trace(dir, &["radio.pcap"]);
+    let (link, no_tcp) = ("2 packets of link type 105 (IEEE802_11) cannot be read", "no TCP");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(stderr(&out).contains(link) && stderr(&out).contains(no_tcp), "{}", stderr(&out));
+    let out = trace(dir, &["a.pcapng", "--filter", "state CLOSE_WIAT"]);
+    let pointed = "fourwave: --filter: CLOSE_WIAT is no state: did you mean CLOSE_WAIT?\n  \
+                   state CLOSE_WIAT\n        ^^^^^^^^^^\n";
+    assert_line(&out, 2, pointed);
+    for arguments in [&[][..], &["a.pcapng", "--iface", "lo"], &["a.pcapng", "--conn", "0"]] {
+        let out = trace(dir, arguments);
+        assert_eq!((out.status.code(), stderr(&out).lines().count()), (Some(2), 1));
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_read_is_named() {
+    if is_root() {
+        let _told = skip("root may read every file");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = captured("forbidden", "four-waves");
+    let path = scratch.path().join("a.pcapng");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    let out = trace(scratch.path(), &["a.pcapng"]);
+    let line = "fourwave: a.pcapng: permission denied: its owner, or root, can read it\n";
+    assert_line(&out, 2, line);
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_none() {
+    let scratch = captured("full", "nat-recycle");
+    for way in ["--list", "--json", "--ladders"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let out = fourwave()
+            .args(["trace", "a.pcapng", way])
+            .current_dir(scratch.path())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let line = "fourwave: the output cannot be written: no storage space\n";
+        assert_line(&out, 2, line);
+        let mut child = fourwave()
+            .args(["trace", "a.pcapng", way])
+            .current_dir(scratch.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let out = child.wait_with_output().unwrap();
+        assert_line(&out, 0, "");
+    }
+}
+
+/// Runs what stands behind `$ ` in the page's console blocks, in one directory, one after another;
+/// returns the page with what was printed in the place of what stood there.
+fn played(page: &str, dir: &Path) -> String {
+    let bin = Path::new(env!("CARGO_BIN_EXE_fourwave")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut out = String::new();
+    let mut in_console = false;
+    for line in BufReader::new(page.as_bytes()).lines().map(Result::unwrap) {
+        in_console = in_console && line != "```";
+        let command = line.strip_prefix("$ ").filter(|_| in_console);
+        if !in_console || command.is_some() {
+            out.push_str(&format!("{line}\n"));
+        }
+        if let Some(command) = command {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", &format!("({command}) 2>&1")]).current_dir(dir).env("PATH", &path);
+            out.push_str(&stdout(&shell.output().unwrap()));
+        }
+        in_console |= line == "```console";
+    }
+    out
+}
+
+/// `UPDATE_DOCS=1 cargo test -p fourwave-cli --test trace` writes what is printed into the page.
+#[test]
+fn the_page_shows_what_is_printed() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/trace.md");
+    let scratch = Scratch::new("trace-docs");
+    let page = fs::read_to_string(path).unwrap();
+    let played = played(&page, scratch.path());
+    assert!(played.contains("─── connection 1 ─"), "nothing was played");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        File::create(path).unwrap().write_all(played.as_bytes()).unwrap();
+        return;
+    }
+    assert!(page == played, "docs/trace.md is not what is printed: UPDATE_DOCS=1 writes it anew");
+}
