@@ -154,8 +154,12 @@ fn header(page: &mut Page, sample: &Sample) {
     page.line(Paint::Bold, "sockets", &sockets(&figures));
     page.line(Paint::Bold, "ports", &ports(sample, &figures));
     let orphans = match now.orphans.limit {
-        0 => count(now.orphans.now),
-        limit => format!("{} of {} (tcp_max_orphans)", count(now.orphans.now), count(limit)),
+        0 => format!("{} on the whole host", count(now.orphans.now)),
+        limit => format!(
+            "{} on the whole host, of {} (tcp_max_orphans)",
+            count(now.orphans.now),
+            count(limit)
+        ),
     };
     page.line(Paint::Bold, "orphans", &orphans);
     page.line(Paint::Bold, "listeners", &listeners(&figures));

@@ -7,7 +7,8 @@ use thiserror::Error;
 /// From where on something is a finding. Shares are of 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Thresholds {
-    /// Share of the ephemeral ports in use towards one destination.
+    /// Share of the ephemeral ports in use towards one destination. At a half of them those that
+    /// connect() tries first are used up, and each call searches them all in vain.
     pub ports: f64,
     /// Time to exhaustion below which ports are a critical finding.
     pub ports_time: Duration,
@@ -36,7 +37,7 @@ pub struct Thresholds {
 impl Default for Thresholds {
     fn default() -> Self {
         Self {
-            ports: 0.8,
+            ports: 0.5,
             ports_time: Duration::from_secs(300),
             time_wait: 0.8,
             time_wait_count: 20_000,

@@ -139,10 +139,13 @@ fn evidence(view: &View<'_>, whose: &Whose, leak: &Leak<'_>) -> Vec<String> {
     let blind = leak.old.iter().filter(|one| one.unread_end).count() as u64;
     let seen = leak.old.len() as u64 - blind;
     if blind > 0 {
+        let waits = match unread {
+            0 => "nothing but the end of the stream waits in them".to_owned(),
+            _ => format!("{} wait in them", bytes(unread)),
+        };
         out.push(format!(
-            "{} not read to the end: {} unread; the program does not look at them",
-            count(blind),
-            bytes(unread)
+            "{} not read to the end: {waits}; the program does not look at them",
+            count(blind)
         ));
     }
     if seen > 0 {

@@ -234,7 +234,8 @@ impl Used {
         }
         if self.share() > 0.5 && !self.is_exhausted() {
             out.push(
-                "connect() tries the ports of one parity first and is slow once they are gone"
+                "the half of the ports that connect() tries first is used up: each call searches \
+                 them all in vain, and becomes slow"
                     .to_owned(),
             );
         }

@@ -57,7 +57,10 @@ fn unread_bytes_tell_that_it_does_not_look() {
             .unread(100);
     }
     let found = look(&host);
-    assert!(found[0].evidence.iter().any(|line| line.contains("2.0 KiB unread")), "{found:#?}");
+    assert!(
+        found[0].evidence.iter().any(|line| line.contains("2.0 KiB wait in them")),
+        "{found:#?}"
+    );
     assert!(found[0].cause.contains("the servers it called have closed"));
     assert!(found[0].cause.contains("does not read these sockets any more"));
     assert!(found[0].program.iter().any(|line| line.contains("a pool has to see the end")));

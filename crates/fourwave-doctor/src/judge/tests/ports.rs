@@ -50,10 +50,11 @@ fn no_port_left_is_critical_and_says_what_fails() {
 
 #[test]
 fn many_ports_in_use_without_growth_are_a_warning() {
-    let found = look(&waiting(23_000)).unwrap();
+    let found = look(&waiting(15_000)).unwrap();
     assert_eq!(found.harm, Harm::Warning);
-    assert_eq!(found.headline, "81% of the ports for connections to 10.2.0.5:5432 are in use");
-    assert!(look(&waiting(22_000)).is_none());
+    assert_eq!(found.headline, "53% of the ports for connections to 10.2.0.5:5432 are in use");
+    assert!(found.evidence.iter().any(|line| line.contains("searches them all in vain")));
+    assert!(look(&waiting(14_000)).is_none());
 }
 
 #[test]
@@ -94,8 +95,8 @@ fn a_rate_that_leads_to_the_end_is_critical_with_its_time() {
 
 #[test]
 fn a_rate_that_levels_off_is_no_finding() {
-    // 400/s for 60 s are 24,000: more than half the ports are in use, and it never gets to all.
-    let mut host = closing(15_000, 400);
+    // 400/s for 60 s are 24,000: it never gets to all.
+    let mut host = closing(9_000, 400);
     assert!(look(&host).is_none());
     // A short burst on an idle host is no trend.
     host = closing(100, 700);
