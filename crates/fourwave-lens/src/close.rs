@@ -207,17 +207,22 @@ impl Conn {
             _ if x.again_unanswered >= GAVE_UP => RstCause::GaveUp(x.again_unanswered),
             _ if x.fin.is_some() && y.bytes() > self.bytes_at_fin[i] => RstCause::DataAfterClose,
             _ if answers && y.ack == Some(s.tcp.seq) => RstCause::NoSuchConnection,
-            _ if s.tcp.flags.ack()
-                && x.fin.is_none()
-                && x.next() == Some(s.tcp.seq)
-                && self
-                    .last_data
-                    .is_some_and(|(who, then)| who == to && at.saturating_sub(then) <= UNREAD) =>
-            {
-                RstCause::UnreadData
-            }
+            _ if self.leaves_unread(at, from, s) => RstCause::UnreadData,
             _ => RstCause::Aborted,
         }
+    }
+
+    /// Linux sends RST at once when it closes with unread data: with ACK, at SND.NXT, without a
+    /// FIN. So does SO_LINGER 0; but then seldom right behind the other end's data, or behind an
+    /// answer to it of which nothing was acknowledged yet.
+    fn leaves_unread(&self, at: Duration, from: Role, s: &Segment) -> bool {
+        let (x, y) = (&self.ends[from.index()], &self.ends[from.other().index()]);
+        s.tcp.flags.ack()
+            && x.fin.is_none()
+            && x.next() == Some(s.tcp.seq)
+            && self.last_data[from.other().index()].is_some_and(|(then, next)| {
+                at.saturating_sub(then) <= UNREAD && y.ack.is_none_or(|ack| !ack.after(next))
+            })
     }
 
     /// The engine's word on the end. Its own state follows where no packet showed it.

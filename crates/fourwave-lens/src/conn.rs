@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use fourwave_core::EndReport;
 use fourwave_core::state::{Input, State};
+use fourwave_wire::SeqNum;
 use fourwave_wire::icmp::QuotedTcp;
 use fourwave_wire::tcp::Flags;
 
@@ -68,8 +69,8 @@ pub(crate) struct Conn {
     pub(crate) anomalies: u32,
     /// Who sent the last segment before the current one.
     pub(crate) last_from: Option<Role>,
-    /// Who sent the last new data, and when.
-    pub(crate) last_data: Option<(Role, Duration)>,
+    /// When each end sent new data last, and SND.NXT of the other one then.
+    pub(crate) last_data: [Option<(Duration, SeqNum)>; 2],
     /// Figures, if they are wanted.
     pub(crate) gauge: Option<Box<Gauge>>,
     /// A SYN with another number came into the open connection: its number and sender.
@@ -120,7 +121,7 @@ impl Conn {
             report: None,
             anomalies: 0,
             last_from: None,
-            last_data: None,
+            last_data: [None; 2],
             gauge: options.measure.then(|| Box::new(Gauge::new(options.close_wait))),
             other_syn: None,
             run_queued: false,
@@ -259,7 +260,8 @@ impl Conn {
             && shown.len > 0
             && shown.place != Place::Again
         {
-            self.last_data = Some((from, at));
+            let other = self.ends[from.other().index()].next();
+            self.last_data[from.index()] = other.map(|next| (at, next));
         }
         let (x, y) = self.pair(from);
         x.segments += u64::from(s.count);

@@ -240,8 +240,8 @@ pub enum RstCause {
     DeadPeer,
     /// Both had closed already.
     AfterTheEnd,
-    /// The other end's data had come just before and was not answered: most likely its sender
-    /// closed without having read it.
+    /// It came right behind the other end's data, or behind the answer to it: most likely its
+    /// sender closed with unread data.
     UnreadData,
     /// Its TTL is not that of its sender's other packets: something on the way sent it.
     Middlebox,

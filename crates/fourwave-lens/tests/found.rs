@@ -228,6 +228,14 @@ fn a_reset_with_unread_data() {
     let (story, found) = only(&mut w, A::UnreadDataReset);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4, 6][..]));
     assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::UnreadData });
+    // It answers the first half of a question and closes.
+    let mut w = Wire::measuring();
+    w.open();
+    w.at(12_300, Client, "PSH ACK", 1, 1, 73);
+    w.at(24_000, Server, "PSH ACK", 1, 74, 512);
+    w.at(24_010, Server, "RST ACK", 513, 74, 0);
+    let (_, found) = only(&mut w, A::UnreadDataReset);
+    assert_eq!(found.proof.packets(), [4, 6]);
 }
 
 #[test]

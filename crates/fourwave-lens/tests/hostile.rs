@@ -8,7 +8,8 @@ use std::time::Duration;
 use common::*;
 use fourwave_core::state::{Input, State, next};
 use fourwave_lens::{
-    Event, Lens, LensOptions, Move, Story, comment, follow, json, ladder, ladder::LadderOptions,
+    AnomalyKind, Event, Lens, LensOptions, Move, Proof, Story, comment, follow, json, ladder,
+    ladder::LadderOptions,
 };
 use proptest::prelude::*;
 
@@ -50,6 +51,16 @@ fn check_story(story: &Story, names: &fourwave_lens::Names) {
         }
     }
     assert!(!comment::packet(story, names).contains('\n'));
+    assert!(story.found.len() <= 2 * AnomalyKind::ALL.len());
+    for anomaly in &story.found {
+        assert!(!anomaly.sentence(story, names).contains('\n'));
+        assert!((1..=Proof::MAX).contains(&anomaly.proof.packets().len()));
+        assert!(anomaly.proof.packets().is_sorted(), "{anomaly:?}");
+    }
+    for (i, end) in story.measures.iter().flat_map(|m| &m.ends).enumerate() {
+        assert!(end.again.total() + end.out_of_order <= story.segments[i], "{end:?}");
+    }
+    assert!(story.measures.iter().all(|m| m.points.len() <= 1024));
 }
 
 /// Tells everything and renders it in every way.
@@ -153,7 +164,8 @@ proptest! {
         packets in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..120),
             any::<usize>(), any::<u16>(), any::<u32>()), 0..20)
     ) {
-        let mut lens = Lens::new(LensOptions { live: true, ..LensOptions::default() });
+        let mut lens =
+            Lens::new(LensOptions { live: true, measure: true, ..LensOptions::default() });
         for (mut packet, wire_len, gso_size, at) in packets {
             // Most start like a packet, so that something is read behind the first byte.
             if let Some(first) = packet.first_mut()
@@ -186,7 +198,13 @@ proptest! {
     fn arbitrary_segments_leave_every_limit_in_place(
         steps in prop::collection::vec(step(), 0..120)
     ) {
-        let mut wire = Wire::new();
+        let options = LensOptions {
+            live: true,
+            measure: true,
+            idle: Some(Duration::from_secs(30)),
+            ..LensOptions::default()
+        };
+        let mut wire = Wire::with(options);
         play(&mut wire, &steps);
         check(&mut wire);
     }

@@ -110,8 +110,7 @@ pub enum AnomalyKind {
     DataAfterFin,
     /// RST in answer to data that came after its sender had closed.
     ResetAfterClose,
-    /// RST soon after data that its sender had not answered: it closed with unread data, most
-    /// likely.
+    /// RST right behind data of the other end: its sender closed with unread data, most likely.
     UnreadDataReset,
     /// RST for no other reason that packets show.
     Aborted,

@@ -131,8 +131,8 @@ impl Teller<'_> {
                 format!("{who} had closed, {other} sent more data, and the answer was RST")
             }
             AnomalyKind::UnreadDataReset => format!(
-                "{who} sent RST and no FIN after data of {other} that it had not answered: closed \
-                 with unread data, most likely"
+                "{who} sent RST and no FIN right behind data of {other}: closed with unread data, \
+                 most likely"
             ),
             AnomalyKind::Aborted | AnomalyKind::ForgedReset => self.reset(),
             AnomalyKind::PeerDead => {
