@@ -1,0 +1,126 @@
+//! Two hosts and a router between them, in namespaces of their own: a script runs there, and
+//! everything that it started ends with it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Sets the hosts up and defines what scripts use: `c` and `s` run a command on the client's and
+/// the server's host, `tap NAME c|s` and `untap` capture, `listening PORT` waits for a server.
+const PRELUDE: &str = include_str!("lab.sh");
+
+/// Stops what hangs; nothing needs a fifth of it.
+const LIMIT: &str = "120";
+
+/// Debian's own places first.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// A directory with what a script left behind. It goes with the value.
+pub(crate) struct Lab {
+    directory: PathBuf,
+}
+
+/// Says on standard error, past the harness, why a test does nothing.
+pub(crate) fn skipped(why: &str) {
+    let name = std::thread::current().name().unwrap_or("a test").to_owned();
+    // eprintln would be captured.
+    std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes()).unwrap();
+}
+
+/// Says a figure past the harness.
+pub(crate) fn say(text: &str) {
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
+}
+
+/// A program's place.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    PATH.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.is_file())
+}
+
+/// Whether `programs` are here and namespaces can be had; says what is missing.
+pub(crate) fn can(programs: &[&str]) -> bool {
+    let basic = ["unshare", "ip", "tcpdump", "nft", "python3", "ss", "timeout", "tshark"];
+    for program in basic.iter().chain(programs) {
+        if find(program).is_none() {
+            skipped(&format!("{program} is missing"));
+            return false;
+        }
+    }
+    let said = isolated(&["ip", "link", "add", "v0", "type", "veth"]).output().unwrap();
+    if !said.status.success() {
+        skipped(&format!("no namespaces: {}", String::from_utf8_lossy(&said.stderr).trim()));
+    }
+    said.status.success()
+}
+
+/// A command in namespaces of its own; when it ends, so does all that it started.
+fn isolated(command: &[&str]) -> Command {
+    let mut all = Command::new("unshare");
+    if !is_root() {
+        all.args(["--user", "--map-root-user"]);
+    }
+    all.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
+    all.args(command).env("PATH", PATH).env("LC_ALL", "C").stdin(Stdio::null());
+    all
+}
+
+fn is_root() -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    uid.and_then(|ids| ids.split_whitespace().nth(1)) == Some("0")
+}
+
+impl Lab {
+    /// Runs `script` with these environment variables.
+    ///
+    /// # Panics
+    /// The script failed; with all that it said.
+    pub(crate) fn run(script: &str, environment: &[(&str, &str)]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("fourwave-agree-{}-{number}", std::process::id());
+        let lab = Self { directory: std::env::temp_dir().join(name) };
+        fs::create_dir(&lab.directory).unwrap();
+        for (name, text) in
+            [("ends.py", include_str!("ends.py")), ("hold.py", include_str!("hold.py"))]
+        {
+            fs::write(lab.directory.join(name), text).unwrap();
+        }
+        let limit = std::env::var("FOURWAVE_LONG").map_or(LIMIT, |_| "600");
+        let script = format!("{PRELUDE}\n{script}\n");
+        let mut command = isolated(&["timeout", "-k", "5", limit, "bash", "-c", &script]);
+        command.current_dir(&lab.directory).env("FOURWAVE", env!("CARGO_BIN_EXE_fourwave"));
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        assert!(output.status.success(), "{:?}: {}", output.status, text(&output));
+        lab
+    }
+
+    /// A file that the script left.
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.directory.join(name).to_str().unwrap().to_owned()
+    }
+
+    /// Its text.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        // A failed test leaves its captures where they can be looked at.
+        if std::thread::panicking() {
+            say(&format!("kept: {}", self.directory.display()));
+        } else {
+            fs::remove_dir_all(&self.directory).unwrap();
+        }
+    }
+}
+
+/// All that a command said.
+pub(crate) fn text(output: &Output) -> String {
+    let both = [&output.stdout, &output.stderr].map(|said| String::from_utf8_lossy(said));
+    both.concat()
+}

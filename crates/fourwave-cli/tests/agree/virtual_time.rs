@@ -1,0 +1,119 @@
+//! Captures that fourwave itself writes: `run`, `scenario` and `drill` with `--pcap`.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::lab::{Lab, can, find, say, skipped, text};
+use crate::told::{Agreed, agree};
+
+/// A directory that goes with the value.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fourwave-{name}-{}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            std::fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+}
+
+fn fourwave(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_fourwave")).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn add(sums: &mut Agreed, more: Agreed) {
+    sums.connections += more.connections;
+    sums.segments += more.segments;
+    sums.bytes += more.bytes;
+    sums.retransmitted += more.retransmitted;
+    sums.fins += more.fins;
+    sums.rsts += more.rsts;
+    sums.unproven += more.unproven;
+    sums.renamed += more.renamed;
+    sums.late += more.late;
+}
+
+#[test]
+fn scenarios() {
+    if find("tshark").is_none() {
+        return skipped("tshark is missing");
+    }
+    let scratch = Scratch::new("scenarios");
+    let mut sums = Agreed::default();
+    let listed = fourwave(&["scenario"]);
+    let names = listed.lines().filter_map(|line| line.split_whitespace().next());
+    // Two show a load of many connections in figures and write no packets.
+    let figures = ["too-many-time-wait", "long-connections"];
+    for name in names.filter(|name| name.contains('-') && !figures.contains(name)) {
+        let capture = scratch.path(&format!("{name}.pcapng"));
+        fourwave(&["scenario", name, "--pcap", &capture]);
+        add(&mut sums, agree(&capture));
+    }
+    say(&format!("scenarios: {sums:?}"));
+    assert!(sums.connections > 20, "{sums:?}");
+}
+
+#[test]
+fn scripts_of_drill() {
+    if find("tshark").is_none() {
+        return skipped("tshark is missing");
+    }
+    let scratch = Scratch::new("drill");
+    let mut sums = Agreed::default();
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/close");
+    let mut found: Vec<_> =
+        std::fs::read_dir(scripts).unwrap().map(|it| it.unwrap().path()).collect();
+    found.sort();
+    for script in found.iter().filter(|path| path.extension().is_some_and(|it| it == "pkt")) {
+        let name = script.file_stem().unwrap().to_str().unwrap();
+        let capture = scratch.path(&format!("{name}.pcapng"));
+        fourwave(&["drill", "-q", "--pcap", &capture, script.to_str().unwrap()]);
+        add(&mut sums, agree(&capture));
+    }
+    say(&format!("drill: {sums:?}"));
+    assert!(sums.connections > 10, "{sums:?}");
+}
+
+/// A program's packets as `run` writes them, clean and with its own faults.
+const RUN: &str = r#"
+s python3 ends.py serve >ends.log &
+listening 7007
+visit() {
+    local name=$1
+    shift
+    c "$FOURWAVE" run --pcap $name "$@" -- python3 ends.py visit $S 2 2>$name.log
+}
+visit clean.pcapng
+visit lossy.pcapng --fault loss:3%
+visit mixed.pcapng --fault dup:2% --fault reorder:2%
+"#;
+
+#[test]
+fn runs() {
+    if !can(&[]) {
+        return;
+    }
+    if !Path::new("/dev/net/tun").exists() {
+        return skipped("/dev/net/tun is missing");
+    }
+    let lab = Lab::run(RUN, &[]);
+    for name in ["clean.pcapng", "lossy.pcapng", "mixed.pcapng"] {
+        let agreed = agree(&lab.path(name));
+        say(&format!("run {name}: {agreed:?}"));
+        assert!(agreed.connections > 15, "{agreed:?}");
+    }
+}
