@@ -2,7 +2,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::hash::{Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use fourwave_core::EndReport;
@@ -22,8 +23,38 @@ use crate::story::Story;
 use crate::trouble::Trouble;
 
 /// The two addresses of a connection, the smaller one first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Key(SocketAddr, SocketAddr);
+
+/// As one run of bytes, which SipHash takes in a third of the time of many small ones.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 36];
+        let [a, b] = [self.0, self.1].map(|addr| addr.port().to_be_bytes());
+        let used = match (self.0.ip(), self.1.ip()) {
+            (IpAddr::V4(x), IpAddr::V4(y)) => {
+                bytes[4..8].copy_from_slice(&x.octets());
+                bytes[8..12].copy_from_slice(&y.octets());
+                12
+            }
+            (x, y) => {
+                bytes[4..20].copy_from_slice(&v6(x).octets());
+                bytes[20..].copy_from_slice(&v6(y).octets());
+                36
+            }
+        };
+        bytes[..2].copy_from_slice(&a);
+        bytes[2..4].copy_from_slice(&b);
+        state.write(&bytes[..used]);
+    }
+}
+
+fn v6(addr: IpAddr) -> Ipv6Addr {
+    match addr {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
+    }
+}
 
 impl Key {
     fn new(a: SocketAddr, b: SocketAddr) -> Self {
