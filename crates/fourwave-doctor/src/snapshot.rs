@@ -109,7 +109,8 @@ pub struct Listener {
     pub local: SocketAddr,
     /// Connections that wait for accept().
     pub queue: u32,
-    /// How many may wait: the smaller of listen()'s backlog and `somaxconn`.
+    /// How many may wait: the smaller of listen()'s backlog and `somaxconn`; Linux lets one more.
+    /// 0 where it is not known (without sock_diag, which is a [`Lack`]).
     pub backlog: u32,
     /// Half-open connections (SYN_RECV) to its address. Where several listen on one address
     /// (SO_REUSEPORT), the kernel does not tell whose: they are counted at the first.

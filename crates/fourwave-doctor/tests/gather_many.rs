@@ -8,12 +8,13 @@ use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fourwave_core::state::State;
 use fourwave_doctor::{Gatherer, Scope, Snapshot};
 use gather_support::{Running, in_namespace, listen, run, tell};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Set where a copy of the test only holds so many groups of connections open.
 const HOLD: &str = "FOURWAVE_GATHER_HOLD";
@@ -102,6 +103,8 @@ fn very_many_sockets() {
         let begun = Instant::now();
         let after = gatherer.snapshot().expect("looks");
         let second = begun.elapsed();
+        let used = clock_gettime(ClockId::ProcessCPUTime);
+        let used = Duration::new(used.tv_sec.cast_unsigned(), u32::try_from(used.tv_nsec).unwrap());
 
         let expected = [
             (State::Established, 16 * groups),
@@ -114,7 +117,8 @@ fn very_many_sockets() {
         assert_eq!(after.owners.len(), 12 * groups, "unread and CLOSE_WAIT");
         assert!(after.lacks.is_empty(), "{:?}", after.lacks);
         let sockets = after.sockets.len();
-        tell(&format!("measured: {sockets} sockets: looked in {first:?}, again in {second:?}"));
+        let times = format!("looked in {first:.2?}, again in {second:.2?}");
+        tell(&format!("measured: {sockets} sockets: {times}, {used:.2?} of CPU in all"));
         drop(holders);
     });
 }

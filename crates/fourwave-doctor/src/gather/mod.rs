@@ -12,6 +12,8 @@ mod namespace;
 mod owners;
 mod sockets;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
