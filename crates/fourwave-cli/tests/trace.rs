@@ -275,7 +275,7 @@ fn a_file_that_may_not_be_read_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let scratch = captured("forbidden", "four-waves");
     let path = scratch.path().join("a.pcapng");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     let out = trace(scratch.path(), &["a.pcapng"]);
     let line = "fourwave: a.pcapng: permission denied: its owner, or root, can read it\n";
     assert_line(&out, 2, line);

@@ -179,7 +179,7 @@ impl Sums {
             };
         }
         let mut suspects: Vec<Ranked> = self.suspects.into_iter().map(|Reverse(one)| one).collect();
-        suspects.sort_unstable_by(|a, b| b.rank.cmp(&a.rank));
+        suspects.sort_unstable_by_key(|one| Reverse(one.rank));
         self.overview.suspects = suspects.into_iter().map(|one| one.suspect).collect();
         self.overview
     }

@@ -12,7 +12,8 @@ use crate::say;
 /// How long nothing may happen before time is seen to pass.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// Captures on `live`, the interface `name`, until `stop` is set or `duration` is over; false when it failed before.
+/// Captures on `live`, the interface `name`, until `stop` is set or `duration` is over; false when
+/// it failed before.
 pub(super) fn watch(
     mut live: Live,
     name: &str,

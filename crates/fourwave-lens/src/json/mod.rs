@@ -108,7 +108,8 @@ enum Out<'a> {
         #[serde(flatten)]
         exchange: story::Exchanged,
     },
-    LeftOut {
+    #[serde(rename = "left_out")]
+    Rows {
         conn: u64,
         t: f64,
         #[serde(flatten)]
@@ -333,7 +334,7 @@ fn row(seen: &Seen<'_>, names: &Names, out: &mut String) {
         What::Note(text) => Out::Note { conn, t: at, text },
         What::Trouble(what) => trouble(seen, *what, names),
         What::Exchange(exchange) => Out::Exchange { conn, t: at, exchange: exchange.into() },
-        What::LeftOut(gone) => Out::LeftOut { conn, t: at, left_out: gone.into() },
+        What::LeftOut(gone) => Out::Rows { conn, t: at, left_out: gone.into() },
     };
     push(&line, seen.place, out);
     for who in Role::BOTH {
