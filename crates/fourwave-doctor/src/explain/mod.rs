@@ -138,7 +138,7 @@ fn state_text(state: State) -> String {
     let ways = |from: State, to: State| {
         let leads = |input: &&Input| next(from, **input) == Ok(to);
         let words: Vec<&str> =
-            Input::ALL.iter().filter(leads).map(|input| states::input(*input)).collect();
+            Input::ALL.iter().filter(leads).map(|input| states::input(from, *input)).collect();
         words.join("; or ")
     };
     let others = || State::ALL.into_iter().filter(|other| *other != state);

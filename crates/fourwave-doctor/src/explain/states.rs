@@ -10,7 +10,7 @@ pub(super) struct Note {
 }
 
 /// What moves a connection, in words.
-pub(super) const fn input(input: Input) -> &'static str {
+pub(super) const fn input(state: State, input: Input) -> &'static str {
     match input {
         Input::PassiveOpen => "the program calls listen()",
         Input::ActiveOpen => "the program calls connect(): a SYN goes out",
@@ -22,7 +22,11 @@ pub(super) const fn input(input: Input) -> &'static str {
         Input::RecvFin => "the other end's FIN arrives",
         Input::RecvAckOfFin => "the ACK of our FIN arrives",
         Input::RecvRst => "an RST arrives",
-        Input::Timeout => "its time is over",
+        Input::Timeout => match state {
+            State::TimeWait => "2MSL are over",
+            State::FinWait2 => "no program has it and its time is over (tcp_fin_timeout)",
+            _ => "what was sent is not acknowledged in time",
+        },
     }
 }
 

@@ -117,13 +117,19 @@ fn finding(view: &View<'_>, whose: &Whose, leak: &Leak<'_>) -> Finding {
 fn evidence(view: &View<'_>, whose: &Whose, leak: &Leak<'_>) -> Vec<String> {
     let oldest = leak.old.first().map_or(Duration::ZERO, |socket| age(view, socket));
     let youngest = leak.old.last().map_or(Duration::ZERO, |socket| age(view, socket));
-    let mut out = vec![format!(
-        "{} in CLOSE_WAIT, {} of them for at least {}, the oldest for at least {}",
-        count(leak.all),
-        count(leak.old.len() as u64),
-        span(youngest),
-        span(oldest),
-    )];
+    let old = leak.old.len() as u64;
+    let which = if old == leak.all {
+        format!("{} in CLOSE_WAIT, all", count(leak.all))
+    } else {
+        format!("{} in CLOSE_WAIT, {} of them", count(leak.all), count(old))
+    };
+    let (youngest, oldest) = (span(youngest), span(oldest));
+    let mut out =
+        vec![format!("{which} for at least {youngest}, the oldest for at least {oldest}")];
+    out.push(format!(
+        "connections {}",
+        listed(&ranked(leak.old.iter().map(|one| view.way(one))), 3)
+    ));
     if let Whose::Program(pid, _) = whose {
         out.push(format!("descriptors {}", descriptors(view, *pid, leak)));
         let shared = leak.old.iter().filter(|one| has_others(view, one, *pid)).count() as u64;
@@ -159,17 +165,18 @@ fn evidence(view: &View<'_>, whose: &Whose, leak: &Leak<'_>) -> Vec<String> {
     out
 }
 
-/// The first few descriptors of the oldest.
+/// The first few descriptors.
 fn descriptors(view: &View<'_>, pid: u32, leak: &Leak<'_>) -> String {
     const MOST: usize = 8;
-    let mut fds: Vec<String> = leak
+    let mut fds: Vec<i32> = leak
         .old
         .iter()
         .flat_map(|socket| owners(view, socket).iter().filter(|owner| owner.pid == pid))
-        .map(|owner| owner.fd.to_string())
+        .map(|owner| owner.fd)
         .collect();
+    fds.sort_unstable();
     let all = fds.len();
-    fds.truncate(MOST);
+    let fds: Vec<String> = fds.iter().take(MOST).map(i32::to_string).collect();
     let more = if all > MOST { format!(" and {} more", all - MOST) } else { String::new() };
     format!("{}{more}", fds.join(", "))
 }

@@ -27,8 +27,8 @@ struct Judged {
 pub fn judge(sample: &Sample, thresholds: &Thresholds) -> Vec<Finding> {
     let view = View::of(sample, thresholds);
     let mut found = Vec::new();
-    ports::judge(&view, &mut found);
-    time_wait::judge(&view, &mut found);
+    let told = ports::judge(&view, &mut found);
+    time_wait::judge(&view, &told, &mut found);
     close_wait::judge(&view, &mut found);
     queues::judge(&view, &mut found);
     orphans::judge(&view, &mut found);

@@ -4,7 +4,7 @@
 //! address and a destination (address and port) on its own. A port that anybody bound with bind()
 //! is out for all of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ const BELIEVED: f64 = 0.5;
 
 type Pair = (IpAddr, SocketAddr);
 
-pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
+/// Returns the destinations that it has found something about.
+pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) -> HashSet<SocketAddr> {
     let blocked = view.listening_ports().filter(|port| view.now.ports.range.contains(port));
     let available = u64::from(view.now.ports.len()).saturating_sub(blocked.count() as u64);
     let least = (available as f64 * view.thresholds.ports * BELIEVED) as u64;
@@ -43,12 +44,15 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
             group.lived += 1;
         }
     }
+    let mut told = HashSet::new();
     for (pair, group) in groups {
         let used = Used::of(view, pair, &group, available);
         if let Some(harm) = used.harm(view) {
             found.push(Judged { finding: used.finding(view, harm), size: used.taken() });
+            told.insert(pair.1);
         }
     }
+    told
 }
 
 /// The sockets of one pair.

@@ -1,6 +1,8 @@
 //! TIME_WAIT: many of them, and too many for the kernel.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::net::SocketAddr;
 
 use fourwave_core::state::State;
 
@@ -12,7 +14,8 @@ use crate::{Command, Finding, FindingKind, Harm, Socket, TimerKind};
 /// What Linux keeps for one TIME_WAIT.
 const RECORD_BYTES: u64 = 256;
 
-pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
+/// `told`: destinations whose ports are a finding already, which has all that matters of them.
+pub(super) fn judge(view: &View<'_>, told: &HashSet<SocketAddr>, found: &mut Vec<Judged>) {
     let waiting: Vec<&Socket> =
         view.now.sockets.iter().filter(|one| one.state == State::TimeWait).collect();
     overflow(view, found);
@@ -24,12 +27,16 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
     let mut theirs = Vec::new();
     for socket in waiting {
         match view.way(socket) {
+            Way::Out(to) if told.contains(&to) => {}
             Way::Out(to) => ours.push((to, socket)),
             Way::In(service) => theirs.push((service, socket)),
         }
     }
     // Each side that reaches the threshold alone, or the larger when only both together do.
     let (outgoing, incoming) = (ours.len() as u64, theirs.len() as u64);
+    if outgoing + incoming < view.thresholds.time_wait_count {
+        return;
+    }
     let enough = |side: u64, other: u64| {
         side >= view.thresholds.time_wait_count
             || (side >= other && other < view.thresholds.time_wait_count)
@@ -97,7 +104,7 @@ impl<K: Copy + Ord + std::hash::Hash + fmt::Display> Pile<K> {
     }
 }
 
-fn client(view: &View<'_>, pile: &Pile<std::net::SocketAddr>) -> Finding {
+fn client(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
     let (about, place) = match pile.most() {
         Some(to) => (format!("to {to}"), format!("to {to}")),
         None => ("outgoing".to_owned(), of(pile.by.len() as u64, "destination")),
@@ -134,7 +141,7 @@ fn client(view: &View<'_>, pile: &Pile<std::net::SocketAddr>) -> Finding {
     }
 }
 
-fn server(view: &View<'_>, pile: &Pile<std::net::SocketAddr>) -> Finding {
+fn server(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
     let (about, place) = match pile.most() {
         Some(service) => (format!("at {service}"), format!("at {service}")),
         None => ("incoming".to_owned(), format!("at {} services", pile.by.len())),

@@ -19,6 +19,15 @@ pub(super) enum Way {
     Out(SocketAddr),
 }
 
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::In(at) => write!(f, "at {at}"),
+            Self::Out(to) => write!(f, "to {to}"),
+        }
+    }
+}
+
 pub(super) struct View<'a> {
     pub(super) sample: &'a Sample,
     pub(super) now: &'a Snapshot,

@@ -179,8 +179,15 @@ fn commands_go_where_it_was_looked_at() {
 
 #[test]
 fn time_wait_is_piled_by_destination_or_by_service() {
-    let mut host = waiting(21_000);
-    let found = judge(&host.over(Duration::from_secs(2)), &Thresholds::default());
+    let look = |host: &Host| judge(&host.over(Duration::from_secs(2)), &Thresholds::default());
+    let found = look(&waiting(21_000));
+    assert_eq!(kinds(&found), [FindingKind::PortsExhausted], "which has all that matters of it");
+
+    let mut host = waiting(11_000);
+    for port in 40_000..49_500 {
+        host.calls("10.1.0.1", port, "10.2.0.6:80", State::TimeWait).waits(30);
+    }
+    let found = look(&host);
     assert_eq!(kinds(&found), [FindingKind::TimeWaitPile]);
     assert_eq!((found[0].about.as_str(), found[0].harm), ("to 10.2.0.5:5432", Harm::Warning));
 
@@ -189,7 +196,7 @@ fn time_wait_is_piled_by_destination_or_by_service() {
     for client in 0..21_000 {
         host.client("10.1.0.1:80", client, State::TimeWait).waits(30);
     }
-    let found = judge(&host.over(Duration::from_secs(2)), &Thresholds::default());
+    let found = look(&host);
     assert_eq!(kinds(&found), [FindingKind::TimeWaitPile]);
     assert_eq!((found[0].about.as_str(), found[0].harm), ("at [::]:80", Harm::Advice));
     assert!(found[0].not[0].starts_with("tcp_tw_reuse"));
