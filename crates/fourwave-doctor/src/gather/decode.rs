@@ -170,11 +170,12 @@ fn number(bytes: &[u8], at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     proptest! {
         #[test]
-        fn any_message_is_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn any_message_is_read_without_panic(bytes in vec(any::<u8>(), 0..400)) {
             let _ = entry(&bytes);
         }
 
@@ -182,7 +183,7 @@ mod tests {
         fn any_attributes_are_read_without_panic(
             state in 0_u8..16,
             family in prop_oneof![Just(AF_INET), Just(AF_INET6)],
-            rest in proptest::collection::vec(any::<u8>(), 70..400),
+            rest in vec(any::<u8>(), 70..400),
         ) {
             let mut bytes = vec![family, state];
             bytes.extend(rest);

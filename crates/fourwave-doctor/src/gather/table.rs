@@ -80,6 +80,7 @@ mod tests {
     use std::time::Duration;
 
     use fourwave_core::state::State;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -96,12 +97,24 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn lines_of_a_table() {
-        let all = table(
-            "   0: 00000000:07E8 00000000:0000 0A 00000000:00000003 00:00000000 00000000     0        0 1234 1 0 100 0 0 10 0\n\
-             \x20  1: 0100007F:1F90 0200007F:C350 06 00000000:00000000 03:00000BB8 00000000     0        0 0 3 0\n\
-             \x20  2: 0000000000000000FFFF00000100000A:01BB 0000000000000000FFFF00000200000A:D431 08 00000000:00000006 00:00000000 00000000  1000        0 77 1 0\n\
-             \x20  3: 00000000000000000000000001000000:01BB 00000000000000000000000001000000:D431 09 00000001:00000000 01:0000012C 00000005  1000        0 0 1 0\n",
-        );
+        let v6 = |last: &str| format!("0000000000000000FFFF0000{last}");
+        let one = "00000000000000000000000001000000";
+        let lines = [
+            // Their number, ends, state, queues, timer, retransmits, uid, timeout, inode, more.
+            "0: 00000000:07E8 00000000:0000 0A 00000000:00000003 00:00000000 00000000 0 0 1234 1 0"
+                .to_owned(),
+            "1: 0100007F:1F90 0200007F:C350 06 00000000:00000000 03:00000BB8 00000000 0 0 0 3 0"
+                .to_owned(),
+            format!(
+                "2: {}:01BB {}:D431 08 00000000:00000006 00:00000000 00000000 1000 0 77 1 0",
+                v6("0100000A"),
+                v6("0200000A")
+            ),
+            format!(
+                "3: {one}:01BB {one}:D431 09 00000001:00000000 01:0000012C 00000005 1000 0 0 1 0"
+            ),
+        ];
+        let all = table(&lines.join("\n"));
         let listener = &all.listeners[0];
         assert_eq!((listener.local.to_string().as_str(), listener.queue), ("0.0.0.0:2024", 3));
         let [time_wait, close_wait, last_ack] = &all.sockets[..] else { panic!("three") };
@@ -119,13 +132,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        fn any_bytes_are_read_without_panic(bytes in vec(any::<u8>(), 0..300)) {
             read(&bytes, &mut Sockets::default());
         }
 
         #[test]
         fn any_line_like_text_is_read_without_panic(
-            lines in proptest::collection::vec("[ 0-9A-Fa-f:é]{0,160}", 0..4),
+            lines in vec("[ 0-9A-Fa-f:é]{0,160}", 0..4),
         ) {
             table(&lines.join("\n"));
         }
