@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{Scratch, fourwave, is_root, skip, stderr, stdout};
+use common::{Scratch, fourwave, is_root, permitted, skip, stderr, stdout};
 use serde_json::Value;
 
 /// A directory with the capture of a scenario.
@@ -305,6 +305,69 @@ fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_none() {
         let out = child.wait_with_output().unwrap();
         assert_line(&out, 0, "");
     }
+}
+
+/// A namespace whose loopback `fourwave trace --iface lo` watches, until SIGINT.
+fn watch_in_a_namespace(arguments: &str) -> std::process::Child {
+    let flags = if is_root() { "-nm" } else { "-Unmr" };
+    let program = env!("CARGO_BIN_EXE_fourwave");
+    let script = format!("ip link set lo up; exec {program} trace --iface lo {arguments}");
+    let mut command = Command::new("unshare");
+    command.args([flags, "sh", "-c", &script]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Something is refused in the namespace of that process.
+fn knock(pid: u32) {
+    let flags: &[&str] = if is_root() { &["-n"] } else { &["-n", "-U", "--preserve-credentials"] };
+    let knocked = Command::new("nsenter")
+        .args(["-t", &pid.to_string()])
+        .args(flags)
+        .args(["bash", "-c", ": > /dev/tcp/127.0.0.1/9"])
+        .stderr(Stdio::null())
+        .status();
+    assert!(!knocked.unwrap().success(), "nobody listens there");
+}
+
+#[test]
+fn an_interface_is_told_of_live_until_ctrl_c() {
+    if !permitted() {
+        return;
+    }
+    let mut child = watch_in_a_namespace("--filter 'server port 9'");
+    let (told, lines) = std::sync::mpsc::channel();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let reader = std::thread::spawn(move || {
+        let mut line = String::new();
+        while output.read_line(&mut line).unwrap() > 0 {
+            // Whoever listened may have heard enough.
+            let _gone = told.send(std::mem::take(&mut line));
+        }
+    });
+    // A connection is told a second after its end, when the next one shows that time goes on.
+    let first = (0..200).find_map(|_| {
+        knock(child.id());
+        lines.recv_timeout(std::time::Duration::from_millis(100)).ok()
+    });
+    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let status = child.wait().unwrap();
+    reader.join().unwrap();
+    let first = first.unwrap_or_default();
+    assert!(signalled.unwrap().success() && status.success(), "{status} {first}");
+    assert!(first.contains("127.0.0.1:9  2 segments in "), "{first}");
+    assert!(first.trim_end().ends_with("  refused"), "{first}");
+    let rest: String = lines.iter().collect();
+    assert!(rest.contains("\nlo: ") && rest.contains("Who closes first"), "{rest}");
+}
+
+#[test]
+fn an_interface_that_is_not_there_is_named() {
+    let scratch = Scratch::new("trace-nowhere");
+    let out = trace(scratch.path(), &["--iface", "nowhere0"]);
+    assert_eq!((out.status.code(), stderr(&out).lines().count()), (Some(2), 1));
+    assert!(stderr(&out).starts_with("fourwave: "), "{}", stderr(&out));
+    let out = trace(scratch.path(), &["--iface", "lo", "--duration", "10"]);
+    assert!(stderr(&out).contains("a time like 10s"), "{}", stderr(&out));
 }
 
 /// Runs what stands behind `$ ` in the page's console blocks, in one directory, one after another;

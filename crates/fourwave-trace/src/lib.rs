@@ -10,6 +10,8 @@ mod analyse;
 mod filter;
 pub mod html;
 pub mod json;
+#[cfg(test)]
+mod made;
 mod overview;
 pub mod parquet;
 mod sink;

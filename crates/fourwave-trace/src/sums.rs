@@ -201,3 +201,72 @@ pub(crate) fn never_opened(story: &Story) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::made::leak;
+    use fourwave_lens::AnomalyKind;
+
+    #[test]
+    fn the_worst_are_kept_however_many_there_are() {
+        let mut sums = Sums::new();
+        for conn in 1..=1000 {
+            let mut story = leak();
+            story.conn = conn;
+            story.addrs[1].set_port(conn as u16);
+            let times = if conn.is_multiple_of(100) { 2 } else { 1 };
+            (0..times).for_each(|_| story.found[0].proof.add(conn));
+            sums.add(&story);
+        }
+        let overview = sums.finish();
+        let suspects: Vec<u64> = overview.suspects.iter().map(|one| one.conn).collect();
+        let often = (1..=10).map(|hundreds| hundreds * 100);
+        assert_eq!(suspects, often.chain(1..=10).collect::<Vec<u64>>());
+        assert_eq!((overview.services.len(), overview.connections), (TOLD, 1000));
+        assert_eq!(overview.anomalies[&AnomalyKind::CloseWaitLingers], 1000);
+    }
+
+    #[test]
+    fn services_count_who_did_what() {
+        let mut sums = Sums::new();
+        let mut story = leak();
+        sums.add(&story);
+        story.how = Ended::Reset { by: fourwave_lens::Role::Server, cause: RstCause::Aborted };
+        sums.add(&story);
+        story.how = Ended::Reset { by: fourwave_lens::Role::Server, cause: RstCause::Refused };
+        story.closed_first = None;
+        sums.add(&story);
+        let overview = sums.finish();
+        let [service] = &overview.services[..] else { panic!("{:?}", overview.services) };
+        assert_eq!((service.port, service.connections, service.unopened), (8080, 3, 1));
+        assert_eq!((service.closed_first, service.reset), ([2, 0], [0, 1]));
+        let ends = [("open", 1), ("refused", 1), ("reset", 1)];
+        assert_eq!(overview.ends.into_iter().collect::<Vec<_>>(), ends);
+    }
+
+    #[test]
+    fn lifetimes_are_of_whole_connections_and_exact_at_their_ends() {
+        let mut sums = Sums::new();
+        for millis in 1..=1000 {
+            let mut story = leak();
+            story.how = Ended::Orderly;
+            story.ended = story.opened + Duration::from_millis(millis);
+            sums.add(&story);
+        }
+        // Still open; and begun before the capture.
+        sums.add(&leak());
+        let mut late = leak();
+        (late.how, late.opened_by) = (Ended::Orderly, None);
+        sums.add(&late);
+        let Lifetimes { connections, quantiles } = sums.finish().lifetimes;
+        assert_eq!(
+            (connections, quantiles[0].as_millis(), quantiles[4].as_millis()),
+            (1000, 1, 1000)
+        );
+        for (quantile, millis) in [(1, 500), (2, 900), (3, 990)] {
+            let off = quantiles[quantile].as_millis().abs_diff(millis);
+            assert!(off * 100 <= millis, "{quantiles:?}");
+        }
+    }
+}

@@ -1,57 +1,7 @@
 //! What filters hold for, and what mistakes say.
 
-use std::time::Duration;
-
-use fourwave_core::state::State;
-use fourwave_lens::{
-    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMeasures, Ended, Measures, Proof, Role, Rtt,
-    Story,
-};
-
 use super::Filter;
-
-/// A leak: the server stays in CLOSE_WAIT; 3 MB were sent, 5 segments again, in 2 s.
-fn leak() -> Story {
-    let mut rtt = Rtt::default();
-    rtt.add(Duration::from_millis(150));
-    let server = EndMeasures { rtt, zero_windows: 2, ..EndMeasures::default() };
-    let measures = Measures { ends: [EndMeasures::default(), server], ..Measures::default() };
-    Story {
-        conn: 7,
-        addrs: ["10.0.0.1:40000".parse().unwrap(), "[2001:db8::2]:8080".parse().unwrap()],
-        opened_by: Some(Role::Client),
-        opened: Duration::from_secs(100),
-        ended: Duration::from_secs(102),
-        states: [State::FinWait2, State::CloseWait],
-        bytes: [1000, 3_000_000],
-        bytes_acked: [1000, 3_000_000],
-        segments: [100, 2000],
-        retransmitted: [0, 5],
-        fin_again: [0; 2],
-        handshake: None,
-        closed_first: Some(ClosedFirst {
-            who: Role::Client,
-            by: ClosedBy::Fin,
-            at: Duration::from_secs(101),
-        }),
-        half_closed: None,
-        how: Ended::Open,
-        time_wait: Vec::new(),
-        report: None,
-        engine: None,
-        unseen: [0; 2],
-        anomalies: 0,
-        measures: Some(Box::new(measures)),
-        found: vec![Anomaly {
-            kind: AnomalyKind::CloseWaitLingers,
-            who: Some(Role::Server),
-            at: Duration::from_secs(102),
-            proof: Proof::default(),
-            lasted: None,
-        }],
-        rows: Vec::new(),
-    }
-}
+use crate::made::leak;
 
 fn holds(expression: &str) -> bool {
     let filter: Filter = expression.parse().unwrap_or_else(|error| panic!("{error}"));

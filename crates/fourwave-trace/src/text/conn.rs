@@ -221,10 +221,11 @@ fn round_trip(end: &EndMeasures, to: &str) -> Option<String> {
     let mean = end.rtt.mean()?;
     let (min, max) = (span(end.rtt.min), span(end.rtt.max));
     let samples = counted(end.rtt.samples, "sample");
-    Some(match end.rtt.samples {
-        1 => format!("from here to {to} and back {max} (1 sample)"),
-        _ => format!("from here to {to} and back {} ({min} to {max}, {samples})", span(mean)),
-    })
+    let times = match min == max {
+        true => format!("{max} ({samples})"),
+        false => format!("{} ({min} to {max}, {samples})", span(mean)),
+    };
+    Some(format!("from here to {to} and back {times}"))
 }
 
 fn throughput(story: &Story, measures: &Measures) -> String {

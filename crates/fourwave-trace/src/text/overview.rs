@@ -1,7 +1,5 @@
 //! A whole capture in a page of text.
 
-use std::time::Duration;
-
 use fourwave_capture::{Tally, link_name};
 use fourwave_lens::Weight;
 use fourwave_lens::paint::{Line, Style, wrap};
@@ -201,18 +199,14 @@ fn lifetimes(overview: &Overview, options: &TextOptions, out: &mut String) {
     }
     let whole = counted(lifetimes.connections, "connection");
     heading(&format!("How long they lasted, {whole} seen from beginning to end"), options, out);
-    let [min, half, most, nearly, max]: [String; 5] = lifetimes.quantiles.map(span_of);
-    let text = match lifetimes.connections {
-        1 => max,
-        _ => format!(
+    let [min, half, most, nearly, max]: [String; 5] = lifetimes.quantiles.map(span);
+    let text = match min == max {
+        true => max,
+        false => format!(
             "{min} to {max}: half of them up to {half}, 90 % up to {most}, 99 % up to {nearly}"
         ),
     };
     paragraph((Style::Plain, ""), 2, &text, options, out);
-}
-
-fn span_of(lasted: Duration) -> String {
-    span(lasted)
 }
 
 fn anomalies(overview: &Overview, options: &TextOptions, out: &mut String) {
