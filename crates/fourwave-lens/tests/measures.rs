@@ -258,3 +258,17 @@ fn a_long_transfer_stays_small() {
     let rate = all.ends[1].throughput(story.bytes[1]).unwrap();
     assert!((49e6..51e6).contains(&rate), "{rate}");
 }
+
+#[test]
+fn the_syn_ack_of_a_simultaneous_open_is_no_retransmission() {
+    let mut w = Wire::measuring();
+    w.at(0, Client, "SYN", 0, 0, 0);
+    w.at(3_000, Server, "SYN", 0, 0, 0);
+    w.at(3_050, Client, "SYN ACK", 0, 1, 0);
+    w.at(6_000, Server, "SYN ACK", 0, 1, 0);
+    w.at(6_100, Client, "PSH ACK", 1, 1, 5);
+    w.at(7_000, Server, "ACK", 1, 6, 0);
+    let story = w.story();
+    assert!(story.found.is_empty(), "{:?}", story.found);
+    assert_eq!(story.measures.unwrap().ends.map(|end| end.again.total()), [0, 0]);
+}

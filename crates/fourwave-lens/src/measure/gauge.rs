@@ -1,17 +1,23 @@
 //! Takes a connection's figures and notices what is odd, from one sample for each segment.
 //!
-//! Which segments count as sent again is meant to agree with Wireshark's retransmission, fast
-//! retransmission and spurious retransmission taken together. Where it does not:
+//! Segments sent again and segments out of order, taken together, are those that Wireshark calls
+//! retransmission, fast retransmission, spurious retransmission or out of order. They are divided
+//! in another way:
 //!
-//! - A segment that fills a gap is overtaken or resent. Here timestamps decide, then IP
-//!   identifications, then time (a third of the round trip); Wireshark asks time alone (the whole
-//!   of the first round trip, 3 ms where it is not known), and that for segments without a gap
-//!   too. So on fast paths it calls some retransmissions out of order that are counted here.
+//! - What passed the point of watching before was sent again, however soon. Wireshark calls it out
+//!   of order when it comes within the first round trip (3 ms where none is known) of the highest
+//!   number, so next to the sender it counts fewer retransmissions.
+//! - What fills a gap was overtaken or resent: timestamps decide, then IP identifications, then
+//!   time (a third of the round trip). Wireshark asks time alone.
+//!
+//! And these count otherwise:
+//!
 //! - The same packet seen twice (IPv4 identification, numbers and length are equal), and a copy
-//!   with an older timestamp, is no retransmission here.
+//!   with an older timestamp, is neither here.
 //! - A resent segment of one byte is a keepalive to Wireshark; here only when all before it was
 //!   acknowledged.
 //! - Data that the capture has after its ACK is new here and spurious there.
+//! - The SYN ACK of a simultaneous open is new here and a retransmission there.
 
 use std::time::Duration;
 

@@ -98,6 +98,7 @@ pub(crate) struct Stream {
     pub(crate) figures: EndMeasures,
     /// The first number seen, and the one behind the highest.
     first: Option<u64>,
+    syn_acked: bool,
     pub(crate) high: u64,
     /// The highest acknowledgement of the other end, and what it said by SACK.
     pub(crate) acked: u64,
@@ -131,6 +132,7 @@ impl Stream {
         Self {
             figures: EndMeasures::default(),
             first: None,
+            syn_acked: false,
             high: 0,
             acked: 0,
             sacked: 0,
@@ -241,6 +243,7 @@ impl Stream {
         let Some(first) = self.first else {
             if !s.shown.flags.rst() {
                 (self.first, self.high) = (Some(start), end.max(start));
+                self.syn_acked = s.shown.kind == Kind::SynAck;
                 // What the other end acknowledged before is no gap.
                 self.acked = self.acked.max(start);
                 self.timed = (end > start).then_some((end, s.at));
@@ -270,6 +273,10 @@ impl Stream {
                 self.timed.get_or_insert((end, s.at));
             }
             return Fresh::New;
+        }
+        if s.shown.kind == Kind::SynAck && !std::mem::replace(&mut self.syn_acked, true) {
+            // Simultaneous open: the SYN goes again, with the ACK of the other one.
+            return Fresh::Unknown;
         }
         let fresh = self.judge_old(s, start, end, other_seen, round);
         self.high = self.high.max(end);

@@ -171,8 +171,12 @@ impl World {
     /// From now on a lens watches the packets, and keeps so many rows of each connection's
     /// beginning and end.
     pub fn observe(&mut self, rows: usize) {
-        let options =
-            LensOptions { first_rows: rows, last_rows: rows.max(12), ..LensOptions::default() };
+        let options = LensOptions {
+            first_rows: rows,
+            last_rows: rows.max(12),
+            measure: true,
+            ..LensOptions::default()
+        };
         self.lens = Some(Lens::new(options));
     }
 
