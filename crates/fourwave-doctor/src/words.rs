@@ -54,7 +54,9 @@ pub(crate) fn span(time: Duration) -> String {
 
 /// Events a second: `312/s`, `0.4/s`.
 pub(crate) fn rate(per_second: f64) -> String {
-    if per_second.abs() < 10.0 {
+    if per_second.abs() < 0.05 {
+        "0/s".to_owned()
+    } else if per_second.abs() < 10.0 {
         format!("{per_second:.1}/s")
     } else {
         format!("{}/s", count(per_second.abs().round() as u64))
@@ -134,6 +136,7 @@ mod tests {
         assert_eq!(span(Duration::from_secs(252)), "4 min 12 s");
         assert_eq!(span(Duration::from_secs(7200)), "2 h");
         assert_eq!(span(Duration::from_secs(90_000)), "1 d 1 h");
+        assert_eq!(rate(0.0), "0/s");
         assert_eq!(rate(0.44), "0.4/s");
         assert_eq!(rate(1234.4), "1,234/s");
         assert_eq!(bytes(1), "1 byte");

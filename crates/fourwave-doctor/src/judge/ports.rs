@@ -229,12 +229,12 @@ impl Used {
                 Some(time) => format!("at this rate the last is gone in {}", span(time)),
                 None => "at this rate it levels off before the last is gone".to_owned(),
             };
-            out.push(format!(
-                "{} closed into TIME_WAIT, open ones {}{}: {ahead}",
-                rate(self.closes),
-                if self.live_growth < 0.0 { "-" } else { "+" },
-                rate(self.live_growth.abs()),
-            ));
+            let open = match self.live_growth {
+                growth if growth.abs() < 0.05 => "as many open as before".to_owned(),
+                growth if growth < 0.0 => format!("{} fewer open", rate(-growth)),
+                growth => format!("{} more open", rate(growth)),
+            };
+            out.push(format!("{} closed into TIME_WAIT, {open}: {ahead}", rate(self.closes)));
         }
         if self.share() > 0.5 && !self.is_exhausted() {
             out.push(
