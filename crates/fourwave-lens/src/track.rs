@@ -30,6 +30,8 @@ pub(crate) struct Track {
     pub(crate) syn_acked: bool,
     /// The sequence number of its FIN.
     pub(crate) fin: Option<SeqNum>,
+    /// The number of its first FIN, also of one that came after the end: no byte has it.
+    fin_number: Option<SeqNum>,
     /// The highest acknowledgement it sent.
     pub(crate) ack: Option<SeqNum>,
     scale: Option<WindowScale>,
@@ -61,6 +63,7 @@ impl Track {
             isn: None,
             syn_acked: false,
             fin: None,
+            fin_number: None,
             ack: None,
             scale: None,
             window: 0,
@@ -110,7 +113,7 @@ impl Track {
     /// Bytes of the stream seen so far, each counted once.
     pub(crate) fn bytes(&self) -> u64 {
         let Some((next, relative)) = self.sent else { return 0 };
-        let fin = self.fin.is_some_and(|fin| next.after(fin));
+        let fin = self.fin_number.is_some_and(|fin| next.after(fin));
         relative.saturating_sub(1 + u64::from(fin))
     }
 
@@ -118,7 +121,7 @@ impl Track {
     pub(crate) fn bytes_acked(&self, ack: Option<SeqNum>) -> u64 {
         let (Some(ack), Some((next, _))) = (ack, self.sent) else { return 0 };
         let ack = if ack.after(next) { next } else { ack };
-        let fin = self.fin.is_some_and(|fin| ack.after(fin));
+        let fin = self.fin_number.is_some_and(|fin| ack.after(fin));
         self.relative(ack).saturating_sub(1 + u64::from(fin))
     }
 
@@ -160,7 +163,9 @@ impl Track {
     /// Where the numbers of `segment` lie; remembers them. `peer` is the receiving end.
     pub(crate) fn place(&mut self, segment: &Segment, peer: &Self) -> Place {
         let (seq, len) = (segment.tcp.seq, segment.seq_len());
+        let fin = segment.tcp.flags.fin().then(|| segment.end() - 1);
         let Some((next, relative)) = self.sent else {
+            self.fin_number = fin;
             // The first byte behind the SYN is number 1, whether the SYN was seen or not.
             let first = u64::from(!segment.tcp.flags.syn());
             self.sent = Some((seq + len, first + u64::from(len)));
@@ -175,6 +180,7 @@ impl Track {
         if segment.tcp.flags.rst() {
             return Place::InOrder;
         }
+        self.fin_number = self.fin_number.or(fin);
         let end = seq + len;
         if end.after(next) {
             self.sent = Some((end, relative + u64::from(end.since(next))));

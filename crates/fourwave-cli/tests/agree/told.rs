@@ -129,10 +129,18 @@ fn sum(group: &[Told], end: usize) -> Figures {
 /// up to the story's last one, and those behind it must be as many as trace calls late.
 #[track_caller]
 pub(crate) fn agree(capture: &str) -> Agreed {
+    compare(capture).unwrap_or_else(|wrong| panic!("{wrong}"))
+}
+
+/// The same; where they differ, how.
+pub(crate) fn compare(capture: &str) -> Result<Agreed, String> {
     let streams = tshark::streams(capture);
     let (told, late) = connections(capture);
     let (groups, again) = joined(told, &streams);
-    assert_eq!(groups.len(), streams.len(), "connections in {capture}");
+    if groups.len() != streams.len() {
+        let (ours, theirs) = (groups.len(), streams.len());
+        return Err(format!("{capture}: {ours} connections, tshark {theirs}"));
+    }
     let mut sums = Agreed { connections: groups.len() as u64, ..Agreed::default() };
     let mut wrong = Vec::new();
     for ((group, stream), again) in groups.iter().zip(&streams).zip(again) {
@@ -162,7 +170,8 @@ pub(crate) fn agree(capture: &str) -> Agreed {
         sums.renamed += counted.renamed;
         sums.late += counted.late;
     }
-    assert!(wrong.is_empty(), "{capture}: {} differ\n{}", wrong.len(), wrong.join("\n"));
-    assert_eq!(sums.late, late, "packets after a story's end in {capture}");
-    sums
+    if sums.late != late {
+        wrong.push(format!("{late} packets after a story's end, tshark {}", sums.late));
+    }
+    if wrong.is_empty() { Ok(sums) } else { Err(format!("{capture}:\n{}", wrong.join("\n"))) }
 }

@@ -30,7 +30,7 @@ pub(crate) struct Figures {
     /// Sum of `tcp.len`.
     pub(crate) payload: u64,
     /// Bytes of the stream, each counted once: up to the highest number of a frame with data or
-    /// FIN, as what lies before it was sent, seen here or not.
+    /// FIN, or that was acknowledged: what lies before it was sent, seen here or not.
     pub(crate) bytes: u64,
     /// Frames that were sent before; see `Direction::frame`.
     pub(crate) retransmitted: u64,
@@ -103,11 +103,19 @@ struct Direction {
     /// What the other end has acknowledged.
     acked: i64,
     sequence: Covered,
-    /// The number of the stream's first byte.
-    first: Option<i64>,
+    /// The highest number behind data, and the number of the FIN.
+    highest: i64,
+    fin: Option<i64>,
 }
 
 impl Direction {
+    /// See `Figures::bytes`. The first byte's number is 1; a FIN has one too.
+    fn bytes(&self) -> u64 {
+        let top = self.highest.max(self.acked).max(1);
+        let fin = self.fin.is_some_and(|fin| fin < top);
+        (top - 1 - i64::from(fin)) as u64
+    }
+
     /// Adds a frame.
     ///
     /// tshark's rule for retransmissions guesses what happened before the point of capture: of
@@ -128,8 +136,10 @@ impl Direction {
         figures.rsts += rst as u64;
         let data = frame.seq + syn;
         if len + fin > 0 {
-            let first = *self.first.get_or_insert(if frame.seq == 0 { 1 } else { data.min(1) });
-            figures.bytes = figures.bytes.max((data + len - first) as u64);
+            self.highest = self.highest.max(data + len);
+        }
+        if fin == 1 {
+            self.fin = Some(data + len);
         }
         let occupies = len + syn + fin;
         if occupies == 0 || rst == 1 {
@@ -163,6 +173,9 @@ impl Stream {
             let acked = &mut directions[1 - frame.who].acked;
             *acked = frame.ack.max(*acked);
         }
+        for (figures, direction) in counted.figures.iter_mut().zip(&directions) {
+            figures.bytes = direction.bytes();
+        }
         counted
     }
 }
@@ -181,13 +194,20 @@ pub(crate) fn streams(capture: &str) -> Vec<Stream> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut streams: Vec<Stream> = Vec::new();
+    let mut places = BTreeMap::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
-        add(line, &mut streams);
+        add(line, &mut streams, &mut places);
     }
     streams
 }
 
-fn add(line: &str, streams: &mut Vec<Stream>) {
+/// Variants of a scenario are an hour apart and have the same seed, so the same initial sequence
+/// numbers; tshark takes the next variant's connection for the same one. No SYN of these captures
+/// is sent again after that long.
+const VARIANT: f64 = 3000.0;
+
+/// `places`: where in `streams` the frames of tshark's streams go.
+fn add(line: &str, streams: &mut Vec<Stream>, places: &mut BTreeMap<u64, usize>) {
     let field: Vec<&str> = line.split('\t').collect();
     let number = |index: usize| field[index].parse::<u64>().unwrap_or_else(|_| panic!("{line}"));
     // Relative to the first number seen, modulo 2^32; none of these connections gets that far.
@@ -197,19 +217,26 @@ fn add(line: &str, streams: &mut Vec<Stream>) {
         if ip6.is_empty() { format!("{ip4}:{port}") } else { format!("[{ip6}]:{port}") }
     };
     let (from, to) = (end(2), end(5));
-    let index = number(0) as usize;
-    if index == streams.len() {
+    let at: f64 = field[1].parse().unwrap();
+    let flags = u32::from_str_radix(field[10].trim_start_matches("0x"), 16).unwrap();
+    let syn = flags & 0x12 == 2;
+    let anew =
+        |stream: &Stream| syn && at - stream.frames.last().map_or(at, |last| last.at) > VARIANT;
+    let place = places.get(&number(0)).copied().filter(|&place| !anew(&streams[place]));
+    let place = place.unwrap_or_else(|| {
         streams.push(Stream { ends: [from.clone(), to.clone()], frames: Vec::new() });
-    }
-    let stream = &mut streams[index];
+        streams.len() - 1
+    });
+    places.insert(number(0), place);
+    let stream = &mut streams[place];
     let who = usize::from(stream.ends[0] != from);
     assert_eq!([from, to], [&stream.ends[who], &stream.ends[1 - who]].map(String::clone), "{line}");
     stream.frames.push(Frame {
-        at: field[1].parse().unwrap(),
+        at,
         who,
         len: number(8),
         seq: relative(9),
-        flags: u32::from_str_radix(field[10].trim_start_matches("0x"), 16).unwrap(),
+        flags,
         retransmission: !field[11].is_empty(),
         out_of_order: !field[12].is_empty(),
         keep_alive: !field[13].is_empty(),

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::lab::{Lab, can, find, say, skipped, text};
-use crate::told::{Agreed, agree};
+use crate::told::{Agreed, agree, compare};
+use crate::tshark::streams;
 
 /// A directory that goes with the value.
 struct Scratch(std::path::PathBuf);
@@ -67,24 +68,48 @@ fn scenarios() {
     assert!(sums.connections > 20, "{sums:?}");
 }
 
+/// In these a SYN is refused by TIME_WAIT, and then the old connection's FIN comes again. Both
+/// trace and tshark count it to the new connection, by numbers that are the old one's: where they
+/// lie in the new stream is chance.
+const OLD_CONNECTION: [&str; 3] = [
+    "time-wait-refuses-older-sequence",
+    "time-wait-refuses-older-timestamp",
+    "time-wait-syn-without-listener",
+];
+
 #[test]
 fn scripts_of_drill() {
     if find("tshark").is_none() {
         return skipped("tshark is missing");
     }
     let scratch = Scratch::new("drill");
-    let mut sums = Agreed::default();
+    let (mut sums, mut wrong) = (Agreed::default(), Vec::new());
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../conformance/close");
     let mut found: Vec<_> =
         std::fs::read_dir(scripts).unwrap().map(|it| it.unwrap().path()).collect();
     found.sort();
-    for script in found.iter().filter(|path| path.extension().is_some_and(|it| it == "pkt")) {
+    found.retain(|path| path.extension().is_some_and(|it| it == "pkt"));
+    if std::env::var_os("FOURWAVE_LONG").is_none() {
+        found = found.into_iter().step_by(6).collect();
+    }
+    for script in &found {
         let name = script.file_stem().unwrap().to_str().unwrap();
+        if OLD_CONNECTION.contains(&name) {
+            continue;
+        }
         let capture = scratch.path(&format!("{name}.pcapng"));
         fourwave(&["drill", "-q", "--pcap", &capture, script.to_str().unwrap()]);
-        add(&mut sums, agree(&capture));
+        // Some scripts are about calls that send nothing.
+        if streams(&capture).is_empty() {
+            continue;
+        }
+        match compare(&capture) {
+            Ok(agreed) => add(&mut sums, agreed),
+            Err(difference) => wrong.push(difference),
+        }
     }
     say(&format!("drill: {sums:?}"));
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
     assert!(sums.connections > 10, "{sums:?}");
 }
 
