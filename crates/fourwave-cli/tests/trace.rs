@@ -165,6 +165,25 @@ fn rotated_captures_are_one_in_the_order_of_time() {
 }
 
 #[test]
+fn more_files_than_a_process_may_have_open() {
+    let scratch = captured("thousand", "four-waves");
+    let names: Vec<String> = (0..60).map(|n| format!("{n}.pcapng")).collect();
+    for name in &names {
+        fs::copy(scratch.path().join("a.pcapng"), scratch.path().join(name)).unwrap();
+    }
+    let program = env!("CARGO_BIN_EXE_fourwave");
+    let script = format!("ulimit -n 32; exec {program} trace {} --list", names.join(" "));
+    let mut shell = Command::new("sh");
+    let out = shell.args(["-c", &script]).current_dir(scratch.path()).output().unwrap();
+    assert!(out.status.success(), "{}", stderr(&out));
+    let told = stdout(&out);
+    assert!(
+        told.contains("59.pcapng: 11 packets") && told.contains("\n60 connections: "),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_capture_that_begins_late_says_what_it_does_not_know() {
     let scratch = captured("late", "four-waves");
     rotate(scratch.path(), 5);

@@ -7,15 +7,29 @@ use fourwave_capture::{Packet, ReadError, Reader};
 
 use crate::say;
 
+/// Names in a message.
+const SHOWN: usize = 8;
+
 /// A capture that can be read.
 pub(super) struct Input {
     /// As a person calls it.
     pub(super) name: String,
-    reader: Reader,
-    /// What was read to know its time, of an input that cannot be opened again.
-    first: Option<First>,
     /// Bytes of the file; `None` where it is none.
     pub(super) size: Option<u64>,
+    path: PathBuf,
+    /// `None`: it is opened again when its turn comes. A thousand files are more than a process
+    /// may have open.
+    reader: Option<Reader>,
+    /// What was read to know its time, of an input that cannot be opened again.
+    first: Option<First>,
+}
+
+/// An input whose turn has come.
+pub(super) struct Opened {
+    pub(super) name: String,
+    pub(super) size: Option<u64>,
+    reader: Reader,
+    first: Option<First>,
 }
 
 /// A packet that outlives its reader's buffer.
@@ -35,7 +49,8 @@ impl Input {
     fn open(path: &Path) -> Result<Self, ReadError> {
         let reader = Reader::open(path)?;
         let size = reader.size();
-        Ok(Self { name: path.display().to_string(), reader, first: None, size })
+        let (name, path) = (path.display().to_string(), path.to_owned());
+        Ok(Self { name, size, path, reader: Some(reader), first: None })
     }
 
     /// Its end is there already.
@@ -43,16 +58,34 @@ impl Input {
         self.size.is_some()
     }
 
-    /// Reads its first packet, which comes again with [`next`](Self::next).
+    /// When its first packet was captured. It is read again when the input's turn comes.
     fn peek(&mut self) -> Option<Duration> {
-        let packet = self.reader.next()?;
-        let at = packet.at;
-        let ip = packet.ip.map(<[u8]>::to_vec);
-        self.first = Some(First { ip, packet: Packet { ip: None, ..packet } });
-        Some(at)
+        let opens_again = self.is_file() && self.path.as_os_str() != "-";
+        let reader = self.reader.as_mut()?;
+        let packet = reader.next();
+        let at = packet.as_ref().map(|packet| packet.at);
+        if opens_again {
+            self.reader = None;
+        } else if let Some(packet) = packet {
+            let ip = packet.ip.map(<[u8]>::to_vec);
+            self.first = Some(First { ip, packet: Packet { ip: None, ..packet } });
+        }
+        at
     }
 
-    /// Gives the next packet to `take`; false at the end.
+    /// Its turn has come.
+    pub(super) fn begin(self) -> Result<Opened, ReadError> {
+        let Self { name, size, path, reader, first } = self;
+        let reader = match reader {
+            Some(reader) => reader,
+            None => Reader::open(&path)?,
+        };
+        Ok(Opened { name, size, reader, first })
+    }
+}
+
+impl Opened {
+    /// Gives the next packet to `take`; `None` at the end.
     pub(super) fn next<T>(&mut self, take: impl FnOnce(&Packet<'_>) -> T) -> Option<T> {
         if let Some(First { ip, packet }) = self.first.take() {
             return Some(take(&Packet { ip: ip.as_deref(), ..packet }));
@@ -71,32 +104,29 @@ pub(super) fn ordered(paths: &[PathBuf]) -> Result<Inputs, String> {
     if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err("standard input (-) can be read once only".to_owned());
     }
-    let mut opened = Vec::new();
+    let mut dated: Vec<(Duration, Input)> = Vec::new();
     let mut errors = Vec::new();
     for path in paths {
         match Input::open(path) {
-            Ok(input) => opened.push(input),
+            // An only one is read as it is.
+            Ok(input) if paths.len() == 1 => dated.push((Duration::ZERO, input)),
+            Ok(mut input) => dated.push((input.peek().unwrap_or(Duration::MAX), input)),
             Err(error) => errors.push(error.to_string()),
         }
     }
     let failed = !errors.is_empty();
-    if opened.is_empty() {
+    if dated.is_empty() {
         let last = errors.pop().unwrap_or_default();
         errors.iter().for_each(|line| say(line));
         return Err(last);
     }
     errors.iter().for_each(|line| say(line));
-    if opened.len() == 1 {
-        return Ok(Inputs { inputs: opened, failed });
-    }
-    let mut dated: Vec<(Duration, Input)> = opened
-        .into_iter()
-        .map(|mut input| (input.peek().unwrap_or(Duration::MAX), input))
-        .collect();
     if !dated.is_sorted_by_key(|(at, _)| *at) {
         dated.sort_by_key(|(at, _)| *at);
-        let names: Vec<&str> = dated.iter().map(|(_, input)| input.name.as_str()).collect();
-        say(&format!("read in the order of their first packets: {}", names.join(", ")));
+        let names = dated.iter().map(|(_, input)| input.name.as_str());
+        let shown: Vec<&str> = names.take(SHOWN).collect();
+        let more = if dated.len() > SHOWN { " …" } else { "" };
+        say(&format!("read in the order of their first packets: {}{more}", shown.join(", ")));
     }
     Ok(Inputs { inputs: dated.into_iter().map(|(_, input)| input).collect(), failed })
 }

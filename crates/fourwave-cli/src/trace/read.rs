@@ -29,15 +29,22 @@ pub(super) fn interrupt() -> Result<Arc<AtomicBool>, String> {
 
 /// Reads all of `input`; false when something in it could not be read, or someone stopped it.
 pub(super) fn file(
-    mut input: Input,
+    input: Input,
     analysis: &mut Analysis,
     stop: &AtomicBool,
     stdout: &Closed,
     bar: &Bar,
 ) -> Result<bool, String> {
-    analysis.begin(&input.name);
     // Whoever writes into a pipe gets the signal too, and ends the pipe.
     let stoppable = input.is_file();
+    let mut input = match input.begin() {
+        Ok(input) => input,
+        Err(error) => {
+            bar.aside(|| say(&error.to_string()));
+            return Ok(false);
+        }
+    };
+    analysis.begin(&input.name);
     let mut stopped = false;
     'whole: loop {
         bar.at(input.reader().position());
