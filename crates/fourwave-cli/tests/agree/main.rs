@@ -5,7 +5,9 @@
 
 mod counts;
 mod lab;
+mod large;
 mod states;
+mod tables;
 mod told;
 mod tshark;
 mod virtual_time;
