@@ -27,7 +27,9 @@ impl Proof {
         if self.packets.len() == Self::MAX {
             self.packets.pop();
         }
-        self.packets.push(packet);
+        // What an earlier packet was may show later.
+        let place = self.packets.partition_point(|kept| *kept <= packet);
+        self.packets.insert(place, packet);
     }
 
     /// `packet` proves it no more.
@@ -205,5 +207,21 @@ impl AnomalyKind {
             Self::CaptureGap => "capture-gap",
             Self::BeginningMissing => "beginning-missing",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Proof;
+
+    #[test]
+    fn the_first_packets_and_the_last_are_kept_in_order() {
+        let mut proof = Proof::default();
+        for packet in [1, 2, 4, 3, 5, 6, 7, 8, 9, 10] {
+            proof.add(packet);
+        }
+        assert_eq!(proof.packets(), [1, 2, 3, 4, 5, 6, 7, 10]);
+        proof.take_back(3);
+        assert_eq!((proof.packets(), proof.times()), (&[1, 2, 4, 5, 6, 7, 10][..], 9));
     }
 }
