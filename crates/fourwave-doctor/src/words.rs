@@ -32,6 +32,9 @@ pub(crate) fn share(part: u64, whole: u64) -> String {
 /// A share of 1 in per cent.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
+    if percent > 0.0 && percent < 0.1 {
+        return "under 0.1%".to_owned();
+    }
     if percent > 0.0 && percent < 10.0 {
         return format!("{}%", (percent * 10.0).floor() / 10.0);
     }
@@ -130,6 +133,7 @@ mod tests {
         assert_eq!(of(2_000, "socket"), "2,000 sockets");
         assert_eq!(share(999, 1000), "99%", "not full while something is left");
         assert_eq!(share(3, 1000), "0.3%");
+        assert_eq!(share(1, 28_232), "under 0.1%");
         assert_eq!(share(1, 0), "0%");
         assert_eq!(span(Duration::ZERO), "0 s");
         assert_eq!(span(Duration::from_millis(300)), "300 ms");

@@ -65,7 +65,7 @@ fn fullness(listener: &Listener) -> f64 {
 
 fn full(view: &View<'_>, listener: &Listener, overflows: u64) -> Finding {
     let at = listener.local;
-    let who = view.program(listener.inode).map(|who| format!(" of {who}")).unwrap_or_default();
+    let who = view.program(listener.inode).map(|who| format!("of {who} ")).unwrap_or_default();
     let (queue, backlog) = (listener.queue.into(), listener.backlog.into());
     let state = if is_full(listener) {
         "full"
@@ -109,7 +109,7 @@ fn full(view: &View<'_>, listener: &Listener, overflows: u64) -> Finding {
         harm: if critical { Harm::Critical } else { Harm::Warning },
         about: at.to_string(),
         headline: format!(
-            "The accept queue of {at}{who} is {state}: {} of {}",
+            "The accept queue {who}at {at} is {state}: {} of {}",
             count(queue),
             count(backlog)
         ),
