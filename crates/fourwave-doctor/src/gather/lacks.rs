@@ -50,16 +50,14 @@ pub(super) fn ports(assumed: &PortRange) -> Lack {
 }
 
 /// Sockets whose programs were not found, with so many processes closed to this user.
-pub(super) fn owners(sockets: usize, hidden: usize) -> Option<Lack> {
-    if sockets == 0 {
-        return None;
-    }
-    let what = format!("the programs of {}", count(sockets, "socket"));
-    Some(if hidden > 0 {
-        lack(what, ROOT)
-    } else {
-        lack(what, "run it where their processes are seen: on the host, not in a container")
-    })
+pub(super) fn owners(sockets: usize, hidden: usize, is_root: bool) -> Option<Lack> {
+    let what = || format!("the programs of {}", count(sockets, "socket"));
+    let remedy = match (hidden, is_root) {
+        (0, _) => "run it where their processes are seen: on the host, not in a container",
+        (_, false) => ROOT,
+        (_, true) => "run it on the host with all capabilities: this root may not look there",
+    };
+    (sockets > 0).then(|| lack(what(), remedy))
 }
 
 /// No list of processes.
@@ -79,18 +77,18 @@ mod tests {
     #[test]
     fn nothing_lacks_where_nothing_is_hidden() {
         assert_eq!(
-            (owners(0, 7), knobs(0), tables(&[]), processes(0, "")),
+            (owners(0, 7, false), knobs(0), tables(&[]), processes(0, "")),
             (None, None, None, None)
         );
     }
 
     #[test]
     fn root_is_the_remedy_only_where_it_helps() {
-        let hidden = owners(12, 3).expect("a lack");
-        assert_eq!(
-            (hidden.what.as_str(), hidden.remedy.as_str()),
-            ("the programs of 12 sockets", ROOT)
-        );
-        assert_ne!(owners(1, 0).expect("a lack").remedy, ROOT);
+        let remedy = |hidden, is_root| owners(12, hidden, is_root).expect("a lack").remedy;
+        assert_eq!(remedy(3, false), ROOT);
+        assert!(remedy(3, true).contains("all capabilities"));
+        assert!(remedy(0, false).contains("on the host"));
+        assert_eq!(owners(1, 0, false).expect("a lack").what, "the programs of 1 socket");
+        assert_eq!(owners(12, 3, true).expect("a lack").what, "the programs of 12 sockets");
     }
 }

@@ -201,7 +201,8 @@ fn owners_of(all: &Sockets, known: &mut Known) -> (HashMap<u64, Vec<Owner>>, Opt
     match known.owners("/proc", wanted) {
         Ok(found) => {
             let without = number - found.of.len();
-            (found.of, lacks::owners(without, found.hidden))
+            let is_root = rustix::process::geteuid().is_root();
+            (found.of, lacks::owners(without, found.hidden, is_root))
         }
         Err(error) => (HashMap::new(), lacks::processes(number, &reason(&error))),
     }

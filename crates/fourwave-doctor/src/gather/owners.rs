@@ -89,11 +89,17 @@ fn owners(proc: &str, wanted: &HashSet<u64>) -> io::Result<Owners> {
             Err(error) => return Err(error.into()),
         }
     }
-    let mut names = HashMap::new();
-    for (inode, pid, fd) in in_parallel(&chunks, |chunk| look(root, chunk, wanted)).concat() {
-        let program = names.entry(pid).or_insert_with(|| name(root, pid)).clone();
-        owners.of.entry(inode).or_default().push(Owner { pid, program, fd });
+    let (mut names, mut hidden) = (HashMap::new(), HashSet::new());
+    let looked = in_parallel(&chunks, |chunk| look(root, chunk, wanted));
+    for (chunk, looked) in chunks.iter().zip(looked) {
+        let pid = chunk.pid;
+        for (inode, fd) in looked.found {
+            let program = names.entry(pid).or_insert_with(|| name(root, pid)).clone();
+            owners.of.entry(inode).or_default().push(Owner { pid, program, fd });
+        }
+        hidden.extend(looked.is_hidden.then_some(pid));
     }
+    owners.hidden += hidden.len();
     Ok(owners)
 }
 
@@ -113,18 +119,38 @@ fn list(root: BorrowedFd<'_>, pid: u32) -> rustix::io::Result<Vec<Chunk>> {
     Ok(fds.chunks(CHUNK).map(|fds| Chunk { pid, fds: fds.to_vec() }).collect())
 }
 
-/// Which of the sockets are among these descriptors: inode, pid and descriptor.
-fn look(root: BorrowedFd<'_>, chunk: &Chunk, wanted: &HashSet<u64>) -> Vec<(u64, u32, i32)> {
-    let pid = chunk.pid;
+/// What is behind some descriptors of a process.
+#[derive(Default)]
+struct Looked {
+    /// The sockets sought: inode and descriptor.
+    found: Vec<(u64, i32)>,
+    /// They may be counted, but not looked at: so it is for a root who lacks a capability that
+    /// the process has.
+    is_hidden: bool,
+}
+
+/// Which of the sockets are among these descriptors.
+fn look(root: BorrowedFd<'_>, chunk: &Chunk, wanted: &HashSet<u64>) -> Looked {
+    let mut looked = Looked::default();
     // Where it cannot be opened any more the process has ended.
-    let Ok(links) = openat(root, format!("{pid}/fd"), DIRECTORY, Mode::empty()) else {
-        return Vec::new();
+    let Ok(links) = openat(root, format!("{}/fd", chunk.pid), DIRECTORY, Mode::empty()) else {
+        return looked;
     };
-    let found = |&fd: &u32| {
-        let inode = socket(&links, fd).filter(|inode| wanted.contains(inode))?;
-        Some((inode, pid, fd.cast_signed()))
-    };
-    chunk.fds.iter().filter_map(found).collect()
+    for &fd in &chunk.fds {
+        match socket(&links, fd) {
+            Ok(Some(inode)) if wanted.contains(&inode) => {
+                looked.found.push((inode, fd.cast_signed()));
+            }
+            // All of a process's are, or none.
+            Err(Errno::ACCESS | Errno::PERM) => {
+                looked.is_hidden = true;
+                return looked;
+            }
+            // Another, or closed meanwhile.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    looked
 }
 
 /// Does the same with each item, on several threads if there are cores for them; the results in
@@ -157,12 +183,12 @@ fn in_parallel<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> 
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The inode, if the descriptor is a socket (`socket:[12345]`). One that has been closed is none.
-fn socket(links: &OwnedFd, fd: u32) -> Option<u64> {
+/// The inode, if the descriptor is a socket (`socket:[12345]`).
+fn socket(links: &OwnedFd, fd: u32) -> rustix::io::Result<Option<u64>> {
     let mut buffer = [0_u8; 40];
-    let len = readlinkat_raw(links, DecInt::new(fd), &mut buffer[..]).ok()?;
-    let inner = buffer[..len].strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    std::str::from_utf8(inner).ok()?.parse().ok()
+    let len = readlinkat_raw(links, DecInt::new(fd), &mut buffer[..])?;
+    let inner = buffer[..len].strip_prefix(b"socket:[").and_then(|rest| rest.strip_suffix(b"]"));
+    Ok(inner.and_then(|inner| std::str::from_utf8(inner).ok()?.parse().ok()))
 }
 
 /// `comm`: what the kernel calls the program, 15 bytes at most. Control characters are shown as
@@ -200,7 +226,8 @@ mod tests {
     fn what_was_not_asked_for_is_sought_anew() {
         let listeners = [0; 2].map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
         let inodes = listeners.each_ref().map(|listener| {
-            socket(&open("/proc/self/fd", DIRECTORY, Mode::empty()).unwrap(), fd(listener)).unwrap()
+            let links = open("/proc/self/fd", DIRECTORY, Mode::empty()).unwrap();
+            socket(&links, fd(listener)).unwrap().expect("a socket")
         });
         let fds =
             |owners: &Owners, inode| owners.of[&inode].iter().map(|o| o.fd).collect::<Vec<_>>();
