@@ -147,19 +147,19 @@ fn heading(text: &str, options: &TextOptions, out: &mut String) {
 
 fn services(services: &[Service], options: &TextOptions, out: &mut String) {
     heading("Who closes first, by the server's port", options, out);
-    let column = |above, below| Column { heads: [above, below], left: false };
+    let column = |above, below, rank| Column { heads: [above, below], left: false, rank };
     let columns = [
-        column("", "port"),
-        column("connec-", "tions"),
-        column("never", "opened"),
-        column("FIN first", "client"),
-        column("", "server"),
-        column("reset by", "client"),
-        column("", "server"),
-        column("TIME_WAIT", "client"),
-        column("", "server"),
-        column("bytes by", "clients"),
-        column("", "servers"),
+        column("", "port", 0),
+        column("connec-", "tions", 0),
+        column("never", "opened", 1),
+        column("FIN first", "client", 0),
+        column("", "server", 0),
+        column("reset by", "client", 0),
+        column("", "server", 0),
+        column("TIME_WAIT", "client", 0),
+        column("", "server", 0),
+        column("bytes by", "clients", 2),
+        column("", "servers", 2),
     ];
     let some = |n: u64| if n == 0 { "·".to_owned() } else { count(n) };
     let rows: Vec<Vec<String>> = services
@@ -181,7 +181,7 @@ fn ends(overview: &Overview, options: &TextOptions, out: &mut String) {
     let mut ends: Vec<(&str, u64)> = overview.ends.iter().map(|(name, n)| (*name, *n)).collect();
     ends.sort_by_key(|(name, n)| (std::cmp::Reverse(*n), *name));
     let most = ends.first().map_or(0, |(_, n)| *n);
-    let column = |left| Column { heads: ["", ""], left };
+    let column = |left| Column { heads: ["", ""], left, rank: 0 };
     let rows: Vec<Vec<String>> = ends
         .into_iter()
         .map(|(name, n)| {

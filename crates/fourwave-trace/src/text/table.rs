@@ -8,10 +8,32 @@ use super::TextOptions;
 pub(super) struct Column {
     pub(super) heads: [&'static str; 2],
     pub(super) left: bool,
+    /// Where there is no room, columns with the highest rank go first; 0 stays.
+    pub(super) rank: u8,
 }
 
 fn width(text: &str) -> usize {
     text.chars().count()
+}
+
+/// The widest of each column.
+fn widths(columns: &[Column], rows: &[Vec<String>]) -> Vec<usize> {
+    let of = |(i, column): (usize, &Column)| {
+        let cells = rows.iter().filter_map(|row| row.get(i)).map(|cell| width(cell));
+        cells.chain(column.heads.map(width)).max().unwrap_or(0)
+    };
+    columns.iter().enumerate().map(of).collect()
+}
+
+/// Which columns there is room for.
+fn fitting(columns: &[Column], widths: &[usize], room: usize) -> Vec<usize> {
+    let mut kept: Vec<usize> = (0..columns.len()).collect();
+    while kept.iter().map(|i| 2 + widths[*i]).sum::<usize>() > room {
+        let highest = kept.iter().map(|i| columns[*i].rank).max().filter(|rank| *rank > 0);
+        let Some(highest) = highest else { break };
+        kept.retain(|i| columns[*i].rank != highest);
+    }
+    kept
 }
 
 /// The rows below their headings, two spaces before each column.
@@ -21,21 +43,16 @@ pub(super) fn table(
     options: &TextOptions,
     out: &mut String,
 ) {
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            let cells = rows.iter().filter_map(|row| row.get(i)).map(|cell| width(cell));
-            cells.chain(column.heads.map(width)).max().unwrap_or(0)
-        })
-        .collect();
+    let widths = widths(columns, rows);
+    let kept = fitting(columns, &widths, options.ladder.width);
     let mut line = |style: Style, cells: &[&str]| {
         let mut line = Line::new(options.ladder.color);
         let mut at = 0;
-        for ((cell, column), columns) in cells.iter().zip(columns).zip(&widths) {
-            let pad = if column.left { 0 } else { columns - width(cell) };
+        for i in &kept {
+            let cell = cells.get(*i).copied().unwrap_or_default();
+            let pad = if columns[*i].left { 0 } else { widths[*i] - width(cell) };
             line.to(at + 2 + pad).put(style, cell);
-            at += 2 + columns;
+            at += 2 + widths[*i];
         }
         line.finish(out);
     };
@@ -80,6 +97,18 @@ pub(super) fn percent(part: u64, whole: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_go_where_there_is_no_room() {
+        let column = |rank| Column { heads: ["", "head"], left: false, rank };
+        let columns = [column(0), column(1), column(2), column(2)];
+        let rows = [vec!["123456".to_owned()]];
+        let widths = widths(&columns, &rows);
+        assert_eq!(widths, [6, 4, 4, 4]);
+        for (room, kept) in [(26, &[0, 1, 2, 3][..]), (25, &[0, 1]), (13, &[0]), (1, &[0])] {
+            assert_eq!(fitting(&columns, &widths, room), kept, "{room}");
+        }
+    }
 
     #[test]
     fn bars_and_shares_show_little_as_little_and_never_as_nothing() {
