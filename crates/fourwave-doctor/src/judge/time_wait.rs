@@ -87,13 +87,12 @@ impl<K: Copy + Ord + std::hash::Hash + fmt::Display> Pile<K> {
         ];
         if let Some(seconds) = view.seconds() {
             out.push(format!(
-                "{} new ones {}; the kernel counts {} that ended (TW), {} taken over \
-                 (TWRecycled), {} killed (TWKilled)",
+                "{} new ones; the kernel counts {} that began (TW) and {} that outgoing \
+                 connections took over (TWRecycled) {}",
                 rate(self.new as f64 / seconds),
-                view.over(),
                 count(view.sample.grown("TcpExtTW")),
                 count(view.sample.grown("TcpExtTWRecycled")),
-                count(view.sample.grown("TcpExtTWKilled")),
+                view.over(),
             ));
         }
         if let Some(limit) = view.now.knob("ipv4.tcp_max_tw_buckets") {
@@ -162,7 +161,7 @@ fn server(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
         evidence: pile.evidence(view, "of incoming connections"),
         cause: "the server closes first, so TIME_WAIT is here. It needs no port (all share the \
                 service's), and a new SYN from the same client port takes it over at once. It \
-                matters only when tcp_max_tw_buckets is reached, or where the memory is"
+                matters only when tcp_max_tw_buckets is reached"
             .to_owned(),
         program: vec![
             "nothing has to change; to have fewer, keep connections open for the next request \
