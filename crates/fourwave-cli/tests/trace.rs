@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -212,6 +212,29 @@ fn a_capture_can_come_through_a_pipe() {
     assert!(stdout(&out).contains("\n-: 11 packets, "), "{}", stdout(&out));
     let out = trace(scratch.path(), &["-", "-"]);
     assert_line(&out, 2, "fourwave: standard input (-) can be read once only\n");
+}
+
+#[test]
+fn a_pipe_that_does_not_end_is_told_of_at_ctrl_c() {
+    let scratch = captured("endless", "nat-recycle");
+    let mut child = fourwave()
+        .args(["trace", "-", "--list"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&fs::read(scratch.path().join("a.pcapng")).unwrap()).unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut told = String::new();
+    output.read_line(&mut told).unwrap();
+    assert!(told.starts_with("     1  203.0.113.5:50000"), "{told}");
+    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    output.read_to_string(&mut told).unwrap();
+    let status = child.wait().unwrap();
+    drop(input);
+    assert!(signalled.unwrap().success() && status.success(), "{status}: {told}");
+    assert!(told.contains("\n28 connections: "), "{told}");
 }
 
 #[test]

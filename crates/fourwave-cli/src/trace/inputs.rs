@@ -1,10 +1,13 @@
 //! Which files, in which order.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, ReadError, Reader};
 
+use super::stdin::Stdin;
 use crate::say;
 
 /// Names in a message.
@@ -46,8 +49,16 @@ pub(super) struct Inputs {
 }
 
 impl Input {
-    fn open(path: &Path) -> Result<Self, ReadError> {
-        let reader = Reader::open(path)?;
+    fn open(path: &Path, stop: &Arc<AtomicBool>) -> Result<Self, String> {
+        let pipe = match path.as_os_str() == "-" {
+            true => Stdin::pipe(stop).map_err(|error| format!("-: {}", error.kind()))?,
+            false => None,
+        };
+        let reader = match pipe {
+            Some(pipe) => Reader::named("-", pipe),
+            None => Reader::open(path),
+        };
+        let reader = reader.map_err(|error| error.to_string())?;
         let size = reader.size();
         let (name, path) = (path.display().to_string(), path.to_owned());
         Ok(Self { name, size, path, reader: Some(reader), first: None })
@@ -99,19 +110,19 @@ impl Opened {
 }
 
 /// Opens all of them. A file that cannot be opened is told of; when none can be, that is the
-/// error. They are put in the order of their first packets, and a person hears of it.
-pub(super) fn ordered(paths: &[PathBuf]) -> Result<Inputs, String> {
+/// error. Once `stop` is set, a pipe is at its end soon. They are put in the order of their first packets, and a person hears of it.
+pub(super) fn ordered(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Inputs, String> {
     if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err("standard input (-) can be read once only".to_owned());
     }
     let mut dated: Vec<(Duration, Input)> = Vec::new();
     let mut errors = Vec::new();
     for path in paths {
-        match Input::open(path) {
+        match Input::open(path, stop) {
             // An only one is read as it is.
             Ok(input) if paths.len() == 1 => dated.push((Duration::ZERO, input)),
             Ok(mut input) => dated.push((input.peek().unwrap_or(Duration::MAX), input)),
-            Err(error) => errors.push(error.to_string()),
+            Err(error) => errors.push(error),
         }
     }
     let failed = !errors.is_empty();

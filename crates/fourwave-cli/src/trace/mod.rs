@@ -6,6 +6,7 @@
 //! | from a file to its end | `read.rs` |
 //! | an interface, live | `live.rs` |
 //! | where does it go? | `outputs.rs` |
+//! | a pipe, until it ends or someone stops it | `stdin.rs` |
 //! | how far is it? | `progress.rs` |
 
 mod inputs;
@@ -13,9 +14,11 @@ mod live;
 mod outputs;
 mod progress;
 mod read;
+mod stdin;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -156,8 +159,8 @@ impl TraceArguments {
     }
 
     /// Reads the files; whether a part of them could not be read.
-    fn read(&self, options: Options, stop: &AtomicBool) -> Result<(Analysis, bool), String> {
-        let inputs::Inputs { inputs, failed } = inputs::ordered(&self.files)?;
+    fn read(&self, options: Options, stop: &Arc<AtomicBool>) -> Result<(Analysis, bool), String> {
+        let inputs::Inputs { inputs, failed } = inputs::ordered(&self.files, stop)?;
         let at_once = inputs.iter().all(inputs::Input::is_file);
         let Outputs { outputs, stdout } = outputs::open(self, !at_once)?;
         let mut analysis = Analysis::new(options, outputs);

@@ -35,7 +35,7 @@ pub(super) fn file(
     stdout: &Closed,
     bar: &Bar,
 ) -> Result<bool, String> {
-    // Whoever writes into a pipe gets the signal too, and ends the pipe.
+    // A pipe ends by itself: whoever writes into it gets the signal too.
     let stoppable = input.is_file();
     let mut input = match input.begin() {
         Ok(input) => input,
