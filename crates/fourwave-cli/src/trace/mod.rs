@@ -23,6 +23,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use clap::Args;
+use fourwave_lens::units::counted;
 use fourwave_trace::{Analysis, FileRead, Filter, Options, Overview};
 
 use crate::{USAGE_ERROR, say};
@@ -191,8 +192,12 @@ impl TraceArguments {
     fn check(&self, overview: &Overview, last: u64) -> Result<(), String> {
         if last == 0 {
             let packets = overview.files.iter().map(|file| file.tally.frames).sum();
-            let packets = fourwave_lens::units::counted(packets, "packet");
-            return Err(format!("{}: no TCP connection in {packets}", self.files[0].display()));
+            let mut line = format!("no TCP connection in {}", counted(packets, "packet"));
+            if let unreadable @ 1.. = overview.ignored.unreadable {
+                let unreadable = counted(unreadable, "packet");
+                line.push_str(&format!(": {unreadable} cut too short, malformed or fragments"));
+            }
+            return Err(format!("{}: {line}", self.files[0].display()));
         }
         match self.conn.iter().find(|conn| **conn > last) {
             Some(conn) => Err(format!("there is no connection {conn}: it has 1 to {last}")),

@@ -58,8 +58,8 @@ fn notes(file: &FileRead) -> Vec<String> {
     }
     if *cut > 0 {
         notes.push(format!(
-            "{} cut short by the capture (snaplen): lengths are known from their headers, what \
-             was in them is not",
+            "{} cut short by the capture (snaplen): lengths are known from their headers; \
+             where TCP options are cut off, windows are not scaled and SACK is not seen",
             was_were(*cut, "packet")
         ));
     }
