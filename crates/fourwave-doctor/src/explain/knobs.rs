@@ -57,7 +57,7 @@ pub(super) const NOTES: [Note; 28] = [
          newer timestamp than the last.",
         &[
             "clients behind one NAT have clocks of their own: some could not connect at all",
-            "since 4.10 each connection's timestamps begin anywhere, so it broke single clients too",
+            "since 4.10 timestamps begin anywhere on each connection: it broke single clients too",
         ],
         &["TIME_WAIT", "tcp_tw_reuse"],
     ),
@@ -129,7 +129,7 @@ pub(super) const NOTES: [Note; 28] = [
     note(
         "tcp_retries2",
         "net.ipv4, default 15",
-        "How often data is sent again before an open connection is given up: 15 are 924 s and more.",
+        "How often data is sent again until an open connection is given up: 15 are 924 s or more.",
         &["for one connection TCP_USER_TIMEOUT is the better way"],
         &["TCP_USER_TIMEOUT"],
     ),

@@ -28,7 +28,7 @@ pub struct UnknownName {
 }
 
 /// What is known of a name: a state (`CLOSE_WAIT`, `CLOSE-WAIT`, `close_wait`), a knob
-/// (`tcp_tw_reuse`, `net.ipv4.tcp_tw_reuse`) or a finding (`close-wait-leak`). `list` is the list of
+/// (`tcp_tw_reuse`, `net.ipv4.tcp_tw_reuse`) or a finding (`close-wait-leak`). `list` gives all
 /// names. Text of up to 88 columns that ends with a line feed.
 ///
 /// # Errors

@@ -32,6 +32,17 @@ pub(super) const fn input(state: State, input: Input) -> &'static str {
 
 pub(super) const fn note(state: State) -> Note {
     match state {
+        State::Closed
+        | State::Listen
+        | State::SynSent
+        | State::SynReceived
+        | State::Established => opening(state),
+        _ => closing(state),
+    }
+}
+
+const fn opening(state: State) -> Note {
+    match state {
         State::Closed => Note {
             what: "No connection. A segment for it is answered with RST.",
             ends: "A socket that was never connected, or one whose connection is over.",
@@ -63,7 +74,7 @@ pub(super) const fn note(state: State) -> Note {
             ],
             see: &["syn-backlog", "tcp_syncookies", "tcp_synack_retries"],
         },
-        State::Established => Note {
+        _ => Note {
             what: "Open: data flows both ways.",
             ends: "Nothing ends an idle connection by itself, unless the program asks for \
                    SO_KEEPALIVE or has a timeout of its own. A peer that vanished is noticed only \
@@ -71,6 +82,11 @@ pub(super) const fn note(state: State) -> Note {
             many: &["a pool without a limit, or connections nobody closes"],
             see: &["SO_KEEPALIVE", "TCP_USER_TIMEOUT"],
         },
+    }
+}
+
+const fn closing(state: State) -> Note {
+    match state {
         State::FinWait1 => Note {
             what: "We closed first; our FIN, and perhaps data before it, is not acknowledged yet \
                    (wave 1 of 4).",
@@ -114,7 +130,7 @@ pub(super) const fn note(state: State) -> Note {
             many: &["peers that vanished, or a firewall that forgot the connection and drops"],
             see: &["orphans-stuck", "tcp_orphan_retries"],
         },
-        State::TimeWait => Note {
+        _ => Note {
             what: "Both ends have closed, and this one was first. It waits 2MSL for two reasons: \
                    the last ACK may be lost, and the peer's FIN has to be answered again; and an \
                    old duplicate (a FIN, data, an RST) has to die here instead of reaching a new \

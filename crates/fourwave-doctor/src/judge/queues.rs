@@ -157,8 +157,8 @@ fn drops(view: &View<'_>, overflows: u64) -> Vec<String> {
 
 fn cause() -> &'static str {
     "connections arrive faster than the program calls accept(): it is busy, blocked or has too few \
-     workers; or bursts are longer than its queue. When the queue is full the kernel drops SYNs and \
-     last ACKs, so clients wait a second and more, or believe to be connected and are not"
+     workers; or bursts are longer than its queue. When it is full the kernel drops SYNs and last \
+     ACKs, so clients wait a second and more, or believe to be connected and are not"
 }
 
 fn advice() -> Vec<String> {

@@ -172,8 +172,8 @@ fn reuse(view: &View<'_>) -> Option<Setting> {
             format!("{} incoming connections, no outgoing one", count(incoming as u64)),
             format!("{} opened since the start, {} accepted", count(opens), count(taken)),
         ],
-        cause: "it lets an outgoing connection take a TIME_WAIT over. A server's TIME_WAIT needs no \
-                port, and a new SYN takes it over without any knob",
+        cause: "it lets an outgoing connection take a TIME_WAIT over. A server's TIME_WAIT needs \
+                no port, and a new SYN takes it over without any knob",
         program: vec!["a server's TIME_WAIT are harmless; fewer come from keep-alive"],
         host: vec![view.sysctl("ipv4.tcp_tw_reuse", "2", "the default: on loopback only")],
         not: vec![],
@@ -279,8 +279,8 @@ fn range(view: &View<'_>) -> Option<Setting> {
                 count(u64::from(ports) / 60)
             ),
         ],
-        cause: "the range was narrowed; each destination can be reached from so many ports at once, \
-                TIME_WAIT included",
+        cause: "the range was narrowed; each destination can be reached from so many ports at \
+                once, TIME_WAIT included",
         program: vec![],
         host: vec![view.sysctl("ipv4.ip_local_port_range", "32768 60999", "the default")],
         not: vec![],
