@@ -263,9 +263,10 @@ fn beside(argument: &str) {
     let left = timer.expect("a timer").expires;
     assert!(left > Duration::from_secs(20) && left <= Duration::from_secs(60), "{left:?}");
     assert!(snapshot.counters["TcpPassiveOpens"] >= 3);
-    let whats: Vec<_> = snapshot.lacks.iter().map(|lack| lack.what.as_str()).collect();
-    assert!(whats[0].contains("may not be entered"), "{whats:?}");
-    assert!(whats[1].contains("32768 to 60999 is assumed"), "{whats:?}");
+    let what = snapshot.lacks[0].what.as_str();
+    assert!(what.contains("may not be entered"), "{what}");
+    assert!(what.ends_with("ports 32768 to 60999 are assumed"), "{what}");
+    assert_eq!(snapshot.lacks[1].what, "the programs of 3 sockets");
     assert!(snapshot.lacks[0].remedy.contains(&format!("--target {pid}")));
     // By its path, there is no such way round.
     let error = refusal(Scope::Netns(format!("/proc/{pid}/ns/net")));

@@ -2,7 +2,10 @@
 
 use crate::snapshot::{Lack, PortRange};
 
-const ROOT: &str = "run it as root";
+pub(super) const ROOT: &str = "run it as root";
+/// For a root who is not all-powerful.
+pub(super) const ALL: &str =
+    "run it on the host with all capabilities: this root may not look there";
 
 fn lack(what: String, remedy: &str) -> Lack {
     Lack { what, remedy: remedy.into() }
@@ -24,10 +27,13 @@ pub(super) fn diag(why: &str) -> Lack {
 }
 
 /// A namespace that may be read but not entered.
-pub(super) fn outside(remedy: &str) -> Lack {
-    let what = "listeners' backlogs, ages, round-trip times and the knobs of a namespace that may \
-                not be entered: /proc/PID/net was read";
-    lack(what.into(), remedy)
+pub(super) fn outside(remedy: &str, assumed: &PortRange) -> Lack {
+    let (first, last) = (assumed.range.start(), assumed.range.end());
+    let what = format!(
+        "listeners' backlogs, ages, round-trip times and knobs: the namespace may not be entered, \
+         only /proc/PID/net was read, and ports {first} to {last} are assumed"
+    );
+    lack(what, remedy)
 }
 
 /// A list that changed faster than it could be read.
@@ -55,7 +61,7 @@ pub(super) fn owners(sockets: usize, hidden: usize, is_root: bool) -> Option<Lac
     let remedy = match (hidden, is_root) {
         (0, _) => "run it where their processes are seen: on the host, not in a container",
         (_, false) => ROOT,
-        (_, true) => "run it on the host with all capabilities: this root may not look there",
+        (_, true) => ALL,
     };
     (sockets > 0).then(|| lack(what(), remedy))
 }

@@ -157,10 +157,11 @@ impl Look {
     /// how to get in, where that is not allowed.
     fn snapshot(self, scope: Scope, remedy: Option<&str>, known: &mut Known) -> Snapshot {
         let Self { taken, sockets, without_diag, counters, sockstat, knobs, unread } = self;
+        let mut snapshot = Snapshot::empty(scope);
         let mut lacks: Vec<Lack> = Vec::new();
         lacks.extend(lacks::tables(&unread));
         lacks.extend(match (without_diag, remedy) {
-            (Some(_), Some(remedy)) => Some(lacks::outside(remedy)),
+            (Some(_), Some(remedy)) => Some(lacks::outside(remedy, &snapshot.ports)),
             (Some(why), None) => Some(lacks::diag(&why)),
             (None, _) => None,
         });
@@ -174,11 +175,10 @@ impl Look {
             }
         }
         let knob = |name: &str| sysctls.get(name).map_or("", String::as_str);
-        let mut snapshot = Snapshot::empty(scope);
         match kernel::ports(knob("ipv4.ip_local_port_range"), knob("ipv4.ip_local_reserved_ports"))
         {
             Some(ports) => snapshot.ports = ports,
-            None => lacks.push(lacks::ports(&snapshot.ports)),
+            None => lacks.extend(remedy.is_none().then(|| lacks::ports(&snapshot.ports))),
         }
         let stat = |name| kernel::sockstat(&sockstat, "TCP", name).unwrap_or(0);
         let limit = knob("ipv4.tcp_max_orphans").parse().unwrap_or(0);

@@ -9,9 +9,11 @@ use std::thread;
 
 use rustix::fs::FsWord;
 use rustix::io::Errno;
+use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::error::{GatherError, reason};
+use super::lacks::{ALL, ROOT};
 use crate::snapshot::Scope;
 
 /// Where `ip netns` keeps its names.
@@ -150,11 +152,12 @@ fn known(name: &str) -> String {
 /// What lets one in.
 fn remedy(pid: Option<u32>) -> String {
     match pid {
+        _ if geteuid().is_root() => ALL.into(),
         Some(pid) => format!(
-            "run it as root, or for a rootless container of yours \
+            "{ROOT}, or for a rootless container of yours \
              `nsenter --user --net --preserve-credentials --target {pid} fourwave doctor`"
         ),
-        None => "run it as root".into(),
+        None => ROOT.into(),
     }
 }
 
