@@ -12,6 +12,9 @@ use crate::segment::Segment;
 const MAX_HOLES: usize = 8;
 /// Numbers beyond the window that are still believed: the onlooker may have missed segments.
 const SLACK: u32 = 1 << 17;
+/// Segments outside of the window that follow each other before they are believed: the onlooker
+/// has missed more than a window.
+const FOLLOWING: u8 = 3;
 
 /// What an onlooker knows of one end: its state and what it has sent.
 #[derive(Clone, Debug)]
@@ -22,6 +25,10 @@ pub(crate) struct Track {
     pub(crate) moved: Option<Move>,
     /// SND.NXT as far as seen, and its relative number. `None` before the first segment.
     sent: Option<(SeqNum, u64)>,
+    /// What would follow the last segment outside of the window, and how many led to it.
+    astray: Option<(SeqNum, u8)>,
+    /// With this segment they were believed.
+    pub(crate) caught_up: bool,
     /// Gaps in what was seen, oldest first, `[start, end)`.
     holes: Vec<(SeqNum, SeqNum)>,
     /// The sequence number of its first SYN.
@@ -59,6 +66,8 @@ impl Track {
             state: State::Closed,
             moved: None,
             sent: None,
+            astray: None,
+            caught_up: false,
             holes: Vec::new(),
             isn: None,
             syn_acked: false,
@@ -174,8 +183,18 @@ impl Track {
         let offset = seq.since(next) as i32;
         let reach = peer.max_window.max(u32::from(u16::MAX)).saturating_add(SLACK);
         if i64::from(offset) > i64::from(reach) || offset < -(1 << 30) {
-            return Place::Outside;
+            if !self.follows(segment, reach) {
+                return Place::Outside;
+            }
+            // The gap may be longer than what is ahead on the ring.
+            self.caught_up = true;
+            self.sent = Some((seq, relative + u64::from(seq.since(next))));
+            self.holes.clear();
+            self.open_hole(next, seq);
+            let _ = self.place(segment, peer);
+            return Place::Ahead;
         }
+        self.astray = None;
         // An RST does not take part: its number is often another one's (RFC 9293 §3.10.7.1).
         if segment.tcp.flags.rst() {
             return Place::InOrder;
@@ -198,6 +217,24 @@ impl Track {
             _ if self.fill_hole(seq, end) => Place::Late,
             _ => Place::Again,
         }
+    }
+
+    /// A segment outside of the window; true when it is one of several that follow each other.
+    fn follows(&mut self, segment: &Segment, reach: u32) -> bool {
+        if segment.tcp.flags.rst() || segment.tcp.flags.syn() {
+            return false;
+        }
+        let before = match self.astray {
+            // Pure ACKs all have the same number: they follow too.
+            Some((next, n)) if segment.tcp.seq.since(next) <= reach => n,
+            _ => 0,
+        };
+        self.astray = Some((segment.end(), before + 1));
+        if before < FOLLOWING {
+            return false;
+        }
+        self.astray = None;
+        true
     }
 
     fn open_hole(&mut self, start: SeqNum, end: SeqNum) {

@@ -327,6 +327,11 @@ fn an_old_duplicate() {
     w.at(20_000, Server, "ACK", 2_000_000_000, 1, 100);
     let (_, found) = only(&mut w, A::OldDuplicate);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4][..]));
+    // A number before its SYN.
+    let mut w = Wire::measuring();
+    w.open();
+    w.at(20_000, Client, "ACK", (-500_000_i32) as u32, 1, 100);
+    only(&mut w, A::OldDuplicate);
     // A copy of what arrived, with its old timestamp.
     let mut w = Wire::measuring();
     w.open();
@@ -455,6 +460,24 @@ fn packets_that_were_not_captured() {
     w.at(20_010, Server, "ACK", 1, 1, 1000);
     close(&mut w, 30_000, 1, 1001);
     assert!(w.story().found.is_empty());
+}
+
+#[test]
+fn more_than_a_window_was_not_captured() {
+    let mut w = Wire::measuring();
+    w.open();
+    w.at(20_000, Server, "ACK", 1, 1, 1000);
+    w.at(20_050, Client, "ACK", 1, 1001, 0);
+    for n in 0..40u32 {
+        let (at, seq) = (90_000 + u64::from(n) * 1000, 50_000_001 + n * 1000);
+        w.at(at, Server, "ACK", seq, 1, 1000);
+        w.at(at + 50, Client, "ACK", 1, seq + 1000, 0);
+    }
+    close(&mut w, 200_000, 1, 50_040_001);
+    let (story, found) = only(&mut w, A::CaptureGap);
+    assert_eq!((found.who, story.how), (Some(Server), Ended::Orderly));
+    assert_eq!(story.bytes, [0, 50_040_000]);
+    assert!(story.unseen[1] > 49_000_000, "{:?}", story.unseen);
 }
 
 #[test]

@@ -126,6 +126,12 @@ impl Finder {
         self.add(kind, Some(s.from), s.at, s.packet);
     }
 
+    /// What was taken for old is the present, behind a gap in the capture.
+    pub(crate) fn caught_up(&mut self, s: &Sample<'_>) {
+        self.drop_kind(AnomalyKind::OldDuplicate, s.from);
+        self.gap(s.from, s);
+    }
+
     /// A segment, and what it is among those before it. `streams` are as it found them.
     pub(crate) fn segment(&mut self, s: &Sample<'_>, fresh: Fresh, streams: &[Stream; 2]) {
         let i = s.from.index();
@@ -240,9 +246,9 @@ impl Finder {
         self.add(AnomalyKind::ZeroWindow, Some(s.from), s.at, s.packet);
     }
 
-    /// `s` acknowledges what was never seen.
-    pub(crate) fn gap(&mut self, s: &Sample<'_>) {
-        self.add(AnomalyKind::CaptureGap, Some(s.from.other()), s.at, s.packet);
+    /// `s` shows that something by `who` was never seen.
+    pub(crate) fn gap(&mut self, who: Role, s: &Sample<'_>) {
+        self.add(AnomalyKind::CaptureGap, Some(who), s.at, s.packet);
     }
 
     /// What `who` sent again in `packet` had arrived, as it turns out at `at`.

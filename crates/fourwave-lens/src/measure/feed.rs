@@ -48,6 +48,7 @@ impl Conn {
             segment: s,
             shown,
             ack: shown.ack.filter(|_| believed && !lost && !s.tcp.flags.rst()),
+            caught_up: std::mem::take(&mut self.ends[row.from.index()].caught_up),
             lost,
             before: before.states,
             after: [self.ends[0].state, self.ends[1].state],

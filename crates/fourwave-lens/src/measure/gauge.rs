@@ -75,6 +75,9 @@ impl Gauge {
         let old = s.range().0 < self.streams[i].high && s.segment.seq_len() > 0;
         let round = if old { self.round() } else { None };
         let fresh = self.streams[i].judge(s, other_seen, round);
+        if s.caught_up {
+            self.finder.caught_up(s);
+        }
         self.finder.segment(s, fresh, &self.streams);
         self.took(s, fresh);
         self.streams[i].stamp(s);
@@ -111,7 +114,7 @@ impl Gauge {
         self.streams[i].figures.dup_acks += u64::from(s.shown.kind == Kind::DupAck);
         let before = self.streams[to.index()].acked;
         if self.streams[to.index()].acknowledged(s, ack) {
-            self.finder.gap(s);
+            self.finder.gap(to, s);
         }
         for packet in self.streams[to.index()].needless.drain(..) {
             self.finder.needless(s.at, to, packet);

@@ -28,6 +28,9 @@ pub(crate) struct Sample<'a> {
     pub(crate) shown: &'a Shown,
     /// Its acknowledgement, relative, where the other end hears and believes it.
     pub(crate) ack: Option<u64>,
+    /// Its numbers, and some before it that were taken for old ones, are believed now: a gap
+    /// longer than the window was missed.
+    pub(crate) caught_up: bool,
     /// It is known to be lost beyond the point of watching.
     pub(crate) lost: bool,
     pub(crate) before: [State; 2],

@@ -262,7 +262,11 @@ impl Stream {
             self.passed_over(start, s);
             return Fresh::Unknown;
         }
-        if start < first || (start == 0 && !s.shown.flags.syn()) {
+        if start == 0 && !s.shown.flags.syn() {
+            // Before the SYN there was nothing.
+            return if first == 0 { Fresh::OldCopy } else { Fresh::Unknown };
+        }
+        if start < first {
             return Fresh::Unknown;
         }
         // One byte back with more data: a byte that was a probe.
