@@ -13,8 +13,8 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
     syn(view, found);
 }
 
-/// Nearly full, and not for a moment only.
-fn is_near(view: &View<'_>, listener: &Listener) -> bool {
+/// Nearly full, and not for a moment only: in both looks, or while something was dropped.
+fn is_near(view: &View<'_>, listener: &Listener, overflows: u64) -> bool {
     let near = |one: &Listener| {
         one.queue > 0
             && f64::from(one.queue) >= f64::from(one.backlog) * view.thresholds.accept_queue
@@ -23,7 +23,7 @@ fn is_near(view: &View<'_>, listener: &Listener) -> bool {
         Some(earlier) if view.seconds().is_some() => near(earlier),
         _ => true,
     };
-    near(listener) && (is_full(listener) || lasted())
+    near(listener) && (overflows > 0 || lasted())
 }
 
 /// Linux takes one more than the backlog.
@@ -34,7 +34,7 @@ fn is_full(listener: &Listener) -> bool {
 fn accept(view: &View<'_>, found: &mut Vec<Judged>) {
     let overflows = view.sample.grown("TcpExtListenOverflows");
     let mut near: Vec<&Listener> =
-        view.now.listeners.iter().filter(|one| is_near(view, one)).collect();
+        view.now.listeners.iter().filter(|one| is_near(view, one, overflows)).collect();
     // Several sockets on one address (SO_REUSEPORT): the fullest speaks for them.
     near.sort_by(|a, b| (a.local, b.queue).cmp(&(b.local, a.queue)));
     near.dedup_by_key(|one| one.local);

@@ -192,20 +192,18 @@ fn overflow(view: &View<'_>, found: &mut Vec<Judged>) {
     } else {
         format!("{} TIME_WAIT: {} of tcp_max_tw_buckets", count(now), share(now, limit))
     };
+    let mut evidence =
+        vec![format!("{} TIME_WAIT now, tcp_max_tw_buckets is {}", count(now), count(limit))];
+    if view.seconds().is_some() {
+        evidence.push(format!("TCPTimeWaitOverflow grew by {} {}", count(destroyed), view.over()));
+    }
     let raised = limit.saturating_mul(2).max(now.saturating_mul(2)).max(65_536);
     let finding = Finding {
         kind: FindingKind::TimeWaitOverflow,
         harm: Harm::Warning,
         about: String::new(),
         headline,
-        evidence: vec![
-            format!("{} TIME_WAIT now, tcp_max_tw_buckets is {}", count(now), count(limit)),
-            format!(
-                "TCPTimeWaitOverflow grew by {} in {}",
-                count(destroyed),
-                crate::words::span(view.sample.over)
-            ),
-        ],
+        evidence,
         cause: "more connections are closed first on this host within 60 s than \
                 tcp_max_tw_buckets allows to wait. Beyond it Linux drops the state at once: a \
                 lost last ACK then makes the peer's close end in RST, and an old duplicate may \

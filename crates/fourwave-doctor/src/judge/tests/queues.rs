@@ -37,6 +37,12 @@ fn a_nearly_full_queue_has_to_last() {
     assert_eq!(find(&sample)[0].harm, Harm::Warning);
     sample.before.listeners[0].queue = 0;
     assert!(find(&sample).is_empty(), "a moment's burst");
+    // Of a short queue even when it is full for a moment.
+    sample.after.listeners[0].backlog = 0;
+    sample.after.listeners[0].queue = 1;
+    assert!(find(&sample).is_empty());
+    sample.after.counters.insert("TcpExtListenOverflows".to_owned(), 1);
+    assert_eq!(find(&sample)[0].harm, Harm::Critical);
 }
 
 #[test]
