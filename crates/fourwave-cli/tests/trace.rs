@@ -349,6 +349,21 @@ fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_none() {
     }
 }
 
+#[test]
+fn an_output_that_fails_takes_no_other_with_it() {
+    let scratch = captured("half", "nat-recycle");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let out = fourwave()
+        .args(["trace", "a.pcapng", "--list", "--html", "p.html"])
+        .current_dir(scratch.path())
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_line(&out, 2, "fourwave: the output cannot be written: no storage space\n");
+    let page = fs::read_to_string(scratch.path().join("p.html")).unwrap();
+    assert!(page.trim_end().ends_with("</html>"), "the page is cut off");
+}
+
 /// A namespace whose loopback `fourwave trace --iface lo` watches, until SIGINT.
 fn watch_in_a_namespace(arguments: &str) -> std::process::Child {
     let flags = if is_root() { "-nm" } else { "-Unmr" };

@@ -58,6 +58,8 @@ pub struct Analysis {
     lens: Lens,
     options: Options,
     outputs: Vec<Output>,
+    /// The first output that could not be written, while others can.
+    failed: Option<OutputError>,
     numbering: Numbering,
     sums: Sums,
     /// Connections so far: the highest number.
@@ -80,6 +82,7 @@ impl Analysis {
             lens: Lens::new(lens),
             options,
             outputs,
+            failed: None,
             numbering: Numbering::default(),
             sums: Sums::new(),
             last_conn: 0,
@@ -96,7 +99,7 @@ impl Analysis {
     /// The next packet of the file. O(1), but for stories that end with it.
     ///
     /// # Errors
-    /// An output cannot be written.
+    /// No output can be written any more.
     pub fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
         widen(&mut self.file_span, packet.at);
         self.last_at = self.last_at.max(packet.at);
@@ -115,7 +118,7 @@ impl Analysis {
     /// Time passes without a packet.
     ///
     /// # Errors
-    /// An output cannot be written.
+    /// No output can be written any more.
     pub fn tick(&mut self, now: Duration) -> Result<(), OutputError> {
         self.last_at = self.last_at.max(now);
         self.lens.tick(now);
@@ -136,17 +139,21 @@ impl Analysis {
     /// The watching stops: what is still open is told as it is, and the overview.
     ///
     /// # Errors
-    /// An output cannot be written.
+    /// An output cannot be written, or could not be; the others are complete.
     pub fn finish(mut self) -> Result<Overview, OutputError> {
         self.lens.finish(self.last_at);
         self.drain()?;
         self.sums.overview.ignored = self.lens.ignored();
         let overview = self.sums.finish();
-        for Output { name, sink } in &mut self.outputs {
-            let finished = sink.finish(&overview, &self.numbering);
-            finished.map_err(|source| OutputError { name: name.clone(), source })?;
+        for Output { name, mut sink } in self.outputs {
+            if let Err(source) = sink.finish(&overview, &self.numbering) {
+                self.failed.get_or_insert(OutputError { name, source });
+            }
         }
-        Ok(overview)
+        match self.failed {
+            Some(error) => Err(error),
+            None => Ok(overview),
+        }
     }
 
     fn drain(&mut self) -> Result<(), OutputError> {
@@ -183,17 +190,26 @@ impl Analysis {
             && filter.as_ref().is_none_or(|filter| filter.may_hold(addrs))
     }
 
+    /// An output that fails is given up; the error is the caller's when it was the last one.
     fn write(&mut self, event: &Event) -> Result<(), OutputError> {
-        for Output { name, sink } in &mut self.outputs {
+        let (follow, numbering, failed) = (self.options.follow, &self.numbering, &mut self.failed);
+        self.outputs.retain_mut(|Output { name, sink }| {
             let mut written = Ok(());
-            if self.options.follow {
-                written = sink.event(event, &self.numbering);
+            if follow {
+                written = sink.event(event, numbering);
             }
             if let (Event::Ended(story), Ok(())) = (event, &written) {
-                written = sink.story(story, &self.numbering);
+                written = sink.story(story, numbering);
             }
-            written.map_err(|source| OutputError { name: name.clone(), source })?;
+            if let Err(source) = written {
+                failed.get_or_insert(OutputError { name: name.clone(), source });
+                return false;
+            }
+            true
+        });
+        match self.failed.take_if(|_| self.outputs.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fourwave_capture::Tally;
 use fourwave_lens::json::{Place, write_story};
-use fourwave_lens::{Event, Names, Story};
+use fourwave_lens::{Names, Story};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -52,10 +52,6 @@ impl<W: Write> Sink for Json<W> {
         };
         write_story(story, &self.names, &place, &mut self.lines);
         self.flush()
-    }
-
-    fn event(&mut self, _: &Event, _: &Numbering) -> io::Result<()> {
-        Ok(())
     }
 
     fn finish(&mut self, overview: &Overview, numbering: &Numbering) -> io::Result<()> {

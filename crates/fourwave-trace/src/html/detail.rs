@@ -60,7 +60,8 @@ struct Line {
     k: &'static str,
     /// Labels; the first that fits counts.
     l: Vec<String>,
-    /// How it looks: `rst`, `fin`, `syn`, `again`, `late`, `lost`.
+    /// How it looks: `rst`, `fin`, `syn`, `again`, `late`, `lost`, `closed`; a run that has
+    /// such among others: `mixed`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     s: Vec<&'static str>,
     /// What stands below it.
@@ -219,7 +220,11 @@ fn line(row: &Row, names: &Names, story: &Story) -> Line {
             ("arrow", label::segment(shown))
         }
         What::Run(run) if run.packets > 1 => {
-            line.s.extend((run.again == run.segments).then_some("again"));
+            line.s.extend(match run.again + run.late {
+                0 => None,
+                _ if run.again == run.segments => Some("again"),
+                _ => Some("mixed"),
+            });
             ("bulk", label::run(run, label::UTF8))
         }
         What::Run(run) => {

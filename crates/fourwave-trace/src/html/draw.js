@@ -93,7 +93,7 @@ function ladder(detail, states, width) {
       [0, 1].forEach((end) => life(end, y, true));
     }
     const group = svg('g', { class: ['row', `is-${row.k}`, ...(row.s ?? []).map((one) => `is-${one}`)].join(' '), 'data-p': row.p ?? '' });
-    const middle = drawMiddle(group, row, { left, right, y, columns });
+    const middle = drawMiddle(group, row, { left, right, y, columns, narrow });
     (row.m ?? []).forEach((state, end) => {
       if (state === null) return;
       life(end, y + 20);
@@ -151,7 +151,7 @@ function pill(group, state, x, y, end, narrow) {
 }
 
 /** What stands between the lifelines. Returns the height of the row. */
-function drawMiddle(group, row, { left, right, y, columns }) {
+function drawMiddle(group, row, { left, right, y, columns, narrow }) {
   const looks = row.s ?? [];
   const toRight = row.k === 'icmp' ? row.d === 1 : row.d === 0;
   const center = (left + right) / 2;
@@ -159,7 +159,7 @@ function drawMiddle(group, row, { left, right, y, columns }) {
   const label = (text, at, kind = 'label') => group.append(svg('text', { class: kind, x: center, y: at, 'text-anchor': 'middle' }, text));
   const captions = [...(row.c ?? [])];
   if (row.k === 'note') {
-    const lines = row.l.flatMap((text) => wrap(text, Math.floor(columns * 1.1)));
+    const lines = row.l.flatMap((text) => wrap(text, Math.floor(columns * (narrow ? 0.98 : 1.1))));
     lines.forEach((text, n) => label(text, y + 15 + n * 16, 'note-text'));
     height = 10 + 16 * lines.length;
   } else if (row.k === 'gap') {
@@ -177,7 +177,7 @@ function drawMiddle(group, row, { left, right, y, columns }) {
         svg('text', { class: 'wave-no', x, y: y + 14, 'text-anchor': 'middle' }, wave));
     });
   }
-  const lines = captions.flatMap((text) => wrap(text, Math.floor(columns * 1.12)));
+  const lines = captions.flatMap((text) => wrap(text, Math.floor(columns * (narrow ? 0.98 : 1.12))));
   lines.forEach((text, n) => {
     group.append(svg('text', { class: 'caption', x: toRight ? left + 12 : right - 12, y: y + height + 5 + n * 15,
       'text-anchor': toRight ? 'start' : 'end' }, text));
@@ -231,21 +231,25 @@ function timeline(detail, states, width) {
   const tail = last > finish ? Math.min(180, width * 0.25) : 0;
   const x = stretch([begin, finish, ...all.flatMap((one) => [one.from, one.to])].filter((t) => t <= finish), width - tail - 2, 5);
   const at = (t) => (t <= finish ? x(t) : width - tail + (tail - 2) * (t - finish) / (last - finish)) + 1;
-  const root = svg('svg', { class: 'timeline', width, height: 132, viewBox: `0 0 ${width} 132`, role: 'img', 'aria-label': 'States of both ends over time' });
+  const root = svg('svg', { class: 'timeline', width, height: 144, viewBox: `0 0 ${width} 144`, role: 'img', 'aria-label': 'States of both ends over time' });
   if (detail.half) half(root, detail.half, at, width);
   tracks.forEach((track, end) => {
-    const y = end === 0 ? 18 : 78;
+    const y = end === 0 ? 18 : 88;
     root.append(svg('text', { class: 'role', x: 0, y: y - 5 }, end === 0 ? 'client' : 'server'));
     for (const one of track) bar(root, one, at(one.from), at(one.to), y);
   });
-  if (tail) root.append(svg('path', { class: 'axis', fill: 'none', d: `M${width - tail - 4} 112l4 -6l4 6l4 -6` }));
+  if (tail) {
+    // The axis is cut here: what follows has another scale.
+    const x = width - tail + 7;
+    root.append(svg('path', { class: 'cut', d: `M${x} 14l-4 108h5l4 -108z` }), svg('path', { class: 'axis', fill: 'none', d: `M${x} 14l-4 108m5 0l4 -108` }));
+  }
   let free = -1;
   for (const t of [...new Set([begin, ...all.flatMap((one) => [one.from, one.to])])].sort((a, b) => a - b)) {
     const words = span(Math.max(0, t));
     const from = Math.min(Math.max(0, at(t) - 3), width - words.length * 6.8);
-    root.append(svg('line', { class: 'axis', x1: at(t), x2: at(t), y1: 106, y2: 111 }));
+    root.append(svg('line', { class: 'axis', x1: at(t), x2: at(t), y1: 116, y2: 122 }));
     if (from < free) continue;
-    root.append(svg('text', { class: 'dim', x: from, y: 124 }, words));
+    root.append(svg('text', { class: 'dim', x: from, y: 136 }, words));
     free = from + words.length * 6.8 + 10;
   }
   return root;
@@ -262,11 +266,11 @@ function bar(root, one, from, to, y) {
 
 function half(root, { since, until, text }, at, width) {
   const [from, to] = [at(since), Math.max(at(until), at(since) + 2)];
-  root.append(svg('rect', { class: 'half', x: from, y: 18, width: to - from, height: 86 }));
+  root.append(svg('rect', { class: 'half', x: from, y: 18, width: to - from, height: 96 }));
   const long = text.length * 6.1;
   const words = long > width ? text.split(':')[0] : text;
   const x = Math.max(0, Math.min((from + to) / 2 - words.length * 3.05, width - words.length * 6.1));
-  root.append(svg('text', { class: 'half-text', x, y: 63 }, words));
+  root.append(svg('text', { class: 'half-text', x, y: 62 }, words));
 }
 
 /** A scale on which no step between two neighbours is narrower than `least` pixels. */
@@ -346,7 +350,7 @@ function axes(root, { t0, t1, floor, top, x, y, w, h, mx, my }) {
     root.append(svg('line', { class: 'tickline', x1: mx, x2: w - 4, y1: y(seq), y2: y(seq) }),
       svg('text', { class: 'dim', x: mx - 6, y: y(seq) + 4, 'text-anchor': 'end' }, bytes(Math.round(seq))));
   }
-  for (const t of ticks(t0, t1, Math.max(2, Math.floor((w - mx) / 95)))) {
+  for (const t of ticks(t0, t1, Math.max(3, Math.floor((w - mx) / 90)))) {
     root.append(svg('line', { class: 'axis', x1: x(t), x2: x(t), y1: h - my, y2: h - my + 4 }),
       svg('text', { class: 'dim', x: Math.min(x(t), w - 24), y: h - my + 16, 'text-anchor': 'middle' }, span(Math.max(0, t))));
   }

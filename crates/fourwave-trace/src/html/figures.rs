@@ -54,8 +54,12 @@ fn measures(story: &Story, rows: &mut Rows) {
     rows.counts("  spurious", again.map(|a| a.spurious));
     rows.counts("  SYN", again.map(|a| a.syn));
     rows.counts("  FIN", again.map(|a| a.fin));
-    rows.some("round trip, mean", ends.map(|end| mean(&end.rtt)));
-    rows.some("round trip, min to max", ends.map(|end| range(&end.rtt)));
+    rows.some(
+        "round trip, mean",
+        ends.map(|end| end.rtt.mean().map_or(String::new(), units::span)),
+    );
+    rows.some("  from, to", ends.map(|end| range(&end.rtt)));
+    rows.counts("  samples", ends.map(|end| end.rtt.samples));
     let throughput = |who: Role| {
         let rate = measures.ends[who.index()].throughput(story.bytes[who.index()]);
         // Bytes in a second as bits, which is how links are named.
@@ -74,17 +78,11 @@ fn measures(story: &Story, rows: &mut Rows) {
     rows.counts("RST segments", ends.map(|end| end.rsts));
 }
 
-fn mean(rtt: &Rtt) -> String {
-    rtt.mean().map_or(String::new(), |mean| {
-        format!("{} of {}", units::span(mean), units::counted(rtt.samples, "sample"))
-    })
-}
-
 fn range(rtt: &Rtt) -> String {
     if rtt.samples < 2 {
         return String::new();
     }
-    format!("{} to {}", units::span(rtt.min), units::span(rtt.max))
+    format!("{}, {}", units::span(rtt.min), units::span(rtt.max))
 }
 
 fn some_span(time: Duration) -> String {

@@ -217,7 +217,7 @@
       el('td', { class: 'number' }, client), el('td', { class: 'number' }, server));
     const title = (words) => el('th', { scope: 'col', class: 'number' }, words);
     return el('div', { class: 'scroll' }, el('table', { class: 'figures' },
-      el('thead', {}, el('tr', {}, el('td'), title('client'), title('server'))), el('tbody', {}, ...detail.figures.map(line))));
+      el('thead', {}, el('tr', {}, el('th'), title('client'), title('server'))), el('tbody', {}, ...detail.figures.map(line))));
   }
 
   /** What stands between backticks is code. */
@@ -410,5 +410,7 @@
   });
 
   follow();
+  // The first search finds its words ready.
+  setTimeout(() => all.forEach(haystack), 200);
   document.documentElement.dataset.ready = 'yes';
 })();
