@@ -110,7 +110,8 @@ impl Opened {
 }
 
 /// Opens all of them. A file that cannot be opened is told of; when none can be, that is the
-/// error. Once `stop` is set, a pipe is at its end soon. They are put in the order of their first packets, and a person hears of it.
+/// error. Once `stop` is set, a pipe is at its end soon. They are put in the order of their first
+/// packets, and a person hears of it.
 pub(super) fn ordered(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Inputs, String> {
     if paths.iter().filter(|path| path.as_os_str() == "-").count() > 1 {
         return Err("standard input (-) can be read once only".to_owned());
