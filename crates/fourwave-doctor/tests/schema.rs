@@ -116,6 +116,14 @@ fn every_kind_and_harm_is_documented() {
 }
 
 #[test]
+fn the_page_has_a_row_for_every_finding() {
+    let page = include_str!("../../../docs/doctor.md");
+    for kind in FindingKind::ALL {
+        assert!(page.contains(&format!("\n| `{}` | ", kind.name())), "{}", kind.name());
+    }
+}
+
+#[test]
 fn figures_are_what_was_seen() {
     let lines = lines();
     let host = &lines[0];
