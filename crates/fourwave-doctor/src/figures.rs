@@ -45,16 +45,20 @@ pub struct Destination {
     pub time_wait: u64,
     /// Growth of `used`, ports a second; negative when it shrinks.
     pub per_second: f64,
+    /// It grows, but as many TIME_WAIT will end as come before the last port is gone.
+    pub levels_off: bool,
 }
 
 impl Destination {
-    /// Until no port is left, if it goes on; `None` when it does not grow. Zero when none is left.
+    /// Until no port is left, if it goes on; `None` when it does not grow, or levels off before.
+    /// Zero when none is left.
     pub fn exhausted_in(&self) -> Option<Duration> {
         let free = self.total.saturating_sub(self.used);
         if free == 0 {
             return Some(Duration::ZERO);
         }
-        let seconds = (self.per_second > 0.0).then(|| free as f64 / self.per_second)?;
+        let grows = self.per_second > 0.0 && !self.levels_off;
+        let seconds = grows.then(|| free as f64 / self.per_second)?;
         Duration::try_from_secs_f64(seconds).ok()
     }
 
@@ -138,12 +142,24 @@ impl Figures {
 struct Use {
     ports: HashSet<u16>,
     time_wait: u64,
+    /// Of those, the ones that came within the sample.
+    new: u64,
 }
+
+impl Use {
+    /// In use by anything but TIME_WAIT.
+    fn live(&self) -> u64 {
+        (self.ports.len() as u64).saturating_sub(self.time_wait)
+    }
+}
+
+/// How long Linux keeps TIME_WAIT, whatever its knobs say.
+const TIME_WAIT: Duration = Duration::from_secs(60);
 
 type Uses = HashMap<(IpAddr, SocketAddr), Use>;
 
 /// A connection is this host's own when its port is an ephemeral one that nobody listens on.
-fn uses(snapshot: &Snapshot) -> Uses {
+fn uses(snapshot: &Snapshot, over: Duration) -> Uses {
     let listening: HashSet<u16> = snapshot.listeners.iter().map(|l| l.local.port()).collect();
     let mut uses = Uses::new();
     for socket in &snapshot.sockets {
@@ -151,7 +167,11 @@ fn uses(snapshot: &Snapshot) -> Uses {
         if snapshot.ports.range.contains(&port) && !listening.contains(&port) {
             let one = uses.entry((socket.local.ip(), socket.remote)).or_default();
             one.ports.insert(port);
-            one.time_wait += u64::from(socket.state == State::TimeWait);
+            if socket.state == State::TimeWait {
+                let left = socket.timer.map_or(TIME_WAIT, |timer| timer.expires);
+                one.time_wait += 1;
+                one.new += u64::from(TIME_WAIT.saturating_sub(left) < over);
+            }
         }
     }
     uses
@@ -159,15 +179,28 @@ fn uses(snapshot: &Snapshot) -> Uses {
 
 fn destinations(sample: &Sample) -> Vec<Destination> {
     let total = u64::from(sample.after.ports.len());
-    let earlier = if sample.over.is_zero() { Uses::new() } else { uses(&sample.before) };
-    let mut rows: Vec<Destination> = uses(&sample.after)
+    let over = sample.over;
+    let earlier = if over.is_zero() { Uses::new() } else { uses(&sample.before, over) };
+    let none = Use::default();
+    let mut rows: Vec<Destination> = uses(&sample.after, over)
         .into_iter()
         .map(|((from, to), now)| {
-            let used = now.ports.len() as u64;
-            let was = earlier.get(&(from, to)).map_or(0, |one| one.ports.len());
-            let seconds = sample.over.as_secs_f64();
-            let per_second = if seconds > 0.0 { (used as f64 - was as f64) / seconds } else { 0.0 };
-            Destination { from, to, used, total, time_wait: now.time_wait, per_second }
+            let was = earlier.get(&(from, to)).unwrap_or(&none);
+            let (used, seconds) = (now.ports.len() as u64, over.as_secs_f64());
+            let a_second = |number: f64| if seconds > 0.0 { number / seconds } else { 0.0 };
+            let per_second = a_second(used as f64 - was.ports.len() as f64);
+            // In the end there are as many TIME_WAIT as come in the time that one lasts.
+            let in_the_end = now.live() as f64 + a_second(now.new as f64) * TIME_WAIT.as_secs_f64();
+            let levels_off = now.live() <= was.live() && in_the_end < total as f64;
+            Destination {
+                from,
+                to,
+                used,
+                total,
+                time_wait: now.time_wait,
+                per_second,
+                levels_off: levels_off && per_second > 0.0,
+            }
         })
         .collect();
     rows.sort_by_key(|row| (Reverse(row.used), row.to, row.from));

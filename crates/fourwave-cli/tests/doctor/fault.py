@@ -4,6 +4,7 @@ Says `ready …` when the fault is there, obeys lines on standard input, and end
 """
 import errno
 import os
+import resource
 import selectors
 import socket
 import sys
@@ -13,6 +14,8 @@ import time
 kind, address, port, *rest = sys.argv[1:]
 target = (address, int(port))
 numbers = [int(number) for number in rest]
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def say(*words):
@@ -96,6 +99,13 @@ def call(count):
         for caller in calls:
             caller.close()
         say("closed")
+
+
+def keep(count):
+    """Connects, each when the one before is there, and keeps them."""
+    kept = [socket.create_connection(target) for _ in range(count)]
+    say("ready", len(kept))
+    command()
 
 
 def leak(count, unread=0):

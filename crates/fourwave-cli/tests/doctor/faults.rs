@@ -40,10 +40,7 @@ fn ports_that_run_out_are_told_with_the_time_that_is_left_and_then_that_none_is(
 
     // Another client takes the rest at once.
     drop(client);
-    let mut client = host.command("python3");
-    client.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/fault.py"));
-    client.args(["churn", ADDRESS, "5432", "5000"]);
-    let client = crate::host::Fault::spawn(client);
+    let client = host.begin(&["churn", ADDRESS, "5432", "5000"]);
     let said = client.line();
     assert!(said.starts_with("exhausted"), "{said}");
     let found = host.examine(&[]);

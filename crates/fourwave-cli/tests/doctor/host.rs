@@ -100,12 +100,17 @@ impl Host {
         Examined::of(&output)
     }
 
+    /// Starts `fault.py`, which may not be ready yet.
+    pub(crate) fn begin(&self, arguments: &[&str]) -> Fault {
+        let mut command = self.command("python3");
+        command.arg(FAULT).args(arguments);
+        Fault::spawn(command)
+    }
+
     /// Starts `fault.py`; it is ready.
     #[track_caller]
     pub(crate) fn fault(&self, arguments: &[&str]) -> Fault {
-        let mut command = self.command("python3");
-        command.arg(FAULT).args(arguments);
-        let fault = Fault::spawn(command);
+        let fault = self.begin(arguments);
         let line = fault.line();
         assert!(line.starts_with("ready"), "{arguments:?}: {line}");
         fault

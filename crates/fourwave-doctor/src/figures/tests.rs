@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use super::*;
-use crate::{Listener, Owner, PortRange, Scope, Socket};
+use crate::{Listener, Owner, PortRange, Scope, Socket, Timer, TimerKind};
 
 /// A host without sockets: a thousand ephemeral ports.
 pub(crate) fn idle() -> Snapshot {
@@ -105,6 +105,32 @@ fn an_exhausted_destination_has_no_time_left_and_a_shrinking_one_all_of_it() {
     assert_eq!(row.exhausted_in(), None);
     row.used = 1000;
     assert_eq!((row.exhausted_in(), row.share()), (Some(Duration::ZERO), 1.0));
+}
+
+#[test]
+fn what_levels_off_before_the_last_port_has_no_time() {
+    // Ten a second stay sixty seconds each: never more than 600 of the 1,000.
+    let mut sample = busy();
+    for snapshot in [&mut sample.before, &mut sample.after] {
+        snapshot.sockets = Vec::new();
+    }
+    let waiting = |n: u16, left: u64| {
+        let timer = Timer {
+            kind: TimerKind::TimeWait,
+            expires: Duration::from_millis(left),
+            retransmits: 0,
+        };
+        Socket { timer: Some(timer), ..socket(State::TimeWait, 40_000 + n, "10.0.0.9:5432") }
+    };
+    sample.before.sockets = (0..100).map(|n| waiting(n, 50_000 + 100 * u64::from(n))).collect();
+    sample.after.sockets = (0..120).map(|n| waiting(n, 48_050 + 100 * u64::from(n))).collect();
+    let row = &Figures::of(&sample).destinations[0];
+    assert_eq!((row.per_second, row.levels_off, row.exhausted_in()), (10.0, true, None));
+    // With open ones that grow too there is no end to it.
+    let open = (200..210).map(|n| socket(State::Established, 40_000 + n, "10.0.0.9:5432"));
+    sample.after.sockets.extend(open);
+    let row = &Figures::of(&sample).destinations[0];
+    assert!(!row.levels_off && row.exhausted_in().is_some(), "{row:?}");
 }
 
 #[test]
