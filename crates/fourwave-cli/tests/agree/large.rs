@@ -11,10 +11,7 @@ use crate::told::agree;
 const BULK: &str = r#"
 s iperf3 -s >iperf.log &
 listening 5201
-c tcpdump -Z root -i eth0 -B 262144 -w bulk.pcap tcp 2>bulk.pcap.log &
-TAPS=$!
-TAPPED=bulk.pcap
-until grep -q 'listening on' bulk.pcap.log; do sleep 0.02; done
+tap bulk.pcap c -B 262144
 while [ $(stat -c %s bulk.pcap) -lt 1073741824 ]; do
     c iperf3 -c $S -P 8 -n 200M >>bulk.log
 done
