@@ -12,8 +12,8 @@
 //!
 //! And these count otherwise:
 //!
-//! - The same packet seen twice (IPv4 identification, numbers and length are equal), and a copy
-//!   with an older timestamp, is neither here.
+//! - The same packet seen twice (see `sightings`), and a copy with an older timestamp, is neither
+//!   here.
 //! - A resent segment of one byte is a keepalive to Wireshark; here only when all before it was
 //!   acknowledged.
 //! - Data that the capture has after its ACK is new here and spurious there.
@@ -24,11 +24,11 @@ use std::time::Duration;
 use fourwave_core::state::State;
 
 use crate::anomaly::find::Finder;
-use crate::row::Kind;
+use crate::row::{Kind, Role};
 
 use super::plot::Plot;
 use super::sample::Sample;
-use super::stream::{Fresh, Stream, Why};
+use super::stream::{Fresh, Past, Stream, Why};
 use super::{Measures, PointKind};
 
 /// The figures of one connection while it is watched.
@@ -54,27 +54,32 @@ impl Gauge {
         }
     }
 
-    fn round(&self) -> Option<Duration> {
+    /// What a segment of `from` is held against.
+    fn past(&self, from: Role) -> Past {
+        let other_seen = self.streams[from.other().index()].last_seen;
         let [a, b] = [&self.streams[0], &self.streams[1]].map(Stream::rtt);
-        a.map_or(b, |a| Some(a + b.unwrap_or_default()))
+        let round = a.map_or(b, |a| Some(a + b.unwrap_or_default()));
+        Past { other_seen, round, whole: a.is_some() && b.is_some() }
     }
 
     /// One segment. O(1).
     pub(crate) fn observe(&mut self, s: &Sample<'_>) {
         let (i, to) = (s.from.index(), s.from.other());
         self.streams[i].count(s);
-        if self.streams[i].is_second_sighting(s) {
+        let other_seen = self.streams[to.index()].last_seen;
+        if self.streams[i].sightings.is_second(s, other_seen) {
             return;
         }
         if s.is_outside() {
             self.finder.outside(s);
             return;
         }
-        let other_seen = self.streams[to.index()].last_seen;
-        // It is asked for only where something is sent again.
         let old = s.range().0 < self.streams[i].high && s.segment.seq_len() > 0;
-        let round = if old { self.round() } else { None };
-        let fresh = self.streams[i].judge(s, other_seen, round);
+        let past = match old {
+            true => self.past(s.from),
+            false => Past { other_seen, round: None, whole: false },
+        };
+        let fresh = self.streams[i].judge(s, past);
         if s.caught_up {
             self.finder.caught_up(s);
         }

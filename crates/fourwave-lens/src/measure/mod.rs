@@ -5,6 +5,7 @@ mod feed;
 pub(crate) mod gauge;
 mod plot;
 pub(crate) mod sample;
+pub(crate) mod sightings;
 pub(crate) mod stream;
 
 use std::time::Duration;

@@ -6,18 +6,19 @@ use crate::anomaly::Proof;
 use crate::row::Kind;
 
 use super::sample::{Sample, Stamp};
+use super::sightings::Sightings;
 use super::{Again, EndMeasures};
 
 /// Gaps that are remembered; of more, the oldest is forgotten.
 const MAX_HOLES: usize = 32;
 /// Retransmissions that an ACK may yet prove needless.
 const MAX_RESENT: usize = 8;
-/// Segments among which a second sighting of the same packet is looked for.
-const SIGHTINGS: usize = 16;
 /// Duplicate ACKs that ask for a segment (RFC 5681 §3.2).
 const DUP_ACKS: u32 = 3;
 /// A retransmission that comes this soon after a word of the other end was asked for by it.
 const PROMPT: Duration = Duration::from_millis(20);
+/// The same where the round trip is not known: Linux's shortest timeout is longer.
+const TIMEOUT: Duration = Duration::from_millis(180);
 /// Where no round trip is known.
 const ROUND: Duration = Duration::from_millis(3);
 /// Small steps of the IP identification in a row after which it is taken for a counter.
@@ -58,6 +59,17 @@ pub(crate) enum Fresh {
     OldCopy,
     /// Not to be judged: before the beginning, or no data.
     Unknown,
+}
+
+/// What a retransmission is held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    /// When the other end was seen last.
+    pub(crate) other_seen: Option<Duration>,
+    /// The round trip, or the part of it that is known.
+    pub(crate) round: Option<Duration>,
+    /// All of it is known.
+    pub(crate) whole: bool,
 }
 
 /// Numbers that were passed over, `[start, end)`.
@@ -118,8 +130,7 @@ pub(crate) struct Stream {
     newest: Option<Stamp>,
     last_id: Option<u16>,
     id_steps: u8,
-    sightings: [u64; SIGHTINGS],
-    next_sighting: usize,
+    pub(crate) sightings: Sightings,
     closed_since: Option<Duration>,
     pub(crate) last_seen: Option<Duration>,
     /// What it sent since the other end said its last word: retransmissions or probes.
@@ -147,8 +158,7 @@ impl Stream {
             newest: None,
             last_id: None,
             id_steps: 0,
-            sightings: [0; SIGHTINGS],
-            next_sighting: 0,
+            sightings: Sightings::new(),
             closed_since: None,
             last_seen: None,
             unanswered: Proof::default(),
@@ -162,20 +172,6 @@ impl Stream {
         figures.payload += s.shown.len;
         figures.fins += u64::from(s.shown.flags.fin());
         figures.rsts += u64::from(s.shown.flags.rst());
-    }
-
-    /// The same packet passed the point of watching a moment ago: IPv4 only, where its
-    /// identification tells packets apart.
-    pub(crate) fn is_second_sighting(&mut self, s: &Sample<'_>) -> bool {
-        let Some(id) = s.segment.id.filter(|id| *id != 0) else { return false };
-        let (seq, len) = (s.segment.tcp.seq.value(), s.segment.len);
-        let sighting = (u64::from(id) << 48) | ((u64::from(seq) << 16) ^ u64::from(len & 0xffff));
-        if self.sightings.contains(&sighting) {
-            return true;
-        }
-        self.sightings[self.next_sighting] = sighting;
-        self.next_sighting = (self.next_sighting + 1) % SIGHTINGS;
-        false
     }
 
     /// The segment's marks of time: judge before.
@@ -223,13 +219,8 @@ impl Stream {
         }
     }
 
-    /// Judges a segment by this end and remembers its numbers. `round` is the round trip.
-    pub(crate) fn judge(
-        &mut self,
-        s: &Sample<'_>,
-        other_seen: Option<Duration>,
-        round: Option<Duration>,
-    ) -> Fresh {
+    /// Judges a segment by this end and remembers its numbers.
+    pub(crate) fn judge(&mut self, s: &Sample<'_>, past: Past) -> Fresh {
         let (start, end) = s.range();
         match s.shown.kind {
             Kind::Keepalive => {
@@ -282,7 +273,7 @@ impl Stream {
             // Simultaneous open: the SYN goes again, with the ACK of the other one.
             return Fresh::Unknown;
         }
-        let fresh = self.judge_old(s, start, end, other_seen, round);
+        let fresh = self.judge_old(s, start, end, past);
         self.high = self.high.max(end);
         if let Fresh::Again(why) = fresh {
             self.sent_again(s, start, end, why);
@@ -291,14 +282,7 @@ impl Stream {
     }
 
     /// A segment behind the highest number.
-    fn judge_old(
-        &mut self,
-        s: &Sample<'_>,
-        start: u64,
-        end: u64,
-        other_seen: Option<Duration>,
-        round: Option<Duration>,
-    ) -> Fresh {
+    fn judge_old(&mut self, s: &Sample<'_>, start: u64, end: u64, past: Past) -> Fresh {
         let hole = self.fill_hole(start, end);
         if hole.is_some_and(|hole| hole.acked) {
             // The capture has the ACK before the data.
@@ -306,7 +290,7 @@ impl Stream {
         }
         let older = self.is_older(s);
         if let Some(hole) = hole {
-            let soon = || s.at.saturating_sub(hole.at) < round.unwrap_or(ROUND) / 3;
+            let soon = || s.at.saturating_sub(hole.at) < past.round.unwrap_or(ROUND) / 3;
             if older.unwrap_or_else(soon) {
                 return self.overtaken(s);
             }
@@ -320,7 +304,7 @@ impl Stream {
                 return if end <= self.acked { Fresh::OldCopy } else { Fresh::Unknown };
             }
         }
-        Fresh::Again(self.why_again(s, end, other_seen, round))
+        Fresh::Again(self.why_again(s, end, past))
     }
 
     fn overtaken(&mut self, s: &Sample<'_>) -> Fresh {
@@ -349,13 +333,7 @@ impl Stream {
         (id != 0 && self.id_steps >= COUNTS).then(|| id.wrapping_sub(last))
     }
 
-    fn why_again(
-        &mut self,
-        s: &Sample<'_>,
-        end: u64,
-        other_seen: Option<Duration>,
-        round: Option<Duration>,
-    ) -> Why {
+    fn why_again(&mut self, s: &Sample<'_>, end: u64, past: Past) -> Why {
         let flags = s.shown.flags;
         if flags.syn() {
             return Why::Syn;
@@ -366,8 +344,9 @@ impl Stream {
         if end <= self.acked {
             return Why::Spurious;
         }
-        let prompt = other_seen.is_some_and(|seen| {
-            s.at.saturating_sub(seen) <= PROMPT.max(round.unwrap_or_default() * 3 / 2)
+        let prompt = past.other_seen.is_some_and(|seen| {
+            let soon = past.round.filter(|_| past.whole).map_or(TIMEOUT, |round| round * 3 / 2);
+            s.at.saturating_sub(seen) <= PROMPT.max(soon)
         });
         let asked = self.dup_acks >= DUP_ACKS || self.sacked >= end;
         let recovery = self.recovery.filter(|recovery| self.acked < recovery.until);
