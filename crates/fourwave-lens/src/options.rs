@@ -24,8 +24,8 @@ pub struct LensOptions {
     /// or so each; beyond that the oldest is forgotten.
     pub remembered: usize,
     /// Take figures ([`Story::measures`](crate::Story::measures)) and name anomalies
-    /// ([`Story::found`](crate::Story::found)). It costs time for each packet and a few kilobytes
-    /// for each connection.
+    /// ([`Story::found`](crate::Story::found)). It costs time for each packet and, for each
+    /// connection, 2 KiB, in a long one up to 20 KiB.
     pub measure: bool,
     /// How long an end may stay in CLOSE_WAIT without sending anything, and an open connection
     /// without a word, before that is an anomaly. 60 s. Only with `measure`.
