@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 
-HOLD = 0.4
+HOLD = 0.8
 LINGER = struct.pack("ii", 1, 0)
 
 # Port: what the client does and what the server does; each sleeps, or waits for the other's end.

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use crate::lab::{Lab, can, find, say, skipped, text};
 use crate::told::{Agreed, agree, compare};
-use crate::tshark::streams;
 
 /// A directory that goes with the value.
 struct Scratch(std::path::PathBuf);
@@ -90,7 +89,7 @@ fn scripts_of_drill() {
     found.sort();
     found.retain(|path| path.extension().is_some_and(|it| it == "pkt"));
     if std::env::var_os("FOURWAVE_LONG").is_none() {
-        found = found.into_iter().step_by(6).collect();
+        found = found.into_iter().step_by(8).collect();
     }
     for script in &found {
         let name = script.file_stem().unwrap().to_str().unwrap();
@@ -99,10 +98,6 @@ fn scripts_of_drill() {
         }
         let capture = scratch.path(&format!("{name}.pcapng"));
         fourwave(&["drill", "-q", "--pcap", &capture, script.to_str().unwrap()]);
-        // Some scripts are about calls that send nothing.
-        if streams(&capture).is_empty() {
-            continue;
-        }
         match compare(&capture) {
             Ok(agreed) => add(&mut sums, agreed),
             Err(difference) => wrong.push(difference),
