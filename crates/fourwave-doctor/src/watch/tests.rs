@@ -127,10 +127,13 @@ fn every_size_can_be_drawn() {
 #[test]
 fn a_finding_stays_selected_wherever_it_goes() {
     let mut view = view();
-    press(&mut view, KeyCode::Down);
-    assert_eq!(view.selected().unwrap().about, "b");
     let mut findings = three();
     findings.insert(0, finding(Harm::Critical, "new", "worse"));
+    view.take(Ok(report(&busy(), findings.clone())));
+    assert_eq!(view.selected().unwrap().about, "new", "the worst until a person chooses");
+    view.take(Ok(report(&busy(), three())));
+    press(&mut view, KeyCode::Down);
+    assert_eq!(view.selected().unwrap().about, "b");
     view.take(Ok(report(&busy(), findings)));
     assert_eq!((view.selected().unwrap().about.as_str(), view.place()), ("b", Some(2)));
     // Gone: the place stays, and a text that is shown of it is closed.

@@ -78,6 +78,8 @@ pub(super) struct View {
     /// Why the last look failed.
     pub(super) failed: Option<String>,
     selected: usize,
+    /// A person has chosen; until then the worst is selected.
+    chosen: bool,
     pub(super) order: Order,
     pub(super) paused: bool,
     pub(super) over: Over,
@@ -100,6 +102,7 @@ impl View {
             history: VecDeque::new(),
             failed: None,
             selected: 0,
+            chosen: false,
             order: Order::Used,
             paused: false,
             over: Over::Nothing,
@@ -138,7 +141,8 @@ impl View {
         if place.is_none() && matches!(self.over, Over::Finding(_)) {
             self.over = Over::Nothing;
         }
-        self.selected = place.unwrap_or(self.selected).min(findings.len().saturating_sub(1));
+        let place = if self.chosen { place.unwrap_or(self.selected) } else { 0 };
+        self.selected = place.min(findings.len().saturating_sub(1));
         self.findings = findings;
     }
 
@@ -186,6 +190,7 @@ impl View {
                 self.over = Over::Nothing;
             }
             (KeyCode::Enter, Over::Nothing) if self.selected().is_some() => {
+                self.chosen = true;
                 self.over = Over::Finding(0);
             }
             (KeyCode::Char('s'), _) => {
@@ -195,6 +200,7 @@ impl View {
             (code, Over::Finding(lines)) => self.over = Over::Finding(scrolled(lines, code)),
             (code, Over::Nothing) => {
                 let last = self.findings.len().saturating_sub(1);
+                self.chosen = true;
                 self.selected = usize::from(scrolled(self.selected as u16, code)).min(last);
             }
             _ => {}
