@@ -26,7 +26,9 @@ enum Format {
 /// ```
 /// use fourwave_capture::Reader;
 ///
-/// let file = [&[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0][..], &[0; 8], &[0, 0, 4, 0, 1, 0, 0, 0]].concat();
+/// let magic_and_version = [0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0];
+/// let snap_len_and_link = [0, 0, 4, 0, 1, 0, 0, 0];
+/// let file = [magic_and_version, [0; 8], snap_len_and_link].concat();
 /// let mut reader = Reader::new(std::io::Cursor::new(file))?;
 /// while let Some(packet) = reader.next() {
 ///     println!("{} {:?} {:?}", packet.number, packet.at, packet.ip);
