@@ -12,7 +12,7 @@ use crate::report::Outcome;
 use crate::shell;
 
 /// Debian package → a program of it.
-const NEEDED: [(&str, &str); 17] = [
+const NEEDED: [(&str, &str); 18] = [
     ("iperf3", "iperf3"),
     ("wrk", "wrk"),
     ("nginx-light", "nginx"),
@@ -30,6 +30,7 @@ const NEEDED: [(&str, &str); 17] = [
     ("slirp4netns", "slirp4netns"),
     ("microsocks", "microsocks"),
     ("hyperfine", "hyperfine"),
+    ("chromium", "chromium"),
 ];
 
 /// How apt-get may be started here, if at all.
