@@ -29,4 +29,4 @@ pub use snapshot::{
     Counters, Lack, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket, TcpInfo,
     Timer, TimerKind,
 };
-pub use thresholds::{Counts, THRESHOLDS, Threshold, ThresholdError, Thresholds};
+pub use thresholds::{Counts, THRESHOLDS, Threshold, ThresholdError, Thresholds, parse_time};

@@ -60,7 +60,7 @@ pub enum Counts {
     Share,
     /// Sockets, from 1 to 10,000,000.
     Sockets,
-    /// Seconds, from 0 to 86,400.
+    /// Seconds, from 0 to 86,400; with a unit (`5m`) a time.
     Seconds,
 }
 
@@ -70,7 +70,7 @@ impl Counts {
         match self {
             Self::Share => "a share from 0.001 to 1, or 0.1% to 100%",
             Self::Sockets => "a whole number from 1 to 10000000",
-            Self::Seconds => "seconds from 0 to 86400",
+            Self::Seconds => "a time from 0 to 24h in whole seconds, as in 90, 90s, 5m or 1h",
         }
     }
 }
@@ -128,7 +128,7 @@ fn names() -> String {
 }
 
 impl Thresholds {
-    /// Sets one: `close_wait=5`, `ports=70%`, `ports_time=120`.
+    /// Sets one: `close_wait=5`, `ports=70%`, `ports_time=120`, `close_wait_age=5m`.
     ///
     /// # Errors
     /// An unknown name (the nearest one is named), a value that is none or outside the range;
@@ -216,13 +216,28 @@ enum Field<'a> {
     Seconds(&'a mut Duration),
 }
 
+/// Reads a number and its unit, `500ms`, `2s`, `1.5m` (or `min`), `1h`; `None` for anything else.
+pub fn parse_time(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3600.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * factor).ok()
+}
+
 /// A value within its range; `None` for another.
 fn number(value: &str, counts: Counts) -> Option<f64> {
-    let (value, per) = match (value.strip_suffix('%'), counts) {
-        (Some(share), Counts::Share) => (share, 100.0),
-        _ => (value, 1.0),
+    let plain = || value.parse::<f64>().ok();
+    let number = match (value.strip_suffix('%'), counts) {
+        (Some(share), Counts::Share) => share.parse::<f64>().ok()? / 100.0,
+        (None, Counts::Seconds) => plain().or_else(|| Some(parse_time(value)?.as_secs_f64()))?,
+        _ => plain()?,
     };
-    let number = value.parse::<f64>().ok()? / per;
     let whole = number.fract() == 0.0;
     let allowed = match counts {
         Counts::Share => (0.001..=1.0).contains(&number),
@@ -271,9 +286,34 @@ mod tests {
             refused("ports=101%"),
             "ports takes a share from 0.001 to 1, or 0.1% to 100%, not 101%"
         );
-        for bad in ["ports=nan", "close_wait=1.5", "ports_time=-1", "orphans=inf"] {
+        assert!(refused("ports_time=5x").contains("as in 90, 90s, 5m or 1h, not 5x"));
+        for bad in ["ports=nan", "close_wait=1.5", "ports_time=-1", "orphans=inf", "close_wait=5s"]
+        {
             refused(bad);
         }
+        for bad in ["500ms", "25h", "s", "1.5", "-1s", "1e3s", "5%", "2 s"] {
+            refused(&format!("close_wait_age={bad}"));
+        }
+    }
+
+    #[test]
+    fn times_are_taken_with_their_unit_too() {
+        let mut thresholds = Thresholds::default();
+        let times = [
+            ("90", 90),
+            ("1s", 1),
+            ("0s", 0),
+            ("5m", 300),
+            ("1.5min", 90),
+            ("1h", 3600),
+            ("24h", 86_400),
+        ];
+        for (value, seconds) in times {
+            thresholds.set(&format!("close_wait_age={value}")).unwrap();
+            assert_eq!(thresholds.close_wait_age, Duration::from_secs(seconds), "{value}");
+        }
+        thresholds.read("ports_time = \"2m\"\n").unwrap();
+        assert_eq!(thresholds.show("ports_time").unwrap(), "120");
     }
 
     #[test]

@@ -12,17 +12,7 @@ const SAMPLE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3
 /// Reads `--sample`: a number and its unit, `500ms`, `2s`, `1m`, `1h`.
 pub(super) fn parse_time(text: &str) -> Result<Duration, String> {
     let wrong = || "it takes a time from 100ms to 1h, as in 500ms, 2s or 1m".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let factor = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" | "min" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(wrong()),
-    };
-    let time = Duration::try_from_secs_f64(number * factor).map_err(|_| wrong())?;
+    let time = fourwave_doctor::parse_time(text).ok_or_else(wrong)?;
     let [least, greatest] = SAMPLE;
     if (least..=greatest).contains(&time) { Ok(time) } else { Err(wrong()) }
 }

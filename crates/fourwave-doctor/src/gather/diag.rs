@@ -1,5 +1,6 @@
 //! Sockets through sock_diag: the kernel's own list, over netlink.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -28,6 +29,9 @@ pub(super) struct Diag {
     sequence: u32,
 }
 
+/// What a dump is of: family, states, and what is told beside addresses and queues.
+type Asked<'a> = (u8, &'a StateFlags, &'a ExtensionFlags);
+
 /// How one dump ended.
 enum Dump {
     Whole,
@@ -53,13 +57,34 @@ impl Diag {
     /// # Errors
     /// The kernel's.
     pub(super) fn sockets(&mut self) -> io::Result<Sockets> {
+        self.list(&StateFlags::all(), &ExtensionFlags::INFO)
+    }
+
+    /// The inodes that sockets have now: the listeners' only, which are few, or all.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn inodes(&mut self, listeners_only: bool) -> io::Result<HashSet<u64>> {
+        let states = if listeners_only {
+            StateFlags::LISTEN
+        } else {
+            // These have none.
+            StateFlags::all().difference(StateFlags::TIME_WAIT | StateFlags::SYN_RECV)
+        };
+        let Sockets { sockets, listeners, is_torn: _ } =
+            self.list(&states, &ExtensionFlags::empty())?;
+        let of_sockets = sockets.iter().map(|one| one.inode);
+        Ok(of_sockets.chain(listeners.iter().map(|one| one.inode)).collect())
+    }
+
+    fn list(&mut self, states: &StateFlags, extensions: &ExtensionFlags) -> io::Result<Sockets> {
         let mut all = Sockets::default();
         for family in [AF_INET, AF_INET6] {
             let (sockets, listeners) = (all.sockets.len(), all.listeners.len());
             for attempt in 1..=TRIES {
                 all.sockets.truncate(sockets);
                 all.listeners.truncate(listeners);
-                match self.dump(family, &mut all)? {
+                match self.dump((family, states, extensions), &mut all)? {
                     Dump::Whole => break,
                     Dump::Interrupted => all.is_torn |= attempt == TRIES,
                 }
@@ -68,8 +93,8 @@ impl Diag {
         Ok(all)
     }
 
-    fn dump(&mut self, family: u8, into: &mut Sockets) -> io::Result<Dump> {
-        self.request(family)?;
+    fn dump(&mut self, what: Asked<'_>, into: &mut Sockets) -> io::Result<Dump> {
+        self.request(what)?;
         let mut dump = Dump::Whole;
         loop {
             let (len, _) =
@@ -95,7 +120,7 @@ impl Diag {
         }
     }
 
-    fn request(&mut self, family: u8) -> io::Result<()> {
+    fn request(&mut self, (family, states, extensions): Asked<'_>) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -104,8 +129,8 @@ impl Diag {
         let request = SockDiagMessage::InetRequest(InetRequest {
             family,
             protocol: IPPROTO_TCP,
-            extensions: ExtensionFlags::INFO,
-            states: StateFlags::all(),
+            extensions: extensions.clone(),
+            states: states.clone(),
             socket_id,
         });
         let mut packet = NetlinkMessage::new(header, NetlinkPayload::from(request));

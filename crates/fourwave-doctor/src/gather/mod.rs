@@ -88,7 +88,7 @@ impl Gatherer {
             Place::Beside(_, remedy) => Some(remedy.as_str()),
             _ => None,
         };
-        Ok(look.snapshot(scope.clone(), remedy, known))
+        Ok(look.snapshot(scope.clone(), remedy, known, diag.as_mut().ok()))
     }
 }
 
@@ -155,7 +155,13 @@ impl Look {
 
     /// With what is seen from outside: who has the sockets, and the host's own knobs. `remedy`:
     /// how to get in, where that is not allowed.
-    fn snapshot(self, scope: Scope, remedy: Option<&str>, known: &mut Known) -> Snapshot {
+    fn snapshot(
+        self,
+        scope: Scope,
+        remedy: Option<&str>,
+        known: &mut Known,
+        diag: Option<&mut Diag>,
+    ) -> Snapshot {
         let Self { taken, sockets, without_diag, counters, sockstat, knobs, unread } = self;
         let mut snapshot = Snapshot::empty(scope);
         let mut lacks: Vec<Lack> = Vec::new();
@@ -184,23 +190,41 @@ impl Look {
         let limit = knob("ipv4.tcp_max_orphans").parse().unwrap_or(0);
         snapshot.orphans = Orphans { now: stat("orphan"), limit };
         snapshot.time_wait = stat("tw");
-        let (owners, lack) = owners_of(&sockets, known);
+        let (owners, lack) = owners_of(&sockets, known, diag);
         lacks.extend(lack);
         let Sockets { sockets, listeners, is_torn: _ } = sockets;
         Snapshot { taken, sockets, listeners, owners, sysctls, counters, lacks, ..snapshot }
     }
 }
 
-/// Who has those sockets that a finding may be about.
-fn owners_of(all: &Sockets, known: &mut Known) -> (HashMap<u64, Vec<Owner>>, Option<Lack>) {
+/// So many sockets without a program are sought once more; more of them are another user's.
+const FEW: usize = 64;
+
+/// Who has those sockets that a finding may be about. What was closed meanwhile is nobody's, and
+/// no lack.
+fn owners_of(
+    all: &Sockets,
+    known: &mut Known,
+    diag: Option<&mut Diag>,
+) -> (HashMap<u64, Vec<Owner>>, Option<Lack>) {
     let is_of_interest = |state, unread| state == State::CloseWait || unread > 0;
     let sockets = all.sockets.iter().filter(|s| is_of_interest(s.state, s.unread));
     let inodes = sockets.map(|s| s.inode).chain(all.listeners.iter().map(|l| l.inode));
     let wanted: HashSet<u64> = inodes.filter(|&inode| inode != 0).collect();
     let number = wanted.len();
-    match known.owners("/proc", wanted) {
+    match known.owners("/proc", wanted.clone()) {
         Ok(found) => {
-            let without = number - found.of.len();
+            let mut missing = wanted;
+            missing.retain(|inode| !found.of.contains_key(inode));
+            if let Some(diag) = diag.filter(|_| (1..=FEW).contains(&missing.len())) {
+                let listens = |inode| all.listeners.iter().any(|one| one.inode == inode);
+                let listeners_only = missing.iter().all(|&inode| listens(inode));
+                // Where that cannot be asked, none is known to be closed.
+                if let Ok(open) = diag.inodes(listeners_only) {
+                    missing.retain(|inode| open.contains(inode));
+                }
+            }
+            let without = missing.len();
             let is_root = rustix::process::geteuid().is_root();
             (found.of, lacks::owners(without, found.hidden, is_root))
         }

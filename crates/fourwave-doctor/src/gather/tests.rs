@@ -36,3 +36,20 @@ fn without_both_there_is_one_line() {
     let error = without_diag(Scope::Pid(pid), nowhere()).snapshot().unwrap_err();
     assert!(matches!(error, GatherError::Gone { pid: gone } if gone == pid), "{error}");
 }
+
+#[test]
+fn a_socket_closed_before_its_program_was_sought_is_no_lack() {
+    let mut diag = Diag::open().unwrap();
+    let [stays, goes] = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ours = [&stays, &goes].map(|listener| listener.local_addr().unwrap());
+    let mut all = diag.sockets().unwrap();
+    all.sockets.clear();
+    all.listeners.retain(|one| ours.contains(&one.local));
+    assert_eq!(all.listeners.len(), 2);
+    drop(goes);
+    let (owners, lack) = owners_of(&all, &mut Known::default(), Some(&mut diag));
+    assert_eq!((owners.len(), lack), (1, None));
+    // Where that cannot be asked it is one.
+    let (_, lack) = owners_of(&all, &mut Known::default(), None);
+    assert_eq!(lack.expect("a lack").what, "the programs of 1 socket");
+}

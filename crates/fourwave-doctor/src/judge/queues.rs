@@ -1,5 +1,8 @@
 //! Listeners' queues: connections to be accepted, and half-open ones.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
 use super::Judged;
 use super::view::View;
 use crate::words::{count, of, share};
@@ -17,6 +20,7 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
 fn is_near(view: &View<'_>, listener: &Listener, overflows: u64) -> bool {
     let near = |one: &Listener| {
         one.queue > 0
+            && is_known(one)
             && f64::from(one.queue) >= f64::from(one.backlog) * view.thresholds.accept_queue
     };
     let lasted = || match view.sample.before.listeners.iter().find(|b| b.inode == listener.inode) {
@@ -26,9 +30,14 @@ fn is_near(view: &View<'_>, listener: &Listener, overflows: u64) -> bool {
     near(listener) && (overflows > 0 || lasted())
 }
 
+/// Without sock_diag it is not known how many may wait.
+fn is_known(listener: &Listener) -> bool {
+    listener.backlog > 0
+}
+
 /// Linux takes one more than the backlog.
 fn is_full(listener: &Listener) -> bool {
-    listener.queue > listener.backlog
+    is_known(listener) && listener.queue > listener.backlog
 }
 
 fn accept(view: &View<'_>, found: &mut Vec<Judged>) {
@@ -76,12 +85,13 @@ fn full(view: &View<'_>, listener: &Listener, overflows: u64) -> Finding {
     };
     let critical = is_full(listener) || overflows > 0;
     let somaxconn = view.now.knob("core.somaxconn");
-    let mut evidence = vec![format!(
-        "{} connections wait for accept(), {} may ({})",
-        count(queue),
-        count(backlog),
-        share(queue, backlog)
-    )];
+    let (of_how_many, may) = if is_known(listener) {
+        let may = format!("{} may ({})", count(backlog), share(queue, backlog));
+        (format!(" of {}", count(backlog)), may)
+    } else {
+        (String::new(), "how many may is not known, or 0".to_owned())
+    };
+    let mut evidence = vec![format!("{} connections wait for accept(), {may}", count(queue))];
     evidence.extend(drops(view, overflows));
     let limit = match somaxconn {
         Some(most) if most <= backlog => {
@@ -109,9 +119,8 @@ fn full(view: &View<'_>, listener: &Listener, overflows: u64) -> Finding {
         harm: if critical { Harm::Critical } else { Harm::Warning },
         about: at.to_string(),
         headline: format!(
-            "The accept queue {who}at {at} is {state}: {} of {}",
+            "The accept queue {who}at {at} is {state}: {}{of_how_many}",
             count(queue),
-            count(backlog)
         ),
         evidence,
         cause: cause().to_owned(),
@@ -181,14 +190,22 @@ fn not() -> Vec<String> {
     ]
 }
 
-/// How many half-open connections a listener may have: since Linux 4.4 its backlog; without
-/// cookies new peers get no more than three quarters of tcp_max_syn_backlog besides.
-fn half_open_limit(view: &View<'_>, listener: &Listener) -> u64 {
-    let backlog = u64::from(listener.backlog);
-    match (view.now.knob("ipv4.tcp_syncookies"), view.now.knob("ipv4.tcp_max_syn_backlog")) {
-        (Some(0), Some(most)) => backlog.min(most - most / 4),
-        _ => backlog,
+/// How many half-open connections may be at an address, where that is known: since Linux 4.4 its
+/// listener's backlog; without cookies new peers get no more than three quarters of
+/// tcp_max_syn_backlog besides. Several sockets on one address (SO_REUSEPORT) may have that many
+/// each, and theirs are counted at the first.
+fn half_open_limits(view: &View<'_>) -> HashMap<SocketAddr, u64> {
+    let syncookies = view.now.knob("ipv4.tcp_syncookies");
+    let most = match (syncookies, view.now.knob("ipv4.tcp_max_syn_backlog")) {
+        (Some(0), Some(most)) => most - most / 4,
+        _ => u64::MAX,
+    };
+    let mut limits: HashMap<SocketAddr, u64> = HashMap::new();
+    for one in view.now.listeners.iter().filter(|one| is_known(one)) {
+        let limit = limits.entry(one.local).or_default();
+        *limit = limit.saturating_add(u64::from(one.backlog).min(most));
     }
+    limits
 }
 
 fn syn(view: &View<'_>, found: &mut Vec<Judged>) {
@@ -196,30 +213,35 @@ fn syn(view: &View<'_>, found: &mut Vec<Judged>) {
     let always = view.now.knob("ipv4.tcp_syncookies") == Some(2);
     let cookies = if always { 0 } else { view.sample.grown("TcpExtSyncookiesSent") };
     let dropped = view.sample.grown("TcpExtTCPReqQFullDrop");
+    let limits = half_open_limits(view);
     let fullest = view
         .now
         .listeners
         .iter()
-        .max_by_key(|one| u64::from(one.half_open) * 1000 / half_open_limit(view, one).max(1));
-    let near = fullest.filter(|one| {
-        let limit = half_open_limit(view, one) as f64;
+        .filter_map(|one| Some((one, *limits.get(&one.local)?)))
+        .max_by_key(|(one, limit)| u64::from(one.half_open) * 1000 / (*limit).max(1));
+    let near = fullest.filter(|(one, limit)| {
         one.half_open >= FEW_HALF_OPEN
-            && f64::from(one.half_open) >= limit * view.thresholds.syn_backlog
+            && f64::from(one.half_open) >= *limit as f64 * view.thresholds.syn_backlog
     });
     if near.is_none() && cookies == 0 && dropped == 0 {
         return;
     }
-    let size = fullest.map_or(0, |one| one.half_open.into());
-    let shown = near.or(fullest.filter(|one| one.half_open > 0));
+    let size = fullest.map_or(0, |(one, _)| one.half_open.into());
+    let shown = near.or(fullest.filter(|(one, _)| one.half_open > 0));
     let finding = half_open(view, shown, cookies, dropped);
     found.push(Judged { finding, size: size.max(cookies + dropped) });
 }
 
-fn half_open(view: &View<'_>, listener: Option<&Listener>, cookies: u64, dropped: u64) -> Finding {
+fn half_open(
+    view: &View<'_>,
+    listener: Option<(&Listener, u64)>,
+    cookies: u64,
+    dropped: u64,
+) -> Finding {
     let mut evidence = Vec::new();
     let (about, headline) = match listener {
-        Some(one) => {
-            let limit = half_open_limit(view, one);
+        Some((one, limit)) => {
             evidence.push(format!(
                 "{} half-open connections (SYN_RECV) at {}, {} may be",
                 count(one.half_open.into()),

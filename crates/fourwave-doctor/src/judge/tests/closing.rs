@@ -130,6 +130,9 @@ fn orphans_near_their_limit() {
     assert_eq!(found[0].headline, "27,000 orphans: 82% of tcp_max_orphans");
     host.counter("TcpExtTCPAbortOnMemory", 0, 4);
     assert_eq!(look(&host)[0].harm, Harm::Critical);
+    // The knob is the host's, not the namespace's.
+    host.now.scope = crate::Scope::Netns("blue".to_owned());
+    assert_eq!(look(&host)[0].host[0].line, "sysctl -w net.ipv4.tcp_max_orphans=65536");
     host.now.orphans.limit = 0;
     assert!(look(&host).is_empty(), "a limit that is not known");
 }

@@ -88,6 +88,35 @@ fn half_open_connections_against_what_the_listener_allows() {
 }
 
 #[test]
+fn half_open_connections_of_several_listeners_on_one_address_have_all_their_room() {
+    let mut host = Host::new();
+    for _ in 0..4 {
+        host.listener("0.0.0.0:80", 0, 128);
+    }
+    // The kernel does not tell whose they are.
+    host.now.listeners[0].half_open = 200;
+    assert!(look(&host).is_empty(), "{:#?}", look(&host));
+    host.now.listeners[0].half_open = 450;
+    let found = look(&host);
+    assert_eq!(kinds(&found), [FindingKind::SynBacklog]);
+    assert!(found[0].evidence[0].contains("512 may be"), "{found:#?}");
+}
+
+#[test]
+fn a_queue_whose_length_is_not_known_is_not_full() {
+    let mut host = Host::new();
+    // As it is without sock_diag.
+    host.listener("0.0.0.0:80", 7, 0);
+    host.now.listeners[0].half_open = 40;
+    assert!(look(&host).is_empty(), "{:#?}", look(&host));
+    host.counter("TcpExtListenOverflows", 0, 3);
+    let found = look(&host);
+    assert_eq!(kinds(&found), [FindingKind::AcceptQueueFull]);
+    assert_eq!(found[0].headline, "The accept queue at 0.0.0.0:80 is overflowing: 7");
+    assert!(found[0].evidence[0].contains("is not known"), "{found:#?}");
+}
+
+#[test]
 fn cookies_are_an_overflow_unless_every_connection_gets_one() {
     let mut host = Host::new();
     host.listener("0.0.0.0:80", 0, 4);
