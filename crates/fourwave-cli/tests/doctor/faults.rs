@@ -11,11 +11,14 @@ fn a_pile_of_time_wait_is_told_with_its_destination() {
     let Some(host) = Host::new(&[]) else { return };
     let _server = host.fault(&["serve", ADDRESS, "5432"]);
     let _client = host.fault(&["churn", ADDRESS, "5432", "300"]);
-    let found = host.examine(&["--set", "time_wait_count=200"]);
+    let found = until("the last to be closed at both ends", || {
+        let found = host.examine(&["--set", "time_wait_count=200"]);
+        // One in hundreds takes another's place: its SYN met a TIME_WAIT that it may follow.
+        (290..=300).contains(&found.count("TIME_WAIT")).then_some(found)
+    });
     let pile = found.finding("time-wait-pile", "");
     let all = pile.to_string();
-    assert!(all.contains("10.9.0.2:5432") && all.contains("300"), "{all}");
-    assert_eq!(found.count("TIME_WAIT"), 300);
+    assert!(all.contains("10.9.0.2:5432 (") && all.contains("TIME_WAIT"), "{all}");
     // The same in words, and not below the threshold.
     let told = stdout(&host.doctor(&["--set", "time_wait_count=200"]));
     assert!(told.contains("10.9.0.2:5432") && told.contains("TIME_WAIT"), "{told}");

@@ -5,7 +5,8 @@ use std::process::Command;
 use crate::common::{Scratch, stdout};
 use crate::host::{ADDRESS, Fault, Host, until};
 
-const NGINX: &str = "daemon off; master_process off; pid nginx.pid; error_log stderr crit;
+const NGINX: &str =
+    "user root; daemon off; master_process off; pid nginx.pid; error_log stderr crit;
 events { worker_connections 512; }
 http { access_log off; client_body_temp_path body; proxy_temp_path proxy;
   fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi; scgi_temp_path scgi;
