@@ -83,7 +83,8 @@ pub(crate) struct Agreed {
 
 /// A client that does not get the RST sends its SYN again and is refused again. To tshark the same
 /// SYN is the same connection; to trace a refused one is over with its RST, and this is the next.
-/// Puts such together, with the number of SYNs that tshark calls retransmissions.
+/// So with a client that gave up, whose RST the server does not get, and the server's SYN ACK.
+/// Puts such together, with the number of segments that tshark calls retransmissions.
 fn joined(told: Vec<Told>, streams: &[Stream]) -> (Vec<Vec<Told>>, Vec<u64>) {
     let mut all: Vec<Vec<Told>> = Vec::new();
     for told in told {
@@ -96,7 +97,11 @@ fn joined(told: Vec<Told>, streams: &[Stream]) -> (Vec<Vec<Told>>, Vec<u64>) {
         match all.iter_mut().rfind(mine) {
             Some(group) if known == streams.iter().filter(same).count() => {
                 let how: Vec<_> = group.iter().map(|told| &told.end["how"]).collect();
-                assert!(how.iter().all(|how| *how == "refused"), "{ends:?}: {how:?}, and one more");
+                let over = |told: &Told| {
+                    let cause = &told.end["reset_cause"];
+                    cause == "refused" || cause == "closed-while-opening"
+                };
+                assert!(group.iter().all(over), "{ends:?}: {how:?}, and one more");
                 group.push(told);
             }
             _ => all.push(vec![told]),
@@ -156,7 +161,8 @@ pub(crate) fn compare(capture: &str) -> Result<Agreed, String> {
         let turned = usize::from(ends[0] != stream.ends[0]);
         for end in 0..2 {
             let (mut ours, theirs) = (sum(group, end), &counted.figures[end ^ turned]);
-            ours.retransmitted += if end == 0 { again } else { 0 };
+            ours.retransmitted +=
+                if end == usize::from(group[0].end["how"] == "reset") { again } else { 0 };
             if ends[end] != stream.ends[end ^ turned] || ours != *theirs {
                 let conn = &group[0].end["conn"];
                 wrong.push(format!(
