@@ -464,3 +464,12 @@ fn the_page_shows_what_is_printed() {
     }
     assert!(page == played, "docs/trace.md is not what is printed: UPDATE_DOCS=1 writes it anew");
 }
+
+#[test]
+fn what_comes_into_time_wait_is_part_of_the_story() {
+    // The RST comes five seconds after the end.
+    let scratch = captured("late", "time-wait-assassination");
+    let out = trace(scratch.path(), &["a.pcapng", "--list", "--filter", "port 80"]);
+    let listed = stdout(&out);
+    assert_eq!(listed.matches(", time-wait-assassinated\n").count(), 2, "{listed}");
+}

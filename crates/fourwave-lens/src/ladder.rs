@@ -521,11 +521,7 @@ impl<'a> Ladder<'a> {
         let Strokes { long_right, long_left, .. } = *self.strokes;
         let [up, down] = story.bytes.map(bytes);
         let segments = counted(story.segments.iter().sum(), "segment");
-        // The figures know what was resent after a loss before the point of watching.
-        let again: u64 = match &story.measures {
-            Some(measures) => measures.ends.iter().map(|end| end.again.total()).sum(),
-            None => story.retransmitted.iter().sum(),
-        };
+        let again: u64 = story.sent_again().iter().sum();
         let again =
             if again == 0 { String::new() } else { format!(", {} sent again", count(again)) };
         let lasted = span(story.lasted());

@@ -379,17 +379,12 @@ impl Lens {
     /// Time passes without a packet. Tells what has settled. O(1) amortised.
     pub fn tick(&mut self, now: Duration) {
         while let Some((key, conn)) = due(&mut self.settling, now) {
-            let settled = match self.slots.get(&key) {
-                Some(Slot::Watched(c)) => {
-                    c.id == conn
-                        && c.over()
-                            .is_some_and(|over| over.saturating_add(self.options.settle) <= now)
-                }
-                _ => false,
-            };
-            if settled {
-                self.tell(now, key);
-            }
+            self.settled(now, key, conn, self.options.settle);
+        }
+        while self.settling.len() > self.options.most_settling
+            && let Some((_, key, conn)) = self.settling.pop_front()
+        {
+            self.settled(now, key, conn, Duration::ZERO);
         }
         while let Some((key, conn)) = due(&mut self.syns, now) {
             let given_up = match self.slots.get(&key) {
@@ -415,6 +410,16 @@ impl Lens {
         }
         while let Some((key, conn)) = due(&mut self.told, now) {
             self.forget(key, conn);
+        }
+    }
+
+    /// Tells a connection that has been over for `settle`.
+    fn settled(&mut self, now: Duration, key: Key, conn: u64, settle: Duration) {
+        if let Some(Slot::Watched(c)) = self.slots.get(&key)
+            && c.id == conn
+            && c.over().is_some_and(|over| over.saturating_add(settle) <= now)
+        {
+            self.tell(now, key);
         }
     }
 

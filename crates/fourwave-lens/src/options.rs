@@ -12,6 +12,9 @@ pub struct LensOptions {
     /// How long a connection that is over is watched before its story is told, so that a FIN
     /// sent again and the engine's report are part of it. 1 s.
     pub settle: Duration,
+    /// Connections that are over and wait for `settle` at most; beyond, the oldest is told at once.
+    /// No limit by default.
+    pub most_settling: usize,
     /// How long an unanswered SYN may stay without another one before it counts as given up.
     /// 130 s: longer than the longest pause of Linux with `tcp_syn_retries` 6.
     pub syn_timeout: Duration,
@@ -44,6 +47,7 @@ impl Default for LensOptions {
             time_wait: Duration::from_secs(60),
             rfc1337: false,
             settle: Duration::from_secs(1),
+            most_settling: usize::MAX,
             syn_timeout: Duration::from_secs(130),
             first_rows: 24,
             last_rows: 24,

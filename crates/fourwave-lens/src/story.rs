@@ -188,6 +188,17 @@ const FAULT: &str = "--fault ";
 const RESETTING: &str = "rst-after:";
 
 impl Story {
+    /// Segments sent again by each end: with figures, those of every kind, also where the first
+    /// sending never passed here; else those that were seen before.
+    pub fn sent_again(&self) -> [u64; 2] {
+        match self.measures.as_deref() {
+            Some(Measures { ends: [client, server], .. }) => {
+                [client.again.total(), server.again.total()]
+            }
+            None => self.retransmitted,
+        }
+    }
+
     /// An end's address.
     pub fn addr(&self, who: Role) -> SocketAddr {
         self.addrs[who.index()]

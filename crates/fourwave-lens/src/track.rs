@@ -9,7 +9,7 @@ use crate::row::{Move, Place};
 use crate::segment::Segment;
 
 /// Gaps that are remembered for each direction; of more, the oldest are forgotten.
-const MAX_HOLES: usize = 8;
+const MAX_HOLES: usize = 64;
 /// Numbers beyond the window that are still believed: the onlooker may have missed segments.
 const SLACK: u32 = 1 << 17;
 /// Segments outside of the window that follow each other before they are believed: the onlooker

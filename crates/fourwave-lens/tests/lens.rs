@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::*;
 use fourwave_core::state::State;
 use fourwave_core::{EndReason, Instant, Side};
-use fourwave_lens::{Ended, Event, Role, RstCause, What, ladder};
+use fourwave_lens::{Ended, Event, LensOptions, Role, RstCause, What, ladder};
 use fourwave_wire::icmp::IcmpError;
 
 fn ended(wire: &Wire) -> usize {
@@ -332,4 +332,21 @@ fn a_quiet_lens_tells_stories_only() {
     assert!(w.events.is_empty());
     assert_eq!(w.lens.poll_story().map(|story| story.conn), Some(1));
     assert_eq!(w.lens.poll_story(), None);
+}
+
+#[test]
+fn of_too_many_that_are_over_the_oldest_is_told_at_once() {
+    let settle = Duration::from_secs(60);
+    let mut w = Wire::with(LensOptions { settle, most_settling: 1, ..LensOptions::default() });
+    for (port, at) in [(40_000, 0), (40_001, 1_000_000)] {
+        w.addrs[0].set_port(port);
+        w.at(at, Client, "SYN", 0, 0, 0);
+        w.at(at + 10, Server, "RST ACK", 0, 1, 0);
+    }
+    w.lens.tick(Duration::from_secs(2));
+    let story = w.lens.poll_story().unwrap();
+    assert_eq!(story.addrs[0].port(), 40_000);
+    assert_eq!(w.lens.poll_story(), None);
+    w.lens.tick(Duration::from_secs(62));
+    assert_eq!(w.lens.poll_story().unwrap().addrs[0].port(), 40_001);
 }

@@ -272,3 +272,18 @@ fn the_syn_ack_of_a_simultaneous_open_is_no_retransmission() {
     assert!(story.found.is_empty(), "{:?}", story.found);
     assert_eq!(story.measures.unwrap().ends.map(|end| end.again.total()), [0, 0]);
 }
+
+#[test]
+fn many_gaps_at_once_are_no_retransmissions_when_they_close() {
+    let mut w = Wire::measuring();
+    w.open();
+    // Every other segment was lost before the point of watching; then they come.
+    for n in 0..30 {
+        w.at(20_000 + n, Client, "ACK", 101 + 200 * n as u32, 1, 100);
+    }
+    for n in 0..30 {
+        w.at(90_000 + n, Client, "ACK", 1 + 200 * n as u32, 1, 100);
+    }
+    let story = w.story();
+    assert_eq!((story.retransmitted, story.bytes), ([0, 0], [6000, 0]));
+}

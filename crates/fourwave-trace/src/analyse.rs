@@ -16,6 +16,11 @@ use crate::sums::{Sums, widen};
 /// default of two hours and its probes.
 const IDLE: Duration = Duration::from_secs(8100);
 
+/// A connection of a capture is told when its TIME_WAIT would be over, so that what comes late is
+/// part of its story; of more than so many the oldest is told at once, 100 MB or so of them.
+const SETTLE: Duration = Duration::from_secs(60);
+const MOST_SETTLING: usize = 16_384;
+
 /// What an analysis is about.
 #[derive(Debug, Default)]
 pub struct Options {
@@ -25,6 +30,9 @@ pub struct Options {
     pub conns: BTreeSet<u64>,
     /// Sinks are told of connections while they go on, too.
     pub follow: bool,
+    /// Somebody watches what is captured now: a connection is told a second after its end, and
+    /// what comes later is not part of its story.
+    pub prompt: bool,
 }
 
 /// What could not be written, and why.
@@ -77,6 +85,11 @@ impl Analysis {
             idle: Some(IDLE),
             live: options.follow,
             ..LensOptions::default()
+        };
+        let lens = if options.prompt {
+            lens
+        } else {
+            LensOptions { settle: SETTLE, most_settling: MOST_SETTLING, ..lens }
         };
         Self {
             lens: Lens::new(lens),

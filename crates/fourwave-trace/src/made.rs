@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use fourwave_core::state::State;
 use fourwave_lens::{
-    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMeasures, Ended, Measures, Proof, Role, Rtt,
-    Story,
+    Again, Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMeasures, Ended, Measures, Proof, Role,
+    Rtt, Story,
 };
 
 /// A leak: the server stays in CLOSE_WAIT; 3 MB were sent, 5 segments again, in 2 s.
 pub(crate) fn leak() -> Story {
     let mut rtt = Rtt::default();
     rtt.add(Duration::from_millis(150));
-    let server = EndMeasures { rtt, zero_windows: 2, ..EndMeasures::default() };
+    let again = Again { timeout: 5, ..Again::default() };
+    let server = EndMeasures { again, rtt, zero_windows: 2, ..EndMeasures::default() };
     let measures = Measures { ends: [EndMeasures::default(), server], ..Measures::default() };
     Story {
         conn: 7,

@@ -88,7 +88,7 @@ impl Sums {
             *sum += bytes;
         }
         all.segments += story.segments.iter().sum::<u64>();
-        all.retransmitted += story.retransmitted.iter().sum::<u64>();
+        all.retransmitted += story.sent_again().iter().sum::<u64>();
         *all.ends.entry(story.how.name()).or_default() += 1;
         let mut kinds: Vec<_> = story.found.iter().map(|anomaly| anomaly.kind).collect();
         kinds.sort_unstable();

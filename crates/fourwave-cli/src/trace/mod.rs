@@ -138,7 +138,7 @@ impl TraceArguments {
                 .to_owned());
         }
         let conns: BTreeSet<u64> = self.conn.iter().copied().collect();
-        Ok(Options { filter, conns, follow: self.follow })
+        Ok(Options { filter, conns, follow: self.follow, prompt: self.iface.is_some() })
     }
 
     fn trace(&self) -> Result<u8, String> {

@@ -173,7 +173,7 @@ impl Figure {
         match self {
             Self::Bytes => sum(story.bytes),
             Self::Segments => sum(story.segments),
-            Self::Retransmitted => sum(story.retransmitted),
+            Self::Retransmitted => sum(story.sent_again()),
             Self::ZeroWindows => {
                 sum([0, 1].map(|i| measures.map_or(0, |m| m.ends[i].zero_windows)))
             }

@@ -13,7 +13,7 @@ pub(super) fn of(story: &Story) -> Vec<Figure> {
     rows.always("bytes sent", story.bytes.map(units::bytes));
     rows.always("segments sent", story.segments.map(units::count));
     rows.some("acknowledged by the other", acknowledged(story));
-    let again = |who: Role| match (sent_again(story)[who.index()], story.segments[who.index()]) {
+    let again = |who: Role| match (story.sent_again()[who.index()], story.segments[who.index()]) {
         (0, _) | (_, 0) => String::new(),
         (again, all) => {
             format!("{} ({:.1} %)", units::count(again), 100.0 * again as f64 / all as f64)
@@ -25,15 +25,6 @@ pub(super) fn of(story: &Story) -> Vec<Figure> {
     let unseen = story.unseen.map(|n| if n == 0 { String::new() } else { units::bytes(n) });
     rows.some("bytes never seen here", unseen);
     rows.0
-}
-
-/// Segments sent again: where they were told apart, those of every kind, so that the kinds add up.
-pub(super) fn sent_again(story: &Story) -> [u64; 2] {
-    let told_apart = story.measures.as_ref();
-    told_apart.map_or(story.retransmitted, |measures| {
-        let [client, server] = &measures.ends;
-        [client.again.total(), server.again.total()]
-    })
 }
 
 /// Shown only where it is not what was sent.

@@ -7,7 +7,6 @@ use fourwave_core::state::State;
 use fourwave_lens::{AnomalyKind, Names, Role, Story, units};
 use serde::Serialize;
 
-use super::figures::sent_again;
 use crate::overview::Overview;
 
 /// One connection, short: arrays are smaller than objects ten thousand times.
@@ -56,7 +55,7 @@ impl Entry {
             states(story),
             story.closed_first.map_or("", |first| Role::name(first.who)),
             story.bytes,
-            sent_again(story).iter().sum(),
+            story.sent_again().iter().sum(),
             found.filter_map(place).collect(),
             units::span(story.lasted()),
         )
