@@ -42,12 +42,15 @@ for query in sys.stdin.read().split("\0"):
 flows = "read_parquet('tables/flows/**/*.parquet', hive_partitioning = true)"
 events = "read_parquet('tables/events/**/*.parquet', hive_partitioning = true)"
 one = lambda query: print(duckdb.sql(query).fetchall())
-one(f"select count(*), count(distinct run), count(distinct (run, conn)), count(distinct capture) from {flows}")
-one(f"select sum(client_fins + server_fins), sum(client_bytes) from {flows} where capture = 'client.pcap'")
+one(f"""select count(*), count(distinct run), count(distinct (run, conn)),
+    count(distinct capture) from {flows}""")
+one(f"""select sum(client_fins + server_fins), sum(client_bytes) from {flows}
+    where capture = 'client.pcap'""")
 one(f"select count(*) from {flows} where day != opened::date")
 one(f"select count(*) from {events} as e anti join {flows} as f using (run, conn)")
 one(f"select count(*) from {events} where event = 'wave' and wave is null")
-one(f"select count(*) from {flows} where how = 'refused' and not list_contains(anomalies, 'refused')")
+one(f"""select count(*) from {flows}
+    where how = 'refused' and not list_contains(anomalies, 'refused')""")
 "#;
 
 #[test]
