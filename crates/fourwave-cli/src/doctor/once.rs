@@ -39,12 +39,23 @@ pub(super) fn look(order: Order, form: Form) -> Result<u8, String> {
 pub(super) fn told(look: &Look, form: Form) -> String {
     match form {
         Form::Text => {
-            let options = TextOptions { color: color(), ..TextOptions::default() };
+            let options = TextOptions { color: color(), width: width(), ..TextOptions::default() };
             text::report(&look.sample, &look.findings, &options)
         }
         Form::Json => json::lines(&look.sample, &look.findings),
         Form::Fix => fix::script(&look.findings),
     }
+}
+
+/// The terminal's columns, as far as they make reading easier.
+fn width() -> usize {
+    let most = TextOptions::default().width;
+    let columns = match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) => size.ws_col.into(),
+        // A file or a pipe.
+        Err(_) => 0,
+    };
+    if columns == 0 { most } else { most.min(columns) }
 }
 
 /// Lets the time between the looks go by, which whoever waits at a terminal sees.

@@ -14,6 +14,8 @@ program, scenario = sys.argv[1:3]
 arguments = ["doctor", "--watch", "--sample", "200ms"]
 if scenario == "nowhere":
     arguments += ["--netns", "no-such-one"]
+if scenario == "narrow":
+    arguments.remove("--watch")
 
 master, slave = pty.openpty()
 
@@ -22,7 +24,7 @@ def resize(lines, columns):
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
 
-resize(30, 100)
+resize(30, 60 if scenario == "narrow" else 100)
 before = termios.tcgetattr(slave)
 pid = os.fork()
 if pid == 0:
@@ -85,6 +87,15 @@ if scenario == "nowhere":
     end(2)
     if "\x1b[?1049h" in raw or "no-such-one" not in raw:
         sys.exit(f"{raw!r}")
+    sys.exit(0)
+
+if scenario == "narrow":
+    end(1)
+    shown = re.sub(r"\x1b\[[0-9;]*[mK]", "", raw.rpartition("\r\x1b[K")[2])
+    # Commands are not broken.
+    lines = [line for line in shown.splitlines() if not line.startswith("    $ ")]
+    if "accept queue" not in shown or max(map(len, lines)) > 60:
+        sys.exit(shown)
     sys.exit(0)
 
 expect(r"\x1b\[\?1049h")

@@ -29,6 +29,11 @@ fn it_follows_the_size_of_the_window() {
 }
 
 #[test]
+fn a_report_is_no_wider_than_the_terminal() {
+    drive("narrow");
+}
+
+#[test]
 fn an_interrupt_and_a_signal_give_the_terminal_back() {
     drive("interrupt");
     drive("terminate");

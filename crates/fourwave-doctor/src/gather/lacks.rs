@@ -1,6 +1,7 @@
 //! The sentences about what could not be looked at.
 
 use crate::snapshot::{Lack, PortRange};
+use crate::words::of;
 
 pub(super) const ROOT: &str = "run it as root";
 /// For a root who is not all-powerful.
@@ -44,7 +45,7 @@ pub(super) fn torn() -> Lack {
 
 /// Knobs that could not be read, though there are such.
 pub(super) fn knobs(refused: usize) -> Option<Lack> {
-    let what = || format!("{} of /proc/sys/net", count(refused, "knob"));
+    let what = || format!("{} of /proc/sys/net", of(refused as u64, "knob"));
     (refused > 0).then(|| lack(what(), ROOT))
 }
 
@@ -57,7 +58,7 @@ pub(super) fn ports(assumed: &PortRange) -> Lack {
 
 /// Sockets whose programs were not found, with so many processes closed to this user.
 pub(super) fn owners(sockets: usize, hidden: usize, is_root: bool) -> Option<Lack> {
-    let what = || format!("the programs of {}", count(sockets, "socket"));
+    let what = || format!("the programs of {}", of(sockets as u64, "socket"));
     let remedy = match (hidden, is_root) {
         (0, _) => "run it where their processes are seen: on the host, not in a container",
         (_, false) => ROOT,
@@ -68,12 +69,8 @@ pub(super) fn owners(sockets: usize, hidden: usize, is_root: bool) -> Option<Lac
 
 /// No list of processes.
 pub(super) fn processes(sockets: usize, why: &str) -> Option<Lack> {
-    let what = || format!("the programs of {}: /proc: {why}", count(sockets, "socket"));
+    let what = || format!("the programs of {}: /proc: {why}", of(sockets as u64, "socket"));
     (sockets > 0).then(|| lack(what(), "mount /proc"))
-}
-
-fn count(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use fourwave_core::state::State;
 
 use super::Judged;
-use super::view::{View, listed, peer, ranked};
+use super::view::{View, listed, peer, ranked, states};
 use crate::words::{bytes, count, of, share};
 use crate::{Finding, FindingKind, Harm, Socket, TimerKind};
 
@@ -183,10 +183,4 @@ fn fin_wait_2(view: &View<'_>, found: &mut Vec<Judged>) {
         ],
     };
     found.push(Judged { finding, size: number });
-}
-
-fn states(sockets: &[&Socket]) -> Vec<(State, u64)> {
-    let place = |state| State::ALL.iter().position(|one| *one == state).unwrap_or(0);
-    let ranked = ranked(sockets.iter().map(|one| place(one.state)));
-    ranked.into_iter().map(|(place, number)| (State::ALL[place], number)).collect()
 }

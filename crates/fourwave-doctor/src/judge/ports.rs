@@ -11,7 +11,7 @@ use std::time::Duration;
 use fourwave_core::state::State;
 
 use super::Judged;
-use super::view::{TIME_WAIT, View, Way, canonical, listed, ranked};
+use super::view::{TIME_WAIT, View, Way, canonical, listed, ranked, states};
 use crate::words::{count, percent, rate, span};
 use crate::{Finding, FindingKind, Harm, Socket, TimerKind};
 
@@ -354,10 +354,4 @@ fn reuse_after(view: &View<'_>, (from, to): Pair) -> Option<Duration> {
     let timestamps = view.now.knob("ipv4.tcp_timestamps") != Some(0);
     let delay = view.now.knob("ipv4.tcp_tw_reuse_delay").unwrap_or(1000);
     (allowed && timestamps).then(|| Duration::from_millis(delay).min(TIME_WAIT))
-}
-
-fn states(sockets: &[&Socket]) -> Vec<(State, u64)> {
-    let place = |state| State::ALL.iter().position(|one| *one == state).unwrap_or(0);
-    let ranked = ranked(sockets.iter().map(|one| place(one.state)));
-    ranked.into_iter().map(|(place, number)| (State::ALL[place], number)).collect()
 }

@@ -5,6 +5,8 @@ use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use fourwave_core::state::State;
+
 use crate::{Command, Sample, Scope, Snapshot, Socket, Thresholds};
 
 /// Linux's 2MSL, a constant of the kernel that no knob changes.
@@ -151,6 +153,13 @@ pub(super) fn ranked<K: Hash + Eq + Ord + Copy>(keys: impl Iterator<Item = K>) -
     let mut ranked: Vec<(K, u64)> = counts.into_iter().collect();
     ranked.sort_by(|a, b| (b.1, a.0).cmp(&(a.1, b.0)));
     ranked
+}
+
+/// How many are in each state, the most frequent first.
+pub(super) fn states(sockets: &[&Socket]) -> Vec<(State, u64)> {
+    let place = |state| State::ALL.iter().position(|one| *one == state).unwrap_or(0);
+    let ranked = ranked(sockets.iter().map(|one| place(one.state)));
+    ranked.into_iter().map(|(place, number)| (State::ALL[place], number)).collect()
 }
 
 /// The first of a ranking in a line: `10.0.0.5:80 (812), 10.0.0.6:80 (3), and 2 more`.

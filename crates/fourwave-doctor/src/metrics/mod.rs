@@ -174,7 +174,8 @@ fn listeners(into: &mut Gauges<'_>, figures: &Figures) {
     into.rows(
         "listener_backlog",
         "How many connections may wait for accept()",
-        rows().map(|(labels, row)| (labels, row.backlog.into())),
+        // 0: not known, and no queue is over it.
+        rows().filter(|(_, row)| row.backlog > 0).map(|(labels, row)| (labels, row.backlog.into())),
     );
     into.rows(
         "listener_half_open",

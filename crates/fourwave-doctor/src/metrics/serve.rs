@@ -65,9 +65,10 @@ pub fn serve(
             .route("/metrics", get(metrics))
             .fallback(async || (StatusCode::NOT_FOUND, "the metrics are at /metrics\n"))
             .with_state((looks, least));
+        // Before anybody is told that it runs, and may end it.
+        let mut end = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         ready(listener.local_addr()?);
         let (tell, told) = tokio::sync::oneshot::channel::<()>();
-        let mut end = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         let [interrupt, terminate] = &mut end;
         let served = axum::serve(listener, router)
             .with_graceful_shutdown(async { drop(told.await) })

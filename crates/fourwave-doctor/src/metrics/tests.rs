@@ -101,3 +101,22 @@ fn the_page_names_every_metric_and_no_other() {
     served.dedup();
     assert_eq!(named, served);
 }
+
+#[test]
+fn a_backlog_that_is_not_known_is_no_row() {
+    let mut look = look();
+    look.sample.after.listeners[0].backlog = 0;
+    let text = text(&look).unwrap();
+    let row = |name: &str| rows(&text).iter().any(|row| row.starts_with(name));
+    assert!(row("fourwave_doctor_listener_queue{local=\"0.0.0.0:80\""), "{text}");
+    assert!(!row("fourwave_doctor_listener_backlog{local=\"0.0.0.0:80\""), "{text}");
+}
+
+#[test]
+fn told_to_end_the_moment_it_runs_it_ends_well() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let address = "127.0.0.1:0".parse().unwrap();
+    let every = Duration::from_secs(1);
+    let end = |_| kill_process(getpid(), Signal::TERM).unwrap();
+    serve(crate::Scope::Own, Thresholds::default(), every, address, end).unwrap();
+}

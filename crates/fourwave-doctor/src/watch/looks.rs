@@ -47,9 +47,14 @@ impl Looks {
                 }
             }
         })?;
-        open.recv().map_err(|_| io::Error::other("the thread that looks has ended"))??;
+        open.recv().map_err(|_| ended())??;
         Ok(Self { reports: receiver, _stop: stop })
     }
+}
+
+/// It never does by itself: it has panicked.
+pub(super) fn ended() -> io::Error {
+    io::Error::other("the thread that looks has ended")
 }
 
 fn go_on(

@@ -80,7 +80,7 @@ fn follow(
             match looks.reports.try_recv() {
                 Ok(report) => stale |= view.take(report),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Ok(()),
+                Err(TryRecvError::Disconnected) => return Err(looks::ended().into()),
             }
         }
         if stale {
