@@ -12,7 +12,7 @@ use fourwave_core::state::State;
 
 use super::Judged;
 use super::view::{TIME_WAIT, View, Way, canonical, listed, ranked, states};
-use crate::words::{count, percent, rate, span};
+use crate::words::{count, of, percent, rate, span};
 use crate::{Finding, FindingKind, Harm, Socket, TimerKind};
 
 /// How far ahead it is looked.
@@ -177,7 +177,12 @@ impl Used {
 
     fn finding(&self, view: &View<'_>, harm: Harm) -> Finding {
         let (from, to) = self.pair;
-        let headline = if self.is_exhausted() {
+        let headline = if self.is_exhausted() && self.free() > 0 {
+            format!(
+                "Only {} left for connections to {to}: connect() fails in bursts (EADDRNOTAVAIL)",
+                of(self.free(), "port"),
+            )
+        } else if self.is_exhausted() {
             format!("No port is left for connections to {to}: connect() fails (EADDRNOTAVAIL)")
         } else {
             match self.exhausted_in().filter(|_| harm == Harm::Critical) {

@@ -49,6 +49,13 @@ fn no_port_left_is_critical_and_says_what_fails() {
 }
 
 #[test]
+fn ports_that_are_still_left_are_not_denied() {
+    let found = look(&waiting(28_200)).unwrap();
+    assert_eq!(found.harm, Harm::Critical);
+    assert!(found.headline.starts_with("Only 32 ports left for connections to"), "{found:#?}");
+}
+
+#[test]
 fn many_ports_in_use_without_growth_are_a_warning() {
     let found = look(&waiting(15_000)).unwrap();
     assert_eq!(found.harm, Harm::Warning);
