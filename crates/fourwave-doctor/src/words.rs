@@ -2,24 +2,7 @@
 
 use std::time::Duration;
 
-/// A count with its thousands apart: `14,116`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A count with its noun: `1 socket`, `2 sockets`.
-pub(crate) fn of(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", count(number))
-}
+pub(crate) use fourwave_lens::units::{count, counted as of};
 
 /// `part` of `whole` in per cent, 0 where there is no whole; never 100 when something is left.
 pub(crate) fn share(part: u64, whole: u64) -> String {
@@ -125,12 +108,6 @@ mod tests {
 
     #[test]
     fn figures_read_as_people_write_them() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(14_116), "14,116");
-        assert_eq!(count(1_000_000), "1,000,000");
-        assert_eq!(of(1, "socket"), "1 socket");
-        assert_eq!(of(2_000, "socket"), "2,000 sockets");
         assert_eq!(share(999, 1000), "99%", "not full while something is left");
         assert_eq!(share(3, 1000), "0.3%");
         assert_eq!(share(1, 28_232), "under 0.1%");

@@ -12,7 +12,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("fourwave-gateway", &["fourwave", "fourwave-lens"]),
     ("fourwave-capture", &["fourwave-device"]),
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
-    ("fourwave-doctor", &["fourwave-core"]),
+    ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
     ("fourwave-drill", &["fourwave-capture", "fourwave-core", "fourwave-device", "fourwave-lens"]),
     ("fourwave-scenario", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     (
