@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fourwave_core::state::State;
 
+use crate::snapshot::TIME_WAIT;
 use crate::{Orphans, Sample, Snapshot};
 
 /// A look in numbers. Each list has its largest rows first.
@@ -152,9 +153,6 @@ impl Use {
         (self.ports.len() as u64).saturating_sub(self.time_wait)
     }
 }
-
-/// How long Linux keeps TIME_WAIT, whatever its knobs say.
-const TIME_WAIT: Duration = Duration::from_secs(60);
 
 type Uses = HashMap<(IpAddr, SocketAddr), Use>;
 

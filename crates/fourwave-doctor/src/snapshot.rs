@@ -7,6 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use fourwave_core::state::State;
 
+/// How long Linux keeps TIME_WAIT: a constant of the kernel that no knob changes.
+pub(crate) const TIME_WAIT: Duration = Duration::from_secs(60);
+
 /// What is examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {

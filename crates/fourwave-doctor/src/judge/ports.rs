@@ -11,7 +11,8 @@ use std::time::Duration;
 use fourwave_core::state::State;
 
 use super::Judged;
-use super::view::{TIME_WAIT, View, Way, canonical, listed, ranked, states};
+use super::view::{View, Way, canonical, listed, ranked, states};
+use crate::snapshot::TIME_WAIT;
 use crate::words::{count, of, percent, rate, span};
 use crate::{Finding, FindingKind, Harm, Socket, TimerKind};
 

@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 use fourwave_core::state::State;
 
 use super::Judged;
-use super::view::{TIME_WAIT, View, Way, listed, ranked};
+use super::view::{View, Way, listed, ranked};
+use crate::snapshot::TIME_WAIT;
 use crate::words::{bytes, count, of, rate, share};
 use crate::{Command, Finding, FindingKind, Harm, Socket, TimerKind};
 

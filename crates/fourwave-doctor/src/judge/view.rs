@@ -3,14 +3,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use fourwave_core::state::State;
 
 use crate::{Command, Sample, Scope, Snapshot, Socket, Thresholds};
-
-/// Linux's 2MSL, a constant of the kernel that no knob changes.
-pub(super) const TIME_WAIT: Duration = Duration::from_secs(60);
 
 /// Which end of a connection this host is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
