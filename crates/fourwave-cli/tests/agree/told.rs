@@ -128,9 +128,9 @@ fn sum(group: &[Told], end: usize) -> Figures {
 /// Asserts that trace and tshark tell the same connections with the same figures, in the order in
 /// which they began.
 ///
-/// Trace tells a connection's story about a second after its end (memory is bounded by the
-/// connections that are alive) and only counts what comes later still: a FIN that is sent again,
-/// a peer that did not get the RST. tshark keeps all to the end of the file. So its frames count
+/// Trace tells a connection's story when its TIME_WAIT would be over (memory is bounded by the
+/// connections that are alive) and only counts what comes later still, such as a FIN that is
+/// sent again and again. tshark keeps all to the end of the file. So its frames count
 /// up to the story's last one, and those behind it must be as many as trace calls late.
 #[track_caller]
 pub(crate) fn agree(capture: &str) -> Agreed {
@@ -154,8 +154,9 @@ pub(crate) fn compare(capture: &str) -> Result<Agreed, String> {
     let mut wrong = Vec::new();
     for ((group, stream), again) in groups.iter().zip(&streams).zip(again) {
         let last = group.iter().map(|told| told.end["ended"].as_f64().unwrap()).fold(0.0, f64::max);
-        // JSON has whole microseconds, captures may have less.
-        let counted = stream.count(last + 1e-6);
+        // JSON has whole microseconds, captures may have less, and a date in seconds as a float is
+        // a quarter of a microsecond coarse.
+        let counted = stream.count(last + 1.5e-6);
         let ends = group[0].ends();
         // tshark's first end is whoever is seen first; trace's is the client.
         let turned = usize::from(ends[0] != stream.ends[0]);
