@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Finding, GatherError, Gatherer, Sample, Scope, Thresholds, judge};
+use crate::{Finding, GatherError, Gatherer, Sample, Scope, Snapshot, Thresholds, judge};
 
 /// What one look brought.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Look {
 pub struct Looker {
     gatherer: Gatherer,
     thresholds: Thresholds,
+    /// What the next look is compared with, where nothing was made of it yet.
+    begun: Option<(Snapshot, Instant)>,
     last: Option<(Look, Instant)>,
 }
 
@@ -28,7 +30,17 @@ impl Looker {
     /// # Errors
     /// What [`Gatherer::open`] says.
     pub fn open(scope: Scope, thresholds: Thresholds) -> Result<Self, GatherError> {
-        Ok(Self { gatherer: Gatherer::open(scope)?, thresholds, last: None })
+        Ok(Self { gatherer: Gatherer::open(scope)?, thresholds, begun: None, last: None })
+    }
+
+    /// Takes what the next look is compared with, and makes nothing of it. Cost: O(sockets).
+    ///
+    /// # Errors
+    /// What [`Gatherer::snapshot`] says.
+    pub fn begin(&mut self) -> Result<(), GatherError> {
+        let start = Instant::now();
+        self.begun = Some((self.gatherer.snapshot()?, start));
+        Ok(())
     }
 
     /// Looks, and judges by what has changed since the look before. The first look knows of no
@@ -39,8 +51,9 @@ impl Looker {
     pub fn look(&mut self) -> Result<&Look, GatherError> {
         let start = Instant::now();
         let after = self.gatherer.snapshot()?;
-        let (before, over) = match self.last.take() {
-            Some((look, at)) => (look.sample.after, start.saturating_duration_since(at)),
+        let last = self.last.take().map(|(look, at)| (look.sample.after, at));
+        let (before, over) = match self.begun.take().or(last) {
+            Some((before, at)) => (before, start.saturating_duration_since(at)),
             None => (after.clone(), Duration::ZERO),
         };
         let sample = Sample { before, after, over };

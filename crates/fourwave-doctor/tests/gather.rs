@@ -199,22 +199,6 @@ fn closing_and_fin_wait_1() {
 /// A line of `ss`: state, queues and ends, the timer's name, inode, and who has it.
 type Line = (String, u32, u32, SocketAddr, SocketAddr, String, u64);
 
-fn name(state: State) -> &'static str {
-    match state {
-        State::Closed => "CLOSED",
-        State::Listen => "LISTEN",
-        State::SynSent => "SYN-SENT",
-        State::SynReceived => "SYN-RECV",
-        State::Established => "ESTAB",
-        State::FinWait1 => "FIN-WAIT-1",
-        State::FinWait2 => "FIN-WAIT-2",
-        State::CloseWait => "CLOSE-WAIT",
-        State::Closing => "CLOSING",
-        State::LastAck => "LAST-ACK",
-        State::TimeWait => "TIME-WAIT",
-    }
-}
-
 /// An address as `ss` prints it.
 fn address(text: &str) -> SocketAddr {
     let text = text.replace("*:*", "[::]:0").replace("0.0.0.0:*", "0.0.0.0:0");
@@ -253,11 +237,11 @@ fn by_doctor(snapshot: &Snapshot) -> Vec<Line> {
             Some(TimerKind::Other(_)) => "unknown",
         };
         let received = s.unread + u32::from(s.unread_end);
-        (name(s.state).into(), received, s.unacked, s.local, s.remote, timer.into(), s.inode)
+        (s.state.ss_name().into(), received, s.unacked, s.local, s.remote, timer.into(), s.inode)
     });
     let listeners = snapshot.listeners.iter().map(|l| {
         let any = if l.local.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
-        let (any, state) = (any.parse().unwrap(), name(State::Listen).into());
+        let (any, state) = (any.parse().unwrap(), State::Listen.ss_name().into());
         (state, l.queue, l.backlog, l.local, any, String::new(), l.inode)
     });
     let mut lines: Vec<Line> = sockets.chain(listeners).collect();

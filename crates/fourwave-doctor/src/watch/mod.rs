@@ -118,7 +118,7 @@ pub fn stream(
 ) -> Result<(), WatchError> {
     let mut looker = Looker::open(scope, thresholds)?;
     let ended = end_signals()?;
-    looker.look()?;
+    looker.begin()?;
     loop {
         let next = Instant::now() + every;
         while let Some(rest) = next.checked_duration_since(Instant::now()) {
