@@ -21,6 +21,7 @@ pub mod run;
 mod supervise;
 mod sys;
 mod target;
+pub mod terminal;
 mod traffic;
 mod udp;
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use clap::Args;
 use fourwave_doctor::explain::explain;
 use fourwave_doctor::{Scope, THRESHOLDS, Thresholds};
+use fourwave_gateway::terminal::has_colors;
 
 use crate::{USAGE_ERROR, print, say};
 use once::Form;
@@ -178,8 +179,5 @@ pub(crate) struct Order {
 
 /// Colours are for terminals, and for those who want them.
 fn color() -> bool {
-    // https://no-color.org: set and not empty.
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    std::io::stdout().is_terminal() && !no_color && !dumb
+    std::io::stdout().is_terminal() && has_colors()
 }

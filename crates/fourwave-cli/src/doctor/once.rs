@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use fourwave_doctor::text::TextOptions;
 use fourwave_doctor::{Look, Looker, fix, json, text};
+use fourwave_gateway::terminal::columns;
 
 use super::{FINDINGS, Order, color};
 use crate::print;
@@ -28,7 +29,7 @@ pub(super) fn look(order: Order, form: Form) -> Result<u8, String> {
     let mut looker = Looker::open(scope, thresholds).map_err(line)?;
     // From the first look's start: with very many sockets that look is a part of the time.
     let end = Instant::now() + sample;
-    looker.look().map_err(line)?;
+    looker.begin().map_err(line)?;
     wait_until(end);
     let look = looker.look().map_err(line)?;
     print(&told(look, form));
@@ -50,12 +51,7 @@ pub(super) fn told(look: &Look, form: Form) -> String {
 /// The terminal's columns, as far as they make reading easier.
 fn width() -> usize {
     let most = TextOptions::default().width;
-    let columns = match rustix::termios::tcgetwinsize(std::io::stdout()) {
-        Ok(size) => size.ws_col.into(),
-        // A file or a pipe.
-        Err(_) => 0,
-    };
-    if columns == 0 { most } else { most.min(columns) }
+    columns(std::io::stdout()).map_or(most, |columns| most.min(columns))
 }
 
 /// Lets the time between the looks go by, which whoever waits at a terminal sees.

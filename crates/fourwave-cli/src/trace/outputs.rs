@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
 
+use fourwave_gateway::terminal;
 use fourwave_lens::Names;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_trace::html::{Page, PageOptions};
@@ -139,33 +140,16 @@ fn text_options(arguments: &TraceArguments) -> TextOptions {
 
 /// How a ladder looks on this terminal, or in a file.
 fn ladder_options(arguments: &TraceArguments) -> LadderOptions {
-    let mut options = LadderOptions { ascii: arguments.ascii, ..LadderOptions::default() };
-    if io::stdout().is_terminal() {
-        if let Ok(size) = rustix::termios::tcgetwinsize(io::stdout())
-            && size.ws_col > 0
-        {
-            options.width = size.ws_col.into();
-        }
-        // https://no-color.org: set and not empty.
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        options.color = !no_color && !dumb;
-        options.ascii |= !is_utf8();
-    }
+    let mut options = if io::stdout().is_terminal() {
+        terminal::ladder_options(io::stdout())
+    } else {
+        LadderOptions::default()
+    };
+    options.ascii |= arguments.ascii;
     if let Some(width) = arguments.width {
         options.width = width.into();
     }
     options
-}
-
-fn is_utf8() -> bool {
-    let mut set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(std::env::var_os);
-    let locale = set.find(|value| !value.is_empty()).unwrap_or_default();
-    let locale = locale.to_string_lossy().to_ascii_lowercase();
-    // The C locale says nothing about the terminal, and nearly all of them can.
-    matches!(locale.as_str(), "" | "c" | "posix")
-        || locale.contains("utf-8")
-        || locale.contains("utf8")
 }
 
 /// How to ask again about the same files.

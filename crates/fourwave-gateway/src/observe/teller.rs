@@ -8,6 +8,8 @@ use std::thread::JoinHandle;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::{Event, Names, follow, json, ladder};
 
+use crate::terminal::ladder_options;
+
 /// Events that wait to be written; beyond, packets wait.
 const BACKLOG: usize = 8192;
 
@@ -28,7 +30,11 @@ impl Teller {
         names: Names,
     ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(BACKLOG);
-        let options = LadderOptions { names, ..ladder_options(terminal) };
+        let drawn = match terminal {
+            true => ladder_options(io::stderr()),
+            false => LadderOptions::default(),
+        };
+        let options = LadderOptions { names, ..drawn };
         let mut outputs = Outputs {
             ladder: ladder.map(BufWriter::new),
             follow,
@@ -52,32 +58,6 @@ impl Teller {
         // Either fails only by a panic of the thread, which was printed.
         let _ = tokio::task::spawn_blocking(|| self.thread.join()).await;
     }
-}
-
-/// How a ladder looks on this terminal, or in a file.
-fn ladder_options(terminal: bool) -> LadderOptions {
-    let mut options = LadderOptions::default();
-    if !terminal {
-        return options;
-    }
-    if let Ok(size) = rustix::termios::tcgetwinsize(io::stderr())
-        && size.ws_col > 0
-    {
-        options.width = usize::from(size.ws_col);
-    }
-    // https://no-color.org: set and not empty.
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-    options.color = !no_color && !dumb;
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .filter_map(std::env::var_os)
-        .find(|value| !value.is_empty());
-    let locale = locale.unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    // The C locale says nothing about the terminal, and nearly all of them can.
-    let unknown = locale.is_empty() || locale == "c" || locale == "posix";
-    options.ascii = !(unknown || locale.contains("utf-8") || locale.contains("utf8"));
-    options
 }
 
 struct Outputs {
