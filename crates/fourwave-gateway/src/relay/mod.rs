@@ -69,6 +69,10 @@ pub(crate) async fn relay(program: TcpStream, host: HostStream, far: Far, shared
     let ends = program.peer_addr().and_then(|inside| Ok((inside, program.local_addr()?)));
     let mut program = AbortOnDrop(Some(program));
     let Some(stream) = program.0.as_mut() else { return };
+    // Whoever wrote the bytes has decided already what is worth a segment: held back here, the
+    // second half of an answer would wait for the program's delayed ACK of the first.
+    // It fails only when the stack has stopped, which the relay then notices.
+    let _ = stream.set_nodelay(true);
     let broken = OnceLock::new();
     match join(stream, &host, &broken, ends.as_ref().ok().copied(), shared).await {
         Verdict::Finished => {
