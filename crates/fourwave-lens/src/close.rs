@@ -278,6 +278,7 @@ impl Conn {
             report: self.report,
             engine,
             unseen: [client.unseen, server.unseen],
+            nagle_waits: self.nagle.waits(),
             anomalies: self.anomalies,
             measures,
             found,

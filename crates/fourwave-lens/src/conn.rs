@@ -16,6 +16,7 @@ use fourwave_wire::tcp::Flags;
 use crate::event::{Event, Opened, Outbox, RowSeen};
 use crate::kind::kind_of;
 use crate::measure::gauge::Gauge;
+use crate::nagle::Nagle;
 use crate::options::LensOptions;
 use crate::row::{Kind, Place, Role, Row, Run, Shown, Wave, What};
 use crate::rows::Rows;
@@ -24,6 +25,8 @@ use crate::story::{ClosedFirst, Ended};
 use crate::track::Track;
 use crate::trouble::Trouble;
 
+/// Waits for delayed ACKs that stand in the ladder one by one; the rest is in the story's sum.
+const SHOWN_WAITS: u64 = 3;
 /// How long a run may grow before a live watcher hears of it.
 pub(crate) const RUN_PROGRESS: Duration = Duration::from_secs(1);
 
@@ -71,6 +74,8 @@ pub(crate) struct Conn {
     pub(crate) last_from: Option<Role>,
     /// When each end sent new data last, and SND.NXT of the other one then.
     pub(crate) last_data: [Option<(Duration, SeqNum)>; 2],
+    /// Small segments that wait for delayed ACKs.
+    pub(crate) nagle: Nagle,
     /// Figures, if they are wanted.
     pub(crate) gauge: Option<Box<Gauge>>,
     /// A SYN with another number came into the open connection: its number and sender.
@@ -122,6 +127,7 @@ impl Conn {
             anomalies: 0,
             last_from: None,
             last_data: [None; 2],
+            nagle: Nagle::default(),
             gauge: options.measure.then(|| Box::new(Gauge::new(options.close_wait))),
             other_syn: None,
             run_queued: false,
@@ -179,12 +185,25 @@ impl Conn {
         }
         self.count(at, from, s, &shown);
         self.measure(out.packet, s, (&shown, &row), before, false);
+        if let Some(time) = self.nagle.segment(at, from, s, &shown) {
+            self.waited(time, out.packet, &mut row);
+        }
         if self.how.is_some() && row.moved.iter().all(Option::is_none) && self.over_at.is_some() {
             row.remark = row.remark.or(Some("after the end"));
         }
         self.last_from = Some(from);
         self.finish_row(row, out);
         self.note_over(at);
+    }
+
+    /// The small segment of `row` waited at its sender for the other end's delayed ACK.
+    fn waited(&mut self, time: Duration, packet: u64, row: &mut Row) {
+        if self.nagle.waits()[row.from.index()].times <= SHOWN_WAITS {
+            row.remark = row.remark.or(Some("waited for the delayed ACK"));
+        }
+        if let Some(gauge) = &mut self.gauge {
+            gauge.finder.waited_for_ack(row.at, row.from, packet, time);
+        }
     }
 
     /// RFC 9293 §3.10.7.4 from outside: SYN, ACK, FIN.

@@ -539,6 +539,13 @@ impl<'a> Ladder<'a> {
                 self.fact("unseen", &text);
             }
         }
+        for (who, waits) in Role::BOTH.into_iter().zip(story.nagle_waits) {
+            if waits.times > 0 {
+                let waited = waits.sentence(&self.word(who.other()));
+                let who = self.word(who);
+                self.fact("stalls", &format!("{who} waited {waited}; TCP_NODELAY there avoids it"));
+            }
+        }
         if story.anomalies > 0 {
             let odd = counted(story.anomalies.into(), "segment");
             self.fact("anomalies", &format!("{odd} made no sense in the states of that time"));

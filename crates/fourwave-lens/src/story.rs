@@ -9,6 +9,7 @@ use fourwave_wire::icmp::IcmpError;
 
 use crate::anomaly::Anomaly;
 use crate::measure::Measures;
+use crate::nagle::NagleWaits;
 use crate::names::Names;
 use crate::row::{Role, Row, RstCause, What};
 use crate::units;
@@ -172,6 +173,8 @@ pub struct Story {
     pub engine: Option<Role>,
     /// Bytes that the other end acknowledged and that never passed the point of watching.
     pub unseen: [u64; 2],
+    /// Small segments of each end that waited for the other's delayed ACKs.
+    pub nagle_waits: [NagleWaits; 2],
     /// Segments that made no sense in the states at their time.
     pub anomalies: u32,
     /// Figures; only with [`LensOptions::measure`](crate::LensOptions::measure).

@@ -107,6 +107,15 @@ pub fn clock(at: Duration) -> String {
     )
 }
 
+/// `once`, `twice`, `3 times`.
+pub fn often(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{} times", count(n)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,7 @@ pub(crate) fn leak() -> Story {
         report: None,
         engine: None,
         unseen: [0; 2],
+        nagle_waits: Default::default(),
         anomalies: 0,
         measures: Some(Box::new(measures)),
         found: vec![Anomaly {

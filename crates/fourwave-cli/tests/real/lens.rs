@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::process::{Outcome, finish};
-use crate::world::{User, World, find, skipped};
+use crate::world::{HOST4, User, World, each_user, find, skipped};
 
 /// A run that was watched in every way.
 pub(crate) struct Watched {
@@ -11,6 +11,29 @@ pub(crate) struct Watched {
     pub(crate) ladder: String,
     pub(crate) events: Vec<Value>,
     capture: String,
+}
+
+/// A program that writes in pieces waits for the delayed ACKs of whoever it calls; the answer, in
+/// pieces too, waits for nothing on its way to the program.
+#[test]
+fn small_writes_that_wait_for_delayed_acks_are_told() {
+    each_user(&[], |world| {
+        let server = world.script("peer.py", &["serve", "61240", "answer:40", "read:end"]);
+        let script = world.path("peer.py");
+        let program = ["python3", &script, "call", HOST4, "61240", "ask:40"];
+        let run = watched(world, &[], &program);
+        assert_eq!(run.outcome.stdout.trim_end(), "done", "{:?}", run.outcome);
+        server.line();
+        // Not every one: this machine's own pauses are in between.
+        let waits = &run.end()["nagle_waits"];
+        assert!(waits["client"]["times"].as_u64().unwrap() > 5, "{waits}");
+        assert_eq!(waits["server"]["times"], 0, "{waits}");
+        run.assert_told(&["waited for the delayed ACK", "stalls the program waited for the"]);
+        let trace = finish(world.trace(&[&run.capture, "--json"])).well();
+        let told = "the client's small segments waited for the server's delayed ACKs";
+        assert!(trace.stdout.contains("nagle-delayed-ack"), "{}", trace.stdout);
+        assert!(trace.stdout.contains(told), "{}", trace.stdout);
+    });
 }
 
 /// Runs a program with everything written that can be.

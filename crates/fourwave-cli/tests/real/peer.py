@@ -76,6 +76,27 @@ class Peer:
             digest.update(data)
         return f"{count} {digest.hexdigest()[:8]}{problem}"
 
+    def ask(self, times):
+        """Sends requests of two pieces each and waits for each answer of two bytes."""
+        for _ in range(int(times)):
+            self.connection.sendall(b"ab")
+            self.connection.sendall(b"c")
+            self.exactly(2)
+
+    def answer(self, times):
+        """Waits for requests of three bytes and answers each in two pieces."""
+        for _ in range(int(times)):
+            self.exactly(3)
+            self.connection.sendall(b"d")
+            self.connection.sendall(b"e")
+
+    def exactly(self, size):
+        while size > 0:
+            data = self.connection.recv(size)
+            if not data:
+                raise OSError(errno.EPIPE, "the end came early")
+            size -= len(data)
+
     def skim(self, _):
         """Reads to an end, and says which one only."""
         return self.read("end").split()[2]

@@ -225,11 +225,22 @@ impl World {
 
     /// `fourwave run` with these options and this program.
     pub(crate) fn fourwave(&self, options: &[&str], program: &[&str]) -> Command {
-        let binary = env!("CARGO_BIN_EXE_fourwave");
-        let binary = if started_by_root() { self.path("fourwave") } else { binary.to_owned() };
-        let mut command = self.user(&binary);
+        let mut command = self.binary();
         command.arg("run").args(options).arg("--").args(program);
         command
+    }
+
+    /// `fourwave trace`.
+    pub(crate) fn trace(&self, arguments: &[&str]) -> Command {
+        let mut command = self.binary();
+        command.arg("trace").args(arguments);
+        command
+    }
+
+    fn binary(&self) -> Command {
+        let binary = env!("CARGO_BIN_EXE_fourwave");
+        let binary = if started_by_root() { self.path("fourwave") } else { binary.to_owned() };
+        self.user(&binary)
     }
 
     /// Whether the scenario's user is root.

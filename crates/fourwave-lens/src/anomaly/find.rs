@@ -242,6 +242,12 @@ impl Finder {
         }
     }
 
+    /// A small segment of `who` waited for the other end's delayed ACK.
+    pub(crate) fn waited_for_ack(&mut self, at: Duration, who: Role, packet: u64, time: Duration) {
+        let anomaly = self.add(AnomalyKind::NagleDelayedAck, Some(who), at, packet);
+        anomaly.lasted = Some(anomaly.lasted.unwrap_or_default().saturating_add(time));
+    }
+
     pub(crate) fn window_closed(&mut self, s: &Sample<'_>) {
         self.add(AnomalyKind::ZeroWindow, Some(s.from), s.at, s.packet);
     }

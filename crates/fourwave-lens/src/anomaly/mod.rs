@@ -138,6 +138,8 @@ pub enum AnomalyKind {
     SpuriousRetransmissions,
     /// The receiver's window was closed.
     ZeroWindow,
+    /// Small segments waited for the other end's delayed ACKs: Nagle's algorithm.
+    NagleDelayedAck,
     /// Segments overtook each other.
     OutOfOrder,
     /// Bytes that the receiver acknowledged are not in the capture.
@@ -148,7 +150,7 @@ pub enum AnomalyKind {
 
 impl AnomalyKind {
     /// Every kind, in the order of their definition.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::SynResent,
         Self::SynUnanswered,
         Self::Refused,
@@ -172,6 +174,7 @@ impl AnomalyKind {
         Self::Retransmissions,
         Self::SpuriousRetransmissions,
         Self::ZeroWindow,
+        Self::NagleDelayedAck,
         Self::OutOfOrder,
         Self::CaptureGap,
         Self::BeginningMissing,
@@ -203,6 +206,7 @@ impl AnomalyKind {
             Self::Retransmissions => "retransmissions",
             Self::SpuriousRetransmissions => "spurious-retransmissions",
             Self::ZeroWindow => "zero-window",
+            Self::NagleDelayedAck => "nagle-delayed-ack",
             Self::OutOfOrder => "out-of-order",
             Self::CaptureGap => "capture-gap",
             Self::BeginningMissing => "beginning-missing",

@@ -6,7 +6,7 @@ use crate::measure::EndMeasures;
 use crate::names::Names;
 use crate::row::{Role, RstCause};
 use crate::story::{Ended, Story};
-use crate::units::{bytes, count, counted, span};
+use crate::units::{bytes, count, counted, often, span};
 
 use super::{Anomaly, AnomalyKind};
 
@@ -33,15 +33,6 @@ impl Anomaly {
             times: self.proof.times(),
         };
         teller.opening().or_else(|| teller.closing()).unwrap_or_else(|| teller.data())
-    }
-}
-
-/// `once`, `twice`, `3 times`.
-fn often(n: u64) -> String {
-    match n {
-        1 => "once".to_owned(),
-        2 => "twice".to_owned(),
-        _ => format!("{} times", count(n)),
     }
 }
 
@@ -205,6 +196,11 @@ impl Teller<'_> {
                     often(end.zero_windows.max(1)),
                     self.for_time()
                 )
+            }
+            AnomalyKind::NagleDelayedAck => {
+                let role = self.anomaly.who.unwrap_or(Role::Client);
+                let waits = self.story.nagle_waits[role.index()];
+                format!("{who}'s small segments waited {}", waits.sentence(other))
             }
             AnomalyKind::OutOfOrder => {
                 format!(

@@ -51,6 +51,7 @@ impl AnomalyKind {
             Self::Retransmissions
             | Self::SpuriousRetransmissions
             | Self::ZeroWindow
+            | Self::NagleDelayedAck
             | Self::OutOfOrder
             | Self::CaptureGap
             | Self::BeginningMissing => data(self),
@@ -256,6 +257,15 @@ const fn data(kind: AnomalyKind) -> Words {
              sends, so the sender waits.",
             "Make the receiving program read faster or in another thread; a larger SO_RCVBUF \
              helps with bursts only.",
+            Weight::Warning,
+        ),
+        AnomalyKind::NagleDelayedAck => (
+            "Nagle meets delayed ACK",
+            "One end writes a message in pieces and its Nagle algorithm holds the next small piece \
+             until the piece before is acknowledged, while the other end delays that ACK in the \
+             hope of an answer to send with it: both wait, 40 to 500 ms each time.",
+            "Set TCP_NODELAY at the end that writes, or write each message with one call (writev, \
+             MSG_MORE, a buffered writer).",
             Weight::Warning,
         ),
         AnomalyKind::OutOfOrder => (

@@ -9,6 +9,7 @@ use fourwave_core::{EndReport, Side};
 use serde::Serialize;
 
 use crate::event::{Event, Opened, RowSeen};
+use crate::nagle::NagleWaits;
 use crate::names::Names;
 use crate::row::{Role, Row, Run, Shown, What};
 use crate::story::{Ended, HalfClosed, Story, TimeWait, icmp_words};
@@ -194,6 +195,13 @@ struct Wait {
     until: f64,
 }
 
+#[derive(Clone, Copy, Serialize)]
+struct Waits {
+    times: u64,
+    total: f64,
+    longest: f64,
+}
+
 #[derive(Serialize)]
 struct Report {
     end: Option<&'static str>,
@@ -237,6 +245,7 @@ struct End {
     retransmitted: Pair<u64>,
     fin_again: Pair<u32>,
     unseen: Pair<u64>,
+    nagle_waits: Pair<Waits>,
     anomalies: u32,
     report: Option<Report>,
 }
@@ -421,6 +430,7 @@ fn end(story: &Story, names: &Names) -> End {
         retransmitted: Pair::of(story.retransmitted),
         fin_again: Pair::of(story.fin_again),
         unseen: Pair::of(story.unseen),
+        nagle_waits: Pair::of(story.nagle_waits.map(waits)),
         anomalies: story.anomalies,
         report: story.report.as_ref().map(|said| report(said, story.engine)),
     }
@@ -433,6 +443,11 @@ fn half(half: &HalfClosed) -> Half {
         until: half.until.map(t),
         bytes: half.bytes,
     }
+}
+
+fn waits(waits: NagleWaits) -> Waits {
+    let NagleWaits { times, total, longest } = waits;
+    Waits { times, total: t(total), longest: t(longest) }
 }
 
 fn wait(wait: &TimeWait) -> Wait {

@@ -96,6 +96,7 @@ fn story(conn: u64, opened: Duration) -> Story {
         report: None,
         engine: None,
         unseen: [0, 0],
+        nagle_waits: Default::default(),
         anomalies: 0,
         measures: Some(Box::new(Measures { ends: [client, server], ..Measures::default() })),
         found: vec![found(AnomalyKind::Aborted), found(AnomalyKind::FinResent)],
