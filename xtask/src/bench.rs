@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: the gateway beside a direct path, in turn, in one run.
+//! `cargo xtask bench`: the gateway beside a direct path and beside pasta, in turn, in one run.
 //!
-//! A server stands in a namespace of its own behind a veth pair; the same client runs directly
-//! and under `fourwave run`, round by round, and the medians and their ratio are printed. Only
-//! ratios of one run mean something: machines are shared.
+//! A server stands in a namespace of its own behind a veth pair; the same client runs directly,
+//! under pasta (package passt, where it is installed) and under `fourwave run`, round by round,
+//! and the medians and their ratios are printed. Only ratios of one run mean something: machines
+//! are shared.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -10,20 +11,27 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::shell;
+
 /// The server's end of the veth pair, and ours.
 const SERVER: &str = "10.97.0.2";
 const OURS: &str = "10.97.0.1";
 const NAMESPACE: &str = "fourwave-bench";
 const VETH: &str = "fwbench0";
 
-/// A client's command, and how to read its figure.
-struct Case {
-    name: &'static str,
+/// One figure of a client's output.
+struct Figure {
+    name: String,
     unit: &'static str,
+    read: fn(&str) -> Option<f64>,
+}
+
+/// A client's command, and how to read its figures.
+struct Case {
     command: Vec<String>,
-    /// Options of `fourwave run` for this case.
+    /// Options of `fourwave run` for this case; pasta has none of them and is left out then.
     options: &'static [&'static str],
-    figure: fn(&str) -> Option<f64>,
+    figures: Vec<Figure>,
 }
 
 fn words(line: &str) -> Vec<String> {
@@ -31,30 +39,36 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn cases(seconds: u32) -> Vec<Case> {
-    let iperf = |name, extra: &str, options| Case {
-        name,
-        unit: "Gb/s",
+    let iperf = |name: &str, extra: &str, options| Case {
         command: words(&format!("iperf3 -J -c {SERVER} -t {seconds} {extra}")),
         options,
-        figure: iperf_figure,
+        figures: vec![Figure { name: name.to_owned(), unit: "Gb/s", read: iperf_figure }],
     };
-    let wrk = |name, extra: &str| {
-        let mut command = words(&format!("wrk -t1 -c64 -d{seconds}s http://{SERVER}/100"));
-        if !extra.is_empty() {
-            command.extend(["-H".to_owned(), extra.to_owned()]);
-        }
-        Case { name, unit: "1/s", command, options: &[], figure: wrk_figure }
+    let wrk = |connections: u32, seconds: u32| {
+        words(&format!("wrk --latency -t1 -c{connections} -d{seconds}s http://{SERVER}/100"))
     };
-    vec![
+    let mut opened = wrk(64, seconds);
+    opened.extend(["-H".to_owned(), "Connection: close".to_owned()]);
+    let rate = |name: String| Figure { name, unit: "1/s", read: wrk_rate };
+    let mut cases = vec![
         iperf("up, one stream", "", &[]),
         iperf("down, one stream", "-R", &[]),
         iperf("up, one stream, MTU 1500", "", &["--mtu", "1500"]),
         iperf("down, one stream, MTU 1500", "-R", &["--mtu", "1500"]),
         iperf("up, 8 streams", "-P 8", &[]),
         iperf("down, 8 streams", "-R -P 8", &[]),
-        wrk("new connections", "Connection: close"),
-        wrk("kept connections", ""),
-    ]
+        Case { command: opened, options: &[], figures: vec![rate("new connections".to_owned())] },
+    ];
+    cases.extend([1, 16, 64].map(|connections| Case {
+        command: wrk(connections, seconds),
+        options: &[],
+        figures: vec![
+            rate(format!("requests, {connections} kept")),
+            Figure { name: "  p50".to_owned(), unit: "µs", read: |text| wrk_latency(text, "50%") },
+            Figure { name: "  p99".to_owned(), unit: "µs", read: |text| wrk_latency(text, "99%") },
+        ],
+    }));
+    cases
 }
 
 fn iperf_figure(output: &str) -> Option<f64> {
@@ -62,9 +76,53 @@ fn iperf_figure(output: &str) -> Option<f64> {
     Some(json.pointer("/end/sum_received/bits_per_second")?.as_f64()? / 1e9)
 }
 
-fn wrk_figure(output: &str) -> Option<f64> {
+fn wrk_rate(output: &str) -> Option<f64> {
     let line = output.lines().find_map(|l| l.trim().strip_prefix("Requests/sec:"))?;
     line.trim().parse().ok()
+}
+
+/// A row of wrk's latency distribution, in microseconds.
+fn wrk_latency(output: &str, percentile: &str) -> Option<f64> {
+    let time = output.lines().find_map(|l| l.trim().strip_prefix(percentile))?.trim();
+    let split = time.find(|c: char| c.is_ascii_alphabetic())?;
+    let factor = match &time[split..] {
+        "us" => 1.0,
+        "ms" => 1e3,
+        "s" => 1e6,
+        "m" => 60e6,
+        _ => return None,
+    };
+    Some(time[..split].parse::<f64>().ok()? * factor)
+}
+
+/// The ways from the client to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Pasta,
+    Fourwave,
+}
+
+/// pasta gives root up, and then may not have the TUN: it gets one of its own, as nobody.
+const PASTA: &str = "mount -t tmpfs -o mode=755 devices /dev/net && \
+    mknod -m 666 /dev/net/tun c 10 200 && exec setpriv --reuid 65534 --regid 65534 \
+    --clear-groups pasta --quiet --config-net --no-map-gw --ipv4-only -- \"$@\"";
+
+/// The client's command for a way; `None` where the way cannot be had.
+fn command(way: Way, case: &Case, fourwave: &Path) -> Option<Vec<String>> {
+    let mut command = match way {
+        Way::Direct => Vec::new(),
+        Way::Pasta if shell::find("pasta").is_none() || !case.options.is_empty() => return None,
+        Way::Pasta => ["unshare", "--mount", "sh", "-c", PASTA, "sh"].map(str::to_owned).to_vec(),
+        Way::Fourwave => {
+            let mut run = vec![fourwave.display().to_string(), "run".into(), "--quiet".into()];
+            run.extend(case.options.iter().map(|o| (*o).to_owned()));
+            run.push("--".into());
+            run
+        }
+    };
+    command.extend(case.command.iter().cloned());
+    Some(command)
 }
 
 /// What the bench made, taken down again when dropped.
@@ -142,17 +200,22 @@ fn nginx_conf(folder: &Path) -> String {
     )
 }
 
-fn measure(case: &Case, command: &[String]) -> Result<f64, String> {
+/// The figures of one run of a client, in the order of the case's.
+fn measure(case: &Case, command: &[String]) -> Result<Vec<f64>, String> {
     let output = Command::new(&command[0])
         .args(&command[1..])
         .stdin(Stdio::null())
         .output()
         .map_err(|e| format!("{} cannot be started: {e}", command[0]))?;
     let text = String::from_utf8_lossy(&output.stdout);
-    (case.figure)(&text).ok_or_else(|| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("{}: no figure in the output of {}: {}", case.name, command.join(" "), said.trim())
-    })
+    let read = |figure: &Figure| {
+        (figure.read)(&text).ok_or_else(|| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let command = command.join(" ");
+            format!("{}: no figure in the output of {command}: {}", figure.name, said.trim())
+        })
+    };
+    case.figures.iter().map(read).collect()
 }
 
 fn median(figures: &mut [f64]) -> f64 {
@@ -160,7 +223,50 @@ fn median(figures: &mut [f64]) -> f64 {
     figures[figures.len() / 2]
 }
 
-/// Runs every case `rounds` times each way and prints a line for each.
+const WAYS: [Way; 3] = [Way::Direct, Way::Pasta, Way::Fourwave];
+
+/// Every figure of a case by every way, the medians of `rounds`.
+fn compare(case: &Case, fourwave: &Path, rounds: usize) -> Result<[Option<Vec<f64>>; 3], String> {
+    let commands = WAYS.map(|way| command(way, case, fourwave));
+    let mut measured: [Vec<Vec<f64>>; 3] = Default::default();
+    for round in 1..=rounds {
+        if std::io::stderr().is_terminal() {
+            eprint!("\r{}, round {round} of {rounds}\x1b[K", case.figures[0].name);
+        }
+        for (command, measured) in commands.iter().zip(&mut measured) {
+            if let Some(command) = command {
+                measured.push(measure(case, command)?);
+            }
+        }
+    }
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+    Ok(measured.map(|rounds| {
+        let column = |i| median(&mut rounds.iter().map(|round| round[i]).collect::<Vec<_>>());
+        (!rounds.is_empty()).then(|| (0..case.figures.len()).map(column).collect())
+    }))
+}
+
+fn print(figure: &Figure, [direct, pasta, fourwave]: [Option<f64>; 3]) {
+    let cell = |value: Option<f64>| match value {
+        Some(value) if figure.unit == "Gb/s" => format!("{value:.2}"),
+        Some(value) => format!("{value:.0}"),
+        None => "-".to_owned(),
+    };
+    let ratio = fourwave.zip(direct).map(|(ours, direct)| format!("{:.2}", ours / direct));
+    println!(
+        "{:<28}{:>10}{:>10}{:>10}{:>8}  {}",
+        figure.name,
+        cell(direct),
+        cell(pasta),
+        cell(fourwave),
+        ratio.as_deref().unwrap_or("-"),
+        figure.unit
+    );
+}
+
+/// Runs every case `rounds` times each way and prints a line for each figure.
 pub(crate) fn run(root: &Path, rounds: usize, seconds: u32) -> Result<(), String> {
     let fourwave = root.join("target/release/fourwave");
     let built = Command::new("cargo")
@@ -171,32 +277,19 @@ pub(crate) fn run(root: &Path, rounds: usize, seconds: u32) -> Result<(), String
     if !built.success() {
         return Err("the release build failed".to_owned());
     }
+    if shell::find("pasta").is_none() {
+        println!("pasta is missing (apt-get install passt): its column stays empty");
+    }
     let _site = Site::new(root)?;
-    println!("{:<28}{:>12}{:>12}{:>8}", "median of rounds", "direct", "fourwave", "ratio");
+    println!(
+        "{:<28}{:>10}{:>10}{:>10}{:>8}",
+        "median of rounds", "direct", "pasta", "fourwave", "ratio"
+    );
     for case in cases(seconds) {
-        let (mut direct, mut ours) = (Vec::new(), Vec::new());
-        let mut run = vec![fourwave.display().to_string(), "run".into(), "--quiet".into()];
-        run.extend(case.options.iter().map(|o| (*o).to_owned()));
-        run.push("--".into());
-        run.extend(case.command.iter().cloned());
-        for round in 1..=rounds {
-            if std::io::stderr().is_terminal() {
-                eprint!("\r{}, round {round} of {rounds}\x1b[K", case.name);
-            }
-            direct.push(measure(&case, &case.command)?);
-            ours.push(measure(&case, &run)?);
+        let ways = compare(&case, &fourwave, rounds)?;
+        for (i, figure) in case.figures.iter().enumerate() {
+            print(figure, [0, 1, 2].map(|way| Some(ways[way].as_ref()?[i])));
         }
-        if std::io::stderr().is_terminal() {
-            eprint!("\r\x1b[K");
-        }
-        let (direct, ours) = (median(&mut direct), median(&mut ours));
-        let digits = if direct < 1000.0 { 2 } else { 0 };
-        println!(
-            "{:<28}{direct:>12.digits$}{ours:>12.digits$}{:>8.2}  {}",
-            case.name,
-            ours / direct,
-            case.unit
-        );
     }
     Ok(())
 }
@@ -210,7 +303,11 @@ mod tests {
         let iperf = r#"{"end": {"sum_received": {"bits_per_second": 5.5e9}}}"#;
         assert_eq!(iperf_figure(iperf), Some(5.5));
         assert_eq!(iperf_figure("iperf3: error"), None);
-        assert_eq!(wrk_figure("x\n  Requests/sec:  18378.10\n"), Some(18378.1));
+        assert_eq!(wrk_rate("x\n  Requests/sec:  18378.10\n"), Some(18378.1));
+        let spread = "  Latency Distribution\n     50%   51.00us\n     99%   26.88ms\n";
+        assert_eq!(wrk_latency(spread, "50%"), Some(51.0));
+        assert_eq!(wrk_latency(spread, "99%"), Some(26_880.0));
+        assert_eq!(wrk_latency(spread, "75%"), None);
         assert_eq!(median(&mut [3.0, 1.0, 2.0]), 2.0);
     }
 }

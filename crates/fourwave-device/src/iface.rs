@@ -102,7 +102,7 @@ impl Iface {
             .map_err(|errno| other("SO_TIMESTAMPNS")(errno.into()))?;
         socket.attach_filter(&filter()).map_err(other("SO_ATTACH_FILTER"))?;
         enlarge(&socket).map_err(other("SO_RCVBUF"))?;
-        socket.bind(&address(index)).map_err(other("bind"))?;
+        socket.bind(&address(index, libc::ETH_P_ALL)).map_err(other("bind"))?;
         Ok(Self { socket })
     }
 
@@ -177,14 +177,15 @@ fn enlarge(socket: &Socket) -> io::Result<()> {
     forced.or_else(|_| socket.set_recv_buffer_size(RECEIVE_BUFFER))
 }
 
-/// All protocols of this interface, 0 for all.
-fn address(index: u32) -> SockAddr {
+/// Packets of an EtherType that come in on this interface, 0 for all; `ETH_P_ALL`: every packet,
+/// also what goes out.
+pub(crate) fn address(index: u32, protocol: i32) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: `sockaddr_ll` is one of the structures that a `sockaddr_storage` holds; every bit
     // pattern is a valid one.
     let link = unsafe { storage.view_as::<libc::sockaddr_ll>() };
     link.sll_family = libc::AF_PACKET as u16;
-    link.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
+    link.sll_protocol = (protocol as u16).to_be();
     link.sll_ifindex = index.cast_signed();
     // SAFETY: the storage has a `sockaddr_ll` of family AF_PACKET, and this is its length.
     unsafe { SockAddr::new(storage, size_of::<libc::sockaddr_ll>() as libc::socklen_t) }

@@ -14,6 +14,8 @@ pub mod memory;
 pub mod namespace;
 pub mod offload;
 pub mod pcapng;
+#[cfg(feature = "iface")]
+pub mod refusals;
 pub mod segment;
 pub mod tap;
 pub mod tun;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fourwave::{Config, Counters, Device, Population, Stack, StackOptions};
 use fourwave_device::fault::FaultSpec;
+use fourwave_device::refusals::Refusals;
 use fourwave_lens::summary::Summary;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -20,8 +21,8 @@ use crate::notice::Notices;
 use crate::observe::{LensOptions, Observer, Remarks};
 use crate::publish::{self, Published};
 use crate::relay::dial;
-use crate::traffic::Traffic;
-use crate::{demo, other};
+use crate::traffic::{Beside, Traffic};
+use crate::{demo, loopback, other};
 
 /// What a gateway needs to know.
 pub struct GatewayOptions {
@@ -39,8 +40,10 @@ pub struct GatewayOptions {
     pub lens: LensOptions,
     /// What goes wrong on purpose between the device and the engine.
     pub faults: Vec<FaultSpec>,
-    /// Suspected leaks are not told on stderr.
+    /// Suspected leaks and advice are not told on stderr.
     pub quiet: bool,
+    /// Where the program's calls to its own loopback are heard when nothing answers them.
+    pub refusals: Option<Refusals>,
 }
 
 /// What every task of a gateway shares.
@@ -82,6 +85,8 @@ pub struct Finale {
     pub population: Population,
     /// Most TIME_WAITs at once.
     pub peak_time_wait: u64,
+    /// What went through beside TCP.
+    pub beside: Beside,
     /// How many CLOSE_WAIT leaks were suspected, when not each was told as it came.
     pub leaks: Option<String>,
 }
@@ -119,7 +124,7 @@ impl Gateway {
             stack,
             host_loopback: options.host_loopback,
             resolvers: Resolvers::new(options.resolvers),
-            notices: Notices::default(),
+            notices: Notices::new(options.quiet),
             traffic: Traffic::default(),
             remarks: observer.remarks(),
             tasks: TaskTracker::new(),
@@ -131,6 +136,10 @@ impl Gateway {
         shared.spawn(dial::serve(Arc::clone(&shared), calls));
         if let Some(others) = others {
             shared.spawn(other::serve(Arc::clone(&shared), others));
+        }
+        if let Some(refusals) = options.refusals {
+            let end = shared.cancel.clone();
+            shared.tasks.spawn(loopback::serve(Arc::clone(&shared), refusals, end));
         }
         for published in options.published {
             let (listener, port) = published.listen()?;
@@ -168,6 +177,7 @@ impl Gateway {
             counters,
             population,
             peak_time_wait,
+            beside: self.shared.traffic.beside(),
             leaks,
         }
     }

@@ -45,6 +45,7 @@ impl Pings {
 
     /// Has a request answered; `packet` is what it came in.
     pub(crate) fn send(&self, request: Echo, packet: &RxPacket) {
+        self.shared.traffic.ping();
         if is_gateway(request.dst) {
             let (src, dst) = (request.dst, request.src);
             return answer(&self.shared, Echo { src, dst, reply: true, ..request });

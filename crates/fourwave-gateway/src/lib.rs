@@ -7,6 +7,7 @@ pub mod dns;
 mod faults;
 mod gateway;
 mod icmp;
+mod loopback;
 mod memory_demo;
 pub mod namespace;
 mod notice;

@@ -51,6 +51,7 @@ pub fn demo_in_memory(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result
         lens,
         faults: options.faults.clone(),
         quiet: options.quiet,
+        refusals: None,
     };
     let exchange = exchange(gateway, options.program.mtu);
     let summary = runtime()?.block_on(exchange).map_err(failed)?;

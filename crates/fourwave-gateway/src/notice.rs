@@ -4,12 +4,25 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 /// Remembers what was said.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Notices {
     said: Mutex<HashSet<&'static str>>,
+    /// Advice is kept back.
+    quiet: bool,
 }
 
 impl Notices {
+    pub(crate) fn new(quiet: bool) -> Self {
+        Self { said: Mutex::default(), quiet }
+    }
+
+    /// As [`once`](Self::once) for what is only good to know: not with `--quiet`.
+    pub(crate) fn hint(&self, about: &'static str, line: impl FnOnce() -> String) {
+        if !self.quiet {
+            self.once(about, line);
+        }
+    }
+
     /// Prints `line` unless something was said about `about` before.
     pub(crate) fn once(&self, about: &'static str, line: impl FnOnce() -> String) {
         if self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(about) {

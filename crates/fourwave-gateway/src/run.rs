@@ -179,6 +179,9 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     for warning in prepared.warnings.drain(..) {
         say(&warning);
     }
+    if options.program.command.is_empty() && !options.quiet {
+        say("this shell's TCP is fourwave's now, until `exit`; FOURWAVE_RUN is set in it");
+    }
     drop_privileges().map_err(RunError::internal("dropping privileges"))?;
     let gateway = GatewayOptions {
         config: options.config.clone(),
@@ -189,10 +192,11 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
         lens,
         faults: options.faults.clone(),
         quiet: options.quiet,
+        refusals: prepared.refusals.take(),
     };
     let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
     let (ended, finale, faults) = runtime()?.block_on(relayed.run())?;
-    let Finale { summary, counters, population, peak_time_wait, leaks } = finale;
+    let Finale { summary, counters, population, peak_time_wait, beside, leaks } = finale;
     if options.counters {
         let counted = counters.iter().filter(|(_, value)| *value > 0);
         counted.for_each(|(name, value)| say(&format!("{name} {value}")));
@@ -202,7 +206,7 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     if !options.quiet {
         faults.iter().for_each(|line| say(&format!("--fault {line}")));
         leaks.iter().for_each(|line| say(line));
-        say(&summary.to_string());
+        say(&beside.complete(&summary));
     }
     Ok(ended)
 }

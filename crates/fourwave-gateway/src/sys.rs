@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use fourwave_device::refusals::Refusals;
 use nix::sys::signalfd::SignalFd;
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use tokio::io::unix::AsyncFd;
@@ -33,6 +34,16 @@ pub(crate) fn watch(fd: SignalFd) -> io::Result<AsyncFd<SignalFd>> {
     // SAFETY: a SignalFd owns its descriptor, gives it away to nobody, and the AsyncFd is never
     // asked for a mutable reference by which it could be exchanged.
     unsafe { AsyncFd::register(fd) }.map_err(Into::into)
+}
+
+/// Registers the socket that hears refusals with the current runtime.
+///
+/// # Errors
+/// The runtime's.
+pub(crate) fn watch_refusals(refusals: Refusals) -> io::Result<AsyncFd<Refusals>> {
+    // SAFETY: it owns its descriptor, gives it away only when it is consumed, and the AsyncFd is
+    // never asked for a mutable reference by which it could be exchanged.
+    unsafe { AsyncFd::register(refusals) }.map_err(Into::into)
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Shared;
+use crate::loopback;
 use crate::packet::{Datagram, fits_super_packet, icmp_error};
 use crate::target::{DNS_PORT, Target, gateway_like, target};
 
@@ -84,7 +85,10 @@ impl Flows {
         let peer = match target(datagram.dst, self.shared.host_loopback) {
             Target::Host(peer) => peer,
             Target::Resolver => return self.resolve(datagram),
-            Target::Refused => return self.refuse(&datagram, IcmpError::PortUnreachable, packet),
+            Target::Refused => {
+                loopback::hint(&self.shared, datagram.dst);
+                return self.refuse(&datagram, IcmpError::PortUnreachable, packet);
+            }
             Target::Unreachable(error) => return self.refuse(&datagram, error, packet),
         };
         let flow = match self.flow(&datagram, peer) {
@@ -104,7 +108,7 @@ impl Flows {
             sent = flow.send(&datagram);
         }
         match sent {
-            Ok(()) => {}
+            Ok(()) => self.shared.traffic.datagram_up(datagram.payload.len()),
             // The host's queue is full: lost, as on any link.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => self.refuse(&datagram, flow.explain(&error), packet),
@@ -124,6 +128,7 @@ impl Flows {
 
     /// Passes a query to the host's resolvers, and the answer back, both unchanged.
     fn resolve(&self, datagram: Datagram) {
+        self.shared.traffic.query();
         let Ok(turn) = Arc::clone(&self.queries).try_acquire_owned() else { return };
         let shared = Arc::clone(&self.shared);
         self.shared.spawn(async move {
@@ -165,6 +170,7 @@ impl Flows {
         let flow = Arc::new(Flow::new(datagram, peer, socket)?);
         table.ports.entry(datagram.src).or_insert((port, 0)).1 += 1;
         table.flows.insert(key, Arc::clone(&flow));
+        self.shared.traffic.flow();
         let (shared, table) = (Arc::clone(&self.shared), Arc::clone(&self.table));
         self.shared.spawn({
             let flow = Arc::clone(&flow);
@@ -361,6 +367,7 @@ impl Flow {
             })?;
             self.touch();
             for (bytes, meta) in slices.iter().zip(&meta[..count]) {
+                shared.traffic.datagram_down(meta.len);
                 self.pass_on(shared, &bytes[..meta.len], meta);
             }
             Ok(())

@@ -7,6 +7,7 @@
 mod around;
 mod ends;
 mod faults;
+mod inside;
 mod lens;
 mod process;
 mod programs;

@@ -33,6 +33,7 @@ fn options() -> GatewayOptions {
         lens: LensOptions::default(),
         faults: Vec::new(),
         quiet: true,
+        refusals: None,
     }
 }
 

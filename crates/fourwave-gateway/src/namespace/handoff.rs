@@ -1,5 +1,5 @@
-//! The socket pair between the parent and the child stage: whole messages, one of them with the
-//! TUN's descriptor.
+//! The socket pair between the parent and the child stage: whole messages, one of them with
+//! descriptors.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -16,6 +16,8 @@ use super::Failure;
 
 /// Longest message: warnings and paths, nothing that grows.
 const MAX_MESSAGE: usize = 16 * 1024;
+/// Most descriptors of one message.
+const MAX_DESCRIPTORS: usize = 2;
 
 /// What the parent asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +32,8 @@ pub(super) struct Request {
 pub(super) enum Message {
     /// To the child, first.
     Request(Request),
-    /// From the child, with the TUN's descriptor: the namespace is ready.
+    /// From the child: the namespace is ready. With the descriptors of the TUN and, where it may be
+    /// had, of the socket that hears refusals on the loopback.
     Ready { warnings: Vec<String> },
     /// To the child: become the program.
     Go,
@@ -58,14 +61,13 @@ impl Channel {
     pub(super) fn send(
         &self,
         message: &Message,
-        descriptor: Option<BorrowedFd<'_>>,
+        descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), Failure> {
         let text = serde_json::to_vec(message).map_err(|_| Failure::Vanished)?;
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = SendAncillaryBuffer::new(&mut space);
-        let descriptors = descriptor.map(|fd| [fd]);
-        if let Some(fds) = &descriptors {
-            control.push(SendAncillaryMessage::ScmRights(fds));
+        if !descriptors.is_empty() {
+            control.push(SendAncillaryMessage::ScmRights(descriptors));
         }
         loop {
             let parts = [IoSlice::new(&text)];
@@ -77,10 +79,10 @@ impl Channel {
         }
     }
 
-    /// The next message and the descriptor that came with it; none when the other end is closed.
-    pub(super) fn receive(&self) -> Result<Option<(Message, Option<OwnedFd>)>, Failure> {
+    /// The next message and the descriptors that came with it; none when the other end is closed.
+    pub(super) fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
         let mut text = vec![0; MAX_MESSAGE];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = loop {
             let mut parts = [IoSliceMut::new(&mut text)];
@@ -94,13 +96,15 @@ impl Channel {
         if received.bytes == 0 {
             return Ok(None);
         }
-        let descriptor = control.drain().find_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-            _ => None,
-        });
+        let mut descriptors = Vec::new();
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(fds) = message {
+                descriptors.extend(fds);
+            }
+        }
         let message =
             serde_json::from_slice(&text[..received.bytes]).map_err(|_| Failure::Vanished)?;
-        Ok(Some((message, descriptor)))
+        Ok(Some((message, descriptors)))
     }
 }
 
@@ -125,15 +129,15 @@ mod tests {
     fn messages_and_a_descriptor_cross_whole_and_a_closed_end_is_none() {
         let (a, b) = Channel::pair().unwrap();
         let request = Message::Request(Request { mtu: 1500, interactive: true });
-        a.send(&request, None).unwrap();
+        a.send(&request, &[]).unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
         let ready = Message::Ready { warnings: vec!["w".into()] };
-        a.send(&ready, Some(reader.as_fd())).unwrap();
+        a.send(&ready, &[reader.as_fd()]).unwrap();
         drop((a, reader));
         assert_eq!(b.receive().unwrap().unwrap().0, request);
-        let (message, descriptor) = b.receive().unwrap().unwrap();
+        let (message, mut descriptors) = b.receive().unwrap().unwrap();
         assert_eq!(message, ready);
-        let mut passed = std::fs::File::from(descriptor.unwrap());
+        let mut passed = std::fs::File::from(descriptors.remove(0));
         (&writer).write_all(b"through").unwrap();
         drop(writer);
         assert_eq!(std::io::read_to_string(&mut passed).unwrap(), "through");
@@ -144,7 +148,7 @@ mod tests {
     fn a_failure_crosses_as_the_same_value() {
         let (a, b) = Channel::pair().unwrap();
         let failed = Message::Failed(Failure::step("mounting", Errno::PERM));
-        a.send(&failed, None).unwrap();
+        a.send(&failed, &[]).unwrap();
         assert_eq!(b.receive().unwrap().unwrap().0, failed);
     }
 }

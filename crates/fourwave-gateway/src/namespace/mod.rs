@@ -22,6 +22,7 @@ use rustix::process::Pid;
 pub use failure::Failure;
 pub(crate) use failure::without_number;
 pub use fourwave_device::namespace::Forbidden;
+use fourwave_device::refusals::Refusals;
 use handoff::{Channel, Message, Request};
 pub use stage::stage;
 
@@ -48,6 +49,9 @@ pub struct Prepared {
     channel: Option<Channel>,
     /// What works less well than it should, a line each.
     pub warnings: Vec<String>,
+    /// Where calls to the program's own loopback are heard when nothing answers them; none where
+    /// the system does not allow it.
+    pub refusals: Option<Refusals>,
 }
 
 /// Starts the child stage and waits until the namespace is ready.
@@ -63,16 +67,20 @@ pub fn prepare(program: &Program) -> Result<(OwnedFd, Prepared), Failure> {
     let interactive = program.command.is_empty();
     let child = spawn(program, &theirs)?;
     drop(theirs);
-    let mut prepared = Prepared { child: Some(child), channel: Some(ours), warnings: Vec::new() };
+    let mut prepared =
+        Prepared { child: Some(child), channel: Some(ours), warnings: Vec::new(), refusals: None };
     let request = Request { mtu: program.mtu, interactive };
     // From here on Ctrl-C is the child's, and its end tells us. (The child has the caller's mask.)
     block_signals().map_err(|error| Failure::io("blocking signals", &error))?;
     let channel = prepared.channel.as_ref().ok_or(Failure::Vanished)?;
     // A child that is dead already shows in the answer.
-    let _sent = channel.send(&Message::Request(request), None);
+    let _sent = channel.send(&Message::Request(request), &[]);
     match channel.receive()? {
-        Some((Message::Ready { warnings }, Some(tun))) => {
+        Some((Message::Ready { warnings }, descriptors)) => {
+            let mut descriptors = descriptors.into_iter();
+            let Some(tun) = descriptors.next() else { return Err(prepared.vanished()) };
             prepared.warnings = warnings;
+            prepared.refusals = descriptors.next().map(Refusals::from);
             Ok((tun, prepared))
         }
         Some((Message::Failed(failure), _)) => Err(failure),
@@ -87,7 +95,7 @@ impl Prepared {
     /// The command could not be executed.
     pub fn go(mut self) -> Result<Pid, Failure> {
         let channel = self.channel.take().ok_or(Failure::Vanished)?;
-        channel.send(&Message::Go, None)?;
+        channel.send(&Message::Go, &[])?;
         // The other end closes on exec: nothing more to read means that the program runs.
         match channel.receive()? {
             None => {}

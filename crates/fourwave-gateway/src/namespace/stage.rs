@@ -2,19 +2,23 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, parent_id};
 use std::path::Path;
 use std::process::Command;
 
 use fourwave_device::namespace::{Users, enter};
+use fourwave_device::refusals::Refusals;
 use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::handoff::{Channel, Message, Request};
 use super::{Failure, network, resolv};
 use crate::sys;
+
+/// In the program's environment: that it is inside, and the process id of its gateway.
+const INSIDE: &str = "FOURWAVE_RUN";
 
 /// Runs the child stage with the arguments after [`STAGE_ARGUMENT`](super::STAGE_ARGUMENT).
 /// Returns only on failure, with the exit status; the parent has the reason then.
@@ -29,7 +33,7 @@ pub fn stage(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let Err(failure) = become_program(&channel, &command);
     let status = failure.exit_code();
     // Without a parent there is nobody to tell.
-    let _unsent = channel.send(&Message::Failed(failure), None);
+    let _unsent = channel.send(&Message::Failed(failure), &[]);
     status
 }
 
@@ -46,14 +50,19 @@ fn become_program(
     let (tun, more) = network::set_up(request.mtu)?;
     warnings.extend(more);
     die_with_parent(request)?;
-    channel.send(&Message::Ready { warnings }, Some(tun.as_fd()))?;
-    drop(tun);
+    // Without it only advice is missing.
+    let refusals = Refusals::listen().ok().map(OwnedFd::from);
+    let descriptors = [Some(&tun), refusals.as_ref()].into_iter().flatten();
+    let descriptors: Vec<_> = descriptors.map(AsFd::as_fd).collect();
+    channel.send(&Message::Ready { warnings }, &descriptors)?;
+    drop((tun, refusals));
     // A parent that died before this closed its end; one that dies later sends the signal.
     let Some((Message::Go, _)) = channel.receive()? else {
         return Err(Failure::Vanished);
     };
     let (name, arguments) = command.split_first().ok_or(Failure::Vanished)?;
-    let error = Command::new(name).args(arguments).exec();
+    let gateway = parent_id().to_string();
+    let error = Command::new(name).args(arguments).env(INSIDE, gateway).exec();
     Err(command_failure(name, &error))
 }
 

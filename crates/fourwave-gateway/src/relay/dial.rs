@@ -12,6 +12,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use super::{Far, HostStream, relay};
 use crate::gateway::Shared;
+use crate::loopback;
 use crate::namespace::without_number;
 use crate::target::{Target, target};
 
@@ -83,6 +84,7 @@ async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Refusal>
         Target::Host(address) => connect(address).await,
         Target::Resolver => shared.resolvers.dial().await,
         Target::Refused => {
+            loopback::hint(shared, called);
             let why = "nothing listens at the gateway; --host-loopback would lead to the host";
             return Err(Refusal::new(Decision::Reset, why));
         }
