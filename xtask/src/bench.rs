@@ -18,6 +18,8 @@ const SERVER: &str = "10.97.0.2";
 const OURS: &str = "10.97.0.1";
 const NAMESPACE: &str = "fourwave-bench";
 const VETH: &str = "fwbench0";
+/// Seconds after which a measurement is given up; the longest takes 600 s.
+const LIMIT: &str = "660";
 
 /// One figure of a client's output.
 struct Figure {
@@ -202,11 +204,13 @@ fn nginx_conf(folder: &Path) -> String {
 
 /// The figures of one run of a client, in the order of the case's.
 fn measure(case: &Case, command: &[String]) -> Result<Vec<f64>, String> {
-    let output = Command::new(&command[0])
-        .args(&command[1..])
+    // A way that hangs is one that has no figure, and must not hold up the rest.
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", LIMIT])
+        .args(command)
         .stdin(Stdio::null())
         .output()
-        .map_err(|e| format!("{} cannot be started: {e}", command[0]))?;
+        .map_err(|e| format!("timeout (coreutils) cannot be started: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     let read = |figure: &Figure| {
         (figure.read)(&text).ok_or_else(|| {
@@ -268,15 +272,7 @@ fn print(figure: &Figure, [direct, pasta, fourwave]: [Option<f64>; 3]) {
 
 /// Runs every case `rounds` times each way and prints a line for each figure.
 pub(crate) fn run(root: &Path, rounds: usize, seconds: u32) -> Result<(), String> {
-    let fourwave = root.join("target/release/fourwave");
-    let built = Command::new("cargo")
-        .args(["build", "--release", "--package", "fourwave-cli"])
-        .current_dir(root)
-        .status()
-        .map_err(|e| format!("cargo cannot be started: {e}"))?;
-    if !built.success() {
-        return Err("the release build failed".to_owned());
-    }
+    let fourwave = shell::dist(root)?;
     if shell::find("pasta").is_none() {
         println!("pasta is missing (apt-get install passt): its column stays empty");
     }

@@ -19,6 +19,12 @@ pub(crate) fn cargo(root: &Path) -> Command {
     command
 }
 
+/// Builds `fourwave` with the profile of what is handed out, and says where it is.
+pub(crate) fn dist(root: &Path) -> Result<PathBuf, String> {
+    run(cargo(root).args(["build", "--profile", "dist", "--package", "fourwave-cli"]))?;
+    Ok(root.join("target/dist/fourwave"))
+}
+
 /// Where `program` is, in PATH or in the directories of system programs that a user's PATH omits.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();

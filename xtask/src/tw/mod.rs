@@ -247,14 +247,7 @@ pub(crate) fn run(root: &Path, count: u64, names: &[String]) -> Result<(), Strin
         let all: Vec<_> = ROWS.iter().map(|row| row.name).collect();
         return Err(format!("there is no row {unknown}: choose of {}", all.join(", ")));
     }
-    let built = crate::shell::cargo(root)
-        .args(["build", "--release", "--package", "fourwave-cli"])
-        .status()
-        .map_err(|e| format!("cargo cannot be started: {e}"))?;
-    if !built.success() {
-        return Err("the release build failed".to_owned());
-    }
-    let fourwave = root.join("target/release/fourwave");
+    let fourwave = crate::shell::dist(root)?;
     let xtask = std::env::current_exe().map_err(|e| e.to_string())?;
     let bench = Bench { fourwave, xtask, count };
     println!(
