@@ -2,6 +2,8 @@
 
 use std::io;
 
+use fourwave_device::reason;
+
 /// A capture that cannot be read: one line that names it.
 #[derive(Debug, thiserror::Error)]
 #[error("{name}: {problem}")]
@@ -26,7 +28,7 @@ pub enum Problem {
     #[error("is a directory; name the capture files in it")]
     Directory,
     /// Reading failed.
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read: {}", reason(.0))]
     Io(#[source] io::Error),
     /// It has not a single byte.
     #[error("is empty: no capture, not even the header of one")]

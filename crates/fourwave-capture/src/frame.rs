@@ -4,6 +4,8 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
+use fourwave_device::reason;
+
 /// One frame in the window.
 pub(crate) struct Frame {
     /// Its link type; none where the file does not say.
@@ -28,7 +30,7 @@ pub(crate) enum Stop {
 }
 
 impl Stop {
-    pub(crate) fn damaged(error: impl std::error::Error) -> Self {
+    pub(crate) fn damaged(error: impl std::error::Error + 'static) -> Self {
         Self::Damaged(words(&error))
     }
 }
@@ -41,9 +43,13 @@ impl From<io::Error> for Stop {
 }
 
 /// An error and what it comes from, in one line.
-pub(crate) fn words(error: &dyn std::error::Error) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {}", words(source)),
+pub(crate) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = match error.downcast_ref::<io::Error>() {
+        Some(error) => reason(error),
         None => error.to_string(),
+    };
+    match error.source() {
+        Some(source) => format!("{text}: {}", words(source)),
+        None => text,
     }
 }

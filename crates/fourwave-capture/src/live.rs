@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use fourwave_device::iface::{Iface, IfaceError};
+use fourwave_device::reason;
 
 use crate::link;
 use crate::packet::{Packet, Tally};
@@ -30,7 +31,7 @@ pub enum LiveError {
         name: String,
     },
     /// Something else.
-    #[error("capturing on {name} failed: {source}")]
+    #[error("capturing on {name} failed: {}", reason(.source))]
     Failed {
         /// The interface.
         name: String,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
+use fourwave_device::reason;
 use fourwave_gateway::addresses::GATEWAY_V4;
 use fourwave_gateway::{DEMO_REQUEST, demo_answer_is_whole};
 
@@ -23,7 +24,7 @@ pub(crate) fn client(_arguments: impl Iterator<Item = OsString>) -> u8 {
             0
         }
         Err(error) => {
-            eprintln!("demo client: {error}");
+            eprintln!("demo client: {}", reason(&error));
             1
         }
     }

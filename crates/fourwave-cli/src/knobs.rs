@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fourwave_core::Config;
 use fourwave_core::config::{KnobError, Unit};
+use fourwave_device::reason;
 
 /// Applies one `name=value`.
 pub(crate) fn set(config: &mut Config, setting: &str) -> Result<(), String> {
@@ -17,7 +18,7 @@ pub(crate) fn set(config: &mut Config, setting: &str) -> Result<(), String> {
 pub(crate) fn read_file(config: &mut Config, path: &Path) -> Result<(), String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read {shown}: {}", error.kind()))?;
+        .map_err(|error| format!("cannot read {shown}: {}", reason(&error)))?;
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
         let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         format!("{shown}, line {line}: {}", error.message())

@@ -17,6 +17,7 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
+use fourwave_device::reason;
 use fourwave_gateway::demo_in_memory;
 use fourwave_gateway::namespace::{STAGE_ARGUMENT, stage};
 use fourwave_gateway::run::{RunOptions, run};
@@ -92,7 +93,7 @@ fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            say(&format!("the output cannot be written: {}", error.kind()));
+            say(&format!("the output cannot be written: {}", reason(&error)));
             std::process::exit(USAGE_ERROR.into());
         }
         _ => {}

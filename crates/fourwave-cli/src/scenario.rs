@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use fourwave_core::Config;
+use fourwave_device::reason;
 use fourwave_device::tap::Direction;
 use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
 
@@ -86,7 +87,7 @@ impl ScenarioArguments {
             let written = std::fs::write(&path, html::render(&performance));
             let error = written.err();
             if let Some(error) = &error {
-                say(&format!("cannot write {}: {}", path.display(), error.kind()));
+                say(&format!("cannot write {}: {}", path.display(), reason(error)));
             }
             error.is_some()
         });

@@ -114,6 +114,43 @@ fn a_command_that_cannot_run_is_127_or_126() {
     assert_eq!(run(&["-q", "--", &bare]).status.code(), Some(5), "execvp gives it to sh");
 }
 
+/// Every command, on a full disk: what the system said, and none of Rust's names for it.
+#[test]
+fn a_full_disk_is_called_that() {
+    let scratch = Scratch::new("full-disk");
+    let capture = scratch.path().join("a.pcapng");
+    let capture = capture.to_str().unwrap();
+    let made = fourwave().args(["scenario", "four-waves", "--pcap", capture]).output().unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
+    for arguments in [
+        &["knobs"][..],
+        &["scenario"],
+        &["scenario", "four-waves"],
+        &["scenario", "--all"],
+        &["trace", capture],
+        &["trace", "--json", capture],
+        &["drill", "--from", capture],
+        &["drill", "../../conformance/matrix/closing/rst-at-right-edge.pkt"],
+        &["doctor", "--explain", "TIME_WAIT"],
+        &["doctor", "--sample", "100ms", "--json"],
+    ] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = fourwave().args(arguments).stdout(full).output().unwrap();
+        assert_line(&output, 2, &["the output cannot be written: No space left on device"]);
+    }
+    for option in ["--html", "--pcap"] {
+        let output = fourwave().args(["scenario", "four-waves", option, "/dev/full"]).output();
+        let text = stderr(&output.unwrap());
+        assert!(
+            text.contains("/dev/full") && text.ends_with(": No space left on device\n"),
+            "{text}"
+        );
+    }
+    let output = fourwave().args(["trace", capture, "--html", "/dev/full"]).output().unwrap();
+    let text = "fourwave: /dev/full cannot be written: No space left on device\n";
+    assert_eq!(stderr(&output), text);
+}
+
 /// Runs fourwave under a shell that first breaks its own namespaces.
 fn broken(unshare: &[&str], break_it: &str) -> std::process::Output {
     let script = format!("{break_it} && exec \"$0\" run -- echo started");

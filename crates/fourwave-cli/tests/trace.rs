@@ -289,7 +289,7 @@ fn each_mistake_is_one_line_and_status_2() {
         ),
         (
             &["a.pcapng", "--html", "no/where.html"],
-            "no/where.html cannot be written: entity not found",
+            "no/where.html cannot be written: No such file or directory",
         ),
     ] {
         assert_line(&trace(dir, arguments), 2, &format!("fourwave: {line}\n"));
@@ -334,7 +334,7 @@ fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_none() {
             .stdout(full)
             .output()
             .unwrap();
-        let line = "fourwave: the output cannot be written: no storage space\n";
+        let line = "fourwave: the output cannot be written: No space left on device\n";
         assert_line(&out, 2, line);
         let mut child = fourwave()
             .args(["trace", "a.pcapng", way])
@@ -359,7 +359,7 @@ fn an_output_that_fails_takes_no_other_with_it() {
         .stdout(full)
         .output()
         .unwrap();
-    assert_line(&out, 2, "fourwave: the output cannot be written: no storage space\n");
+    assert_line(&out, 2, "fourwave: the output cannot be written: No space left on device\n");
     let page = fs::read_to_string(scratch.path().join("p.html")).unwrap();
     assert!(page.trim_end().ends_with("</html>"), "the page is cut off");
 }

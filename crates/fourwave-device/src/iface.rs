@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
 
 use crate::calls::{get_option, set_option};
+use crate::reason;
 use crate::tun::vnet::{self, VnetHeader};
 
 /// Bytes of packets that wait in the kernel: 0.1 s at 2.5 Gbit/s.
@@ -40,7 +41,7 @@ pub enum IfaceError {
         name: String,
     },
     /// Something else.
-    #[error("cannot capture on {name}: {action}: {source}")]
+    #[error("cannot capture on {name}: {action}: {}", reason(.source))]
     Other {
         /// The interface.
         name: String,

@@ -16,6 +16,7 @@ pub mod offload;
 pub mod pcapng;
 #[cfg(feature = "iface")]
 pub mod refusals;
+mod reason;
 pub mod segment;
 pub mod tap;
 pub mod tun;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fourwave_wire::{Link, RxPacket, TxPacket};
+
+pub use reason::reason;
 
 /// One queue of IP packets in both directions. Never blocks.
 ///

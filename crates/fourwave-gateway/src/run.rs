@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use fourwave_core::Config;
 use fourwave_device::fault::FaultSpec;
+use fourwave_device::reason;
 use fourwave_device::tun::Tun;
 
 use crate::dns;
 use crate::gateway::{Finale, Gateway, GatewayOptions};
-use crate::namespace::{self, Failure, Prepared, Program, without_number};
+use crate::namespace::{self, Failure, Prepared, Program};
 use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
@@ -88,7 +89,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// A file could not be opened for writing.
-    #[error("cannot write {}: {}", .path.display(), without_number(.source))]
+    #[error("cannot write {}: {}", .path.display(), reason(.source))]
     Output {
         /// Which.
         path: PathBuf,
@@ -96,7 +97,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// Something of our own.
-    #[error("{what}: {}", without_number(.source))]
+    #[error("{what}: {}", reason(.source))]
     Internal {
         /// What was tried.
         what: &'static str,
@@ -131,7 +132,7 @@ fn bind_reason(address: &SocketAddr, error: &io::Error) -> String {
         io::ErrorKind::PermissionDenied if address.port() < 1024 => {
             "ports below 1024 are for root: choose a higher one".into()
         }
-        _ => without_number(error),
+        _ => reason(error),
     }
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, Tally};
+use fourwave_device::reason;
 use fourwave_lens::{Event, Lens, LensOptions, Story};
 
 use crate::filter::Filter;
@@ -37,7 +38,7 @@ pub struct Options {
 
 /// What could not be written, and why.
 #[derive(Debug, thiserror::Error)]
-#[error("{name} cannot be written: {}", source.kind())]
+#[error("{name} cannot be written: {}", reason(.source))]
 pub struct OutputError {
     /// The output's name.
     pub name: String,

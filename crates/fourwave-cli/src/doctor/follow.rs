@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
 
+use fourwave_device::reason;
 use fourwave_doctor::{GatherError, Look, metrics, watch};
 
 use super::Order;
@@ -41,7 +42,7 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
     match failed {
         // A reader that has enough is no error.
         Some(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(format!("the output cannot be written: {}", error.kind()))
+            Err(format!("the output cannot be written: {}", reason(&error)))
         }
         _ => Ok(0),
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use fourwave_device::reason;
 use fourwave_doctor::Thresholds;
 
 /// Least and greatest time between two looks.
@@ -41,7 +42,7 @@ pub(super) fn set(thresholds: &mut Thresholds, setting: &str) -> Result<(), Stri
 pub(super) fn read_file(thresholds: &mut Thresholds, path: &Path) -> Result<(), String> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read {shown}: {}", error.kind()))?;
+        .map_err(|error| format!("cannot read {shown}: {}", reason(&error)))?;
     thresholds.read(&text).map_err(|error| format!("{shown}: {error}"))
 }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
+use fourwave_device::reason;
+
 use super::play::{Played, Settings, play};
 use super::print::Printer;
 
@@ -31,7 +33,7 @@ pub(super) fn play_all(
             if let Err(error) = started
                 && at == 0
             {
-                return Err(format!("cannot start a thread: {}", error.kind()));
+                return Err(format!("cannot start a thread: {}", reason(&error)));
             }
         }
         drop(answers);

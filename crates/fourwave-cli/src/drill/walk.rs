@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use fourwave_device::reason;
+
 /// Deepest directory below one that was named.
 const DEPTH: usize = 64;
 
@@ -52,7 +54,5 @@ fn search(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()
 
 /// What is wrong with a path, in the system's words without its number.
 pub(super) fn line(path: &Path, error: &io::Error) -> String {
-    let text = error.to_string();
-    let words = text.split(" (os error").next().unwrap_or(&text);
-    format!("{}: {words}", path.display())
+    format!("{}: {}", path.display(), reason(error))
 }

@@ -11,6 +11,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use fourwave_device::reason;
 use fourwave_drill::ast::{EventKind, Script, Time};
 use fourwave_drill::linux;
 use fourwave_drill::report;
@@ -33,12 +34,12 @@ const NO_TARGET: &str = "no target: ";
 pub(super) fn run(path: &Path, source: &Source, settings: &Settings) -> Result<Report, String> {
     let limit = length(&source.script) + GRACE;
     let mut child = start(path, settings)
-        .map_err(|error| format!("cannot start a worker: {}", error.kind()))?;
+        .map_err(|error| format!("cannot start a worker: {}", reason(&error)))?;
     // It ends where this is closed, so also where this process is ended.
     let _alive = child.stdin.take();
     let answer = child.stdout.take().map(|output| listen(output, limit));
     linux::group::end(&child);
-    let status = child.wait().map_err(|error| format!("a worker is lost: {}", error.kind()))?;
+    let status = child.wait().map_err(|error| format!("a worker is lost: {}", reason(&error)))?;
     let answer = match answer {
         Some(Ok(answer)) => answer,
         _ => {
@@ -129,7 +130,7 @@ fn report_of(arguments: &[OsString]) -> Result<Report, String> {
     setup.directory = directory.map(Path::to_path_buf);
     let mut target = linux::enter(setup).map_err(|error| error.to_string())?;
     linux::group::end_when_closed(io::stdin())
-        .map_err(|error| format!("cannot start a thread: {}", error.kind()))?;
+        .map_err(|error| format!("cannot start a thread: {}", reason(&error)))?;
     Ok(run::run(script, options, &mut target))
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, ReadError, Reader};
+use fourwave_device::reason;
 
 use super::stdin::Stdin;
 use crate::say;
@@ -51,7 +52,7 @@ pub(super) struct Inputs {
 impl Input {
     fn open(path: &Path, stop: &Arc<AtomicBool>) -> Result<Self, String> {
         let pipe = match path.as_os_str() == "-" {
-            true => Stdin::pipe(stop).map_err(|error| format!("-: {}", error.kind()))?,
+            true => Stdin::pipe(stop).map_err(|error| format!("-: {}", reason(&error)))?,
             false => None,
         };
         let reader = match pipe {

@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
 
+use fourwave_device::reason;
 use fourwave_gateway::terminal;
 use fourwave_lens::Names;
 use fourwave_lens::ladder::LadderOptions;
@@ -90,7 +91,7 @@ pub(super) fn open(arguments: &TraceArguments, eager: bool) -> Result<Outputs, S
     };
     let mut outputs = vec![Output { name: "the output".to_owned(), sink }];
     let failed = |path: &Path, error: &io::Error| {
-        format!("{} cannot be written: {}", path.display(), error.kind())
+        format!("{} cannot be written: {}", path.display(), reason(error))
     };
     if let Some(path) = &arguments.html {
         let options = PageOptions { title: title(arguments), ..PageOptions::default() };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use fourwave_device::reason;
 use fourwave_trace::Analysis;
 
 use super::inputs::Input;
@@ -22,7 +23,7 @@ pub(super) fn interrupt() -> Result<Arc<AtomicBool>, String> {
             signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked));
         second
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)))
-            .map_err(|error| format!("signals cannot be watched: {error}"))?;
+            .map_err(|error| format!("signals cannot be watched: {}", reason(&error)))?;
     }
     Ok(asked)
 }

@@ -36,8 +36,7 @@ impl EnterError {
     }
 }
 
-/// The kernel's words for an error, without Rust's "(os error N)".
+/// The kernel's words for an error's number.
 pub fn reason(errno: i32) -> String {
-    let text = io::Error::from_raw_os_error(errno).to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
+    crate::reason(&io::Error::from_raw_os_error(errno))
 }

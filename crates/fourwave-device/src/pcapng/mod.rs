@@ -22,6 +22,7 @@ use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
 use crate::offload::complete_checksum;
+use crate::reason;
 use crate::tap::{Direction, Observer, PacketView};
 use file::AtomicFile;
 
@@ -63,7 +64,7 @@ impl Default for PcapngOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum PcapngError {
     /// The file cannot be made.
-    #[error("cannot write a capture to {}: {source}", path.display())]
+    #[error("cannot write a capture to {}: {}", .path.display(), reason(.source))]
     Create {
         /// The file.
         path: PathBuf,
@@ -71,7 +72,7 @@ pub enum PcapngError {
         source: io::Error,
     },
     /// Writing failed; the capture is given up and its file removed.
-    #[error("the capture {} is given up: {source}", path.display())]
+    #[error("the capture {} is given up: {}", .path.display(), reason(.source))]
     Write {
         /// The file.
         path: PathBuf,

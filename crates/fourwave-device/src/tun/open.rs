@@ -10,6 +10,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Getter, IntegerSetter, Opcode, Setter, Updater, ioctl, opcode};
 
+use crate::reason;
+
 /// The clone device of the TUN driver.
 pub const PATH: &str = "/dev/net/tun";
 
@@ -105,13 +107,13 @@ pub enum TunError {
         mtu: u16,
     },
     /// The descriptor is not a TUN with an interface.
-    #[error("the descriptor is no TUN interface: {source}")]
+    #[error("the descriptor is no TUN interface: {}", reason(.source))]
     NotATun {
         /// What the kernel said.
         source: io::Error,
     },
     /// Anything else.
-    #[error("{action} failed: {source}")]
+    #[error("{action} failed: {}", reason(.source))]
     Other {
         /// What was tried.
         action: &'static str,

@@ -62,7 +62,7 @@ pub enum GatherError {
 }
 
 /// The kernel's words for an error, without Rust's "(os error N)".
-pub(super) fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -13,6 +13,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::gather::reason;
 use crate::{GatherError, Looker, Scope, Thresholds};
 
 /// What Prometheus tells the format by.
@@ -37,7 +38,7 @@ pub enum ServeError {
         reason: String,
     },
     /// The system gives no sockets or signals.
-    #[error("the metrics cannot be served: {0}")]
+    #[error("the metrics cannot be served: {}", reason(.0))]
     System(#[from] io::Error),
 }
 
@@ -87,15 +88,15 @@ pub fn serve(
 }
 
 fn bind_error(address: SocketAddr, error: &io::Error) -> ServeError {
-    let reason = match error.kind() {
+    let why = match error.kind() {
         io::ErrorKind::AddrInUse => "another program listens there; choose another port".to_owned(),
         io::ErrorKind::PermissionDenied => {
             "this user may not; ports below 1024 need root, choose a higher one".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => "no interface here has this address".to_owned(),
-        kind => kind.to_string(),
+        _ => reason(error),
     };
-    ServeError::Bind { address, reason }
+    ServeError::Bind { address, reason: why }
 }
 
 type Shared = (Arc<Mutex<Looker>>, Duration);

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fourwave_device::reason;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
@@ -111,7 +112,8 @@ impl Native {
                     return Err(Refusal::Unsupported(why));
                 }
                 Err(error) => {
-                    let why = format!("{name} cannot be set in a namespace here ({error})");
+                    let why =
+                        format!("{name} cannot be set in a namespace here ({})", reason(&error));
                     return Err(Refusal::Unsupported(why));
                 }
                 Ok(()) => {}
@@ -137,7 +139,7 @@ fn own_settings(text: &str, table: &Table) -> Vec<String> {
         .flatten()
         .filter_map(|(name, value)| match profile::set(&name, &value, table) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Some(format!("{name} could not be set to {value} ({error})"))
+                Some(format!("{name} could not be set to {value} ({})", reason(&error)))
             }
             _ => None,
         })
@@ -146,7 +148,8 @@ fn own_settings(text: &str, table: &Table) -> Vec<String> {
 
 /// Runs a command in a shell, for so long at most.
 fn shell(text: &str, options: &Options) -> Result<(), Refusal> {
-    let failed = |error: io::Error| Refusal::Failed(format!("`{text}` did not run: {error}"));
+    let failed =
+        |error: io::Error| Refusal::Failed(format!("`{text}` did not run: {}", reason(&error)));
     let flags = rustix::fs::MemfdFlags::CLOEXEC;
     let said = rustix::fs::memfd_create("stderr", flags).map_err(|e| failed(e.into()))?;
     let mut said = File::from(said);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fourwave_device::namespace::{LinkSettings, Netlink};
-use fourwave_device::tun;
+use fourwave_device::{reason, tun};
 
 use super::{Error, INTERFACE, Options};
 
@@ -49,7 +49,7 @@ pub(super) fn set_up(options: &Options) -> Result<(OwnedFd, Vec<String>), Error>
     }
     // The system's default may be fq, which paces.
     if let Err(error) = netlink.plain_queue(index) {
-        warnings.push(format!("{INTERFACE} keeps the system's default queue ({error})"));
+        warnings.push(format!("{INTERFACE} keeps the system's default queue ({})", reason(&error)));
     }
     Ok((tun, warnings))
 }

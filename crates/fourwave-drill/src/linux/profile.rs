@@ -4,6 +4,8 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
+use fourwave_device::reason;
+
 use super::perform::Table;
 use crate::profile;
 
@@ -18,7 +20,7 @@ pub(super) fn select(table: &Table) -> Vec<String> {
     let all = profile::LINUX.iter().chain([&fast_open]);
     all.filter_map(|(name, value)| {
         let error = set(name, value, table).err()?;
-        Some(format!("{name} could not be set to {value} ({error})"))
+        Some(format!("{name} could not be set to {value} ({})", reason(&error)))
     })
     .collect()
 }

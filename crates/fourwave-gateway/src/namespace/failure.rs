@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use fourwave_device::namespace::EnterError;
+use fourwave_device::namespace::{EnterError, reason};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -111,17 +111,6 @@ impl From<EnterError> for Failure {
             other => Self::Step { what: other.to_string(), errno: 0 },
         }
     }
-}
-
-/// The kernel's words.
-pub(super) fn reason(errno: i32) -> String {
-    without_number(&io::Error::from_raw_os_error(errno))
-}
-
-/// An error's words without Rust's "(os error N)".
-pub(crate) fn without_number(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
 #[cfg(test)]

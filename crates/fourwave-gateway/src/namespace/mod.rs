@@ -20,7 +20,6 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
 pub use failure::Failure;
-pub(crate) use failure::without_number;
 pub use fourwave_device::namespace::Forbidden;
 use fourwave_device::refusals::Refusals;
 use handoff::{Channel, Message, Request};

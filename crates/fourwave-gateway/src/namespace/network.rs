@@ -5,13 +5,13 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
-use fourwave_device::namespace::{LinkSettings, Netlink};
+use fourwave_device::namespace::{LinkSettings, Netlink, reason};
 use fourwave_device::tun;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
 use super::Failure;
-use super::failure::reason;
+
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6, PREFIX_V4, PREFIX_V6, PROGRAM_V4, PROGRAM_V6};
 
 /// The interface as the program sees it.

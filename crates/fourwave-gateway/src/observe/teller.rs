@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
+use fourwave_device::reason;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::{Event, Names, follow, json, ladder};
 
@@ -121,7 +122,7 @@ impl Outputs {
 /// After a failure an output is written no more; the program runs on.
 fn give_up<T>(what: &str, output: &mut Option<T>, result: io::Result<()>) {
     if let Err(error) = result {
-        eprintln!("fourwave: {what} could not be written and ends here: {error}");
+        eprintln!("fourwave: {what} could not be written and ends here: {}", reason(&error));
         *output = None;
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourwave::{Decision, IcmpError, Incoming, IncomingListener};
+use fourwave_device::reason;
 use fourwave_lens::summary::Unopened;
 use rustix::io::Errno;
 use tokio::net::{TcpSocket, TcpStream};
@@ -13,7 +14,6 @@ use tokio::net::{TcpSocket, TcpStream};
 use super::{Far, HostStream, relay};
 use crate::gateway::Shared;
 use crate::loopback;
-use crate::namespace::without_number;
 use crate::target::{Target, target};
 
 /// The program's kernel passes over an ICMP error that comes while `connect()` still holds the
@@ -103,7 +103,7 @@ async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Refusal>
         let why = match error.kind() {
             io::ErrorKind::ConnectionRefused => "the destination refused the connection".into(),
             io::ErrorKind::TimedOut => "the destination did not answer".into(),
-            _ => format!("the host could not connect: {}", without_number(&error)),
+            _ => format!("the host could not connect: {}", reason(&error)),
         };
         Refusal { decision: refusal(&error), why }
     })

@@ -14,10 +14,10 @@ use std::pin::pin;
 use std::sync::OnceLock;
 
 use fourwave::{EndReason, ReadHalf, TcpStream};
+use fourwave_device::reason;
 use tokio::io::Interest;
 
 use crate::gateway::Shared;
-use crate::namespace::without_number;
 pub(crate) use host::HostStream;
 use pump::ProgramGone;
 use vigil::{Sign, Vigil};
@@ -55,7 +55,7 @@ impl Far {
                 format!("{who} reset the connection")
             }
             io::ErrorKind::TimedOut => format!("{who} answered no more: its connection timed out"),
-            _ => format!("the connection to {who} broke: {}", without_number(error)),
+            _ => format!("the connection to {who} broke: {}", reason(error)),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use parquet::basic::{Compression, GzipLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::TypePtr;
@@ -24,6 +25,14 @@ const MAX_OPEN: usize = 8;
 /// What `what` failed with, and what it was done to.
 pub(super) fn failed(what: &str, path: &Path, error: impl Display) -> io::Error {
     io::Error::other(format!("cannot {what} {}: {error}", path.display()))
+}
+
+/// What the system said, where the library only passes it on.
+fn in_words(error: ParquetError) -> String {
+    match error {
+        ParquetError::External(error) => error.to_string(),
+        error => error.to_string(),
+    }
 }
 
 /// The UTC day of a time since the epoch of Unix: `2026-11-22`.
@@ -137,7 +146,7 @@ impl Table {
         let writer = writer.map_err(|error| {
             // It was made just now and nobody knows it yet.
             let _ = fs::remove_file(&hidden);
-            failed("write", &hidden, error)
+            failed("write", &hidden, in_words(error))
         })?;
         let columns = self.fields.iter().copied().map(Waiting::new).collect();
         let shown = dir.join(name);
@@ -149,7 +158,7 @@ impl Table {
         self.waiting -= part.rows;
         self.complete.push((part.hidden.clone(), part.shown.clone()));
         part.flush()?;
-        part.writer.finish().map_err(|error| failed("write", &part.hidden, error))?;
+        part.writer.finish().map_err(|error| failed("write", &part.shown, in_words(error)))?;
         Ok(())
     }
 
@@ -196,7 +205,7 @@ impl Part {
             group.close().map(drop)
         })();
         self.rows = 0;
-        written.map_err(|error| failed("write", &self.hidden, error))
+        written.map_err(|error| failed("write", &self.shown, in_words(error)))
     }
 }
 
