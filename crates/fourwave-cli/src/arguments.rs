@@ -1,24 +1,23 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use fourwave_gateway::FaultSpec;
 use fourwave_gateway::namespace::Program;
-use fourwave_gateway::run::{LadderTo, Publish, RunOptions};
+use fourwave_gateway::run::{OutputTo, Publish, RunOptions};
 
 use crate::demo;
 use crate::doctor::DoctorArguments;
 use crate::drill::DrillArguments;
 use crate::fault::parse_fault;
 use crate::knobs;
+use crate::output::{Files, Target, target};
 use crate::publish::parse_publish;
 use crate::scenario::ScenarioArguments;
 use crate::trace::TraceArguments;
-
-/// What `--ladder` without a file stands for.
-const STDERR: &str = "-";
 
 /// A userspace TCP that shows each connection's life, from SYN to TIME_WAIT
 #[derive(Debug, Parser)]
@@ -52,6 +51,9 @@ may listen on every port.
 The exit status is the program's own; 128+N when signal N killed it; 127 when there is no \
 such command, 126 when it cannot be executed, 125 when fourwave itself fails, 2 for wrong \
 usage.
+
+--ladder, --events and --pcap write while the program runs: what is in the file then can be read \
+(tail -f), and a run that fails leaves what it wrote. It is emptied when the program starts.
 
 Needs /dev/net/tun, and user namespaces or root. Once the program runs, fourwave itself keeps \
 no capability but CAP_KILL and can gain none; the program keeps its own. It separates \
@@ -103,20 +105,20 @@ pub(crate) struct RunArguments {
 
     /// Draw each connection when it ends, on standard error or into FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true,
-          default_missing_value = STDERR)]
-    ladder: Option<PathBuf>,
+          value_parser = target())]
+    ladder: Option<Option<Target>>,
 
     /// Draw connections live
     #[arg(long)]
     follow: bool,
 
-    /// Write events as JSON lines
-    #[arg(long, value_name = "FILE")]
-    events: Option<PathBuf>,
+    /// Write events as JSON lines; FILE may be - for standard output, the program's
+    #[arg(long, value_name = "FILE", value_parser = target())]
+    events: Option<Target>,
 
     /// Write the packets as pcapng
-    #[arg(long, value_name = "FILE")]
-    pcap: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = target())]
+    pcap: Option<Target>,
 
     /// No summary line at the end
     #[arg(short, long)]
@@ -145,10 +147,11 @@ impl RunArguments {
         for setting in &self.options {
             knobs::set(&mut config, setting)?;
         }
+        self.files().check()?;
         let ladder = match self.ladder {
-            Some(path) if path.as_os_str() == STDERR => Some(LadderTo::Stderr),
-            Some(path) => Some(LadderTo::File(path)),
-            None if self.follow || self.demo => Some(LadderTo::Stderr),
+            Some(Some(target)) => Some(target.into()),
+            Some(None) => Some(OutputTo::Stderr),
+            None if self.follow || self.demo => Some(OutputTo::Stderr),
             None => None,
         };
         let command = if self.demo { demo::command() } else { self.command };
@@ -159,14 +162,47 @@ impl RunArguments {
             host_loopback: self.host_loopback,
             ladder,
             follow: self.follow,
-            events: self.events,
-            pcap: self.pcap,
+            events: self.events.map(OutputTo::from),
+            pcap: self.pcap.map(OutputTo::from),
             quiet: self.quiet,
             counters: self.counters,
             demo: self.demo,
             faults: self.faults,
         })
     }
+
+    /// What is read and written, the program itself included.
+    fn files(&self) -> Files {
+        let mut files = Files::default();
+        files.hands_on_stdin();
+        self.config.iter().for_each(|path| files.reads("--config", path));
+        if let Some(path) = self.command.first().and_then(|name| program_file(name)) {
+            files.reads("the program", &path);
+        }
+        self.ladder.iter().flatten().for_each(|target| files.writes("--ladder", target));
+        self.events.iter().for_each(|target| files.writes("--events", target));
+        self.pcap.iter().for_each(|target| files.writes("--pcap", target));
+        files
+    }
+}
+
+impl From<Target> for OutputTo {
+    fn from(target: Target) -> Self {
+        match target {
+            Target::Stdout => Self::Stdout,
+            Target::Stderr => Self::Stderr,
+            Target::File(path) => Self::File(path),
+        }
+    }
+}
+
+/// The file that a command's name stands for, where `exec` looks for it.
+fn program_file(name: &OsStr) -> Option<PathBuf> {
+    if name.as_bytes().contains(&b'/') {
+        return Some(name.into());
+    }
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
 #[cfg(test)]
@@ -201,11 +237,11 @@ mod tests {
     fn a_ladder_goes_to_stderr_or_into_a_file_and_never_eats_the_command() {
         assert_eq!(run(&["true"]).unwrap().ladder, None);
         let options = run(&["--ladder", "true"]).unwrap();
-        assert_eq!(options.ladder, Some(LadderTo::Stderr));
+        assert_eq!(options.ladder, Some(OutputTo::Stderr));
         assert_eq!(options.program.command, ["true"]);
         let file = run(&["--ladder=l.txt", "true"]).unwrap().ladder;
-        assert_eq!(file, Some(LadderTo::File("l.txt".into())));
-        assert_eq!(run(&["--follow", "true"]).unwrap().ladder, Some(LadderTo::Stderr));
+        assert_eq!(file, Some(OutputTo::File("l.txt".into())));
+        assert_eq!(run(&["--follow", "true"]).unwrap().ladder, Some(OutputTo::Stderr));
     }
 
     #[test]

@@ -7,22 +7,22 @@ mod doctor;
 mod drill;
 mod fault;
 mod knobs;
+mod output;
 mod pcap;
 mod publish;
 mod scenario;
 mod trace;
 mod usage;
 
-use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use fourwave_device::reason;
 use fourwave_gateway::demo_in_memory;
 use fourwave_gateway::namespace::{STAGE_ARGUMENT, stage};
 use fourwave_gateway::run::{RunOptions, run};
 
 use arguments::{Arguments, Command, RunArguments};
+use output::{print, say};
 
 /// First argument of the demo's client, which `run --demo` starts in the namespace.
 const DEMO_CLIENT: &str = "__demo-client";
@@ -85,21 +85,4 @@ fn demo_without_namespace(options: &RunOptions) -> u8 {
             error.exit_code()
         }
     }
-}
-
-/// A line for the user, who may have closed standard error.
-/// A reader that stops early is no error; what cannot be written for another reason ends it all.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            say(&format!("the output cannot be written: {}", reason(&error)));
-            std::process::exit(USAGE_ERROR.into());
-        }
-        _ => {}
-    }
-}
-
-fn say(line: &str) {
-    let _closed = writeln!(std::io::stderr().lock(), "fourwave: {line}");
 }

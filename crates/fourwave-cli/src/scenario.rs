@@ -1,18 +1,19 @@
 //! `fourwave scenario`.
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
 
 use clap::Args;
 use fourwave_core::Config;
-use fourwave_device::reason;
 use fourwave_device::tap::Direction;
 use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
 
+use crate::output::{Files, Output, Target, Text, target};
 use crate::{USAGE_ERROR, knobs, pcap, print, say};
 
-/// An expectation was not met, or a page could not be written.
+/// An expectation was not met.
 const FAILED: u8 = 1;
+/// An output could not be written; the same as wrong usage.
+const UNWRITTEN: u8 = USAGE_ERROR;
 
 /// `fourwave scenario`.
 #[derive(Debug, Args)]
@@ -35,18 +36,21 @@ pub(crate) struct ScenarioArguments {
     json: bool,
 
     /// Write a page with the ladders, beside what is printed
-    #[arg(long, value_name = "FILE", requires = "name")]
-    html: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "name", value_parser = target())]
+    html: Option<Target>,
 
     /// Write the packets as pcapng, for Wireshark and `fourwave trace`; lost ones too
-    #[arg(long, value_name = "FILE", requires = "name")]
-    pcap: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "name", value_parser = target())]
+    pcap: Option<Target>,
 }
 
 const NOTES: &str = "\
 A scenario plays on the engine that `fourwave run` uses, with virtual time and fixed seeds, and \
 holds what came out against what must. The exit status is 1 when that differs (a knob set with \
--o may well be the cause), 2 for wrong usage.
+-o may well be the cause), 2 for wrong usage and for output that cannot be written.
+
+FILE may be - for standard output; the text goes to standard error then. A file has its name, or \
+takes the place of one that has it, when it is whole.
 
 Examples:
   fourwave scenario four-waves
@@ -77,30 +81,51 @@ impl ScenarioArguments {
         for warning in config.warnings() {
             say(warning);
         }
-        let performance = scenario.play(&config);
-        if self.json {
-            print(&json::render(&performance));
-        } else {
-            print(&text::render(&performance, &text_options()));
+        if let Err(line) = self.files().check() {
+            say(&line);
+            return USAGE_ERROR;
         }
-        let page_failed = self.html.is_some_and(|path| {
-            let written = std::fs::write(&path, html::render(&performance));
-            let error = written.err();
-            if let Some(error) = &error {
-                say(&format!("cannot write {}: {}", path.display(), reason(error)));
-            }
-            error.is_some()
-        });
-        let capture = self.pcap.map_or(Ok(()), |path| {
+        let performance = scenario.play(&config);
+        let out = Text::beside(self.html.iter().chain(&self.pcap));
+        if self.json {
+            out.print(&json::render(&performance));
+        } else {
+            out.print(&text::render(&performance, &text_options()));
+        }
+        let unwritten = self.write(&performance).inspect_err(|line| say(line)).is_err();
+        let failed = tell_failure(&performance);
+        match (unwritten, failed) {
+            (true, _) => UNWRITTEN,
+            (false, true) => FAILED,
+            (false, false) => 0,
+        }
+    }
+
+    fn files(&self) -> Files {
+        let mut files = Files::default();
+        if self.json {
+            files.takes_stdout("--json");
+        }
+        self.html.iter().for_each(|target| files.writes("--html", target));
+        self.pcap.iter().for_each(|target| files.writes("--pcap", target));
+        files
+    }
+
+    /// The page and the capture: each although the other cannot be written.
+    fn write(&self, performance: &Performance) -> Result<(), String> {
+        let page = self
+            .html
+            .as_ref()
+            .map_or(Ok(()), |target| Output::write(target, html::render(performance).as_bytes()));
+        let capture = self.pcap.as_ref().map_or(Ok(()), |target| {
             let packets = performance.packets().into_iter();
             let packets = packets.map(|(at, packet)| (at, Direction::Received, packet));
-            pcap::write(&path, scenario.name, packets)
+            pcap::write(target, performance.scenario.name, packets)
         });
-        if let Err(line) = &capture {
-            say(line);
+        match (page, capture) {
+            (Err(page), Err(capture)) => Err(format!("{page}; {capture}")),
+            (page, capture) => page.and(capture),
         }
-        let failed = tell_failure(&performance);
-        if failed || page_failed || capture.is_err() { FAILED } else { 0 }
     }
 }
 

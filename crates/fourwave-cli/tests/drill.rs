@@ -254,7 +254,7 @@ fn captures_that_cannot_be_read_are_one_line() {
     let line = format!("{text}: {what}");
     refused(&["--from", &text], &line);
     let directory = scratch.path().to_str().unwrap();
-    refused(&["--from", directory], &format!("{directory}: is a directory"));
+    refused(&["--from", directory], &format!("{directory}: Is a directory"));
 }
 
 /// A pcap file, microseconds, raw IP.

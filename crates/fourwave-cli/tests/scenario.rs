@@ -82,8 +82,9 @@ fn json_and_a_page() {
     std::fs::remove_file(&path).unwrap();
 
     let out = scenario(&["four-waves", "--html", "/nowhere/page.html"]);
-    assert_eq!(out.status.code(), Some(1));
-    assert!(text(&out.stderr).contains("cannot write /nowhere/page.html"));
+    assert_eq!(out.status.code(), Some(2), "not what a failed expectation is");
+    let line = "fourwave: /nowhere/page.html cannot be written: No such file or directory\n";
+    assert_eq!(text(&out.stderr), line);
 }
 
 #[test]

@@ -245,7 +245,8 @@ fn a_page_and_tables_are_written_beside_the_text() {
     assert!(fs::read_to_string(scratch.path().join("p.html")).unwrap().contains("a.pcapng"));
     assert!(scratch.path().join("tables/flows").is_dir());
     let out = trace(scratch.path(), &["a.pcapng", "--html", "a.pcapng"]);
-    assert_line(&out, 2, "fourwave: a.pcapng: --html would overwrite the capture\n");
+    let line = "--html a.pcapng and the capture a.pcapng are the same file: name another";
+    assert_line(&out, 2, &format!("fourwave: {line}\n"));
 }
 
 #[test]

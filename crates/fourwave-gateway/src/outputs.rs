@@ -2,7 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use crate::run::OutputTo;
 
 /// Files opened for writing. Until [`keep`](Self::keep), dropping this removes those that did
 /// not exist before; until [`begin`](Self::begin) the others are as they were.
@@ -19,11 +22,17 @@ struct Opened {
 }
 
 impl Outputs {
-    /// Opens `path`. Its content stays until [`begin`](Self::begin).
+    /// Opens an output. A file's content stays until [`begin`](Self::begin).
     ///
     /// # Errors
     /// The file cannot be made or written.
-    pub(crate) fn open(&mut self, path: &Path) -> io::Result<File> {
+    pub(crate) fn open(&mut self, to: &OutputTo) -> io::Result<File> {
+        // Handles of our own: standard output is exchanged for /dev/null once the program has it.
+        let path = match to {
+            OutputTo::Stdout => return io::stdout().as_fd().try_clone_to_owned().map(File::from),
+            OutputTo::Stderr => return io::stderr().as_fd().try_clone_to_owned().map(File::from),
+            OutputTo::File(path) => path,
+        };
         let mut options = OpenOptions::new();
         options.write(true);
         let (file, created) = match options.clone().create_new(true).open(path) {
@@ -73,6 +82,7 @@ impl Drop for Outputs {
 mod tests {
     use super::*;
     use std::io::Write as _;
+    use std::path::Path;
 
     #[test]
     fn files_of_a_run_that_never_started_are_as_before() {
@@ -82,15 +92,16 @@ mod tests {
         let (old, new) = (directory.join("old"), directory.join("new"));
         fs::write(&old, "before").unwrap();
         let mut outputs = Outputs::default();
-        outputs.open(&old).unwrap();
-        outputs.open(&new).unwrap();
-        assert!(outputs.open(&directory.join("none/file")).is_err());
+        let file = |path: &Path| OutputTo::File(path.to_owned());
+        outputs.open(&file(&old)).unwrap();
+        outputs.open(&file(&new)).unwrap();
+        assert!(outputs.open(&file(&directory.join("none/file"))).is_err());
         drop(outputs);
         assert_eq!(fs::read_to_string(&old).unwrap(), "before");
         assert!(!new.exists());
 
         let mut outputs = Outputs::default();
-        let mut file = outputs.open(&old).unwrap();
+        let mut file = outputs.open(&file(&old)).unwrap();
         outputs.begin().unwrap();
         outputs.keep();
         file.write_all(b"now").unwrap();

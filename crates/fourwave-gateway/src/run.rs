@@ -1,5 +1,6 @@
 //! `fourwave run` from its options to the program's exit status.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -36,13 +37,13 @@ pub struct RunOptions {
     /// Whether the program reaches the host's loopback at the gateway's address.
     pub host_loopback: bool,
     /// Where the ladder goes.
-    pub ladder: Option<LadderTo>,
+    pub ladder: Option<OutputTo>,
     /// Whether the ladder is drawn while connections live.
     pub follow: bool,
-    /// File for JSON lines.
-    pub events: Option<PathBuf>,
-    /// File for packets.
-    pub pcap: Option<PathBuf>,
+    /// Where JSON lines go.
+    pub events: Option<OutputTo>,
+    /// Where packets go.
+    pub pcap: Option<OutputTo>,
     /// No summary at the end.
     pub quiet: bool,
     /// Every counter of the engine that is not zero, at the end.
@@ -53,13 +54,25 @@ pub struct RunOptions {
     pub faults: Vec<FaultSpec>,
 }
 
-/// Where a ladder is drawn.
+/// Where something is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LadderTo {
-    /// Standard error: standard output is the program's.
+pub enum OutputTo {
+    /// Standard output, which is the program's too.
+    Stdout,
+    /// Standard error, which is the program's too.
     Stderr,
-    /// A file.
+    /// A file: emptied when the program starts, and written while it runs.
     File(PathBuf),
+}
+
+impl fmt::Display for OutputTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::Stderr => f.write_str("standard error"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
 }
 
 /// One `-p`: a port of the host that leads to one of the namespace.
@@ -88,11 +101,11 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
-    /// A file could not be opened for writing.
-    #[error("cannot write {}: {}", .path.display(), reason(.source))]
+    /// An output could not be opened.
+    #[error("{to} cannot be written: {}", reason(.source))]
     Output {
         /// Which.
-        path: PathBuf,
+        to: OutputTo,
         /// Why.
         source: io::Error,
     },
@@ -268,17 +281,13 @@ pub(crate) fn open_outputs(
     options: &RunOptions,
     outputs: &mut Outputs,
 ) -> Result<LensOptions, RunError> {
-    let mut open = |path: &PathBuf| {
-        outputs.open(path).map_err(|source| RunError::Output { path: path.clone(), source })
+    let mut open = |to: &OutputTo| {
+        outputs.open(to).map_err(|source| RunError::Output { to: to.clone(), source })
     };
-    let ladder: Option<Box<dyn Write + Send>> = match &options.ladder {
-        None => None,
-        Some(LadderTo::Stderr) => Some(Box::new(io::stderr())),
-        Some(LadderTo::File(path)) => Some(Box::new(open(path)?)),
-    };
+    let ladder = options.ladder.as_ref().map(&mut open).transpose()?;
     Ok(LensOptions {
-        ladder,
-        terminal: options.ladder == Some(LadderTo::Stderr) && io::stderr().is_terminal(),
+        ladder: ladder.map(|file| Box::new(file) as Box<dyn Write + Send>),
+        terminal: options.ladder == Some(OutputTo::Stderr) && io::stderr().is_terminal(),
         follow: options.follow,
         events: options.events.as_ref().map(&mut open).transpose()?,
         pcap: options.pcap.as_ref().map(&mut open).transpose()?,

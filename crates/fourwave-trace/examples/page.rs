@@ -1,5 +1,7 @@
 //! Writes the HTML page of captures: `cargo run --example page -- page.html a.pcap b.pcapng`.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,7 +11,9 @@ use fourwave_trace::{Analysis, Options, Output};
 
 fn write(page: &str, files: &[String]) -> Result<(), String> {
     let options = PageOptions { title: files.join(", "), ..PageOptions::default() };
-    let sink = Page::create(Path::new(page), options).map_err(|e| format!("{page}: {e}"))?;
+    let file = File::create(page).map(BufWriter::new);
+    let sink =
+        file.and_then(|file| Page::new(file, options)).map_err(|e| format!("{page}: {e}"))?;
     let outputs = vec![Output { name: page.to_owned(), sink: Box::new(sink) }];
     let mut analysis = Analysis::new(Options::default(), outputs);
     for file in files {

@@ -20,6 +20,7 @@ use fourwave_doctor::explain::explain;
 use fourwave_doctor::{Scope, THRESHOLDS, Thresholds};
 use fourwave_gateway::terminal::has_colors;
 
+use crate::output::Files;
 use crate::{USAGE_ERROR, print, say};
 use once::Form;
 use options::{parse_address, parse_pid, parse_time};
@@ -124,6 +125,9 @@ impl DoctorArguments {
     }
 
     fn look(self) -> Result<u8, String> {
+        let mut files = Files::default();
+        self.config.iter().for_each(|path| files.reads("--config", path));
+        files.check()?;
         let thresholds = self.thresholds()?;
         let order = Order { scope: self.scope(), thresholds, sample: self.sample };
         let form = match (self.json, self.fix) {

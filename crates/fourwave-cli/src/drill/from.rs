@@ -1,8 +1,9 @@
 //! `fourwave drill --from CAPTURE`.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -10,13 +11,15 @@ use fourwave_drill::capture::{Capture, Fitted};
 use fourwave_lens::units::{counted, seconds};
 
 use super::walk::line;
+use crate::output::{Files, Output, Target, target};
 use crate::{USAGE_ERROR, print, say};
 
 /// Capture to script.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Capture to script")]
 pub(crate) struct FromArguments {
-    /// Write a script that replays one side of a connection of a pcap or pcapng file
+    /// Write a script that replays one side of a connection of a pcap or pcapng file; - is
+    /// standard input
     #[arg(long, value_name = "CAPTURE", conflicts_with_all = ["json", "ladder", "target", "jobs"])]
     from: Option<PathBuf>,
 
@@ -29,8 +32,8 @@ pub(crate) struct FromArguments {
     local: Option<IpAddr>,
 
     /// Write the script into a file
-    #[arg(short, long, value_name = "FILE", requires = "from")]
-    output: Option<PathBuf>,
+    #[arg(short, long, value_name = "FILE", requires = "from", value_parser = target())]
+    output: Option<Target>,
 }
 
 impl FromArguments {
@@ -59,6 +62,7 @@ impl FromArguments {
     }
 
     fn write(&self, path: &Path) -> Result<(), String> {
+        self.files(path).check()?;
         let shown = path.display();
         let file = open(path).map_err(|error| line(path, &error))?;
         let capture = Capture::read(file).map_err(|error| format!("{shown}: {error}"))?;
@@ -82,31 +86,40 @@ impl FromArguments {
                 return Ok(());
             }
         };
-        let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into());
+        let name = match path.as_os_str() == "-" {
+            true => "standard input".into(),
+            false => path.file_name().unwrap_or_default().to_string_lossy(),
+        };
         let script = conn.script(self.local, &name).map_err(|error| format!("{shown}: {error}"))?;
         let Fitted { text, failure, .. } = script;
-        let out = match &self.output {
-            None => {
-                print(&text);
-                "the script".to_owned()
-            }
-            Some(path) => {
-                fs::write(path, text).map_err(|error| line(path, &error))?;
-                path.display().to_string()
-            }
-        };
+        let target = self.output.as_ref().unwrap_or(&Target::Stdout);
+        Output::write(target, text.as_bytes())?;
         if let Some((line, why)) = failure {
+            let out = match target {
+                Target::Stdout => "the script".to_owned(),
+                target => target.to_string(),
+            };
             say(&format!("{out}:{line}: the engine does otherwise: {why}"));
         }
         Ok(())
+    }
+
+    fn files(&self, capture: &Path) -> Files {
+        let mut files = Files::default();
+        files.reads("the capture", capture);
+        self.output.iter().for_each(|target| files.writes("--output", target));
+        files
     }
 }
 
 /// A directory can be opened, and not read.
 fn open(path: &Path) -> io::Result<File> {
+    if path.as_os_str() == "-" {
+        return io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    }
     let file = File::open(path)?;
     match file.metadata()?.is_dir() {
-        true => Err(io::ErrorKind::IsADirectory.into()),
+        true => Err(rustix::io::Errno::ISDIR.into()),
         false => Ok(file),
     }
 }

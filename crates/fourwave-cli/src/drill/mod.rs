@@ -25,6 +25,7 @@ use clap::{Args, ValueEnum};
 use fourwave_drill::run::Options;
 use fourwave_lens::units::counted;
 
+use crate::output::{self, Files, Text, target};
 use crate::{USAGE_ERROR, say};
 use from::FromArguments;
 use options::ScriptOptions;
@@ -56,8 +57,8 @@ pub(crate) struct DrillArguments {
     json: bool,
 
     /// Write the packets of a single script as pcapng, for Wireshark and `fourwave trace`
-    #[arg(long, value_name = "FILE", conflicts_with = "from")]
-    pcap: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", conflicts_with = "from", value_parser = target())]
+    pcap: Option<output::Target>,
 
     /// Print no lines for scripts that pass
     #[arg(short, long)]
@@ -115,6 +116,9 @@ The exit status is 0 when nothing failed, 1 when a script failed or is none, 2 f
 files and directories that are not there, a target that cannot be had, and output that cannot \
 be written.
 
+FILE may be - for standard output; what is said of scripts goes to standard error then. A file \
+has its name, or takes the place of one that has it, when it is whole.
+
 Examples:
   fourwave drill tests/
   fourwave drill --ladder fin-wait-2.pkt
@@ -145,6 +149,7 @@ impl DrillArguments {
             let target = self.target.name();
             return Err(format!("--pcap takes one script on one target, not {what} on {target}"));
         }
+        self.files(&files).check()?;
         let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let settings = Settings {
             options,
@@ -153,6 +158,7 @@ impl DrillArguments {
             ladder: self.ladder,
             always_ladder: self.ladder && files.len() == 1,
             json: self.json,
+            out: Text::beside(&self.pcap),
             pcap: self.pcap,
             color,
         };
@@ -166,6 +172,16 @@ impl DrillArguments {
         let mut printer = Printer::new(&settings, self.quiet, files.len());
         pool::play_all(&files, &settings, jobs, &mut printer)?;
         Ok(if printer.finish() { 0 } else { FAILED })
+    }
+
+    fn files(&self, scripts: &[PathBuf]) -> Files {
+        let mut files = Files::default();
+        scripts.iter().for_each(|path| files.reads("the script", path));
+        if self.json {
+            files.takes_stdout("--json");
+        }
+        self.pcap.iter().for_each(|target| files.writes("--pcap", target));
+        files
     }
 
     fn options(&self) -> Result<Options, String> {

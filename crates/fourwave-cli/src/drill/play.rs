@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fourwave_device::tap;
 use fourwave_drill::ast::{self, Script, Span};
@@ -14,6 +14,7 @@ use fourwave_drill::virt::{Setup, Virtual};
 use fourwave_lens::ladder::LadderOptions;
 
 use super::{Target, walk, worker};
+use crate::output::{self, Text};
 use crate::pcap;
 
 /// The largest script.
@@ -30,7 +31,9 @@ pub(super) struct Settings {
     pub(super) always_ladder: bool,
     pub(super) json: bool,
     /// Where the packets go.
-    pub(super) pcap: Option<PathBuf>,
+    pub(super) pcap: Option<output::Target>,
+    /// Where the text goes.
+    pub(super) out: Text,
     pub(super) color: bool,
 }
 
@@ -94,7 +97,7 @@ pub(super) fn play(path: &Path, settings: &Settings) -> Result<Played, String> {
 
 /// Writes the packets of a run where that was asked for.
 fn capture(report: &Report, settings: &Settings) -> Result<(), String> {
-    let Some(path) = &settings.pcap else { return Ok(()) };
+    let Some(target) = &settings.pcap else { return Ok(()) };
     let packets = report.packets.iter().map(|passing| {
         let direction = match passing.direction {
             ast::Direction::In => tap::Direction::Received,
@@ -102,7 +105,7 @@ fn capture(report: &Report, settings: &Settings) -> Result<(), String> {
         };
         (passing.at, direction, &passing.packet[..])
     });
-    pcap::write(path, "drill", packets)
+    pcap::write(target, "drill", packets)
 }
 
 /// Reads a script and its options.

@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 use fourwave_drill::report::{Verdict, summary_line};
 
 use super::play::{Played, Settings};
-use crate::print;
 
 /// Reasons for skipping that are counted by themselves at the end.
 const MOST_REASONS: usize = 20;
@@ -55,7 +54,7 @@ impl<'a> Printer<'a> {
         }
         if !(self.quiet && played.verdict == Verdict::Pass) {
             self.clear();
-            print(&played.text);
+            self.settings.out.print(&played.text);
         }
     }
 
@@ -79,13 +78,13 @@ impl<'a> Printer<'a> {
         let Self { passed, failed, skipped, differ, reasons, settings, .. } = self;
         if settings.json {
             let counts = [*passed, *failed, *skipped];
-            print(&summary_line(settings.target.name(), counts, *differ, reasons));
+            settings.out.print(&summary_line(settings.target.name(), counts, *differ, reasons));
             return *failed == 0;
         }
         if *skipped > 1 {
-            print(&self.grouped());
+            settings.out.print(&self.grouped());
         }
-        print(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"));
+        settings.out.print(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"));
         *failed == 0
     }
 

@@ -26,6 +26,7 @@ use clap::Args;
 use fourwave_lens::units::counted;
 use fourwave_trace::{Analysis, FileRead, Filter, Options, Overview};
 
+use crate::output::{Files, Target, target};
 use crate::{USAGE_ERROR, say};
 use outputs::Outputs;
 
@@ -73,8 +74,8 @@ pub(crate) struct TraceArguments {
     json: bool,
 
     /// Write a page to pass on: all connections, searchable, with their ladders and plots
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", value_parser = target())]
+    html: Option<Target>,
 
     /// Write tables of flows and events that DuckDB, Spark and ClickHouse read
     #[arg(long, value_name = "DIR")]
@@ -108,6 +109,9 @@ server state CLOSE_WAIT, client bytes > 1MB.
 The exit status is 0 when everything was read, 1 when something could not be read and something \
 was (a file cut off, one of several no capture), 2 when nothing was or there is no TCP in it, for \
 wrong usage and for output that cannot be written.
+
+--html - is standard output; the text goes to standard error then. Page and tables have their \
+names, and a page takes the place of an older one, when they are whole.
 
 Examples:
   fourwave trace capture.pcapng
@@ -143,6 +147,7 @@ impl TraceArguments {
 
     fn trace(&self) -> Result<u8, String> {
         let options = self.options()?;
+        self.named()?.check()?;
         let stop = read::interrupt()?;
         let (analysis, partly) = match &self.iface {
             Some(name) => self.watch(name, options, &stop)?,
@@ -157,6 +162,22 @@ impl TraceArguments {
             self.check(&overview, last)?;
         }
         Ok(if partly { PARTLY } else { 0 })
+    }
+
+    /// What is read and written.
+    fn named(&self) -> Result<Files, String> {
+        let mut named = Files::default();
+        self.files.iter().for_each(|path| named.reads("the capture", path));
+        if self.json {
+            named.takes_stdout("--json");
+        }
+        self.html.iter().for_each(|target| named.writes("--html", target));
+        match &self.parquet {
+            Some(path) if path.as_os_str() == "-" => {
+                Err("--parquet makes a directory of files, which is not for standard output".into())
+            }
+            _ => Ok(named),
+        }
     }
 
     /// Reads the files; whether a part of them could not be read.

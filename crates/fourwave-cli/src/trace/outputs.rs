@@ -1,21 +1,22 @@
 //! Where stories go.
 
 use std::cell::Cell;
+use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
-use std::path::Path;
 use std::rc::Rc;
 
 use fourwave_device::reason;
 use fourwave_gateway::terminal;
-use fourwave_lens::Names;
 use fourwave_lens::ladder::LadderOptions;
+use fourwave_lens::{Event, Names, Story};
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::json::Json;
 use fourwave_trace::parquet::Tables;
 use fourwave_trace::text::{Tell, Text, TextOptions};
-use fourwave_trace::{Output, Sink};
+use fourwave_trace::{Numbering, Output, Overview, Sink};
 
 use super::TraceArguments;
+use crate::output::{self, Target};
 
 /// Whether there is still someone who reads what is written.
 #[derive(Clone, Debug, Default)]
@@ -32,15 +33,15 @@ impl Closed {
     }
 }
 
-/// Standard output; a reader that stops early is no error.
-struct Stdout {
-    out: BufWriter<io::Stdout>,
+/// An open stream; a reader that stops early is no error.
+struct Stream<W: Write> {
+    out: BufWriter<W>,
     closed: Closed,
     /// Someone waits for each piece.
     eager: bool,
 }
 
-impl Stdout {
+impl<W: Write> Stream<W> {
     fn unless_closed(&self, result: io::Result<()>) -> io::Result<()> {
         match result {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
@@ -52,7 +53,7 @@ impl Stdout {
     }
 }
 
-impl Write for Stdout {
+impl<W: Write> Write for Stream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.closed.closed.get() {
             let written = self.out.write_all(bytes);
@@ -73,6 +74,28 @@ impl Write for Stdout {
     }
 }
 
+/// A page that gets its name when it is whole.
+struct PageFile {
+    page: Page<BufWriter<File>>,
+    /// `None` once it has it.
+    file: Option<output::Output>,
+}
+
+impl Sink for PageFile {
+    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
+        self.page.story(story, numbering)
+    }
+
+    fn event(&mut self, event: &Event, numbering: &Numbering) -> io::Result<()> {
+        self.page.event(event, numbering)
+    }
+
+    fn finish(&mut self, overview: &Overview, numbering: &Numbering) -> io::Result<()> {
+        self.page.finish(overview, numbering)?;
+        self.file.take().map_or(Ok(()), output::Output::finish)
+    }
+}
+
 pub(super) struct Outputs {
     pub(super) outputs: Vec<Output>,
     pub(super) stdout: Closed,
@@ -80,41 +103,58 @@ pub(super) struct Outputs {
 
 /// Opens what is written. `eager`: packets come as they are captured.
 pub(super) fn open(arguments: &TraceArguments, eager: bool) -> Result<Outputs, String> {
-    spare_the_inputs(arguments)?;
-    let others = arguments.html.is_some() || arguments.parquet.is_some();
+    let paged = arguments.html == Some(Target::Stdout);
+    let others = arguments.html.is_some() && !paged || arguments.parquet.is_some();
     let stdout = Closed { closed: Rc::default(), others };
-    let eager = eager || io::stdout().is_terminal();
-    let out = Stdout { out: BufWriter::new(io::stdout()), closed: stdout.clone(), eager };
-    let sink: Box<dyn Sink> = match arguments.json {
-        true => Box::new(Json::new(out, Names::default())),
-        false => Box::new(Text::new(out, text_options(arguments))),
-    };
-    let mut outputs = vec![Output { name: "the output".to_owned(), sink }];
-    let failed = |path: &Path, error: &io::Error| {
-        format!("{} cannot be written: {}", path.display(), reason(error))
-    };
-    if let Some(path) = &arguments.html {
-        let options = PageOptions { title: title(arguments), ..PageOptions::default() };
-        let page = Page::create(path, options).map_err(|error| failed(path, &error))?;
-        outputs.push(Output { name: path.display().to_string(), sink: Box::new(page) });
+    let mut outputs = vec![match paged {
+        false => text(arguments, io::stdout(), stdout.clone(), eager),
+        true => text(arguments, io::stderr(), Closed::default(), eager),
+    }];
+    if let Some(target) = &arguments.html {
+        outputs.push(page(arguments, target, &stdout)?);
     }
     if let Some(path) = &arguments.parquet {
-        let tables = Tables::create(path).map_err(|error| failed(path, &error))?;
-        outputs.push(Output { name: path.display().to_string(), sink: Box::new(tables) });
+        let name = path.display().to_string();
+        let tables = Tables::create(path)
+            .map_err(|error| format!("{name} cannot be written: {}", reason(&error)))?;
+        outputs.push(Output { name, sink: Box::new(tables) });
     }
     Ok(Outputs { outputs, stdout })
 }
 
-/// Nobody wants a page in the place of the capture that it is about.
-fn spare_the_inputs(arguments: &TraceArguments) -> Result<(), String> {
-    let Some(page) = arguments.html.as_deref().and_then(|path| path.canonicalize().ok()) else {
-        return Ok(());
+/// Text or JSON.
+fn text(
+    arguments: &TraceArguments,
+    out: impl Write + IsTerminal + 'static,
+    closed: Closed,
+    eager: bool,
+) -> Output {
+    let eager = eager || out.is_terminal();
+    let out = Stream { out: BufWriter::new(out), closed, eager };
+    let sink: Box<dyn Sink> = match arguments.json {
+        true => Box::new(Json::new(out, Names::default())),
+        false => Box::new(Text::new(out, text_options(arguments))),
     };
-    let taken = |file: &&std::path::PathBuf| file.canonicalize().is_ok_and(|file| file == page);
-    match arguments.files.iter().find(taken) {
-        Some(file) => Err(format!("{}: --html would overwrite the capture", file.display())),
-        None => Ok(()),
-    }
+    Output { name: "the output".to_owned(), sink }
+}
+
+fn page(arguments: &TraceArguments, target: &Target, stdout: &Closed) -> Result<Output, String> {
+    let options = PageOptions { title: title(arguments), ..PageOptions::default() };
+    let name = match target {
+        Target::Stdout => "the output".to_owned(),
+        target => target.to_string(),
+    };
+    let failed = |error: io::Error| target.unwritable(&error);
+    let file = output::Output::create(target)?;
+    let handle = BufWriter::new(file.handle().map_err(failed)?);
+    let sink: Box<dyn Sink> = if *target == Target::Stdout {
+        let out = Stream { out: handle, closed: stdout.clone(), eager: false };
+        Box::new(Page::new(out, options).map_err(failed)?)
+    } else {
+        let page = Page::new(handle, options).map_err(failed)?;
+        Box::new(PageFile { page, file: Some(file) })
+    };
+    Ok(Output { name, sink })
 }
 
 /// What a page is about.

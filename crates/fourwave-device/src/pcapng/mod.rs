@@ -1,14 +1,11 @@
-//! A pcapng file (draft-ietf-opsawg-pcapng) of the packets of one device, for Wireshark.
+//! The packets of one device as pcapng (draft-ietf-opsawg-pcapng), for Wireshark.
 //!
 //! The blocks are written by `pcap-file`, the Rust crate that knows comments, direction flags
-//! and timestamp resolutions; the delay queue and the care for the file are ours.
-
-mod file;
+//! and timestamp resolutions; the delay queue is ours. What it is written to is the caller's.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +21,6 @@ use pcap_file::{DataLink, Endianness};
 use crate::offload::complete_checksum;
 use crate::reason;
 use crate::tap::{Direction, Observer, PacketView};
-use file::AtomicFile;
 
 /// How many newer packets a comment may come after.
 pub const COMMENT_WINDOW: usize = 256;
@@ -63,19 +59,19 @@ impl Default for PcapngOptions {
 /// Why there is no capture.
 #[derive(Debug, thiserror::Error)]
 pub enum PcapngError {
-    /// The file cannot be made.
-    #[error("cannot write a capture to {}: {}", .path.display(), reason(.source))]
+    /// Its first bytes cannot be written.
+    #[error("cannot write a capture to {name}: {}", reason(.source))]
     Create {
-        /// The file.
-        path: PathBuf,
+        /// What it goes to.
+        name: String,
         /// What the system said.
         source: io::Error,
     },
-    /// Writing failed; the capture is given up and its file removed.
-    #[error("the capture {} is given up: {}", .path.display(), reason(.source))]
+    /// Writing failed; the capture is given up.
+    #[error("the capture {name} is given up: {}", reason(.source))]
     Write {
-        /// The file.
-        path: PathBuf,
+        /// What it went to.
+        name: String,
         /// What the system said.
         source: io::Error,
     },
@@ -101,34 +97,12 @@ struct Waiting {
     comments: Vec<String>,
 }
 
-enum Output {
-    File(AtomicFile),
-    Stream(Box<dyn Write + Send>),
-}
-
-impl Write for Output {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File(file) => file.write(bytes),
-            Self::Stream(stream) => stream.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::File(file) => file.flush(),
-            Self::Stream(stream) => stream.flush(),
-        }
-    }
-}
-
-/// Writes a capture. The file has its name only after [`finish`](Self::finish); dropped before,
-/// or after a failure, it leaves nothing behind.
+/// Writes a capture, which is whole after [`finish`](Self::finish).
 ///
 /// As an [`Observer`], behind a `Mutex`, it keeps its first failure for `finish`.
 pub struct PcapngWriter {
-    blocks: PcapNgWriter<BufWriter<Output>>,
-    path: PathBuf,
+    blocks: PcapNgWriter<BufWriter<Box<dyn Write + Send>>>,
+    name: String,
     options: PcapngOptions,
     waiting: VecDeque<Waiting>,
     waiting_bytes: usize,
@@ -140,18 +114,6 @@ pub struct PcapngWriter {
 }
 
 impl PcapngWriter {
-    /// Starts a capture that will be named `path`, replacing what has that name. Opening a named
-    /// pipe waits for its reader.
-    ///
-    /// # Errors
-    /// [`PcapngError::Create`] names the file.
-    pub fn create(path: &Path, options: PcapngOptions) -> Result<Self, PcapngError> {
-        let output = AtomicFile::create(path).map(Output::File);
-        output
-            .and_then(|output| Self::start(output, path, options))
-            .map_err(|source| PcapngError::Create { path: path.to_owned(), source })
-    }
-
     /// Starts a capture into a stream, called `name` in errors.
     ///
     /// # Errors
@@ -161,12 +123,15 @@ impl PcapngWriter {
         name: &str,
         options: PcapngOptions,
     ) -> Result<Self, PcapngError> {
-        let path = PathBuf::from(name);
-        Self::start(Output::Stream(stream), &path, options)
-            .map_err(|source| PcapngError::Create { path, source })
+        Self::start(stream, name, options)
+            .map_err(|source| PcapngError::Create { name: name.to_owned(), source })
     }
 
-    fn start(output: Output, path: &Path, options: PcapngOptions) -> io::Result<Self> {
+    fn start(
+        output: Box<dyn Write + Send>,
+        name: &str,
+        options: PcapngOptions,
+    ) -> io::Result<Self> {
         let section = SectionHeaderBlock {
             endianness: Endianness::native(),
             options: vec![SectionHeaderOption::UserApplication(Cow::Borrowed(concat!(
@@ -188,7 +153,7 @@ impl PcapngWriter {
         blocks.write_pcapng_block(interface).map_err(into_io)?;
         Ok(Self {
             blocks,
-            path: path.to_owned(),
+            name: name.to_owned(),
             options,
             waiting: VecDeque::with_capacity(COMMENT_WINDOW + 1),
             waiting_bytes: 0,
@@ -261,16 +226,12 @@ impl PcapngWriter {
         flushed.map_err(|error| self.fail(error))
     }
 
-    /// Completes the file and gives it its name. Returns the number of packets.
+    /// Writes what waits. Returns the number of packets.
     ///
     /// # Errors
-    /// The first failure of all, and then there is no file.
+    /// The first failure of all.
     pub fn finish(mut self) -> Result<u64, PcapngError> {
         self.flush()?;
-        if let Output::File(file) = self.blocks.get_mut().get_mut() {
-            let finished = file.finish();
-            finished.map_err(|error| self.fail(error))?;
-        }
         Ok(self.first_waiting - 1)
     }
 
@@ -307,7 +268,7 @@ impl PcapngWriter {
             None => Ok(()),
             Some((kind, text)) => {
                 let source = io::Error::new(*kind, text.clone());
-                Err(PcapngError::Write { path: self.path.clone(), source })
+                Err(PcapngError::Write { name: self.name.clone(), source })
             }
         }
     }
@@ -315,7 +276,7 @@ impl PcapngWriter {
     fn fail(&mut self, source: io::Error) -> PcapngError {
         self.failed = Some((source.kind(), source.to_string()));
         self.waiting.clear();
-        PcapngError::Write { path: self.path.clone(), source }
+        PcapngError::Write { name: self.name.clone(), source }
     }
 }
 

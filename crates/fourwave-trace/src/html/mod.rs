@@ -13,9 +13,7 @@ mod figures;
 mod index;
 mod overview;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::io::{self, Write};
 
 use askama::Template;
 use base64::Engine;
@@ -74,16 +72,6 @@ struct Body {
     view: overview::View,
     index: String,
     script: &'static str,
-}
-
-impl Page<BufWriter<File>> {
-    /// A page in a new file; one that exists is overwritten.
-    ///
-    /// # Errors
-    /// The file cannot be made or written.
-    pub fn create(path: &Path, options: PageOptions) -> io::Result<Self> {
-        Self::new(BufWriter::new(File::create(path)?), options)
-    }
 }
 
 impl<W: Write> Page<W> {

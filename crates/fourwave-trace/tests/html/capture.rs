@@ -1,6 +1,9 @@
 //! Captures made by hand: connections of many kinds, as packets without their payload.
 
+use std::fs::File;
+use std::io::BufWriter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, Tally};
@@ -132,11 +135,17 @@ pub(crate) fn analyse(connections: usize, name: &str, sink: Box<dyn Sink>) {
     analysis.finish().expect("the page takes it");
 }
 
+/// A page in a new file.
+pub(crate) fn create(path: &Path, options: PageOptions) -> Page<BufWriter<File>> {
+    let file = File::create(path).expect("a file");
+    Page::new(BufWriter::new(file), options).expect("a page begins")
+}
+
 /// The page of `connections` connections of all kinds.
 pub(crate) fn page(connections: usize, name: &str) -> String {
     let path = scratch().join(format!("{connections}-{}.html", std::process::id()));
     let options = PageOptions { title: name.to_owned(), ..PageOptions::default() };
-    analyse(connections, name, Box::new(Page::create(&path, options).expect("a file")));
+    analyse(connections, name, Box::new(create(&path, options)));
     let page = std::fs::read_to_string(&path).expect("the page");
     std::fs::remove_file(&path).expect("it is there");
     page

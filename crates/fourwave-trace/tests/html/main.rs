@@ -353,7 +353,7 @@ fn a_capture_without_connections() {
 fn what_is_beyond_the_limit_is_counted_and_said() {
     let path = capture::scratch().join(format!("page-limit-{}.html", std::process::id()));
     let options = PageOptions { limit: 70, ..PageOptions::default() };
-    capture::analyse(80, "a.pcap", Box::new(Page::create(&path, options).expect("a file")));
+    capture::analyse(80, "a.pcap", Box::new(capture::create(&path, options)));
     let page = Saved(path);
     let text = std::fs::read_to_string(&page.0).expect("the page");
     let said = "10 connections more are counted above and not in this page: it holds the first 70";
