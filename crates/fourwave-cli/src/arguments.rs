@@ -21,7 +21,7 @@ use crate::trace::TraceArguments;
 
 /// A userspace TCP that shows each connection's life, from SYN to TIME_WAIT
 #[derive(Debug, Parser)]
-#[command(name = "fourwave", version, disable_help_subcommand = true)]
+#[command(name = "fourwave", version, propagate_version = true)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Doctor(Box<DoctorArguments>),
     /// Play packetdrill scripts on the engine in virtual time, or on Linux; make them of captures
     Drill(Box<DrillArguments>),
+    /// Print the version
+    Version,
 }
 
 const RUN_NOTES: &str = "\
@@ -128,7 +130,7 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     counters: bool,
 
-    /// Run a small client against a small web server inside, and draw the ladder
+    /// Run a small client against a small web server inside, and draw the ladder on standard output
     #[arg(long, conflicts_with_all = ["command", "publish"])]
     demo: bool,
 
@@ -151,7 +153,8 @@ impl RunArguments {
         let ladder = match self.ladder {
             Some(Some(target)) => Some(target.into()),
             Some(None) => Some(OutputTo::Stderr),
-            None if self.follow || self.demo => Some(OutputTo::Stderr),
+            None if self.demo => Some(OutputTo::Stdout),
+            None if self.follow => Some(OutputTo::Stderr),
             None => None,
         };
         let command = if self.demo { demo::command() } else { self.command };

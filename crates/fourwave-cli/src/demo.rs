@@ -9,6 +9,10 @@ use fourwave_gateway::addresses::GATEWAY_V4;
 use fourwave_gateway::{DEMO_REQUEST, demo_answer_is_whole};
 
 use crate::DEMO_CLIENT;
+use crate::output::say;
+
+/// As for everything that fails in `run` and is no program's.
+const FAILED: u8 = 125;
 
 /// What `run --demo` runs in the namespace. The child stage is this executable too.
 pub(crate) fn command() -> Vec<OsString> {
@@ -18,14 +22,20 @@ pub(crate) fn command() -> Vec<OsString> {
 /// One request and its answer on a kept connection; then the client closes its direction and
 /// reads to the end of the other.
 pub(crate) fn client(_arguments: impl Iterator<Item = OsString>) -> u8 {
-    match exchange(SocketAddr::from((GATEWAY_V4, 80))) {
-        Ok(bytes) => {
-            println!("demo client: {bytes} bytes of answer, read to the end");
-            0
+    let done = exchange(SocketAddr::from((GATEWAY_V4, 80))).and_then(|bytes| {
+        let line = format!("demo client: {bytes} bytes of answer, read to the end\n");
+        let mut out = io::stdout().lock();
+        match out.write_all(line.as_bytes()).and_then(|()| out.flush()) {
+            // A reader that stops early is no error.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
         }
+    });
+    match done {
+        Ok(()) => 0,
         Err(error) => {
-            eprintln!("demo client: {}", reason(&error));
-            1
+            say(&format!("the demo's client: {}", reason(&error)));
+            FAILED
         }
     }
 }

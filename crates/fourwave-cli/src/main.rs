@@ -1,5 +1,7 @@
 //! `fourwave`: TCP as a program that people can run, watch and take apart.
 #![forbid(unsafe_code)]
+// They panic where nobody reads any more, or the disk is full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod arguments;
 mod demo;
@@ -50,6 +52,10 @@ fn main() -> ExitCode {
         Command::Scenario(scenario) => scenario.perform(),
         Command::Trace(trace) => trace.perform(),
         Command::Doctor(doctor) => doctor.perform(),
+        Command::Version => {
+            print(usage::VERSION);
+            0
+        }
     })
 }
 

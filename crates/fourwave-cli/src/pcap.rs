@@ -1,9 +1,9 @@
 //! Packets of virtual time as a capture file: `--pcap` of `scenario` and `drill`.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
-use fourwave_device::pcapng::{PcapngError, PcapngOptions, PcapngWriter};
+use fourwave_device::pcapng::{PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, PacketView};
 
 use crate::output::{Output, Target};
@@ -35,12 +35,7 @@ pub(crate) fn write<'a>(
         writer.finish()
     };
     match write() {
-        Err(error) if !is_closed(&error) => Err(error.to_string()),
+        Err(error) if !error.is_closed() => Err(error.to_string()),
         _ => output.finish().map_err(failed),
     }
-}
-
-fn is_closed(error: &PcapngError) -> bool {
-    let (PcapngError::Create { source, .. } | PcapngError::Write { source, .. }) = error;
-    source.kind() == ErrorKind::BrokenPipe
 }

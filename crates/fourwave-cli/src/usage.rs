@@ -3,19 +3,28 @@
 use clap::error::ErrorKind;
 
 use crate::USAGE_ERROR;
+use crate::output::{Text, print, say};
+
+/// Of every command: they have none of their own.
+pub(crate) const VERSION: &str = concat!("fourwave ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// Prints help as it is, and an error as one line; returns the exit status.
 pub(crate) fn report(error: &clap::Error) -> u8 {
     match error.kind() {
-        ErrorKind::DisplayHelp
-        | ErrorKind::DisplayVersion
-        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            // A reader that stops early is no error.
-            let _printed = error.print();
-            if error.use_stderr() { USAGE_ERROR } else { 0 }
+        ErrorKind::DisplayVersion => {
+            print(VERSION);
+            0
+        }
+        ErrorKind::DisplayHelp | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let (out, status) = match error.use_stderr() {
+                true => (Text::Stderr, USAGE_ERROR),
+                false => (Text::Stdout, 0),
+            };
+            out.print(&error.render().to_string());
+            status
         }
         _ => {
-            eprintln!("fourwave: {}", one_line(&error.render().to_string()));
+            say(&one_line(&error.render().to_string()));
             USAGE_ERROR
         }
     }

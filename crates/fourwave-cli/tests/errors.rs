@@ -110,8 +110,68 @@ fn a_command_that_cannot_run_is_127_or_126() {
     refused(&["--", &text], 126, &[&text, "Permission denied"]);
     let script = file("script", "#!/nonexistent/interpreter\n", 0o755);
     refused(&["--", &script], 126, &[&script, "interpreter"]);
+    let directory = scratch.path().to_str().unwrap();
+    refused(&["--", directory], 126, &[directory, "Permission denied"]);
     let bare = file("bare", "exit 5\n", 0o755);
     assert_eq!(run(&["-q", "--", &bare]).status.code(), Some(5), "execvp gives it to sh");
+}
+
+#[test]
+fn help_and_version_are_where_people_look_for_them() {
+    let output = |arguments: &[&str]| {
+        let output = fourwave().args(arguments).output().unwrap();
+        assert_eq!(
+            (output.status.code(), stderr(&output).as_str()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+        stdout(&output)
+    };
+    let version = concat!("fourwave ", env!("CARGO_PKG_VERSION"), "\n");
+    for arguments in [
+        &["--version"][..],
+        &["-V"],
+        &["version"],
+        &["run", "--version"],
+        &["run", "-V"],
+        &["trace", "--version"],
+        &["doctor", "--version"],
+        &["drill", "--version"],
+        &["scenario", "--version"],
+        &["knobs", "--version"],
+        &["version", "--version"],
+    ] {
+        assert_eq!(output(arguments), version, "{arguments:?}");
+    }
+    for command in ["run", "knobs", "scenario", "trace", "doctor", "drill", "version"] {
+        let help = output(&["help", command]);
+        assert!(help.contains(&format!("Usage: fourwave {command}")), "{help}");
+        assert_eq!(output(&[command, "--help"]), help);
+        assert!(output(&["help"]).contains(&format!("\n  {command} ")), "{command}");
+    }
+    assert_eq!(output(&["help"]), output(&["--help"]));
+    // What stands behind a command of the user's is the command's.
+    if permitted() {
+        let ran = run(&["-q", "--", "echo", "--version", "help"]);
+        assert_eq!(stdout(&ran), "--version help\n");
+    }
+    let output = fourwave().args(["help", "rum"]).output().unwrap();
+    assert_line(&output, 2, &["rum"]);
+}
+
+/// `eprintln!` would panic.
+#[test]
+fn nobody_has_to_listen() {
+    for arguments in [&["rum"][..], &["--help"], &["knobs"], &["run", "--mtu", "1", "true"]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = fourwave()
+            .args(arguments)
+            .stdout(full.try_clone().unwrap())
+            .stderr(full)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
 }
 
 /// Every command, on a full disk: what the system said, and none of Rust's names for it.
@@ -149,6 +209,33 @@ fn a_full_disk_is_called_that() {
     let output = fourwave().args(["trace", capture, "--html", "/dev/full"]).output().unwrap();
     let text = "fourwave: /dev/full cannot be written: No space left on device\n";
     assert_eq!(stderr(&output), text);
+}
+
+#[test]
+fn a_program_behind_a_closed_door_is_126() {
+    if !permitted() {
+        return;
+    }
+    let scratch = Scratch::new("closed-door");
+    let door = scratch.path().join("door");
+    let program = door.join("program");
+    fs::create_dir(&door).unwrap();
+    fs::copy("/bin/true", &program).unwrap();
+    let mut command = Command::new("env");
+    if is_root() {
+        // Every door is open to root, but for these rights.
+        std::os::unix::fs::chown(&door, Some(65534), None).unwrap();
+        fs::set_permissions(&door, PermissionsExt::from_mode(0o700)).unwrap();
+        let rights = "--bounding-set=-dac_override,-dac_read_search";
+        command.args(["setpriv", rights, "--inh-caps=-all"]);
+    } else {
+        fs::set_permissions(&door, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    command.args([env!("CARGO_BIN_EXE_fourwave"), "run", "--"]).arg(&program);
+    let output = command.output().unwrap();
+    fs::set_permissions(&door, PermissionsExt::from_mode(0o700)).unwrap();
+    let line = format!("{}: cannot be executed: Permission denied", program.display());
+    assert_line(&output, 126, &[&line]);
 }
 
 /// Runs fourwave under a shell that first breaks its own namespaces.

@@ -14,9 +14,9 @@ pub mod memory;
 pub mod namespace;
 pub mod offload;
 pub mod pcapng;
+mod reason;
 #[cfg(feature = "iface")]
 pub mod refusals;
-mod reason;
 pub mod segment;
 pub mod tap;
 pub mod tun;

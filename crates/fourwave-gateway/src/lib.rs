@@ -1,6 +1,9 @@
 //! `fourwave run`: an unmodified program in a network namespace of its own, and the relay of
 //! that namespace's packets to host sockets.
 
+// They panic where nobody reads any more, or the disk is full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod addresses;
 mod demo;
 pub mod dns;

@@ -1,7 +1,13 @@
 //! What the user must know while the program runs: one line on stderr for each thing, once.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
+
+/// A line for the user, who may have closed standard error.
+pub(crate) fn say(line: &str) {
+    let _closed = writeln!(std::io::stderr().lock(), "fourwave: {line}");
+}
 
 /// Remembers what was said.
 #[derive(Debug)]
@@ -26,7 +32,7 @@ impl Notices {
     /// Prints `line` unless something was said about `about` before.
     pub(crate) fn once(&self, about: &'static str, line: impl FnOnce() -> String) {
         if self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(about) {
-            eprintln!("fourwave: {}", line());
+            say(&line());
         }
     }
 

@@ -77,6 +77,14 @@ pub enum PcapngError {
     },
 }
 
+impl PcapngError {
+    /// Whether a pipe's reader has gone, which may be its right.
+    pub fn is_closed(&self) -> bool {
+        let (Self::Create { source, .. } | Self::Write { source, .. }) = self;
+        source.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
 /// A packet's number in a capture, counted from 1 as Wireshark does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PacketId(u64);

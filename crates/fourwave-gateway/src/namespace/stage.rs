@@ -15,6 +15,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::handoff::{Channel, Message, Request};
 use super::{Failure, network, resolv};
+use crate::notice::say;
 use crate::sys;
 
 /// In the program's environment: that it is inside, and the process id of its gateway.
@@ -25,7 +26,7 @@ const INSIDE: &str = "FOURWAVE_RUN";
 pub fn stage(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let number = arguments.next().and_then(|n| n.to_str()?.parse().ok());
     let Some(Ok(fd)) = number.map(sys::inherited) else {
-        eprintln!("fourwave: this subcommand is internal: `fourwave run` starts it");
+        say("this subcommand is internal: `fourwave run` starts it");
         return 2;
     };
     let channel = Channel::from_fd(fd);
@@ -69,8 +70,10 @@ fn become_program(
 fn command_failure(name: &OsStr, error: &io::Error) -> Failure {
     let found = is_there(name);
     let mut errno = error.raw_os_error().unwrap_or(0);
-    // A directory of PATH that may not be searched makes execvp say EACCES for what is nowhere.
-    if error.kind() == io::ErrorKind::PermissionDenied && !found {
+    // A directory of PATH that may not be searched makes execvp say EACCES for what is nowhere. Of
+    // a file with its directory EACCES is the truth, whether or not we may look there.
+    let sought = !name.as_bytes().contains(&b'/');
+    if error.kind() == io::ErrorKind::PermissionDenied && sought && !found {
         errno = Errno::NOENT.raw_os_error();
     }
     let interpreter_missing = error.kind() == io::ErrorKind::NotFound && found;
@@ -114,6 +117,8 @@ mod tests {
         assert_eq!(failure("no-such-command", Errno::ACCESS), 127);
         assert_eq!(failure("no-such-command", Errno::NOENT), 127);
         assert_eq!(failure("/etc/passwd", Errno::ACCESS), 126);
+        assert_eq!(failure("/nonexistent/program", Errno::ACCESS), 126, "a closed directory");
+        assert_eq!(failure("/nonexistent/program", Errno::NOENT), 127);
         assert_eq!(failure("/bin/sh", Errno::NOENT), 126, "its interpreter is missing");
     }
 }

@@ -13,6 +13,8 @@ use fourwave_device::pcapng::{PacketId, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, Observer, PacketView};
 use fourwave_lens::{Event, Lens, Names, Seen, Trouble};
 
+use crate::notice::say;
+
 /// How long a packet that ended its connection waits for the engine's word on it.
 const COMMENT_PATIENCE: Duration = Duration::from_millis(20);
 /// How many later packets may pass meanwhile: fewer than the capture holds back.
@@ -116,8 +118,9 @@ impl Watch {
         state.lens.finish(self.origin.elapsed());
         state.tell();
         state.teller = None;
-        if let Some(Err(error)) = state.pcap.take().map(PcapngWriter::finish) {
-            eprintln!("fourwave: {error}");
+        match state.pcap.take().map(PcapngWriter::finish) {
+            Some(Err(error)) if !error.is_closed() => say(&error.to_string()),
+            _ => {}
         }
     }
 }

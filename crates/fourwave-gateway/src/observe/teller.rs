@@ -9,6 +9,7 @@ use fourwave_device::reason;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::{Event, Names, follow, json, ladder};
 
+use crate::notice::say;
 use crate::terminal::ladder_options;
 
 /// Events that wait to be written; beyond, packets wait.
@@ -122,7 +123,10 @@ impl Outputs {
 /// After a failure an output is written no more; the program runs on.
 fn give_up<T>(what: &str, output: &mut Option<T>, result: io::Result<()>) {
     if let Err(error) = result {
-        eprintln!("fourwave: {what} could not be written and ends here: {}", reason(&error));
+        // A reader that has enough is no error.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            say(&format!("{what} could not be written and ends here: {}", reason(&error)));
+        }
         *output = None;
     }
 }

@@ -8,6 +8,8 @@ use fourwave::{Instant, Notice, NoticeKind, UserCall};
 use fourwave_lens::Trouble;
 use fourwave_lens::units::counted;
 
+use crate::notice::say;
+
 /// Leaks that get a line each while the program runs; the rest is told as a number.
 const SAID: u64 = 10;
 
@@ -123,7 +125,7 @@ impl Leaks {
         let line = leak.line(self.is_published(leak.program.port()));
         let more = if before + 1 == SAID { "; of more, the number follows at the end" } else { "" };
         let limit = self.limit.as_secs();
-        eprintln!("fourwave: {line} (tcp_close_wait_limit={limit}){more}");
+        say(&format!("{line} (tcp_close_wait_limit={limit}){more}"));
     }
 
     /// The line at the end, when not each leak had its own.
