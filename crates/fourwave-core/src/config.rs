@@ -199,6 +199,9 @@ knobs! {
         "Pause of Fast Open after it was found to be blocked on the way; 0 never pauses.";
     tcp_fin_timeout: Unit::Seconds, 0..=3600, 60,
         "Life of a FIN_WAIT_2 whose application is gone; it is not TIME_WAIT's.";
+    tcp_half_closed_time: Unit::Seconds, 0..=32767, 32,
+        "Silence after which a relay asks a program that has closed its direction whether it is \
+         still there; 0 never asks. Twice the default is a little over Linux's tcp_fin_timeout.";
     tcp_init_cwnd: Unit::Count, 1..=100, 10,
         "Initial congestion window in segments (RFC 6928).";
     tcp_invalid_ratelimit: Unit::Milliseconds, 0..=60000, 500,

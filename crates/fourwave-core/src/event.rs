@@ -114,6 +114,13 @@ pub enum Event {
         /// The connection.
         conn: ConnId,
     },
+    /// The peer waits for a sign of a relay's far end
+    /// ([`SocketOption::FarEnd`](crate::SocketOption::FarEnd)), or has asked for it again:
+    /// [`Stack::far_end_query`](crate::Stack::far_end_query) says for what.
+    FarEndAsked {
+        /// The connection.
+        conn: ConnId,
+    },
     /// All that was queued, the FIN included, is acknowledged.
     Drained {
         /// The connection.

@@ -75,6 +75,21 @@ pub struct TcpInfo {
     pub snd_wscale: Option<u8>,
 }
 
+/// What the peer waits for until the far end of a relay is confirmed
+/// ([`SocketOption::FarEnd`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FarEndQuery {
+    /// An ACK of data, and of the FIN with it or behind it.
+    Data,
+    /// An answer to a keepalive probe.
+    Keepalive {
+        /// How long the peer had heard nothing when it probed first: its `TCP_KEEPIDLE`.
+        idle: Duration,
+        /// The time between its last two probes without an answer: its `TCP_KEEPINTVL`.
+        interval: Option<Duration>,
+    },
+}
+
 /// A socket option of one connection, named as in Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -127,6 +142,15 @@ pub enum SocketOption {
     ReceiveBuffer(u32),
     /// `TCP_SYNCNT`: retransmissions of our SYN; 0 for `tcp_syn_retries`.
     SynCount(u8),
+    /// This connection is one end of a relay, and its ACKs speak for a far end. They go out by
+    /// themselves for this long after the last sign of that one: what was sent here or shut down
+    /// (the far end said so), or [`Stack::confirm_far_end`](crate::Stack::confirm_far_end).
+    /// Afterwards the last segment of data stays without an ACK and a keepalive probe without an
+    /// answer, [`Event::FarEndAsked`](crate::Event::FarEndAsked) tells of it, and the confirmation
+    /// lets it go: the peer's own TCP finds out about a far end that is dead, by its own
+    /// `SO_KEEPALIVE` and `TCP_USER_TIMEOUT`. While something waits, and while the peer has closed
+    /// its direction, a peer that is silent is probed (`tcp_half_closed_time`). Zero takes it back.
+    FarEnd(Duration),
     /// `TCP_MAXSEG` in bytes: neither announced nor sent larger; set it before the SYN goes out.
     MaxSeg(u16),
 }

@@ -43,7 +43,7 @@ pub use conn::state;
 pub use end::{EndReason, EndReport, Side, UserCall};
 pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
 pub use fast_open::{FastOpenKey, FastOpenKeys};
-pub use info::{CaState, SocketOption, TcpInfo};
+pub use info::{CaState, FarEndQuery, SocketOption, TcpInfo};
 pub use listener::Listen;
 pub use stack::{Accepted, FastOpenConnect, Population, Stack};
 pub use time::Instant;

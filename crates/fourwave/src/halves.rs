@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fourwave_core::{EndReason, SocketOption, TcpInfo};
+use fourwave_core::{EndReason, FarEndQuery, SocketOption, TcpInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::socket::Socket;
@@ -51,9 +51,44 @@ writes!([] OwnedWriteHalf);
 asks!([] OwnedReadHalf);
 asks!([] OwnedWriteHalf);
 
-impl ReadHalf<'_> {
+impl<'a> ReadHalf<'a> {
     const fn socket(&self) -> &Socket {
         self.socket
+    }
+
+    /// For a relay whose ACKs speak for a far end ([`SocketOption::FarEnd`]).
+    pub const fn far_end(&self) -> FarEnd<'a> {
+        FarEnd { socket: self.socket }
+    }
+}
+
+/// The far end of a relay, as this end's peer asks for it: see [`SocketOption::FarEnd`].
+#[derive(Clone, Copy, Debug)]
+pub struct FarEnd<'a> {
+    socket: &'a Socket,
+}
+
+asks!(['a] FarEnd<'a>);
+
+impl FarEnd<'_> {
+    const fn socket(&self) -> &Socket {
+        self.socket
+    }
+
+    /// Waits until the peer waits for a sign of the far end, or asks for it again. Never resolves
+    /// after the connection's end. Cancel-safe; one task may wait.
+    pub async fn asked(&self) -> FarEndQuery {
+        poll_fn(|cx| self.socket.poll_far_end_asked(cx)).await
+    }
+
+    /// What the peer waits for now; `None` when nothing waits.
+    pub fn query(&self) -> Option<FarEndQuery> {
+        self.socket.shared.lock().engine.far_end_query(self.socket.conn)
+    }
+
+    /// The far end lives: what waits for that is answered, and so is for a while what comes next.
+    pub fn confirm(&self) {
+        self.socket.confirm_far_end();
     }
 }
 

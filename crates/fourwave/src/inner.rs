@@ -45,6 +45,9 @@ pub(crate) struct Slot {
     pub(crate) writer: Option<Waker>,
     pub(crate) drainer: Option<Waker>,
     pub(crate) closer: Option<Waker>,
+    pub(crate) relayer: Option<Waker>,
+    /// The far end was asked for, and nobody was told.
+    pub(crate) far_end_asked: bool,
     pub(crate) connected: bool,
     pub(crate) ended: Option<EndReason>,
 }
@@ -55,6 +58,7 @@ impl Slot {
         into.extend(self.writer.take());
         into.extend(self.drainer.take());
         into.extend(self.closer.take());
+        into.extend(self.relayer.take());
     }
 }
 
@@ -277,6 +281,10 @@ impl Inner {
                     self.wake_with(conn, |slot| slot.drainer.take());
                 }
                 Event::Drained { conn } => self.wake_with(conn, |slot| slot.drainer.take()),
+                Event::FarEndAsked { conn } => self.wake_with(conn, |slot| {
+                    slot.far_end_asked = true;
+                    slot.relayer.take()
+                }),
                 Event::Connected { conn } => self.wake_with(conn, |slot| {
                     slot.connected = true;
                     slot.writer.take()

@@ -60,7 +60,7 @@ mod stack;
 mod stream;
 
 pub use error::{CloseError, end_reason};
-pub use halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
+pub use halves::{FarEnd, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
 pub use incoming::{Incoming, IncomingListener};
 pub use inner::IoCounters;
 pub use listener::TcpListener;
@@ -72,8 +72,8 @@ pub use fourwave_core::config::{Knob, KnobError, Unit};
 pub use fourwave_core::counters::Counters;
 pub use fourwave_core::state::State;
 pub use fourwave_core::{
-    Config, Decision, EndReason, EndReport, Instant, Population, Side, SocketOption, TcpInfo,
-    UserCall,
+    Config, Decision, EndReason, EndReport, FarEndQuery, Instant, Population, Side, SocketOption,
+    TcpInfo, UserCall,
 };
 pub use fourwave_device::{self as device, Device};
 pub use fourwave_wire::icmp::IcmpError;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use fourwave_core::error::{NoSuchConnection, ReceiveError, SendError};
 use fourwave_core::state::State;
-use fourwave_core::{ConnId, EndReason, Instant, SocketOption, TcpInfo};
+use fourwave_core::{ConnId, EndReason, FarEndQuery, Instant, SocketOption, TcpInfo};
 use tokio::io::ReadBuf;
 use tokio::task::coop::poll_proceed;
 
@@ -182,6 +182,28 @@ impl Socket {
             }
             None => Poll::Ready(EndReason::Shutdown),
         }
+    }
+
+    /// A query for the far end that nobody was told of yet.
+    pub(crate) fn poll_far_end_asked(&self, cx: &mut Context<'_>) -> Poll<FarEndQuery> {
+        let mut inner = self.shared.lock();
+        let Some(slot) = inner.slot(self.conn) else { return Poll::Pending };
+        if std::mem::take(&mut slot.far_end_asked)
+            && let Some(query) = inner.engine.far_end_query(self.conn)
+        {
+            return Poll::Ready(query);
+        }
+        if let Some(slot) = inner.slot(self.conn) {
+            wait(&mut slot.relayer, cx);
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn confirm_far_end(&self) {
+        self.shared.call(|inner, now| {
+            // Dead already after abort, or when the stack has stopped.
+            let _ = inner.engine.confirm_far_end(now, self.conn);
+        });
     }
 
     fn wait_in<T>(

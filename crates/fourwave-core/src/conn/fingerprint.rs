@@ -33,6 +33,7 @@ impl Hash for Connection {
             retries,
             keepalive,
             tuning,
+            far_end,
             invalid_answered_at,
             last_received_at,
             fast_open,
@@ -56,7 +57,7 @@ impl Hash for Connection {
         if tuning.as_ref().is_some_and(|tuning| !tuning.user_timeout.is_zero()) {
             snd.progress_at.hash(state);
         }
-        (tuning, invalid_answered_at).hash(state);
+        (tuning, far_end, invalid_answered_at).hash(state);
         (signals, signalled, queued, orphan, ended, icmp_error).hash(state);
     }
 }

@@ -11,6 +11,7 @@
 //! LISTEN and passive SYN_RECEIVED are records of `half_open`, TIME_WAIT one of `time_wait`.
 
 pub(crate) mod arrive;
+mod far_end;
 #[cfg(feature = "model")]
 mod fingerprint;
 pub(crate) mod options;
@@ -41,6 +42,7 @@ use crate::recovery::newreno::NewReno as NewRenoRecovery;
 use crate::recovery::rtt::{Rtt, Stopwatch};
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
+use far_end::FarEnd;
 use options::Negotiated;
 use recv::ReceiveSide;
 use send::SendSide;
@@ -82,6 +84,7 @@ impl Signals {
     pub(crate) const DRAINED: Self = Self(16);
     pub(crate) const CLOSE_WAIT_SUSPECTED: Self = Self(32);
     pub(crate) const UNANSWERED: Self = Self(64);
+    pub(crate) const FAR_END_ASKED: Self = Self(128);
 
     pub(crate) fn set(&mut self, other: Self) {
         self.0 |= other.0;
@@ -194,6 +197,8 @@ pub(crate) struct Connection {
     keepalive: Option<Box<KeepAlive>>,
     /// What few applications set.
     tuning: Option<Box<Tuning>>,
+    /// The far end for which its ACKs speak, where it is one end of a relay.
+    far_end: Option<Box<FarEnd>>,
     /// The last ACK that answered an unacceptable segment.
     invalid_answered_at: Instant,
     last_received_at: Instant,
@@ -313,6 +318,7 @@ impl Connection {
             retries: 0,
             keepalive: None,
             tuning: None,
+            far_end: None,
             invalid_answered_at: Instant::NEVER,
             last_received_at: now,
             last_sent_at: now,
@@ -485,6 +491,7 @@ impl Connection {
         self.snd.starved = false;
         self.rcv.give_up();
         self.keepalive = None;
+        self.far_end = None;
         self.deadlines =
             Deadlines { resend: Instant::NEVER, keepalive: Instant::NEVER, close: Instant::NEVER };
         self.rcv.acks.delayed_until = Instant::NEVER;

@@ -47,7 +47,7 @@ impl Connection {
     pub(crate) fn may_transmit(&self) -> bool {
         self.due.syn
             || self.due.probe
-            || self.rcv.acks.due()
+            || self.ack_due()
             || ((self.snd.syn_acknowledged() || self.is_passive())
                 && (self.snd.unsent() > 0
                     || self.snd.fin_waits()
@@ -77,9 +77,9 @@ impl Connection {
             return Some(Next::Syn);
         }
         if !self.snd.syn_acknowledged() && !self.is_passive() {
-            return self.rcv.acks.due().then_some(Next::Ack);
+            return self.ack_due().then_some(Next::Ack);
         }
-        if self.rcv.acks.duplicate_due() {
+        if self.rcv.acks.duplicate_due() && self.ack_due() {
             return Some(Next::DuplicateAck);
         }
         if let Some(range) = self.next_again(link, ctx) {
@@ -91,7 +91,7 @@ impl Connection {
         if self.due.probe {
             return Some(Next::Probe);
         }
-        self.rcv.acks.due().then_some(Next::Ack)
+        self.ack_due().then_some(Next::Ack)
     }
 
     /// Bytes that the congestion window has room for.
@@ -222,11 +222,15 @@ impl Connection {
     /// A header with what every segment carries: ports, ACK, window, timestamps.
     fn header(&mut self, seq: SeqNum, flags: Flags, ctx: &Ctx<'_>) -> TcpHeader {
         let window = self.rcv.advertise();
+        let (ack, window) = match self.held_from() {
+            Some(held) => (held, self.rcv.advertise_from(held)),
+            None => (self.rcv.nxt, window),
+        };
         TcpHeader {
             src_port: self.tuple.local().port(),
             dst_port: self.tuple.remote().port(),
             seq,
-            ack: self.rcv.nxt,
+            ack,
             flags: flags | Flags::ACK,
             window,
             urgent: 0,
@@ -411,6 +415,7 @@ impl Connection {
 
     /// The header of the ACK that leads into TIME_WAIT, and of those that answer from it.
     pub(crate) fn last_ack_header(&mut self, ctx: &Ctx<'_>) -> TcpHeader {
+        self.far_end = None;
         self.header_with_sack(self.snd.nxt, Flags::NONE, ctx)
     }
 }

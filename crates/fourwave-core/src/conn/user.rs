@@ -7,7 +7,7 @@ use fourwave_wire::tcp::TcpHeader;
 
 use super::send::Fin;
 use super::state::{Input, State};
-use super::{Connection, Ctx, Fate, KeepAlive, Signals, Tuning};
+use super::{Connection, Ctx, FarEnd, Fate, KeepAlive, Signals, Tuning};
 use crate::config::Config;
 use crate::congestion::CongestionControl;
 use crate::end::{EndReason, UserCall};
@@ -127,6 +127,7 @@ impl Connection {
         if taken > 0 {
             self.called(UserCall::Send, ctx.now);
             self.rcv.acks.on_answer();
+            self.confirm_far_end(ctx.now);
             self.snd.queue.push(data.split_to(taken));
         }
         Ok(taken)
@@ -168,6 +169,7 @@ impl Connection {
             return Ok(());
         }
         self.called(UserCall::Shutdown, ctx.now);
+        self.confirm_far_end(ctx.now);
         self.queue_fin(ctx);
         Ok(())
     }
@@ -207,6 +209,7 @@ impl Connection {
     pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>) -> Fate {
         self.called(UserCall::Close, ctx.now);
         self.orphan = true;
+        self.forget_far_end();
         if self.state == State::SynSent {
             return self.ends(Input::Close, EndReason::ClosedWhileOpening, false);
         }
@@ -285,6 +288,10 @@ impl Connection {
             }
             SocketOption::SynCount(times) => self.tuned().syn_count = times,
             SocketOption::MaxSeg(bytes) => self.limit_segments(bytes),
+            SocketOption::FarEnd(Duration::ZERO) => self.forget_far_end(),
+            SocketOption::FarEnd(trust) => {
+                self.far_end = Some(Box::new(FarEnd::new(trust, ctx.now)));
+            }
             SocketOption::KeepAlive(false) => {
                 self.keepalive = None;
                 self.deadlines.keepalive = Instant::NEVER;
@@ -324,10 +331,17 @@ impl Connection {
         }
     }
 
-    fn keep_alive(&mut self, idle: Duration, interval: Duration, probes: u8, ctx: &Ctx<'_>) {
+    pub(super) fn keep_alive(
+        &mut self,
+        idle: Duration,
+        interval: Duration,
+        probes: u8,
+        ctx: &Ctx<'_>,
+    ) {
         if self.ended.is_some() {
             return;
         }
+        self.watches_itself();
         // Shorter times would keep the engine awake for nothing but this.
         let (idle, interval) = (idle.max(SHORTEST_KEEPALIVE), interval.max(SHORTEST_KEEPALIVE));
         let keepalive = KeepAlive { idle, interval, probes: probes.max(1), unanswered: 0 };

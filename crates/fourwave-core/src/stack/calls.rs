@@ -20,7 +20,7 @@ use crate::end::EndReason;
 use crate::error::{ConnectError, ListenError, NoSuchConnection, ReceiveError, SendError};
 use crate::event::{ConnId, Decision, ListenerId, PendingId};
 use crate::half_open::Answer;
-use crate::info::{SocketOption, TcpInfo};
+use crate::info::{FarEndQuery, SocketOption, TcpInfo};
 use crate::listener::Listen;
 use crate::ports::{Exhausted, Ports, Seat};
 use crate::time::{Duration, Instant};
@@ -385,6 +385,25 @@ impl Stack {
     pub fn info(&self, conn: ConnId) -> Result<TcpInfo, NoSuchConnection> {
         let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
         Ok(conn.ok_or(NoSuchConnection)?.info(&self.config, &self.link))
+    }
+
+    /// What the peer waits for until [`confirm_far_end`](Self::confirm_far_end); `None` when
+    /// nothing waits. O(1).
+    pub fn far_end_query(&self, conn: ConnId) -> Option<FarEndQuery> {
+        self.index(conn).and_then(|i| self.records.conns.get(i))?.far_end_query()
+    }
+
+    /// The far end of a relay gave a sign of life ([`SocketOption::FarEnd`]): what waits for it is
+    /// answered. O(1).
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn confirm_far_end(&mut self, now: Instant, conn: ConnId) -> Result<(), NoSuchConnection> {
+        let index = self.index(conn).ok_or(NoSuchConnection)?;
+        let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
+        conn.confirm_far_end(ctx.now);
+        self.schedule(index);
+        Ok(())
     }
 
     /// Bytes that [`send`](Self::send) would take now.

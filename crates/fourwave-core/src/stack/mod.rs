@@ -196,6 +196,8 @@ impl Stack {
                 }
             } else if signals.take(Signals::UNANSWERED) {
                 Event::Unanswered { conn }
+            } else if signals.take(Signals::FAR_END_ASKED) {
+                Event::FarEndAsked { conn }
             } else if signals.take(Signals::WRITABLE) {
                 Event::Writable { conn }
             } else if signals.take(Signals::DRAINED) {

@@ -386,7 +386,7 @@ impl Bench {
         let on = input.byte() & 1 == 0;
         let n = input.word();
         let time = Duration::from_millis(u64::from(n));
-        let option = match input.byte() % 19 {
+        let option = match input.byte() % 21 {
             0 => SocketOption::NoDelay(on),
             1 => SocketOption::KeepAlive(on),
             2 => SocketOption::LingerZero(on),
@@ -404,6 +404,11 @@ impl Bench {
             14 => SocketOption::SynCount(n as u8),
             15 => SocketOption::MaxSeg(n),
             16 => SocketOption::MaxSeg(n % 100),
+            17 => SocketOption::FarEnd(time),
+            18 => {
+                let confirmed = self.stack.confirm_far_end(self.now, id);
+                return confirmed.unwrap_or_else(|e| panic!("held: {e}"));
+            }
             _ => SocketOption::KeepAliveTimes { idle: time, interval: time, probes: 3 },
         };
         self.stack.set_option(self.now, id, option).unwrap_or_else(|e| panic!("held: {e}"));
@@ -496,6 +501,7 @@ impl Bench {
                 | Event::Readable { conn }
                 | Event::Writable { conn }
                 | Event::PeerClosed { conn }
+                | Event::FarEndAsked { conn }
                 | Event::Drained { conn } => {
                     assert_eq!(self.held.get(&conn), Some(&false), "an event for a dead handle");
                 }

@@ -177,7 +177,7 @@ impl Connection {
     }
 
     /// Something acceptable came from the peer.
-    pub(super) fn heard(&mut self, now: Instant) {
+    pub(in crate::conn) fn heard(&mut self, now: Instant) {
         self.last_received_at = now;
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.unanswered = 0;

@@ -33,5 +33,8 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
     } else if conn.state == State::CloseWait && ctx.config.tcp_close_wait_limit > 0 {
         conn.deadlines.close = ctx.now + Duration::from_secs(ctx.config.tcp_close_wait_limit);
     }
+    if conn.state == State::CloseWait {
+        conn.watch_for_silence(ctx);
+    }
     if conn.state == State::TimeWait { Fate::TimeWait } else { Fate::Alive }
 }

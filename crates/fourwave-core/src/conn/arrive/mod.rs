@@ -64,6 +64,20 @@ pub(crate) fn arrive(
     link: &fourwave_wire::Link,
     ctx: &mut Ctx<'_>,
 ) -> Fate {
+    let nxt = conn.rcv.nxt;
+    let fate = steps(conn, segment, link, ctx);
+    if fate == Fate::Alive {
+        conn.ask_far_end(segment, nxt, ctx);
+    }
+    fate
+}
+
+fn steps(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    link: &fourwave_wire::Link,
+    ctx: &mut Ctx<'_>,
+) -> Fate {
     if conn.state == State::SynSent {
         return syn_sent::arrive(conn, segment, link, ctx);
     }

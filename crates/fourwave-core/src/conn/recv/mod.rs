@@ -140,6 +140,12 @@ impl ReceiveSide {
         raw
     }
 
+    /// The same right edge, told by an ACK of no more than what came before `seq`.
+    pub(crate) fn advertise_from(&mut self, seq: SeqNum) -> RawWindow {
+        self.last_ack_sent = seq;
+        self.scale.to_raw(self.edge.since(seq))
+    }
+
     /// Whether the window has opened so far since it was last advertised that the peer should
     /// hear of it without waiting for the next ACK.
     pub(crate) fn window_update_due(&self) -> bool {
