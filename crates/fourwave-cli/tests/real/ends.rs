@@ -1,6 +1,8 @@
 //! Every way in which a connection can end: the program sees what it sees without us, its peer
 //! too, and the ladder, the events and the capture say why.
 
+use std::process::Stdio;
+
 use serde_json::json;
 
 use crate::lens::watched;
@@ -345,6 +347,66 @@ fn the_program_ends_before_the_server_has_read_what_no_buffer_holds() {
         let program = ["python3", &world.path("peer.py"), "call", HOST4, PORT, "send:20000000"];
         finish(world.fourwave(&["--quiet"], &program)).well();
         assert_eq!(server.line(), "read 20000000 588842e3 end");
+    });
+}
+
+/// What a program asked of its TCP holds for the whole way: its own kernel finds the dead end.
+#[test]
+fn the_server_is_dead_and_the_program_has_asked_for_keepalives() {
+    check(&End {
+        call: "send:1 read:1 keepalive:1,1,2 read:end",
+        serve: Some("read:1 send:1 acked dead"),
+        says: "read 1 6e340b9c; read 0 e3b0c442 ETIMEDOUT",
+        how: "reset",
+        closed_first: Some(("client", "RST")),
+        told: &["keepalive probe", "the destination is silent", "closed first the program"],
+        summary: "; 1 reset by the program",
+        ..END
+    });
+}
+
+#[test]
+fn the_server_is_dead_and_the_program_limits_how_long_its_data_waits() {
+    check(&End {
+        call: "send:1 read:1 wait:0.4 limit:1500 send:5 read:end",
+        serve: Some("read:1 send:1 acked dead"),
+        says: "read 1 6e340b9c; read 0 e3b0c442 ETIMEDOUT",
+        how: "reset",
+        told: &["the destination is silent", "the process that held the connection ended"],
+        summary: "; 1 still open at the end",
+        ..END
+    });
+}
+
+/// Probes and data after silences are answered where the server lives, as late as it answers.
+#[test]
+fn the_server_is_slow_and_lives() {
+    check(&End {
+        call: "keepalive:1,1,1 limit:1000 send:1 wait:3.3 send:5 wait:0.4 send:70000 read:end",
+        serve: Some("read:70006 send:1 close"),
+        says: "read 1 6e340b9c end",
+        closed_first: Some(("server", "FIN")),
+        told: &["keepalive probe", "closed first the server"],
+        summary: "; 1 closed by the server",
+        ..END
+    });
+}
+
+/// Linux forgets the half-closed connection of a killed program, and says so only when asked.
+#[test]
+fn what_a_killed_program_leaves_half_closed_is_not_held_for_ever() {
+    each_user(&[], |world| {
+        let server = world.script("peer.py", &["serve", PORT, "read:end", "broken"]);
+        let steps = format!("call {HOST4} {PORT} send:1 linger2:1 kill");
+        let command = format!("python3 {} {steps}; exec cat", world.path("peer.py"));
+        let mut run =
+            world.fourwave(&["-q", "-o", "tcp_half_closed_time=1"], &["sh", "-c", &command]);
+        // Its standard input stays open: the run lives until the server has answered.
+        let mut run = run.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let line = server.line();
+        drop(run.stdin.take());
+        assert!(run.wait().unwrap().success());
+        assert_eq!(line, "read 1 6e340b9c end");
     });
 }
 

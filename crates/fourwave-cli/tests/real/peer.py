@@ -6,6 +6,7 @@
 The steps' outcomes are printed in one line for each connection, and an error ends them. What
 depends on timing (how much was written before an error) is not printed: two runs can be compared.
 """
+import ctypes
 import errno
 import fcntl
 import hashlib
@@ -20,6 +21,8 @@ import time
 
 SIOCOUTQ = termios.TIOCOUTQ
 TCP_REPAIR = 19
+TCP_USER_TIMEOUT = 18
+SO_ATTACH_FILTER = 26
 
 
 def pattern(start, size):
@@ -116,6 +119,29 @@ class Peer:
         """Forgets the connection without a word, as a machine that lost its power."""
         self.connection.setsockopt(socket.IPPROTO_TCP, TCP_REPAIR, 1)
         self.connection.close()
+
+    def dead(self, _):
+        """From now on its kernel hears nothing and says nothing, as a machine out of reach."""
+        nothing = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))
+        program = struct.pack("=HxxxxxxQ", 1, ctypes.addressof(nothing))
+        self.connection.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+        # The connection outlives this object.
+        os.dup(self.connection.fileno())
+
+    def keepalive(self, times):
+        idle, interval, probes = map(int, times.split(","))
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, idle)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+
+    def limit(self, millis):
+        """The longest that data may stay without an ACK."""
+        self.connection.setsockopt(socket.IPPROTO_TCP, TCP_USER_TIMEOUT, int(millis))
+
+    def linger2(self, seconds):
+        """How long the kernel keeps it, half-closed, when the program is gone."""
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_LINGER2, int(seconds))
 
     def acked(self, _):
         """Waits until the other kernel has all that was sent."""

@@ -1,6 +1,7 @@
 //! The gateway between an engine in memory, which stands for the program, and real sockets on
 //! the host's loopback.
 
+mod far_end;
 mod pieces;
 mod relay;
 mod services;

@@ -2,8 +2,10 @@
 //!
 //! FIN becomes shutdown and shutdown becomes FIN, each direction for itself and without any
 //! timer; an RST becomes an RST. What either side had sent before its end is delivered first.
+//! That the far end has got something, or lives, is said to the program when it is so (`far_end`).
 
 pub(crate) mod dial;
+mod far_end;
 mod host;
 mod pump;
 mod vigil;
@@ -13,11 +15,12 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::OnceLock;
 
-use fourwave::{EndReason, ReadHalf, TcpStream};
+use fourwave::{EndReason, ReadHalf, SocketOption, TcpStream};
 use fourwave_device::reason;
 use tokio::io::Interest;
 
 use crate::gateway::Shared;
+use far_end::{Speaker, TRUST};
 pub(crate) use host::HostStream;
 use pump::ProgramGone;
 use vigil::{Sign, Vigil};
@@ -45,11 +48,15 @@ pub(crate) enum Far {
 }
 
 impl Far {
-    fn broke(self, error: &io::Error) -> String {
-        let who = match self {
+    const fn who(self) -> &'static str {
+        match self {
             Self::Destination => "the destination",
             Self::Caller => "the caller",
-        };
+        }
+    }
+
+    fn broke(self, error: &io::Error) -> String {
+        let who = self.who();
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 format!("{who} reset the connection")
@@ -74,7 +81,7 @@ pub(crate) async fn relay(program: TcpStream, host: HostStream, far: Far, shared
     // It fails only when the stack has stopped, which the relay then notices.
     let _ = stream.set_nodelay(true);
     let broken = OnceLock::new();
-    match join(stream, &host, &broken, ends.as_ref().ok().copied(), shared).await {
+    match join(stream, &host, &broken, (far, ends.as_ref().ok().copied()), shared).await {
         Verdict::Finished => {
             host.finish();
             // Both FINs are acknowledged or on their way: close in order.
@@ -96,13 +103,19 @@ async fn join(
     program: &mut TcpStream,
     host_stream: &HostStream,
     broken: &OnceLock<io::Error>,
-    ends: Option<(SocketAddr, SocketAddr)>,
+    (far, ends): (Far, Option<(SocketAddr, SocketAddr)>),
     shared: &Shared,
 ) -> Verdict {
     let traffic = &shared.traffic;
     let host = host_stream.stream();
+    // It fails only after the stack's end.
+    let _ = program.set_option(SocketOption::FarEnd(TRUST));
     let (reader, mut writer) = program.split();
     let sign = Sign::new(&shared.stack);
+    let program = reader.far_end();
+    let remarks = &shared.remarks;
+    let speaker = Speaker { program, host, sign: &sign, far, remarks, ends };
+    let mut speaking = pin!(speaker.speak());
     let mut vigil = Vigil::new(&sign, shared.remarks.close_wait_limit());
     let mut up = pin!(pump::up(reader, host, broken, traffic, &sign));
     let mut down = pin!(pump::down(host, &mut writer, broken, traffic));
@@ -138,17 +151,28 @@ async fn join(
                 let error = host.take_error().ok().flatten();
                 broken.get_or_init(|| error.unwrap_or(io::ErrorKind::ConnectionReset.into()));
             }
+            never = &mut speaking => match never {},
             () = vigil.over(), if read_to_end.is_none() => if let Some((inside, outside)) = ends {
-                vigil.judge(inside, outside, &shared.remarks);
+                vigil.judge(inside, outside, remarks);
             },
         }
-        if down_done && broken.get().is_some() {
+        if let (true, Some(error)) = (down_done, broken.get()) {
+            if is_silence(error) && program.query().is_some() {
+                // The program's kernel waits for the same far end, and gives up as it did.
+                program.closed().await;
+            }
             return Verdict::HostBroken;
         }
         if down_done && read_to_end.is_some() {
             return Verdict::Finished;
         }
     }
+}
+
+/// Whether nothing came from the far end any more, rather than an RST.
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{HostUnreachable, NetworkUnreachable, TimedOut};
+    matches!(error.kind(), TimedOut | HostUnreachable | NetworkUnreachable)
 }
 
 /// The end of a connection that was read to its FIN; before that, reading finds it.

@@ -38,6 +38,11 @@ impl<'a> Sign<'a> {
         self.is_waiting.store(false, Ordering::Relaxed);
     }
 
+    /// Whether the host still has to take something that it sent.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
     /// The last that is known of the program. Reading leaves no trace on the wire.
     fn last_call(&self) -> (UserCall, Instant) {
         match self.sent.load(Ordering::Relaxed) {
@@ -80,11 +85,7 @@ impl<'a> Vigil<'a> {
         let (Some(limit), Some(since)) = (self.limit, self.since) else { return };
         let now = self.sign.stack.now();
         let (last_call, last_call_at) = self.sign.last_call();
-        let quiet_since = if self.sign.is_waiting.load(Ordering::Relaxed) {
-            now
-        } else {
-            since.max(last_call_at)
-        };
+        let quiet_since = if self.sign.is_waiting() { now } else { since.max(last_call_at) };
         let left = limit.saturating_sub(now.since(quiet_since));
         // Timers count milliseconds.
         if left > Duration::from_millis(1) {

@@ -19,7 +19,7 @@ async fn listen() -> (TcpListener, SocketAddr) {
 }
 
 /// The program's end and the host's of one connection.
-async fn connected(bench: &Bench) -> (fourwave::TcpStream, TcpStream) {
+pub(super) async fn connected(bench: &Bench) -> (fourwave::TcpStream, TcpStream) {
     let (listener, address) = listen().await;
     let program = bench.call(address).await.unwrap();
     (program, listener.accept().await.unwrap().0)
