@@ -58,8 +58,10 @@ usage.
 (tail -f), and a run that fails leaves what it wrote. It is emptied when the program starts.
 
 Needs /dev/net/tun, and user namespaces or root. Once the program runs, fourwave itself keeps \
-no capability but CAP_KILL and can gain none; the program keeps its own. It separates \
-networks; it is no sandbox for hostile programs: files and processes are the host's.
+no capability but CAP_KILL and can gain none; the program keeps its own. (Root's has a second \
+process that opens no socket; it keeps CAP_SYS_PTRACE too, to find what the program leaves \
+behind.) It separates networks; it is no sandbox for hostile programs: files and processes are \
+the host's.
 
 Faults (--fault); FROM is the sender, program or peer, and either where it is left out:
   drop:fin[:FROM][:N]         lose the first N FINs of each connection (1; all)
@@ -122,6 +124,10 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "FILE", value_parser = target())]
     pcap: Option<Target>,
 
+    /// Keep the network up until every process in it has ended, not only the program
+    #[arg(long)]
+    wait: bool,
+
     /// No summary line at the end
     #[arg(short, long)]
     quiet: bool,
@@ -171,6 +177,7 @@ impl RunArguments {
             counters: self.counters,
             demo: self.demo,
             faults: self.faults,
+            wait: self.wait,
         })
     }
 

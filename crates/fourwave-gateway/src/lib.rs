@@ -9,6 +9,7 @@ mod demo;
 pub mod dns;
 mod faults;
 mod gateway;
+mod guard;
 mod icmp;
 mod loopback;
 mod memory_demo;

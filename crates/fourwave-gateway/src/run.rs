@@ -14,7 +14,9 @@ use fourwave_device::tun::Tun;
 
 use crate::dns;
 use crate::gateway::{Finale, Gateway, GatewayOptions};
+use crate::guard::Leftovers;
 use crate::namespace::{self, Failure, Prepared, Program};
+use crate::notice;
 use crate::observe::LensOptions;
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
@@ -52,6 +54,8 @@ pub struct RunOptions {
     pub demo: bool,
     /// What goes wrong on purpose.
     pub faults: Vec<FaultSpec>,
+    /// Keep the network up until the last process in it has ended by itself.
+    pub wait: bool,
 }
 
 /// Where something is written.
@@ -177,8 +181,9 @@ impl Publish {
 /// Call it while the process has one thread; it stays without most privileges (`privileges`), with
 /// its signals blocked, and with `/dev/null` for standard input and output.
 ///
-/// It returns when the program's own process has ended. Processes that the program left behind
-/// live on without a network.
+/// It returns when the program's own process has ended, and nothing else is left in its network:
+/// with [`RunOptions::wait`] because that has ended by itself, otherwise because it was ended by
+/// SIGTERM and, after two seconds, SIGKILL. The same happens when this process is killed.
 ///
 /// # Errors
 /// Nothing was run, and nothing is left behind.
@@ -208,8 +213,10 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
         quiet: options.quiet,
         refusals: prepared.refusals.take(),
     };
-    let relayed = Relayed { tun, mtu: options.program.mtu, gateway, prepared, outputs };
-    let (ended, finale, faults) = runtime()?.block_on(relayed.run())?;
+    let (mtu, wait) = (options.program.mtu, options.wait);
+    let relayed = Relayed { tun, mtu, gateway, prepared, outputs, wait };
+    let Outcome { ended, left, finale, faults } = runtime()?.block_on(relayed.run())?;
+    left.line().iter().for_each(|line| say(line));
     let Finale { summary, counters, population, peak_time_wait, beside, leaks } = finale;
     if options.counters {
         let counted = counters.iter().filter(|(_, value)| *value > 0);
@@ -241,18 +248,28 @@ struct Relayed {
     gateway: GatewayOptions,
     prepared: Prepared,
     outputs: Outputs,
+    wait: bool,
+}
+
+/// What a run came to.
+struct Outcome {
+    ended: Ended,
+    left: Leftovers,
+    finale: Finale,
+    faults: Vec<String>,
 }
 
 impl Relayed {
-    async fn run(self) -> Result<(Ended, Finale, Vec<String>), RunError> {
+    async fn run(self) -> Result<Outcome, RunError> {
+        let (wait, quiet) = (self.wait, self.gateway.quiet);
         let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
         let device = Tun::from_fd(self.tun, self.mtu)
             .map_err(|error| RunError::internal("opening the TUN")(error.into()))?;
         self.outputs.begin().map_err(RunError::internal("emptying an output file"))?;
         let gateway = Gateway::start(device, self.gateway)
             .map_err(RunError::internal("starting the gateway"))?;
-        let program = match self.prepared.go() {
-            Ok(program) => program,
+        let (program, guard) = match self.prepared.go() {
+            Ok(running) => running,
             Err(failure) => {
                 gateway.finish(std::future::ready(())).await;
                 return Err(failure.into());
@@ -263,9 +280,22 @@ impl Relayed {
         let ended = supervise(program, &signals)
             .await
             .map_err(RunError::internal("waiting for the program"))?;
+        // The network is up until they have ended.
+        let left = guard.end(wait, &signals, move |processes| say_waiting(processes, quiet)).await;
         let faults = gateway.faults();
         let finale = gateway.finish(signals.interrupted()).await;
-        Ok((ended, finale, faults.map(|faults| faults.report()).unwrap_or_default()))
+        let faults = faults.map(|faults| faults.report()).unwrap_or_default();
+        Ok(Outcome { ended, left, finale, faults })
+    }
+}
+
+fn say_waiting(processes: usize, quiet: bool) {
+    if !quiet {
+        let s = if processes == 1 { "" } else { "es" };
+        notice::say(&format!(
+            "the program has ended; its network stays up for {processes} process{s} that it left \
+             behind (SIGTERM or Ctrl-C ends them)"
+        ));
     }
 }
 

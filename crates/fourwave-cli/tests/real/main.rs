@@ -8,6 +8,7 @@ mod around;
 mod ends;
 mod faults;
 mod inside;
+mod leftovers;
 mod lens;
 mod process;
 mod programs;

@@ -1,4 +1,4 @@
-//! The socket pair between the parent and the child stage: whole messages, one of them with
+//! The socket pair between the parent and the child stage: whole messages, some of them with
 //! descriptors.
 
 use std::io::{IoSlice, IoSliceMut};
@@ -10,6 +10,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
@@ -32,6 +33,8 @@ pub(super) struct Request {
 pub(super) enum Message {
     /// To the child, first.
     Request(Request),
+    /// From the child, with a descriptor: its network namespace.
+    Namespace,
     /// From the child: the namespace is ready. With the descriptors of the TUN and, where it may be
     /// had, of the socket that hears refusals on the loopback.
     Ready { warnings: Vec<String> },
@@ -43,24 +46,24 @@ pub(super) enum Message {
 
 /// One end of the pair; close-on-exec.
 #[derive(Debug)]
-pub(super) struct Channel(OwnedFd);
+pub(crate) struct Channel(OwnedFd);
 
 impl Channel {
     /// Both ends.
-    pub(super) fn pair() -> Result<(Self, Self), Failure> {
+    pub(crate) fn pair() -> Result<(Self, Self), Failure> {
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|errno| Failure::step("socketpair", errno))?;
         Ok((Self(ours), Self(theirs)))
     }
 
-    pub(super) const fn from_fd(fd: OwnedFd) -> Self {
+    pub(crate) const fn from_fd(fd: OwnedFd) -> Self {
         Self(fd)
     }
 
-    pub(super) fn send(
+    pub(crate) fn send<M: Serialize>(
         &self,
-        message: &Message,
+        message: &M,
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<(), Failure> {
         let text = serde_json::to_vec(message).map_err(|_| Failure::Vanished)?;
@@ -80,7 +83,9 @@ impl Channel {
     }
 
     /// The next message and the descriptors that came with it; none when the other end is closed.
-    pub(super) fn receive(&self) -> Result<Option<(Message, Vec<OwnedFd>)>, Failure> {
+    pub(crate) fn receive<M: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<(M, Vec<OwnedFd>)>, Failure> {
         let mut text = vec![0; MAX_MESSAGE];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -134,14 +139,14 @@ mod tests {
         let ready = Message::Ready { warnings: vec!["w".into()] };
         a.send(&ready, &[reader.as_fd()]).unwrap();
         drop((a, reader));
-        assert_eq!(b.receive().unwrap().unwrap().0, request);
-        let (message, mut descriptors) = b.receive().unwrap().unwrap();
+        assert_eq!(b.receive::<Message>().unwrap().unwrap().0, request);
+        let (message, mut descriptors) = b.receive::<Message>().unwrap().unwrap();
         assert_eq!(message, ready);
         let mut passed = std::fs::File::from(descriptors.remove(0));
         (&writer).write_all(b"through").unwrap();
         drop(writer);
         assert_eq!(std::io::read_to_string(&mut passed).unwrap(), "through");
-        assert!(b.receive().unwrap().is_none());
+        assert!(b.receive::<Message>().unwrap().is_none());
     }
 
     #[test]
@@ -149,6 +154,6 @@ mod tests {
         let (a, b) = Channel::pair().unwrap();
         let failed = Message::Failed(Failure::step("mounting", Errno::PERM));
         a.send(&failed, &[]).unwrap();
-        assert_eq!(b.receive().unwrap().unwrap().0, failed);
+        assert_eq!(b.receive::<Message>().unwrap().unwrap().0, failed);
     }
 }

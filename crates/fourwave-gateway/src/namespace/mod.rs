@@ -22,9 +22,11 @@ use rustix::process::Pid;
 pub use failure::Failure;
 pub use fourwave_device::namespace::Forbidden;
 use fourwave_device::refusals::Refusals;
-use handoff::{Channel, Message, Request};
+pub(crate) use handoff::Channel;
+use handoff::{Message, Request};
 pub use stage::stage;
 
+use crate::guard::Guard;
 use crate::supervise::block_signals;
 
 /// First argument of the re-executed binary: what follows is for [`stage`].
@@ -39,13 +41,14 @@ pub struct Program {
     pub mtu: u16,
 }
 
-/// The program's process, its namespace ready, waiting for [`Prepared::go`].
+/// The program's process, its namespace ready, waiting for the word.
 ///
 /// Dropped before that, it ends without having run the program.
 #[derive(Debug)]
 pub struct Prepared {
     child: Option<Child>,
     channel: Option<Channel>,
+    guard: Option<Guard>,
     /// What works less well than it should, a line each.
     pub warnings: Vec<String>,
     /// Where calls to the program's own loopback are heard when nothing answers them; none where
@@ -66,43 +69,57 @@ pub fn prepare(program: &Program) -> Result<(OwnedFd, Prepared), Failure> {
     let interactive = program.command.is_empty();
     let child = spawn(program, &theirs)?;
     drop(theirs);
-    let mut prepared =
-        Prepared { child: Some(child), channel: Some(ours), warnings: Vec::new(), refusals: None };
+    let mut prepared = Prepared {
+        child: Some(child),
+        channel: Some(ours),
+        guard: None,
+        warnings: Vec::new(),
+        refusals: None,
+    };
     let request = Request { mtu: program.mtu, interactive };
     // From here on Ctrl-C is the child's, and its end tells us. (The child has the caller's mask.)
     block_signals().map_err(|error| Failure::io("blocking signals", &error))?;
     let channel = prepared.channel.as_ref().ok_or(Failure::Vanished)?;
     // A child that is dead already shows in the answer.
     let _sent = channel.send(&Message::Request(request), &[]);
-    match channel.receive()? {
-        Some((Message::Ready { warnings }, descriptors)) => {
-            let mut descriptors = descriptors.into_iter();
-            let Some(tun) = descriptors.next() else { return Err(prepared.vanished()) };
-            prepared.warnings = warnings;
-            prepared.refusals = descriptors.next().map(Refusals::from);
-            Ok((tun, prepared))
+    loop {
+        let Some((message, descriptors)) = channel.receive()? else {
+            return Err(prepared.vanished());
+        };
+        let mut descriptors = descriptors.into_iter();
+        match (message, descriptors.next()) {
+            (Message::Namespace, Some(namespace)) => {
+                prepared.guard = Some(Guard::start(namespace)?);
+            }
+            (Message::Ready { warnings }, Some(tun)) => {
+                prepared.warnings = warnings;
+                prepared.refusals = descriptors.next().map(Refusals::from);
+                return Ok((tun, prepared));
+            }
+            (Message::Failed(failure), _) => return Err(failure),
+            _ => return Err(prepared.vanished()),
         }
-        Some((Message::Failed(failure), _)) => Err(failure),
-        Some(_) | None => Err(prepared.vanished()),
     }
 }
 
 impl Prepared {
-    /// Lets the program start. Returns its process id when it runs.
+    /// Lets the program start. Returns its process id when it runs, and the guard of its network.
     ///
     /// # Errors
     /// The command could not be executed.
-    pub fn go(mut self) -> Result<Pid, Failure> {
+    pub(crate) fn go(mut self) -> Result<(Pid, Guard), Failure> {
         let channel = self.channel.take().ok_or(Failure::Vanished)?;
         channel.send(&Message::Go, &[])?;
         // The other end closes on exec: nothing more to read means that the program runs.
-        match channel.receive()? {
+        match channel.receive::<Message>()? {
             None => {}
             Some((Message::Failed(failure), _)) => return Err(failure),
             Some(_) => return Err(Failure::Vanished),
         }
+        let guard = self.guard.take().ok_or(Failure::Vanished)?;
         let child = self.child.take().ok_or(Failure::Vanished)?;
-        Pid::from_raw(child.id().cast_signed()).ok_or(Failure::Vanished)
+        let program = Pid::from_raw(child.id().cast_signed()).ok_or(Failure::Vanished)?;
+        Ok((program, guard))
     }
 }
 

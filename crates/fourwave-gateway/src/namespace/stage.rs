@@ -1,6 +1,8 @@
-//! The child stage: the same executable started again, which turns itself into the program.
+//! The child stage: the same executable started again, which turns itself into the program (or
+//! is its guard).
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -15,6 +17,7 @@ use rustix::process::{Signal, set_parent_process_death_signal};
 
 use super::handoff::{Channel, Message, Request};
 use super::{Failure, network, resolv};
+use crate::guard::{self, GUARD_ARGUMENT};
 use crate::notice::say;
 use crate::sys;
 
@@ -24,7 +27,11 @@ const INSIDE: &str = "FOURWAVE_RUN";
 /// Runs the child stage with the arguments after [`STAGE_ARGUMENT`](super::STAGE_ARGUMENT).
 /// Returns only on failure, with the exit status; the parent has the reason then.
 pub fn stage(mut arguments: impl Iterator<Item = OsString>) -> u8 {
-    let number = arguments.next().and_then(|n| n.to_str()?.parse().ok());
+    let first = arguments.next();
+    if first.as_deref() == Some(OsStr::new(GUARD_ARGUMENT)) {
+        return guard::serve(arguments);
+    }
+    let number = first.and_then(|n| n.to_str()?.parse().ok());
     let Some(Ok(fd)) = number.map(sys::inherited) else {
         say("this subcommand is internal: `fourwave run` starts it");
         return 2;
@@ -47,6 +54,10 @@ fn become_program(
         return Err(Failure::Vanished);
     };
     enter(Users::Kept)?;
+    let namespace = File::open("/proc/self/ns/net")
+        .map_err(|error| Failure::io("opening /proc/self/ns/net", &error))?;
+    channel.send(&Message::Namespace, &[namespace.as_fd()])?;
+    drop(namespace);
     let mut warnings = resolv::replace()?;
     let (tun, more) = network::set_up(request.mtu)?;
     warnings.extend(more);
