@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 /// Name, what its value is called (none: it may stand alone), meaning.
-const OPTIONS: [(&str, Option<&str>, &str); 26] = [
+const OPTIONS: [(&str, Option<&str>, &str); 27] = [
     ("ip_version", Some("VERSION"), "ipv4, ipv4-mapped-ipv6 or ipv6"),
     ("local_ip", Some("ADDRESS"), "Address of the stack under test"),
     ("remote_ip", Some("ADDRESS"), "Address of the script's end"),
@@ -19,6 +19,7 @@ const OPTIONS: [(&str, Option<&str>, &str); 26] = [
     ("tcp_ts_tick_usecs", Some("USECS"), "Length of a tick of timestamps; checks their values"),
     ("tcp_ts_ecr_scaled", None, "Count echoed timestamps from the first one"),
     ("strict_segments", None, "Do not join segments"),
+    ("loose_segments", None, "Leave free how streams are cut and acknowledged (not packetdrill's)"),
     ("non_fatal", Some("KINDS"), "packet, syscall: differences in these are warnings"),
     ("init_scripts", Some("FILES"), "Commands before the script's own"),
     ("send_omit_free", None, "Keep buffers that were sent"),

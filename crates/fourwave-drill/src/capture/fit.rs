@@ -3,10 +3,12 @@
 //! When a stack acknowledges is its own affair: it may wait for data to carry the ACK, or tell of
 //! a wider window. So bare ACKs without news that the engine does not send become comments, and
 //! those of its own are added. SYN, FIN, RST, data, and ACKs that say something new stay as they
-//! were captured.
+//! were captured. Where streams are left free, bare ACKs need no such thing, and what is fitted is
+//! data that is sent again: by which rule a stack finds a loss is its own affair too.
 
 use std::time::Duration;
 
+use super::packet::beyond;
 use super::write::{Kind, Line, render};
 use crate::ast::{Body, Direction, EventKind, Script, SeqSpec, TcpSpec};
 use crate::lang;
@@ -15,6 +17,8 @@ use crate::virt::{Setup, Virtual};
 
 /// Runs of the script, one for each place that is fitted.
 const MOST: usize = 200;
+/// The option that leaves streams free.
+const LOOSE: &str = "loose_segments";
 /// Behind ACKs that the capture does not have.
 const OWN: &str = " // this engine's own";
 
@@ -79,7 +83,9 @@ fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
     let line = place(script, event)?;
     let failed = lines.get_mut(line).filter(|line| !line.text.ends_with(OWN))?;
     let actual = failure.actual.as_ref().map(ToString::to_string).unwrap_or_default();
-    if is_without_news(script, event) {
+    let once_more = script.options.iter().any(|option| option.name == LOOSE)
+        && is_data_again(script, event);
+    if once_more || is_without_news(script, event) {
         *failed = Line::plain(format!("// not from this engine: {}", failed.text));
         return Some(());
     }
@@ -134,6 +140,20 @@ fn is_without_news(script: &Script, event: usize) -> bool {
             .is_some_and(|(other, ack)| other.wrapping_sub(ack).cast_signed() >= 0)
     };
     covers(before) || covers(after)
+}
+
+/// Data without SYN, FIN or RST that an event has asked for before.
+fn is_data_again(script: &Script, event: usize) -> bool {
+    let end = |tcp: &TcpSpec| match tcp.seq {
+        SeqSpec::Range { end, .. } => Some(end),
+        SeqSpec::Unchecked { .. } => None,
+    };
+    let Some(tcp) = outbound(script, event) else { return false };
+    let data = matches!(tcp.seq, SeqSpec::Range { len: 1.., .. }) && tcp.flags.bits & 0x07 == 0;
+    let own = end(tcp);
+    let before = (0..event).filter_map(|at| outbound(script, at)).filter_map(end);
+    data && own.zip(before.reduce(|a, b| if beyond(b, a) { b } else { a }))
+        .is_some_and(|(own, before)| !beyond(own, before))
 }
 
 /// `. 1:1(0) ack 35 …`.

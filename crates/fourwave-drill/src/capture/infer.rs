@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use fourwave_lens::Role;
 
-use super::packet::{ACK, FIN, Numbers, PSH, RST, SYN, Seg};
+use super::packet::{ACK, FIN, Numbers, PSH, RST, Received, SYN, Seg, beyond};
+
+/// A stream without a pause is written in calls of so many bytes.
+const LONGEST_WRITE: u32 = 1 << 20;
 
 /// A call, in the order in which they happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ pub(super) struct Plan {
     pub(super) keepalive: Option<(u64, Option<u64>)>,
     /// Bytes that filled the receive buffer.
     pub(super) receive_buffer: Option<u32>,
+    /// The most that was written and not acknowledged.
+    pub(super) unacknowledged: u32,
     /// The most that one call writes.
     pub(super) largest_write: u32,
     /// Nobody listened.
@@ -52,9 +57,10 @@ pub(super) struct Plan {
     pub(super) reset: Option<usize>,
 }
 
-/// The calls of `ours`; `sent` are its numbers, `got` those of the other side.
-pub(super) fn plan(segs: &[Seg], ours: Role, sent: Numbers, got: Numbers) -> Plan {
-    let mut infer = Infer { segs, ours, sent, got, plan: Plan::default(), fin: None };
+/// The calls of `ours`; `sent` are its numbers, `got` those of the other side. `loose`: nothing is
+/// made of how the stack cut its stream.
+pub(super) fn plan(segs: &[Seg], ours: Role, sent: Numbers, got: Numbers, loose: bool) -> Plan {
+    let mut infer = Infer { segs, ours, sent, got, loose, plan: Plan::default(), fin: None };
     let first = segs.iter().find(|seg| seg.from == ours);
     infer.plan.refuses = first.is_some_and(|seg| seg.has(RST)) && ours == Role::Server;
     infer.plan.reset = segs.iter().position(|seg| seg.from != ours && seg.has(RST));
@@ -68,7 +74,16 @@ pub(super) fn plan(segs: &[Seg], ours: Role, sent: Numbers, got: Numbers) -> Pla
     }
     infer.resets();
     infer.keepalive();
+    infer.unacknowledged();
     infer.plan
+}
+
+/// Payload of a full segment.
+pub(super) fn full(segs: &[Seg]) -> u32 {
+    let syns = segs.iter().filter(|seg| seg.has(SYN));
+    let mss = syns.clone().filter_map(|seg| seg.options.mss).min().unwrap_or(536);
+    let stamped = syns.clone().count() > 1 && syns.clone().all(|s| s.options.timestamps.is_some());
+    u32::from(mss).saturating_sub(if stamped { 12 } else { 0 }).max(1)
 }
 
 struct Infer<'a> {
@@ -76,14 +91,10 @@ struct Infer<'a> {
     ours: Role,
     sent: Numbers,
     got: Numbers,
+    loose: bool,
     plan: Plan,
     /// Our first FIN.
     fin: Option<usize>,
-}
-
-/// Whether a number comes after another one.
-fn beyond(number: u32, other: u32) -> bool {
-    number.wrapping_sub(other).cast_signed() > 0
 }
 
 impl Infer<'_> {
@@ -97,18 +108,9 @@ impl Infer<'_> {
         })
     }
 
-    /// Payload of a full segment of ours.
-    fn full(&self) -> u32 {
-        let syns = self.segs.iter().filter(|seg| seg.has(SYN));
-        let mss = syns.clone().filter_map(|seg| seg.options.mss).min().unwrap_or(536);
-        let stamped =
-            syns.clone().count() > 1 && syns.clone().all(|s| s.options.timestamps.is_some());
-        u32::from(mss).saturating_sub(if stamped { 12 } else { 0 }).max(1)
-    }
-
     /// A write ends where a segment says PSH or is not full.
     fn writes(&mut self) {
-        let full = self.full();
+        let full = full(self.segs);
         let mut end = 1;
         let mut acked = 1;
         let mut begun: Option<(usize, u32)> = None;
@@ -127,10 +129,12 @@ impl Infer<'_> {
             }
             let (place, start) = *begun.get_or_insert((at, end));
             let part = seg.len % full != 0;
-            self.plan.no_delay |= part && !seg.has(FIN) && beyond(end, acked) && place == at;
+            let alone = place == at || self.loose;
+            self.plan.no_delay |= part && !seg.has(FIN) && beyond(end, acked) && alone;
             end = until;
-            if part || seg.has(PSH | FIN) {
-                self.write(place, end.wrapping_sub(start), seg.has(FIN));
+            let long = self.loose && end.wrapping_sub(start) >= LONGEST_WRITE;
+            if part || long || seg.has(PSH | FIN) {
+                self.write(place, end.wrapping_sub(start), seg.has(FIN) && !self.loose);
                 begun = None;
             }
         }
@@ -207,8 +211,7 @@ impl Infer<'_> {
     fn reads(&mut self) {
         let pauses = self.pauses();
         let closed = self.closed_at();
-        let mut next = 1;
-        let mut pieces: Vec<(u32, u32)> = Vec::new();
+        let mut received = Received::default();
         let mut unread = 0;
         let mut ended = false;
         for (at, seg) in self.segs.iter().enumerate() {
@@ -226,15 +229,7 @@ impl Infer<'_> {
             if seg.has(RST) {
                 continue;
             }
-            pieces.push((start, start.wrapping_add(seg.len)));
-            let before = next;
-            while let Some(&(_, to)) =
-                pieces.iter().find(|(from, to)| !beyond(*from, next) && beyond(*to, next))
-            {
-                next = to;
-            }
-            pieces.retain(|(_, to)| beyond(*to, next));
-            unread += next.wrapping_sub(before);
+            unread += received.take(start, start.wrapping_add(seg.len));
             let paused = pauses.iter().any(|(from, to)| (*from..*to).contains(&at));
             if paused {
                 let held = self.plan.receive_buffer.get_or_insert(0);
@@ -243,10 +238,10 @@ impl Infer<'_> {
                 self.plan.after.entry(at).or_default().push(Call::Read(unread));
                 unread = 0;
             }
-            let fin = seg.has(FIN) && start.wrapping_add(seg.len) == next;
+            let fin = seg.has(FIN) && start.wrapping_add(seg.len) == received.next;
             if fin && !ended && unread == 0 {
                 ended = true;
-                next = next.wrapping_add(1);
+                received.next = received.next.wrapping_add(1);
                 self.plan.after.entry(at).or_default().push(Call::ReadEnd);
                 if self.has_shut(at) {
                     self.plan.after.entry(at).or_default().push(Call::Close);
@@ -291,6 +286,26 @@ impl Infer<'_> {
             }
             (false, Role::Client) => calls.extend([Call::Refused, Call::Close]),
             _ => {}
+        }
+    }
+
+    /// How much the send buffer holds at most.
+    fn unacknowledged(&mut self) {
+        let (mut written, mut acked) = (1_u32, 1_u32);
+        for (at, seg) in self.segs.iter().enumerate() {
+            for call in self.plan.before.get(&at).into_iter().flatten() {
+                if let Call::Write { len, .. } = call {
+                    written = written.wrapping_add(*len);
+                }
+            }
+            let held = written.wrapping_sub(acked);
+            if beyond(written, acked) {
+                self.plan.unacknowledged = self.plan.unacknowledged.max(held);
+            }
+            let ack = self.sent.script(seg.ack, false);
+            if seg.from != self.ours && seg.has(ACK) && beyond(ack, acked) {
+                acked = ack;
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! | whose side is ours? | `side.rs` |
 //! | what has its application called? | `infer.rs` |
 //! | the script | `write.rs`, packets in `packet.rs` |
+//! | streams that are left free | `stream.rs` |
 //! | where the engine acknowledges at other moments | `fit.rs` |
 
 mod fit;
@@ -14,6 +15,7 @@ mod infer;
 mod packet;
 mod read;
 mod side;
+mod stream;
 mod write;
 
 use std::io::Read;
@@ -26,6 +28,9 @@ use fourwave_lens::{Names, Role, Story};
 pub use fit::Fitted;
 use packet::Seg;
 pub use side::Reason;
+
+/// Bare ACKs that may be fitted before they are left free altogether.
+const FEW: usize = 10;
 
 /// Why there is no script: one line.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +181,17 @@ impl Connection {
         if !self.segs.iter().any(|seg| seg.from == ours) {
             return Err(CaptureError::Silent { number, local: self.addr(ours) });
         }
-        Ok(fit::fit(write::script(self, ours, reason, name)))
+        let script = |loose| fit::fit(write::script(self, ours, reason, name, loose));
+        if stream::is_loose(self) {
+            return Ok(script(true));
+        }
+        let strict = script(false);
+        if strict.failure.is_none() && strict.fitted <= FEW {
+            return Ok(strict);
+        }
+        let loose = script(true);
+        let better = loose.failure.is_none() || strict.failure.is_some();
+        Ok(if better { loose } else { strict })
     }
 
     fn addr(&self, role: Role) -> SocketAddr {

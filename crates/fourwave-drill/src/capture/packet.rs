@@ -46,6 +46,11 @@ impl Seg {
         self.has(SYN) && !self.has(ACK)
     }
 
+    /// Neither payload nor SYN, FIN or RST.
+    pub(super) fn is_bare(&self) -> bool {
+        self.len == 0 && !self.has(SYN | FIN | RST)
+    }
+
     /// The number behind its last, SYN and FIN counted.
     pub(super) fn end(&self) -> u32 {
         let flags = u32::from(self.has(SYN)) + u32::from(self.has(FIN));
@@ -103,6 +108,46 @@ impl Numbers {
     pub(super) fn script(&self, number: u32, syn: bool) -> u32 {
         let relative = number.wrapping_sub(self.isn.unwrap_or(0));
         if syn { relative.wrapping_add(self.start) } else { relative }
+    }
+}
+
+/// Whether a number comes after another one.
+pub(super) fn beyond(number: u32, other: u32) -> bool {
+    number.wrapping_sub(other).cast_signed() > 0
+}
+
+/// How far a stream has come in order, in the script's numbers.
+#[derive(Debug)]
+pub(super) struct Received {
+    /// The next byte.
+    pub(super) next: u32,
+    /// What has come and is not in order yet: from, to.
+    pieces: Vec<(u32, u32)>,
+}
+
+impl Default for Received {
+    fn default() -> Self {
+        Self { next: 1, pieces: Vec::new() }
+    }
+}
+
+impl Received {
+    /// Takes a piece; returns how much more is in order now.
+    pub(super) fn take(&mut self, from: u32, to: u32) -> u32 {
+        let before = self.next;
+        self.pieces.push((from, to));
+        while let Some(&(_, to)) =
+            self.pieces.iter().find(|(from, to)| !beyond(*from, self.next) && beyond(*to, self.next))
+        {
+            self.next = to;
+        }
+        self.pieces.retain(|(_, to)| beyond(*to, self.next));
+        self.next.wrapping_sub(before)
+    }
+
+    /// Whether something is missing before what has come.
+    pub(super) fn has_hole(&self) -> bool {
+        !self.pieces.is_empty()
     }
 }
 

@@ -9,12 +9,16 @@ use super::Connection;
 use super::infer::{Call, Plan, plan};
 use super::packet::{FIN, Numbers, PSH, RST, SYN, Seg, spec};
 use super::side::Reason;
+use super::stream::Streams;
 use crate::ast::{Body, Direction, IpSpec, Packet, Time};
 
 /// A gap from which on a packet was sent by a timer, or by an application that thought.
-const LONG: Duration = Duration::from_millis(10);
+pub(super) const LONG: Duration = Duration::from_millis(10);
 /// How much later than in the capture a packet may come: another stack may delay its ACK.
 const LATE: Duration = Duration::from_millis(60);
+
+/// Of a send buffer: small segments take far more of Linux's than their bytes.
+const LEAST_ROOM: u64 = 4 << 20;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +77,14 @@ fn micros(time: Duration) -> Duration {
     Duration::from_micros(time.as_micros().try_into().unwrap_or(u64::MAX))
 }
 
-pub(super) fn script(conn: &Connection, ours: Role, reason: Reason, name: &str) -> Vec<Line> {
+/// `loose`: streams are left free.
+pub(super) fn script(
+    conn: &Connection,
+    ours: Role,
+    reason: Reason,
+    name: &str,
+    loose: bool,
+) -> Vec<Line> {
     let numbers = |role: Role| {
         let isn = conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN)).map(|s| s.seq);
         Numbers { isn, start: 0 }
@@ -82,16 +93,19 @@ pub(super) fn script(conn: &Connection, ours: Role, reason: Reason, name: &str) 
     let mut got = numbers(ours.other());
     // The other side's numbers are on the wire as the script has them: wrapping is kept.
     got.start = got.isn.filter(|isn| wraps(conn, ours.other(), *isn)).unwrap_or(0);
-    let plan = plan(&conn.segs, ours, sent, got);
-    let mut writer = Writer { conn, ours, sent, got, plan, out: Vec::new(), end: None };
+    let plan = plan(&conn.segs, ours, sent, got, loose);
+    let (out, streams) = (Vec::new(), Streams::default());
+    let mut writer = Writer { conn, ours, sent, got, loose, plan, out, end: None, streams };
     writer.head(reason, name);
     writer.options();
     writer.settings();
     writer.open();
     let mut at = 0;
+    writer.begin_streams();
     while at < conn.segs.len() {
-        at += writer.segment(at);
+        at += if loose { writer.loose_segment(at) } else { writer.segment(at) };
     }
+    writer.end_streams();
     writer.out
 }
 
@@ -99,15 +113,17 @@ fn wraps(conn: &Connection, role: Role, isn: u32) -> bool {
     conn.segs.iter().filter(|seg| seg.from == role && !seg.has(SYN)).any(|seg| seg.end() < isn)
 }
 
-struct Writer<'a> {
-    conn: &'a Connection,
-    ours: Role,
-    sent: Numbers,
-    got: Numbers,
-    plan: Plan,
+pub(super) struct Writer<'a> {
+    pub(super) conn: &'a Connection,
+    pub(super) ours: Role,
+    pub(super) sent: Numbers,
+    pub(super) got: Numbers,
+    loose: bool,
+    pub(super) plan: Plan,
     out: Vec<Line>,
     /// Behind the last that our side has sent.
-    end: Option<u32>,
+    pub(super) end: Option<u32>,
+    pub(super) streams: Streams,
 }
 
 impl Writer<'_> {
@@ -119,7 +135,7 @@ impl Writer<'_> {
         self.out.push(Line { kind, text, at });
     }
 
-    fn comment(&mut self, text: &str) {
+    pub(super) fn comment(&mut self, text: &str) {
         self.line(format!("// {text}").trim_end());
     }
 
@@ -143,7 +159,14 @@ impl Writer<'_> {
         self.comment(
             "captured stack was wrong, write what it should have sent. Bare ACKs without news are",
         );
-        self.comment("fitted to the engine.");
+        if !self.loose {
+            self.comment("fitted to the engine.");
+            return;
+        }
+        self.comment(
+            "left free, and so is how a stream is cut (--loose_segments; packetdrill itself does",
+        );
+        self.comment("not know that line).");
     }
 
     fn syn(&self, role: Role) -> Option<&Seg> {
@@ -152,6 +175,9 @@ impl Writer<'_> {
 
     fn options(&mut self) {
         let v6 = self.conn.client.is_ipv6();
+        if self.loose {
+            self.line("--loose_segments");
+        }
         if v6 {
             self.line("--ip_version=ipv6");
         }
@@ -187,14 +213,19 @@ impl Writer<'_> {
         match own.window_scale {
             Some(scale) => {
                 let most = 1u64 << (u32::from(scale.shift()) + 15).max(16);
-                set("tcp_rmem", format!("\"4096 {} {most}\"", most.min(131_072)));
+                let first = self.receive_room().max(131_072);
+                set("tcp_rmem", format!("\"4096 {} {most}\"", first.min(most)));
             }
             None if off(false, offered.map(|o| o.window_scale.is_some())) => {
                 set("tcp_window_scaling", "0".to_owned());
             }
             None => {}
         }
-        if self.plan.largest_write > 8192 {
+        if self.loose {
+            let room = u64::from(self.plan.unacknowledged.next_power_of_two()) * 4;
+            let room = room.max(LEAST_ROOM);
+            set("tcp_wmem", format!("\"4096 {room} {room}\""));
+        } else if self.plan.largest_write > 8192 {
             let room = u64::from(self.plan.largest_write.next_power_of_two()) * 4;
             set("tcp_wmem", format!("\"4096 {room} {room}\""));
         }
@@ -204,6 +235,19 @@ impl Writer<'_> {
         }
     }
 
+    /// Twice the widest window that our side has shown: Linux takes half of it for overhead.
+    fn receive_room(&self) -> u64 {
+        if !self.loose {
+            return 0;
+        }
+        let own = self.conn.segs.iter().filter(|seg| seg.from == self.ours && !seg.has(SYN));
+        let widest = own.map(|seg| u64::from(seg.window)).max().unwrap_or(0);
+        let scale = self.syn(self.ours).and_then(|seg| seg.options.window_scale);
+        let theirs = self.syn(self.ours.other()).is_some_and(|s| s.options.window_scale.is_some());
+        let shift = scale.filter(|_| theirs).map_or(0, |scale| scale.shift());
+        (widest << shift) * 2
+    }
+
     fn descriptor(&self) -> i32 {
         if self.ours == Role::Client { 3 } else { 4 }
     }
@@ -211,7 +255,9 @@ impl Writer<'_> {
     fn open(&mut self) {
         self.out.push(Line::plain(""));
         self.line("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
-        if let Some(bytes) = self.plan.receive_buffer {
+        // It would set the scale too, so it is said in tcp_rmem where that is known.
+        let scaled = self.syn(self.ours).is_some_and(|seg| seg.options.window_scale.is_some());
+        if let Some(bytes) = self.plan.receive_buffer.filter(|_| !scaled) {
             self.comment("The window closed when about so much was unread.");
             self.line(&format!("+0 setsockopt(3, SOL_SOCKET, SO_RCVBUF, [{bytes}], 4) = 0"));
         }
@@ -238,9 +284,7 @@ impl Writer<'_> {
         let joined = if seg.from == self.ours { self.joined(at) } else { 1 };
         let late = self.plan.reset.is_some_and(|reset| at > reset) && !seg.has(SYN);
         if seg.from == self.ours && late {
-            self.comment("Left before the RST came:");
-            let tcp = spec(seg, &self.sent, &self.got, false);
-            self.comment(&format!("> {}", Body::Tcp(tcp)));
+            self.left_before(seg);
         } else if seg.from == self.ours {
             let last = &self.conn.segs[at + joined - 1];
             let len = last.seq.wrapping_add(last.len).wrapping_sub(seg.seq);
@@ -252,6 +296,12 @@ impl Writer<'_> {
             self.call(call, seg.at);
         }
         joined
+    }
+
+    pub(super) fn left_before(&mut self, seg: &Seg) {
+        self.comment("Left before the RST came:");
+        let tcp = spec(seg, &self.sent, &self.got, false);
+        self.comment(&format!("> {}", Body::Tcp(tcp)));
     }
 
     /// How many segments from here on are one burst: into which parts a stack cuts it, and where
@@ -280,7 +330,7 @@ impl Writer<'_> {
         count
     }
 
-    fn outbound(&mut self, seg: &Seg) {
+    pub(super) fn outbound(&mut self, seg: &Seg) {
         let again = self.end.is_some_and(|end| {
             let is_ack = seg.end() == seg.seq && seg.seq == end;
             !is_ack && end.wrapping_sub(seg.end()).cast_signed() >= 0
@@ -295,7 +345,7 @@ impl Writer<'_> {
     }
 
     /// Super-packets are cut into what fits on the script's link.
-    fn inbound(&mut self, seg: &Seg) {
+    pub(super) fn inbound(&mut self, seg: &Seg) {
         let full = self.syn(self.ours).and_then(|seg| seg.options.mss).unwrap_or(536);
         let stamps = if seg.options.timestamps.is_some() { 12 } else { 0 };
         let full = u32::from(full).saturating_sub(stamps).max(1);
@@ -314,12 +364,12 @@ impl Writer<'_> {
         }
     }
 
-    fn packet(&mut self, kind: Kind, at: Duration, direction: Direction, body: Body) {
+    pub(super) fn packet(&mut self, kind: Kind, at: Duration, direction: Direction, body: Body) {
         let packet = Packet { direction, outer: None, ip: IpSpec::default(), body, fuzz: None };
         self.timed(kind, at, packet.to_string());
     }
 
-    fn call(&mut self, call: Call, at: Duration) {
+    pub(super) fn call(&mut self, call: Call, at: Duration) {
         let fd = self.descriptor();
         match call {
             Call::Accept => {

@@ -52,6 +52,19 @@ pub(crate) struct Flow {
     /// It was told to connect again: its next SYN has a new number.
     pub(crate) relearn: bool,
     pub(crate) clock: Clock,
+    /// How far the stack's stream is, with `--loose_segments`.
+    pub(crate) stream: Option<Stream>,
+}
+
+/// How far the stack's stream is, in live numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stream {
+    /// The initial sequence number that it belongs to.
+    isn: u32,
+    /// Behind what events have asked for.
+    pub(crate) met: u32,
+    /// Behind all that has been seen.
+    pub(crate) sent: u32,
 }
 
 impl Flow {
@@ -68,7 +81,17 @@ impl Flow {
             new_isn: None,
             relearn: false,
             clock: Clock::default(),
+            stream: None,
         }
+    }
+
+    /// The stack's stream; one that has not been looked at begins behind the SYN.
+    pub(crate) fn stream(&mut self) -> &mut Stream {
+        let isn = self.local_shift(false);
+        let first = isn.wrapping_add(1);
+        let fresh = Stream { isn, met: first, sent: first };
+        let known = self.stream.filter(|stream| stream.isn == isn);
+        self.stream.insert(known.unwrap_or(fresh))
     }
 
     /// What is added to a number of the script in the stack's space to make it live.

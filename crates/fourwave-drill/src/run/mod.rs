@@ -7,6 +7,7 @@
 //! | which connection does a packet belong to? | `flows.rs` |
 //! | a packet of the script → live numbers, and bytes | `inbound.rs`, ICMP errors `icmp.rs` |
 //! | which packet of the stack is it that an event waits for? | `outbound.rs` |
+//! | the same where cuts and acknowledgements are left free | `loose.rs` |
 //! | is it as the script says, in the script's numbers? | `matching.rs`, shown by `notation.rs` |
 //! | bytes of packets, options and MD5 digests | `raw.rs`, `options_wire.rs`, `digest.rs` |
 //! | the values of a call's arguments, and the call | `resolve.rs`, `messages.rs`, `calls.rs` |
@@ -21,6 +22,7 @@ mod digest;
 mod flows;
 mod icmp;
 mod inbound;
+mod loose;
 mod matching;
 mod messages;
 mod notation;

@@ -72,6 +72,8 @@ pub struct Options {
     pub tcp_ts_tick_usecs: u64,
     /// Outbound packets are not joined.
     pub strict_segments: bool,
+    /// How the stack cuts and acknowledges a stream is left free; see `loose.rs`.
+    pub loose_segments: bool,
     /// Buffers of `send` are not reused at once.
     pub send_omit_free: bool,
     /// Commands to run before the script's own.
@@ -110,6 +112,7 @@ impl Default for Options {
             tcp_ts_ecr_scaled: false,
             tcp_ts_tick_usecs: 0,
             strict_segments: false,
+            loose_segments: false,
             send_omit_free: false,
             init_scripts: Vec::new(),
             non_fatal_packet: false,
@@ -138,6 +141,7 @@ const NAMES: &[&str] = &[
     "ip_version",
     "is_anyip",
     "local_ip",
+    "loose_segments",
     "mss",
     "mtu",
     "netmask_ip",
@@ -199,6 +203,10 @@ impl Options {
                 all.apply(name, value).map_err(failed)?;
             }
         }
+        if all.strict_segments && all.loose_segments {
+            let message = "--strict_segments and --loose_segments contradict each other".to_owned();
+            return Err(OptionError { message, span: None });
+        }
         all.udp_encapsulation |= script.events.iter().any(in_udp);
         if all.dialect == Dialect::Auto {
             all.dialect = if is_nplab(script) { Dialect::Nplab } else { Dialect::Linux };
@@ -222,6 +230,7 @@ impl Options {
         match name {
             "tcp_ts_ecr_scaled" => self.tcp_ts_ecr_scaled = flag(name, value)?,
             "strict_segments" => self.strict_segments = flag(name, value)?,
+            "loose_segments" => self.loose_segments = flag(name, value)?,
             "send_omit_free" => self.send_omit_free = flag(name, value)?,
             "strict" => self.strict = flag(name, value)?,
             "debug" | "verbose" | "is_anyip" => {}

@@ -11,6 +11,7 @@ use fourwave_wire::tcp::verify_checksum;
 pub(crate) mod flag {
     pub(crate) const FIN: u16 = 0x001;
     pub(crate) const SYN: u16 = 0x002;
+    pub(crate) const RST: u16 = 0x004;
     pub(crate) const PSH: u16 = 0x008;
     pub(crate) const ACK: u16 = 0x010;
     /// ECE, CWR and AE together are AccECN's ACE field.

@@ -1,0 +1,360 @@
+//! `--loose_segments`: what a stack alone decides is left free.
+//!
+//! | free | still checked |
+//! | --- | --- |
+//! | into which segments a stream is cut, and where PSH stands | every byte once and in order, the FIN behind the last |
+//! | whether the FIN goes with the last data or alone | that it goes |
+//! | bare ACKs that no event asks for | those that one asks for; no ACK number beyond the event's, and that very one in data which left behind the last packet in |
+//! | data that is sent again though no event asks for it | what one asks for; a FIN sent again |
+//! | that data leaves before its event, but not before its `write` | that it is there in time |
+//! | data on its way when an RST goes out | the RST |
+
+use crate::ast::{Body, SeqSpec, TcpSpec};
+use crate::run::clock::{Nanos, seconds};
+use crate::run::flows::{Flow, Flows, Stream};
+use crate::run::inbound::flags_of;
+use crate::run::notation::{self, Part};
+use crate::run::outbound::{Expectation, Waiting, Wire, owner};
+use crate::run::raw::{Seen, SeenBody, Segment, flag};
+use crate::run::{Difference, Error, matching};
+use crate::target::Target;
+
+/// What an event asks for, in live numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    kind: Kind,
+    start: u32,
+    /// One past the last, FIN counted.
+    end: u32,
+    ack: Option<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A bare ACK, or an empty probe.
+    Ack,
+    /// Data or FIN that no event has asked for before.
+    New,
+    /// Data or FIN once more.
+    Again,
+    Reset,
+}
+
+/// What a packet of the stack is to an event.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It, or its front, is what is asked for.
+    Meets,
+    /// It acknowledges what is asked for, and carries what a later event asks for.
+    MeetsAndStays,
+    /// A later event may ask for it.
+    Later,
+    /// Nobody need ask for it.
+    Free,
+    /// It should not be here.
+    Wrong,
+}
+
+/// A packet of the connection that is looked at.
+struct Candidate {
+    waiting: Waiting,
+    time: Nanos,
+    seen: Seen,
+}
+
+impl Candidate {
+    fn tcp(&self) -> Option<&Segment> {
+        match &self.seen.body {
+            SeenBody::Tcp(segment, _) => Some(segment),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `number` comes after `other`.
+fn beyond(number: u32, other: u32) -> bool {
+    number.wrapping_sub(other).cast_signed() > 0
+}
+
+fn end_of(segment: &Segment) -> u32 {
+    let flags = u32::from(segment.has(flag::SYN)) + u32::from(segment.has(flag::FIN));
+    segment.seq.wrapping_add(segment.len).wrapping_add(flags)
+}
+
+fn is_bare(segment: &Segment) -> bool {
+    segment.len == 0 && !segment.has(flag::SYN | flag::FIN | flag::RST)
+}
+
+/// A packet that the script's end may leave unread.
+pub(super) fn is_free(seen: &Seen, flow: &mut Flow) -> bool {
+    let SeenBody::Tcp(segment, _) = &seen.body else { return false };
+    let again = !beyond(end_of(segment), flow.stream().met);
+    is_bare(segment) || again && !segment.has(flag::SYN | flag::FIN | flag::RST)
+}
+
+impl Stretch {
+    fn verdict(&self, segment: &Segment, got: u32, stream: Stream, wanted: &TcpSpec) -> Verdict {
+        if segment.has(flag::SYN | flag::RST) {
+            let reset = self.kind == Kind::Reset && segment.has(flag::RST);
+            return if reset { Verdict::Meets } else { Verdict::Wrong };
+        }
+        if self.ack.is_some_and(|ack| beyond(segment.ack, ack)) {
+            return Verdict::Wrong;
+        }
+        if is_bare(segment) {
+            return self.bare(segment, stream);
+        }
+        let is_new = beyond(end_of(segment), stream.met);
+        match self.kind {
+            Kind::Ack if is_new && self.ack == Some(segment.ack) => Verdict::MeetsAndStays,
+            Kind::Ack if is_new => Verdict::Later,
+            Kind::Reset if is_new && !segment.has(flag::FIN) => Verdict::Free,
+            Kind::New if !beyond(segment.seq, got) && beyond(end_of(segment), got) => {
+                let rest = !(flag::PSH | flag::FIN);
+                let same = segment.flags & rest == flags_of(wanted) & rest;
+                if same { Verdict::Meets } else { Verdict::Wrong }
+            }
+            Kind::Again if segment.seq == got => Verdict::Meets,
+            Kind::Again => Verdict::Later,
+            Kind::New if beyond(segment.seq, got) => Verdict::Wrong,
+            Kind::Ack | Kind::New | Kind::Reset if segment.has(flag::FIN) => Verdict::Wrong,
+            Kind::Ack | Kind::New | Kind::Reset => Verdict::Free,
+        }
+    }
+
+    /// An ACK stands at the end of what was sent; a probe before it.
+    fn bare(&self, segment: &Segment, stream: Stream) -> Verdict {
+        let probes = beyond(stream.met, self.start);
+        let at_end = !probes && segment.seq == stream.sent;
+        let there = segment.seq == self.start || at_end;
+        let meets = self.kind == Kind::Ack && self.ack == Some(segment.ack) && there;
+        if meets { Verdict::Meets } else { Verdict::Free }
+    }
+}
+
+impl Expectation<'_> {
+    /// What this event asks for, if it is left free how it comes.
+    pub(super) fn stretch(&self, flow: usize, flows: &mut Flows) -> Option<Stretch> {
+        let Body::Tcp(tcp) = &self.wanted.body else { return None };
+        let flow = flows.get_mut(flow);
+        let syn = flags_of(tcp) & flag::SYN != 0;
+        if !self.options.loose_segments || syn || flow.local_isn.is_none() {
+            return None;
+        }
+        let SeqSpec::Range { start, len, absolute, .. } = tcp.seq else { return None };
+        let shift = if absolute { 0 } else { flow.local_shift(false) };
+        let start = start.wrapping_add(shift);
+        let fin = flags_of(tcp) & flag::FIN != 0;
+        let end = start.wrapping_add(len).wrapping_add(u32::from(fin));
+        let kind = match flags_of(tcp) & flag::RST != 0 {
+            true => Kind::Reset,
+            false if end == start => Kind::Ack,
+            false if beyond(end, flow.stream().met) => Kind::New,
+            false => Kind::Again,
+        };
+        let ack = tcp.ack.map(|ack| ack.wrapping_add(flow.remote_shift(false)));
+        Some(Stretch { kind, start, end, ack })
+    }
+
+    /// Waits for all of the stretch, whatever it comes in.
+    pub(super) fn meet_loosely(
+        &self,
+        stretch: Stretch,
+        flow: usize,
+        wire: &mut Wire,
+        flows: &mut Flows,
+        target: &mut dyn Target,
+    ) -> Result<(), Error> {
+        let mut later = Vec::new();
+        let met = self.look(stretch, flow, &mut later, wire, flows, target);
+        wire.put_back(later);
+        met
+    }
+
+    fn look(
+        &self,
+        stretch: Stretch,
+        flow: usize,
+        later: &mut Vec<Waiting>,
+        wire: &mut Wire,
+        flows: &mut Flows,
+        target: &mut dyn Target,
+    ) -> Result<(), Error> {
+        let Body::Tcp(tcp) = &self.wanted.body else { return Ok(()) };
+        let mut got = stretch.start;
+        let mut passed_over = None;
+        while let Some(next) = self.candidate(flow, wire, flows, target)? {
+            let Some(segment) = next.tcp() else { return Err(self.wrong(&next, flow, flows)) };
+            let (end, waiting) = (end_of(segment), next.waiting);
+            let stream = *flows.get_mut(flow).stream();
+            let verdict = stretch.verdict(segment, got, stream, tcp);
+            match verdict {
+                Verdict::Wrong => return Err(self.wrong(&next, flow, flows)),
+                Verdict::Later => later.push(waiting),
+                Verdict::Free => passed_over = Some(next),
+                Verdict::MeetsAndStays => {
+                    later.push(waiting);
+                    return self.in_time(&next, stretch, flow, flows);
+                }
+                Verdict::Meets if matches!(stretch.kind, Kind::Ack | Kind::Reset) => {
+                    wire.passed[waiting.at].event = Some(self.event);
+                    return self.whole(&next, stretch, flow, flows);
+                }
+                Verdict::Meets => {
+                    wire.passed[waiting.at].event.get_or_insert(self.event);
+                    got = if beyond(end, stretch.end) { stretch.end } else { end };
+                    if beyond(end, got) && beyond(end, stream.met) {
+                        let had = got.wrapping_sub(segment.seq);
+                        later.push(Waiting { taken: waiting.taken + had, ..waiting });
+                    }
+                    let knows = wire.left_behind_the_last_in(waiting.at);
+                    self.piece(&next, got, knows, stretch, flow, flows)?;
+                    if got == stretch.end {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Err(self.missing(stretch, got, passed_over, flow, flows))
+    }
+
+    /// The next packet of the connection, or what is left of it.
+    fn candidate(
+        &self,
+        flow: usize,
+        wire: &mut Wire,
+        flows: &mut Flows,
+        target: &mut dyn Target,
+    ) -> Result<Option<Candidate>, Error> {
+        while let Some(waiting) = wire.next(target, self.plan.deadline())? {
+            let (time, mut seen) = self.read(wire, waiting.at)?;
+            if owner(&seen, flows, self.options) != Some(flow) {
+                continue;
+            }
+            if let SeenBody::Tcp(segment, _) = &mut seen.body {
+                segment.seq = segment.seq.wrapping_add(waiting.taken);
+                segment.len = segment.len.saturating_sub(waiting.taken);
+                let stream = flows.get_mut(flow).stream();
+                if beyond(end_of(segment), stream.sent) && !segment.has(flag::SYN | flag::RST) {
+                    stream.sent = end_of(segment);
+                }
+            }
+            return Ok(Some(Candidate { waiting, time, seen }));
+        }
+        Ok(None)
+    }
+
+    /// A packet that is not what the event asks for, compared with it as it is.
+    fn wrong(&self, next: &Candidate, flow: usize, flows: &mut Flows) -> Error {
+        let judged = self.judge(&next.seen, flow, flows, next.time);
+        judged.err().unwrap_or_else(|| {
+            let actual = matching::in_script(&next.seen, None, flows.get(flow));
+            Error::Differs(Box::new(Difference {
+                message: "another packet came".to_owned(),
+                expected: Some(notation::show(&self.when(), self.wanted, &[])),
+                actual: Some(notation::show(&seconds(next.time), &actual, &[Part::Kind])),
+            }))
+        })
+    }
+
+    /// A bare ACK or an RST: all of it counts, but that it may stand behind other data.
+    fn whole(
+        &self,
+        next: &Candidate,
+        stretch: Stretch,
+        flow: usize,
+        flows: &mut Flows,
+    ) -> Result<(), Error> {
+        let mut seen = next.seen.clone();
+        let sent = flows.get_mut(flow).stream().sent;
+        if let SeenBody::Tcp(segment, _) = &mut seen.body
+            && segment.seq == sent
+        {
+            segment.seq = stretch.start;
+        }
+        self.judge(&seen, flow, flows, next.time)
+    }
+
+    /// Data that acknowledges what was asked for.
+    fn in_time(
+        &self,
+        next: &Candidate,
+        stretch: Stretch,
+        flow: usize,
+        flows: &mut Flows,
+    ) -> Result<(), Error> {
+        let Body::Tcp(tcp) = &self.wanted.body else { return Ok(()) };
+        let mut seen = next.seen.clone();
+        if let SeenBody::Tcp(segment, _) = &mut seen.body {
+            (segment.seq, segment.len, segment.flags) = (stretch.start, 0, flags_of(tcp));
+        }
+        self.judge(&seen, flow, flows, next.time)
+    }
+
+    /// A part of a stretch, up to `got`, judged as if it were all of it. New data may have left
+    /// before its event; the last part must be there in time.
+    fn piece(
+        &self,
+        next: &Candidate,
+        got: u32,
+        knows: bool,
+        stretch: Stretch,
+        flow: usize,
+        flows: &mut Flows,
+    ) -> Result<(), Error> {
+        let Body::Tcp(tcp) = &self.wanted.body else { return Ok(()) };
+        let stream = flows.get_mut(flow).stream();
+        if beyond(got, stream.met) {
+            stream.met = got;
+        }
+        let mut seen = next.seen.clone();
+        if let (SeenBody::Tcp(segment, _), SeqSpec::Range { len, .. }) = (&mut seen.body, tcp.seq) {
+            let ends = segment.has(flag::FIN) || got != stretch.end;
+            let last = flag::PSH | if ends { flag::FIN } else { 0 };
+            segment.flags = segment.flags & !last | flags_of(tcp) & last;
+            (segment.seq, segment.len) = (stretch.start, len);
+            // What left before the last packet came in could not acknowledge it.
+            segment.ack = stretch.ack.filter(|_| !knows).unwrap_or(segment.ack);
+        }
+        let late = got == stretch.end && next.time > self.plan.start;
+        let time = if stretch.kind == Kind::Again || late { next.time } else { self.plan.start };
+        self.judge(&seen, flow, flows, time)
+    }
+
+    /// It did not come, or not all of it.
+    fn missing(
+        &self,
+        stretch: Stretch,
+        got: u32,
+        passed_over: Option<Candidate>,
+        flow: usize,
+        flows: &Flows,
+    ) -> Error {
+        let (Body::Tcp(tcp), Some(last)) = (&self.wanted.body, passed_over) else {
+            return self.short(stretch, got, flow, flows);
+        };
+        if got != stretch.start || tcp.ack.is_none() {
+            return self.short(stretch, got, flow, flows);
+        }
+        let actual = matching::in_script(&last.seen, Some(self.wanted), flows.get(flow));
+        Error::Differs(Box::new(Difference {
+            message: "the packet did not come".to_owned(),
+            expected: Some(notation::show(&self.when(), self.wanted, &[])),
+            actual: Some(notation::show(&seconds(last.time), &actual, &[Part::Time])),
+        }))
+    }
+
+    fn short(&self, stretch: Stretch, got: u32, flow: usize, flows: &Flows) -> Error {
+        if got == stretch.start {
+            return self.nothing_came();
+        }
+        let shift = flows.get(flow).local_shift(false);
+        let got = got.wrapping_sub(shift);
+        let what = format!("only up to {got}, until {}", seconds(self.plan.deadline()));
+        Error::Differs(Box::new(Difference {
+            message: "not all of it came".to_owned(),
+            expected: Some(notation::show(&self.when(), self.wanted, &[Part::Seq])),
+            actual: Some(crate::run::Shown::differing(what)),
+        }))
+    }
+}
