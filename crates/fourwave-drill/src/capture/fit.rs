@@ -9,14 +9,19 @@
 use std::time::Duration;
 
 use super::packet::beyond;
-use super::write::{Kind, Line, render};
-use crate::ast::{Body, Direction, EventKind, Script, SeqSpec, TcpSpec};
+use super::write::{Ask, Kind, Line, packet_text, render};
+use crate::ast::{Body, Direction, EventKind, FlagSpec, Script, SeqSpec, TcpSpec};
 use crate::lang;
+use crate::run::{NOTHING, SHORT, UP_TO};
 use crate::run::{Failure, Options, Outcome, Played, run};
 use crate::virt::{Setup, Virtual};
 
 /// Runs of the script, one for each place that is fitted.
 const MOST: usize = 200;
+/// Behind ACKs of the other side that the capture does not have.
+const OPENS: &str = " // opens this engine's window";
+/// The flag of a segment in the midst of a stream.
+const ACK: u16 = 0x10;
 /// The option that leaves streams free.
 const LOOSE: &str = "loose_segments";
 /// Behind ACKs that the capture does not have.
@@ -89,6 +94,11 @@ fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
         *failed = Line::plain(format!("// not from this engine: {}", failed.text));
         return Some(());
     }
+    if [NOTHING, SHORT].contains(&failure.message.as_str()) {
+        let come = actual.strip_prefix(UP_TO).and_then(|rest| rest.split_once(','));
+        let come = come.and_then(|(number, _)| number.parse().ok());
+        return acknowledge(lines, line, come);
+    }
     let (time, own) = actual.split_once(" > ").filter(|(_, packet)| is_bare_text(packet))?;
     let time = Duration::try_from_secs_f64(time.parse().ok()?).ok()?;
     insert(lines, run, event, time, own)
@@ -105,7 +115,40 @@ fn insert(lines: &mut Vec<Line>, run: &Run, event: usize, at: Duration, own: &st
     let text = format!("> {}{OWN}", without_window(own));
     // In the capture's time; the calls that open the socket have none and are not waited for.
     let at = lines.get(line).filter(|line| line.kind != Kind::Plain)?.at + since;
-    lines.insert(line + 1, Line { kind: Kind::Out { again: false }, text, at });
+    lines.insert(line + 1, Line::new(Kind::Out { again: false }, at, text));
+    Some(())
+}
+
+/// Where this engine's window lets less out than the captured stack's, the other side acknowledges
+/// what has come, as it would have.
+fn acknowledge(lines: &mut Vec<Line>, line: usize, come: Option<u32>) -> Option<()> {
+    let Line { kind, at, ask, .. } = lines.get(line)?.clone();
+    let Ask { data, acked, answer, edge: (edge, shift) } = *ask?;
+    let SeqSpec::Range { start, end, absolute, .. } = data.seq else { return None };
+    let come = come.unwrap_or(start);
+    if !beyond(come, acked) || beyond(come, end) {
+        return None;
+    }
+    // Rounded up: its edge never goes back.
+    let room = if beyond(edge, come) { edge.wrapping_sub(come) } else { 0 };
+    let window = u16::try_from(room.div_ceil(1 << shift)).unwrap_or(u16::MAX);
+    let tcp = TcpSpec { ack: Some(come), window: Some(window), ..answer.clone() };
+    let text = packet_text(Direction::In, Body::Tcp(tcp));
+    let opened = Line::new(Kind::Exact, at, format!("{text}{OPENS}"));
+    let part = |from: u32, to: u32, flags: FlagSpec, acked: u32| {
+        let len = to.wrapping_sub(from);
+        let seq = SeqSpec::Range { start: from, end: to, len, absolute };
+        let data = TcpSpec { seq, flags, ..data.clone() };
+        let text = packet_text(Direction::Out, Body::Tcp(data.clone()));
+        let ask = Ask { data, acked, answer: answer.clone(), edge: (edge, shift) };
+        Line { ask: Some(Box::new(ask)), ..Line::new(kind, at, text) }
+    };
+    let first = FlagSpec { bits: ACK, ..data.flags };
+    let mut new = vec![opened, part(come, end, data.flags, come)];
+    if beyond(come, start) {
+        new.insert(0, part(start, come, first, acked));
+    }
+    lines.splice(line..=line, new);
     Some(())
 }
 
@@ -190,7 +233,7 @@ mod tests {
         let timed = begin.iter().chain(tail).map(|&(at, text)| {
             let out = text.starts_with('>');
             let kind = if out { Kind::Out { again: false } } else { Kind::Exact };
-            Line { kind, text: text.to_owned(), at: MS * at }
+            Line::new(kind, MS * at, text)
         });
         open.map(Line::plain).into_iter().chain(timed).collect()
     }

@@ -254,8 +254,10 @@ impl Infer<'_> {
         self.plan.before.iter().find(|(_, calls)| calls.contains(&wanted)).map(|(at, _)| *at)
     }
 
+    /// Behind a close nothing is read, nor behind an RST of ours.
     fn closed_at(&self) -> Option<usize> {
-        self.place_of(Call::Close)
+        let reset = self.segs.iter().position(|seg| seg.from == self.ours && seg.has(RST));
+        self.place_of(Call::Close).into_iter().chain(reset).min()
     }
 
     fn has_shut(&self, at: usize) -> bool {

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use fourwave_lens::Role;
-use fourwave_wire::options::TcpOptions;
+use fourwave_wire::options::{TcpOptions, Timestamps};
 
 use super::packet::{ACK, FIN, Numbers, PSH, RST, Received, SYN, Seg, beyond, spec};
-use super::write::{Kind, LONG, Writer};
+use super::write::{Ask, Kind, LONG, Line, Writer, packet_text};
 use super::{Connection, infer};
-use crate::ast::{Body, Direction};
+use crate::ast::{Body, Direction, TcpSpec};
 
 /// Full segments that every stack may send without an answer (RFC 6928).
 const INITIAL: u32 = 10;
@@ -32,6 +32,10 @@ pub(super) struct Streams {
     last: Option<Seg>,
     /// Something was sent again: the window may be smaller than at first.
     shrunk: bool,
+    /// Where the other side's window ends.
+    edge: u32,
+    /// The other side's timestamp.
+    clock: Option<u32>,
     /// What our side has got.
     received: Received,
     /// The other side's FIN.
@@ -178,6 +182,12 @@ impl Writer<'_> {
     fn theirs(&mut self, at: usize) {
         let conn = self.conn;
         let seg = &conn.segs[at];
+        self.streams.clock = seg.options.timestamps.map(|own| own.value).or(self.streams.clock);
+        let shift = if seg.has(SYN) { 0 } else { self.shift(self.ours.other()) };
+        let edge = self.sent.script(seg.ack, false).wrapping_add(u32::from(seg.window) << shift);
+        if seg.has(ACK) && beyond(edge, self.streams.edge) {
+            self.streams.edge = edge;
+        }
         if self.is_lost(at) {
             self.comment("It never reached our side, which sends again what this acknowledges:");
             let tcp = spec(seg, &self.got, &self.sent, true);
@@ -233,8 +243,25 @@ impl Writer<'_> {
             ..last
         };
         self.streams.asked = until;
-        let tcp = spec(&seg, &self.sent, &self.got, false);
-        self.packet(Kind::Out { again: false }, seg.at, Direction::Out, Body::Tcp(tcp));
+        let data = spec(&seg, &self.sent, &self.got, false);
+        let text = packet_text(Direction::Out, Body::Tcp(data.clone()));
+        let (acked, edge) = (self.streams.acked, self.streams.edge);
+        let answer = self.answer(&seg);
+        let edge = (edge, self.shift(self.ours.other()));
+        let ask = Box::new(Ask { data, acked, answer, edge });
+        let line = Line::new(Kind::Out { again: false }, seg.at, text);
+        self.out.push(Line { ask: Some(ask), ..line });
+    }
+
+    /// How the other side would acknowledge this segment alone.
+    fn answer(&self, seg: &Seg) -> TcpSpec {
+        let stamps = seg.options.timestamps.map(|own| Timestamps {
+            value: self.streams.clock.unwrap_or(own.echo),
+            echo: own.value,
+        });
+        let options = TcpOptions { timestamps: stamps, ..TcpOptions::default() };
+        let bare = Seg { seq: seg.ack, ack: seg.seq, flags: ACK, len: 0, options, ..seg.clone() };
+        spec(&bare, &self.got, &self.sent, true)
     }
 
     fn ask_what_any_stack_sends(&mut self) {
@@ -252,7 +279,7 @@ impl Writer<'_> {
         self.ask_what_any_stack_sends();
         let Streams { asked, end, .. } = self.streams;
         if beyond(end, asked) {
-            self.comment(&format!("The capture ends before {asked}:{end} is acknowledged."));
+            self.comment(&format!("Nothing in the capture acknowledges {asked}:{end}."));
         }
     }
 

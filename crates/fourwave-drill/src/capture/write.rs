@@ -10,7 +10,7 @@ use super::infer::{Call, Plan, plan};
 use super::packet::{FIN, Numbers, PSH, RST, SYN, Seg, spec};
 use super::side::Reason;
 use super::stream::Streams;
-use crate::ast::{Body, Direction, IpSpec, Packet, Time};
+use crate::ast::{Body, Direction, IpSpec, OptionsSpec, Packet, TcpSpec, Time};
 
 /// A gap from which on a packet was sent by a timer, or by an application that thought.
 pub(super) const LONG: Duration = Duration::from_millis(10);
@@ -39,11 +39,30 @@ pub(super) struct Line {
     pub(super) text: String,
     /// In the capture's time; what is plain has none.
     pub(super) at: Duration,
+    /// New data that may come in two parts.
+    pub(super) ask: Option<Box<Ask>>,
+}
+
+/// New data of our side that the script asks for, as a packet, and how the other side would
+/// acknowledge a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) data: TcpSpec,
+    /// What was acknowledged before.
+    pub(super) acked: u32,
+    /// A bare ACK of the other side, without its number and window.
+    pub(super) answer: TcpSpec,
+    /// Where its window ends, and how much it is scaled.
+    pub(super) edge: (u32, u8),
 }
 
 impl Line {
     pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self { kind: Kind::Plain, text: text.into(), at: Duration::ZERO }
+        Self::new(Kind::Plain, Duration::ZERO, text)
+    }
+
+    pub(super) fn new(kind: Kind, at: Duration, text: impl Into<String>) -> Self {
+        Self { kind, text: text.into(), at, ask: None }
     }
 }
 
@@ -51,7 +70,7 @@ impl Line {
 pub(super) fn render(lines: &[Line]) -> String {
     let mut out = String::new();
     let mut last: Option<Duration> = None;
-    for Line { kind, text, at } in lines {
+    for Line { kind, text, at, .. } in lines {
         if *kind == Kind::Plain {
             out.push_str(text);
             out.push('\n');
@@ -70,6 +89,11 @@ pub(super) fn render(lines: &[Line]) -> String {
         out.push_str(&format!("{time} {text}\n"));
     }
     out
+}
+
+/// A packet as a script has it, without its time.
+pub(super) fn packet_text(direction: Direction, body: Body) -> String {
+    Packet { direction, outer: None, ip: IpSpec::default(), body, fuzz: None }.to_string()
 }
 
 /// Scripts are exact to the microsecond.
@@ -120,7 +144,7 @@ pub(super) struct Writer<'a> {
     pub(super) got: Numbers,
     loose: bool,
     pub(super) plan: Plan,
-    out: Vec<Line>,
+    pub(super) out: Vec<Line>,
     /// Behind the last that our side has sent.
     pub(super) end: Option<u32>,
     pub(super) streams: Streams,
@@ -132,7 +156,7 @@ impl Writer<'_> {
     }
 
     fn timed(&mut self, kind: Kind, at: Duration, text: String) {
-        self.out.push(Line { kind, text, at });
+        self.out.push(Line::new(kind, at, text));
     }
 
     pub(super) fn comment(&mut self, text: &str) {
@@ -169,7 +193,7 @@ impl Writer<'_> {
         self.comment("not know that line).");
     }
 
-    fn syn(&self, role: Role) -> Option<&Seg> {
+    pub(super) fn syn(&self, role: Role) -> Option<&Seg> {
         self.conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN))
     }
 
@@ -242,10 +266,14 @@ impl Writer<'_> {
         }
         let own = self.conn.segs.iter().filter(|seg| seg.from == self.ours && !seg.has(SYN));
         let widest = own.map(|seg| u64::from(seg.window)).max().unwrap_or(0);
-        let scale = self.syn(self.ours).and_then(|seg| seg.options.window_scale);
-        let theirs = self.syn(self.ours.other()).is_some_and(|s| s.options.window_scale.is_some());
-        let shift = scale.filter(|_| theirs).map_or(0, |scale| scale.shift());
-        (widest << shift) * 2
+        (widest << self.shift(self.ours)) * 2
+    }
+
+    /// By how much the windows of a side are scaled.
+    pub(super) fn shift(&self, role: Role) -> u8 {
+        let scale = |role| self.syn(role).and_then(|seg| seg.options.window_scale);
+        let own = scale(role).filter(|_| scale(role.other()).is_some());
+        own.map_or(0, |scale| scale.shift())
     }
 
     fn descriptor(&self) -> i32 {
@@ -340,7 +368,11 @@ impl Writer<'_> {
             Some(self.end.map_or(end, |old| {
                 if end.wrapping_sub(old).cast_signed() > 0 { end } else { old }
             }));
-        let tcp = spec(seg, &self.sent, &self.got, false);
+        let mut tcp = spec(seg, &self.sent, &self.got, false);
+        if seg.has(RST) {
+            // Whether it carries a timestamp depends on who made it, and on what it answers.
+            tcp.options = OptionsSpec::Any;
+        }
         self.packet(Kind::Out { again }, seg.at, Direction::Out, Body::Tcp(tcp));
     }
 
@@ -365,8 +397,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn packet(&mut self, kind: Kind, at: Duration, direction: Direction, body: Body) {
-        let packet = Packet { direction, outer: None, ip: IpSpec::default(), body, fuzz: None };
-        self.timed(kind, at, packet.to_string());
+        self.timed(kind, at, packet_text(direction, body));
     }
 
     pub(super) fn call(&mut self, call: Call, at: Duration) {

@@ -14,10 +14,15 @@ use crate::run::clock::{Nanos, seconds};
 use crate::run::flows::{Flow, Flows, Stream};
 use crate::run::inbound::flags_of;
 use crate::run::notation::{self, Part};
-use crate::run::outbound::{Expectation, Waiting, Wire, owner};
+use crate::run::outbound::{Expectation, NOTHING, Waiting, Wire, owner};
 use crate::run::raw::{Seen, SeenBody, Segment, flag};
 use crate::run::{Difference, Error, matching};
 use crate::target::Target;
+
+/// What is said of a stretch of which only the beginning comes.
+pub(crate) const SHORT: &str = "not all of it came";
+/// Before the number behind that beginning.
+pub(crate) const UP_TO: &str = "only up to ";
 
 /// What an event asks for, in live numbers.
 #[derive(Clone, Copy, Debug)]
@@ -338,7 +343,7 @@ impl Expectation<'_> {
         }
         let actual = matching::in_script(&last.seen, Some(self.wanted), flows.get(flow));
         Error::Differs(Box::new(Difference {
-            message: "the packet did not come".to_owned(),
+            message: NOTHING.to_owned(),
             expected: Some(notation::show(&self.when(), self.wanted, &[])),
             actual: Some(notation::show(&seconds(last.time), &actual, &[Part::Time])),
         }))
@@ -350,9 +355,9 @@ impl Expectation<'_> {
         }
         let shift = flows.get(flow).local_shift(false);
         let got = got.wrapping_sub(shift);
-        let what = format!("only up to {got}, until {}", seconds(self.plan.deadline()));
+        let what = format!("{UP_TO}{got}, until {}", seconds(self.plan.deadline()));
         Error::Differs(Box::new(Difference {
-            message: "not all of it came".to_owned(),
+            message: SHORT.to_owned(),
             expected: Some(notation::show(&self.when(), self.wanted, &[Part::Seq])),
             actual: Some(crate::run::Shown::differing(what)),
         }))

@@ -35,6 +35,9 @@ mod resolve;
 
 use std::time::Duration;
 
+pub(crate) use loose::{SHORT, UP_TO};
+pub(crate) use outbound::NOTHING;
+
 pub use options::{Dialect, IpVersion, OptionError, Options};
 
 use crate::ast::{Direction, Script, Span};

@@ -12,6 +12,9 @@ use crate::run::raw::{Seen, SeenBody, Segment, flag};
 use crate::run::{Dialect, Difference, Error, Options, Passing, Shown, matching};
 use crate::target::{Sniffed, Target};
 
+/// What is said of a packet that never comes.
+pub(crate) const NOTHING: &str = "the packet did not come";
+
 /// Packets that the stack has sent and the script has not asked for yet.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
@@ -114,7 +117,7 @@ impl Expectation<'_> {
 
     pub(super) fn nothing_came(&self) -> Error {
         Error::Differs(Box::new(Difference {
-            message: "the packet did not come".to_owned(),
+            message: NOTHING.to_owned(),
             expected: Some(notation::show(&self.when(), self.wanted, &[])),
             actual: Some(Shown::differing(format!(
                 "nothing until {}",
