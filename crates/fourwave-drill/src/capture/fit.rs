@@ -1,19 +1,16 @@
-//! A script's bare ACKs, fitted to the engine.
+//! A script whose streams are left free, fitted to the engine.
 //!
-//! When a stack acknowledges is its own affair: it may wait for data to carry the ACK, or tell of
-//! a wider window. So bare ACKs without news that the engine does not send become comments, and
-//! those of its own are added. SYN, FIN, RST, data, and ACKs that say something new stay as they
-//! were captured. Where streams are left free, bare ACKs need no such thing, and what is fitted is
-//! data that is sent again: by which rule a stack finds a loss is its own affair too.
-
-use std::time::Duration;
+//! What is left to fit is a stack's own affair too: whether an ACK without news goes out, by which
+//! rule a loss is found, and how fast the congestion window grows. So ACKs without news and data
+//! sent again that the engine does not send become comments, and where its window lets less out
+//! than the captured stack's, the other side acknowledges what has come. SYN, FIN, RST, every byte
+//! and ACKs that say something new stay as they were captured.
 
 use super::packet::beyond;
 use super::write::{Ask, Kind, Line, packet_text, render};
 use crate::ast::{Body, Direction, EventKind, FlagSpec, Script, SeqSpec, TcpSpec};
 use crate::lang;
-use crate::run::{NOTHING, SHORT, UP_TO};
-use crate::run::{Failure, Options, Outcome, Played, run};
+use crate::run::{Failure, NOTHING, Options, Outcome, SHORT, UP_TO, run};
 use crate::virt::{Setup, Virtual};
 
 /// Runs of the script, one for each place that is fitted.
@@ -22,24 +19,26 @@ const MOST: usize = 200;
 const OPENS: &str = " // opens this engine's window";
 /// The flag of a segment in the midst of a stream.
 const ACK: u16 = 0x10;
-/// The option that leaves streams free.
-const LOOSE: &str = "loose_segments";
-/// Behind ACKs that the capture does not have.
-const OWN: &str = " // this engine's own";
 
 /// A script, and what the engine makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fitted {
     /// The script.
     pub text: String,
-    /// Bare ACKs that were taken out or put in.
+    /// Lines that were taken out or put in.
     pub fitted: usize,
     /// Where the engine does otherwise: the line, and what.
     pub failure: Option<(u32, String)>,
 }
 
+/// The script as it is, if it passes on the engine.
+pub(super) fn as_it_is(lines: &[Line]) -> Option<Fitted> {
+    let text = render(lines);
+    matches!(play(&text), Ok(None)).then_some(Fitted { text, fitted: 0, failure: None })
+}
+
 /// Plays the script on the engine in virtual time, and fits it until it passes or fails for
-/// something else than a bare ACK.
+/// something that matters.
 pub(super) fn fit(mut lines: Vec<Line>) -> Fitted {
     let mut fitted = 0;
     loop {
@@ -65,7 +64,6 @@ type Place = (u32, String);
 struct Run {
     script: Script,
     failure: Box<Failure>,
-    played: Vec<Played>,
 }
 
 fn play(text: &str) -> Result<Option<Run>, Place> {
@@ -76,47 +74,27 @@ fn play(text: &str) -> Result<Option<Run>, Place> {
     match report.outcome {
         Outcome::Passed => Ok(None),
         Outcome::Skipped(why) => Err((0, why)),
-        Outcome::Failed(failure) => Ok(Some(Run { script, failure, played: report.events })),
+        Outcome::Failed(failure) => Ok(Some(Run { script, failure })),
     }
 }
 
-/// One bare ACK less or more; none where that is not what failed.
+/// One line less or more; none where that is not what failed.
 fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
     let Run { script, failure, .. } = run;
     let event = failure.event?;
     outbound(script, event)?;
     let line = place(script, event)?;
-    let failed = lines.get_mut(line).filter(|line| !line.text.ends_with(OWN))?;
-    let actual = failure.actual.as_ref().map(ToString::to_string).unwrap_or_default();
-    let once_more = script.options.iter().any(|option| option.name == LOOSE)
-        && is_data_again(script, event);
-    if once_more || is_without_news(script, event) {
+    if is_data_again(script, event) || is_without_news(script, event) {
+        let failed = lines.get_mut(line)?;
         *failed = Line::plain(format!("// not from this engine: {}", failed.text));
         return Some(());
     }
-    if [NOTHING, SHORT].contains(&failure.message.as_str()) {
-        let come = actual.strip_prefix(UP_TO).and_then(|rest| rest.split_once(','));
-        let come = come.and_then(|(number, _)| number.parse().ok());
-        return acknowledge(lines, line, come);
+    if ![NOTHING, SHORT].contains(&failure.message.as_str()) {
+        return None;
     }
-    let (time, own) = actual.split_once(" > ").filter(|(_, packet)| is_bare_text(packet))?;
-    let time = Duration::try_from_secs_f64(time.parse().ok()?).ok()?;
-    insert(lines, run, event, time, own)
-}
-
-/// Puts an ACK of the engine's own where it came.
-fn insert(lines: &mut Vec<Line>, run: &Run, event: usize, at: Duration, own: &str) -> Option<()> {
-    // What is shown is cut to microseconds.
-    let later = |played: &&Played| played.at > at + Duration::from_micros(1);
-    let next = run.played.iter().find(later).map_or(event, |played| played.event.min(event));
-    let before = run.played.iter().rev().find(|played| played.event < next)?;
-    let since = at.saturating_sub(before.at);
-    let line = place(&run.script, before.event)?;
-    let text = format!("> {}{OWN}", without_window(own));
-    // In the capture's time; the calls that open the socket have none and are not waited for.
-    let at = lines.get(line).filter(|line| line.kind != Kind::Plain)?.at + since;
-    lines.insert(line + 1, Line::new(Kind::Out { again: false }, at, text));
-    Some(())
+    let actual = failure.actual.as_ref().map(ToString::to_string).unwrap_or_default();
+    let come = actual.strip_prefix(UP_TO).and_then(|rest| rest.split_once(','));
+    acknowledge(lines, line, come.and_then(|(number, _)| number.parse().ok()))
 }
 
 /// Where this engine's window lets less out than the captured stack's, the other side acknowledges
@@ -199,20 +177,10 @@ fn is_data_again(script: &Script, event: usize) -> bool {
         .is_some_and(|(own, before)| !beyond(own, before))
 }
 
-/// `. 1:1(0) ack 35 …`.
-fn is_bare_text(packet: &str) -> bool {
-    packet.starts_with(". ") && packet.contains("(0) ack ")
-}
-
-/// The window that the engine showed is no part of the expectation.
-fn without_window(packet: &str) -> String {
-    let Some((head, tail)) = packet.split_once(" win ") else { return packet.to_owned() };
-    let rest = tail.split_once(' ').map_or(String::new(), |(_, rest)| format!(" {rest}"));
-    format!("{head}{rest}")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -246,15 +214,6 @@ mod tests {
         assert_eq!((fitted.failure, fitted.fitted), (None, 1), "{}", fitted.text);
         let end = "// not from this engine: > . 1:1(0) ack 11\n+0.48 read(4, ..., 10) = 10\n";
         assert!(fitted.text.ends_with(end), "{}", fitted.text);
-    }
-
-    #[test]
-    fn an_ack_of_the_engine_is_added_where_it_came() {
-        let fitted = fit(lines(&[(500, "close(4) = 0"), (500, "> R. 1:1(0) ack 11")]));
-        assert_eq!((fitted.failure, fitted.fitted), (None, 1), "{}", fitted.text);
-        let data = fitted.text.find("< P. 1:11(10)").unwrap();
-        let own = fitted.text.find("> . 1:1(0) ack 11 // this engine's own").unwrap();
-        assert!(data < own && own < fitted.text.find("close(4)").unwrap(), "{}", fitted.text);
     }
 
     #[test]

@@ -129,8 +129,9 @@ impl Infer<'_> {
             }
             let (place, start) = *begun.get_or_insert((at, end));
             let part = seg.len % full != 0;
-            let alone = place == at || self.loose;
-            self.plan.no_delay |= part && !seg.has(FIN) && beyond(end, acked) && alone;
+            let small = part && !seg.has(FIN) && beyond(end, acked) && place == at;
+            // In which parts a stream goes out is free, so nothing need wait for a full one.
+            self.plan.no_delay |= small || self.loose;
             end = until;
             let long = self.loose && end.wrapping_sub(start) >= LONGEST_WRITE;
             if part || long || seg.has(PSH | FIN) {

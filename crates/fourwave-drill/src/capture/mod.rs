@@ -8,7 +8,7 @@
 //! | what has its application called? | `infer.rs` |
 //! | the script | `write.rs`, packets in `packet.rs` |
 //! | streams that are left free | `stream.rs` |
-//! | where the engine acknowledges at other moments | `fit.rs` |
+//! | where the engine does what matters in another way | `fit.rs` |
 
 mod fit;
 mod infer;
@@ -28,9 +28,6 @@ use fourwave_lens::{Names, Role, Story};
 pub use fit::Fitted;
 use packet::Seg;
 pub use side::Reason;
-
-/// Bare ACKs that may be fitted before they are left free altogether.
-const FEW: usize = 10;
 
 /// Why there is no script: one line.
 #[derive(Debug, thiserror::Error)]
@@ -181,17 +178,9 @@ impl Connection {
         if !self.segs.iter().any(|seg| seg.from == ours) {
             return Err(CaptureError::Silent { number, local: self.addr(ours) });
         }
-        let script = |loose| fit::fit(write::script(self, ours, reason, name, loose));
-        if stream::is_loose(self) {
-            return Ok(script(true));
-        }
-        let strict = script(false);
-        if strict.failure.is_none() && strict.fitted <= FEW {
-            return Ok(strict);
-        }
-        let loose = script(true);
-        let better = loose.failure.is_none() || strict.failure.is_some();
-        Ok(if better { loose } else { strict })
+        let script = |loose| write::script(self, ours, reason, name, loose);
+        let strict = (!stream::is_loose(self)).then(|| fit::as_it_is(&script(false))).flatten();
+        Ok(strict.unwrap_or_else(|| fit::fit(script(true))))
     }
 
     fn addr(&self, role: Role) -> SocketAddr {

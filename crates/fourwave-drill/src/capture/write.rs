@@ -447,7 +447,10 @@ impl Writer<'_> {
     fn live(&mut self) {
         let fd = self.descriptor();
         if self.plan.no_delay {
-            self.comment("Small segments went out while others were under way.");
+            self.comment(match self.loose {
+                true => "Whether small segments wait for others is free.",
+                false => "Small segments went out while others were under way.",
+            });
             self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_NODELAY, [1], 4) = 0"));
         }
         if let Some((idle, between)) = self.plan.keepalive {

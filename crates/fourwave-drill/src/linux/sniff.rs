@@ -83,7 +83,7 @@ fn read_all(tun: &OwnedFd, sender: &Sender<(Instant, Vec<u8>)>) -> bool {
         Ok(_) => {}
         Err(_) => return false,
     }
-    let mut buffer = vec![0; 65_536];
+    let mut buffer = vec![0; vnet::LEN + 65_536];
     loop {
         match rustix::io::read(tun, &mut buffer[..]) {
             Ok(len) => {

@@ -65,6 +65,8 @@ pub(crate) struct Stream {
     pub(crate) met: u32,
     /// Behind all that has been seen.
     pub(crate) sent: u32,
+    /// What the script has acknowledged of it.
+    pub(crate) acked: u32,
 }
 
 impl Flow {
@@ -89,7 +91,7 @@ impl Flow {
     pub(crate) fn stream(&mut self) -> &mut Stream {
         let isn = self.local_shift(false);
         let first = isn.wrapping_add(1);
-        let fresh = Stream { isn, met: first, sent: first };
+        let fresh = Stream { isn, met: first, sent: first, acked: first };
         let known = self.stream.filter(|stream| stream.isn == isn);
         self.stream.insert(known.unwrap_or(fresh))
     }

@@ -3,7 +3,7 @@
 use crate::ast::{Body, Cookie, Ecn, IpSpec, OptionSpec, OptionsSpec, Packet, SeqSpec, TcpSpec};
 use crate::run::flows::{Flow, Flows};
 use crate::run::raw::{self, Envelope, Segment, flag};
-use crate::run::{Error, Options, digest, icmp, options_wire};
+use crate::run::{Error, Options, digest, icmp, loose, options_wire};
 
 /// TTL of packets that say nothing of it.
 const TTL: u8 = 255;
@@ -117,6 +117,9 @@ fn tcp_packet(
     };
     let ip = envelope(ip, flow, options);
     fits(ip, 20 + segment.options.len() + 8, len)?;
+    if options.loose_segments && acked && flow.local_isn.is_some() {
+        loose::acknowledged(flow.stream(), segment.ack);
+    }
     if let Some(at) = digest_at {
         let Some(secret) = &options.md5_secret else {
             return Err(Error::Wrong("md5 without a digest wants --tcp_md5_secret".to_owned()));

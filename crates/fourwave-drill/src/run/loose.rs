@@ -5,11 +5,11 @@
 //! | into which segments a stream is cut, and where PSH stands | every byte once and in order, the FIN behind the last |
 //! | whether the FIN goes with the last data or alone | that it goes |
 //! | bare ACKs that no event asks for | those that one asks for; no ACK number beyond the event's, and that very one in data which left behind the last packet in |
-//! | data that is sent again though no event asks for it | what one asks for; a FIN sent again |
+//! | what is sent again though no event asks for it | what one asks for; nothing comes again that was acknowledged |
 //! | that data leaves before its event, but not before its `write` | that it is there in time |
 //! | data on its way when an RST goes out | the RST |
 
-use crate::ast::{Body, SeqSpec, TcpSpec};
+use crate::ast::{Body, SeqSpec};
 use crate::run::clock::{Nanos, seconds};
 use crate::run::flows::{Flow, Flows, Stream};
 use crate::run::inbound::flags_of;
@@ -90,6 +90,13 @@ fn is_bare(segment: &Segment) -> bool {
     segment.len == 0 && !segment.has(flag::SYN | flag::FIN | flag::RST)
 }
 
+/// The script sends an ACK with this number.
+pub(super) fn acknowledged(stream: &mut Stream, ack: u32) {
+    if beyond(ack, stream.acked) && !beyond(ack, stream.sent) {
+        stream.acked = ack;
+    }
+}
+
 /// A packet that the script's end may leave unread.
 pub(super) fn is_free(seen: &Seen, flow: &mut Flow) -> bool {
     let SeenBody::Tcp(segment, _) = &seen.body else { return false };
@@ -98,7 +105,8 @@ pub(super) fn is_free(seen: &Seen, flow: &mut Flow) -> bool {
 }
 
 impl Stretch {
-    fn verdict(&self, segment: &Segment, got: u32, stream: Stream, wanted: &TcpSpec) -> Verdict {
+    /// `knows`: the packet left behind the last one in.
+    fn verdict(&self, segment: &Segment, got: u32, stream: Stream, knows: bool) -> Verdict {
         if segment.has(flag::SYN | flag::RST) {
             let reset = self.kind == Kind::Reset && segment.has(flag::RST);
             return if reset { Verdict::Meets } else { Verdict::Wrong };
@@ -114,16 +122,17 @@ impl Stretch {
             Kind::Ack if is_new && self.ack == Some(segment.ack) => Verdict::MeetsAndStays,
             Kind::Ack if is_new => Verdict::Later,
             Kind::Reset if is_new && !segment.has(flag::FIN) => Verdict::Free,
-            Kind::New if !beyond(segment.seq, got) && beyond(end_of(segment), got) => {
-                let rest = !(flag::PSH | flag::FIN);
-                let same = segment.flags & rest == flags_of(wanted) & rest;
-                if same { Verdict::Meets } else { Verdict::Wrong }
-            }
+            Kind::New if !beyond(segment.seq, got) && beyond(end_of(segment), got) => Verdict::Meets,
             Kind::Again if segment.seq == got => Verdict::Meets,
             Kind::Again => Verdict::Later,
             Kind::New if beyond(segment.seq, got) => Verdict::Wrong,
-            Kind::Ack | Kind::New | Kind::Reset if segment.has(flag::FIN) => Verdict::Wrong,
-            Kind::Ack | Kind::New | Kind::Reset => Verdict::Free,
+            Kind::Reset if is_new => Verdict::Wrong,
+            Kind::Ack | Kind::New | Kind::Reset => {
+                // One byte before the end is a keepalive probe.
+                let is_probe = segment.len == 1 && !segment.has(flag::FIN);
+                let is_done = !beyond(end_of(segment), stream.acked) && !is_probe;
+                if knows && is_done { Verdict::Wrong } else { Verdict::Free }
+            }
         }
     }
 
@@ -185,14 +194,14 @@ impl Expectation<'_> {
         flows: &mut Flows,
         target: &mut dyn Target,
     ) -> Result<(), Error> {
-        let Body::Tcp(tcp) = &self.wanted.body else { return Ok(()) };
         let mut got = stretch.start;
         let mut passed_over = None;
         while let Some(next) = self.candidate(flow, wire, flows, target)? {
             let Some(segment) = next.tcp() else { return Err(self.wrong(&next, flow, flows)) };
             let (end, waiting) = (end_of(segment), next.waiting);
             let stream = *flows.get_mut(flow).stream();
-            let verdict = stretch.verdict(segment, got, stream, tcp);
+            let knows = wire.left_behind_the_last_in(waiting.at);
+            let verdict = stretch.verdict(segment, got, stream, knows);
             match verdict {
                 Verdict::Wrong => return Err(self.wrong(&next, flow, flows)),
                 Verdict::Later => later.push(waiting),
@@ -212,7 +221,6 @@ impl Expectation<'_> {
                         let had = got.wrapping_sub(segment.seq);
                         later.push(Waiting { taken: waiting.taken + had, ..waiting });
                     }
-                    let knows = wire.left_behind_the_last_in(waiting.at);
                     self.piece(&next, got, knows, stretch, flow, flows)?;
                     if got == stretch.end {
                         return Ok(());
