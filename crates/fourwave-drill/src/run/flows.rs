@@ -67,6 +67,8 @@ pub(crate) struct Stream {
     pub(crate) sent: u32,
     /// What the script has acknowledged of it.
     pub(crate) acked: u32,
+    /// An event has asked for an RST: more may follow, one for each packet in.
+    pub(crate) reset: bool,
 }
 
 impl Flow {
@@ -91,7 +93,7 @@ impl Flow {
     pub(crate) fn stream(&mut self) -> &mut Stream {
         let isn = self.local_shift(false);
         let first = isn.wrapping_add(1);
-        let fresh = Stream { isn, met: first, sent: first, acked: first };
+        let fresh = Stream { isn, met: first, sent: first, acked: first, reset: false };
         let known = self.stream.filter(|stream| stream.isn == isn);
         self.stream.insert(known.unwrap_or(fresh))
     }

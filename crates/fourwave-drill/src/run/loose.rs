@@ -8,6 +8,8 @@
 //! | what is sent again though no event asks for it | what one asks for; nothing comes again that was acknowledged |
 //! | that data leaves before its event, but not before its `write` | that it is there in time |
 //! | data on its way when an RST goes out | the RST |
+//!
+//! At the script's end there is no FIN or RST that no event has asked for.
 
 use crate::ast::{Body, SeqSpec};
 use crate::run::clock::{Nanos, seconds};
@@ -16,7 +18,7 @@ use crate::run::inbound::flags_of;
 use crate::run::notation::{self, Part};
 use crate::run::outbound::{Expectation, NOTHING, Waiting, Wire, owner};
 use crate::run::raw::{Seen, SeenBody, Segment, flag};
-use crate::run::{Difference, Error, matching};
+use crate::run::{Difference, Error, Shown, matching};
 use crate::target::Target;
 
 /// What is said of a stretch of which only the beginning comes.
@@ -90,6 +92,14 @@ fn is_bare(segment: &Segment) -> bool {
     segment.len == 0 && !segment.has(flag::SYN | flag::FIN | flag::RST)
 }
 
+/// The stack has sent a SYN, perhaps with data.
+pub(super) fn opened(flow: &mut Flow, segment: &Segment) {
+    if segment.has(flag::SYN) && flow.local_isn.is_some() {
+        let stream = flow.stream();
+        (stream.met, stream.sent) = (end_of(segment), end_of(segment));
+    }
+}
+
 /// The script sends an ACK with this number.
 pub(super) fn acknowledged(stream: &mut Stream, ack: u32) {
     if beyond(ack, stream.acked) && !beyond(ack, stream.sent) {
@@ -97,11 +107,16 @@ pub(super) fn acknowledged(stream: &mut Stream, ack: u32) {
     }
 }
 
-/// A packet that the script's end may leave unread.
-pub(super) fn is_free(seen: &Seen, flow: &mut Flow) -> bool {
-    let SeenBody::Tcp(segment, _) = &seen.body else { return false };
-    let again = !beyond(end_of(segment), flow.stream().met);
-    is_bare(segment) || again && !segment.has(flag::SYN | flag::FIN | flag::RST)
+/// Whether the script's end may leave a packet unread. `strict`: only one that says nothing new.
+pub(super) fn is_free(seen: &Seen, flow: &mut Flow, strict: bool) -> bool {
+    let SeenBody::Tcp(segment, _) = &seen.body else { return !strict };
+    let stream = *flow.stream();
+    let is_new = beyond(end_of(segment), stream.met);
+    match (segment.has(flag::RST), segment.has(flag::SYN | flag::FIN)) {
+        (true, _) => stream.reset,
+        (false, true) => !is_new,
+        (false, false) => !strict || !is_new || is_bare(segment),
+    }
 }
 
 impl Stretch {
@@ -122,6 +137,7 @@ impl Stretch {
             Kind::Ack if is_new && self.ack == Some(segment.ack) => Verdict::MeetsAndStays,
             Kind::Ack if is_new => Verdict::Later,
             Kind::Reset if is_new && !segment.has(flag::FIN) => Verdict::Free,
+            Kind::New if beyond(self.start, stream.met) => Verdict::Wrong,
             Kind::New if !beyond(segment.seq, got) && beyond(end_of(segment), got) => Verdict::Meets,
             Kind::Again if segment.seq == got => Verdict::Meets,
             Kind::Again => Verdict::Later,
@@ -194,7 +210,12 @@ impl Expectation<'_> {
         flows: &mut Flows,
         target: &mut dyn Target,
     ) -> Result<(), Error> {
-        let mut got = stretch.start;
+        // Nothing is left out between what was asked for before and this.
+        let mut got = match stretch.kind {
+            Kind::New => flows.get_mut(flow).stream().met,
+            Kind::Ack | Kind::Again | Kind::Reset => stretch.start,
+        };
+        let begin = got;
         let mut passed_over = None;
         while let Some(next) = self.candidate(flow, wire, flows, target)? {
             let Some(segment) = next.tcp() else { return Err(self.wrong(&next, flow, flows)) };
@@ -211,6 +232,7 @@ impl Expectation<'_> {
                     return self.in_time(&next, stretch, flow, flows);
                 }
                 Verdict::Meets if matches!(stretch.kind, Kind::Ack | Kind::Reset) => {
+                    flows.get_mut(flow).stream().reset |= stretch.kind == Kind::Reset;
                     wire.passed[waiting.at].event = Some(self.event);
                     return self.whole(&next, stretch, flow, flows);
                 }
@@ -228,7 +250,8 @@ impl Expectation<'_> {
                 }
             }
         }
-        Err(self.missing(stretch, got, passed_over, flow, flows))
+        let got = (got != begin).then_some(got);
+        Err(self.missing(got, passed_over, flow, flows))
     }
 
     /// The next packet of the connection, or what is left of it.
@@ -334,40 +357,30 @@ impl Expectation<'_> {
         self.judge(&seen, flow, flows, time)
     }
 
-    /// It did not come, or not all of it.
+    /// It did not come, or only up to `got`.
     fn missing(
         &self,
-        stretch: Stretch,
-        got: u32,
+        got: Option<u32>,
         passed_over: Option<Candidate>,
         flow: usize,
         flows: &Flows,
     ) -> Error {
-        let (Body::Tcp(tcp), Some(last)) = (&self.wanted.body, passed_over) else {
-            return self.short(stretch, got, flow, flows);
-        };
-        if got != stretch.start || tcp.ack.is_none() {
-            return self.short(stretch, got, flow, flows);
+        let flow = flows.get(flow);
+        if let Some(got) = got {
+            let got = got.wrapping_sub(flow.local_shift(false));
+            let what = format!("{UP_TO}{got}, until {}", seconds(self.plan.deadline()));
+            return Error::Differs(Box::new(Difference {
+                message: SHORT.to_owned(),
+                expected: Some(notation::show(&self.when(), self.wanted, &[Part::Seq])),
+                actual: Some(Shown::differing(what)),
+            }));
         }
-        let actual = matching::in_script(&last.seen, Some(self.wanted), flows.get(flow));
+        let Some(last) = passed_over else { return self.nothing_came() };
+        let actual = matching::in_script(&last.seen, Some(self.wanted), flow);
         Error::Differs(Box::new(Difference {
             message: NOTHING.to_owned(),
             expected: Some(notation::show(&self.when(), self.wanted, &[])),
             actual: Some(notation::show(&seconds(last.time), &actual, &[Part::Time])),
-        }))
-    }
-
-    fn short(&self, stretch: Stretch, got: u32, flow: usize, flows: &Flows) -> Error {
-        if got == stretch.start {
-            return self.nothing_came();
-        }
-        let shift = flows.get(flow).local_shift(false);
-        let got = got.wrapping_sub(shift);
-        let what = format!("{UP_TO}{got}, until {}", seconds(self.plan.deadline()));
-        Error::Differs(Box::new(Difference {
-            message: SHORT.to_owned(),
-            expected: Some(notation::show(&self.when(), self.wanted, &[Part::Seq])),
-            actual: Some(crate::run::Shown::differing(what)),
         }))
     }
 }

@@ -112,7 +112,11 @@ impl Expectation<'_> {
         };
         let first_time = first.time;
         let whole = self.joined(first, flow, wire, flows, target)?;
-        self.judge(&whole.seen, flow, flows, first_time)
+        self.judge(&whole.seen, flow, flows, first_time)?;
+        if let SeenBody::Tcp(segment, _) = &whole.seen.body {
+            loose::opened(flows.get_mut(flow), segment);
+        }
+        Ok(())
     }
 
     pub(super) fn nothing_came(&self) -> Error {
@@ -290,13 +294,17 @@ pub(crate) fn unread(
         let passing = &wire.passed[at];
         let Ok(seen) = Seen::parse(&passing.packet, options.udp_encapsulation) else { continue };
         if let Some(flow) = owner(&seen, flows, options) {
-            if options.loose_segments && loose::is_free(&seen, flows.get_mut(flow)) {
+            let (is_loose, strict) = (options.loose_segments, options.strict);
+            if is_loose && loose::is_free(&seen, flows.get_mut(flow), strict) {
                 continue;
             }
             let actual = matching::in_script(&seen, None, flows.get(flow));
             let time = seconds(nanos(passing.at));
             return Err(Error::Differs(Box::new(Difference {
-                message: "the script ends before this packet (--strict)".to_owned(),
+                message: match strict {
+                    true => "the script ends before this packet (--strict)".to_owned(),
+                    false => "the script ends without asking for this packet".to_owned(),
+                },
                 expected: None,
                 actual: Some(notation::show(&time, &actual, &[Part::Kind])),
             })));

@@ -156,7 +156,7 @@ impl<'a> Player<'a> {
     fn finish(&mut self) -> Result<(), Error> {
         let due = self.pending.as_ref().map_or(0, |pending| pending.until.end);
         self.settle(due)?;
-        if self.options.strict {
+        if self.options.strict || self.options.loose_segments {
             let now = nanos(self.target.now());
             let until = now + self.options.tolerance_usecs as Nanos * 1000;
             outbound::unread(&mut self.wire, &mut self.flows, self.target, self.options, until)?;
