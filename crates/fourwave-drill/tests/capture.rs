@@ -25,17 +25,27 @@ struct World {
     wire: VecDeque<(Instant, usize, Vec<u8>, RxChecksum)>,
     /// When, sent by the server, the packet.
     seen: Vec<(Duration, bool, Vec<u8>)>,
+    /// One packet in so many is lost: those of the server behind the capture, those of the client
+    /// before it.
+    loses: Option<usize>,
+    passed: usize,
 }
 
 impl World {
     fn new() -> Self {
-        let stack = |seed| Stack::new(Config::default(), Link::plain(1500), [seed; 32]);
+        Self::with(Link::plain(1500))
+    }
+
+    fn with(link: Link) -> Self {
+        let stack = |seed| Stack::new(Config::default(), link, [seed; 32]);
         let mut world = Self {
             now: Instant::from_micros(5_000_000),
             stacks: [stack(1), stack(2)],
             conns: [None; 2],
             wire: VecDeque::new(),
             seen: Vec::new(),
+            loses: None,
+            passed: 0,
         };
         let listen = Listen { address: None, port: Some(PORT), deferred: false, backlog: 8 };
         let listener = world.stacks[SERVER].listen(listen).unwrap();
@@ -62,7 +72,10 @@ impl World {
                 if from == SERVER {
                     self.see(true, &packet);
                 }
-                self.wire.push_back((self.now + DELAY, 1 - from, packet, checksum));
+                self.passed += 1;
+                if self.loses.is_none_or(|each| !self.passed.is_multiple_of(each)) {
+                    self.wire.push_back((self.now + DELAY, 1 - from, packet, checksum));
+                }
             }
             while self.stacks[from].poll_event().is_some() {}
         }
@@ -106,6 +119,17 @@ impl World {
         let sent = self.stacks[who].send(self.now, self.conns[who].unwrap(), &mut data);
         assert_eq!(sent.unwrap(), len);
         self.pass(Duration::from_millis(100));
+    }
+
+    /// Sends so much in writes of one size, as fast as the stack takes it.
+    fn bulk(&mut self, who: usize, mut left: usize, write: usize) {
+        while left > 0 {
+            let mut data = Bytes::from(vec![0; write.min(left)]);
+            let sent = self.stacks[who].send(self.now, self.conns[who].unwrap(), &mut data);
+            left -= sent.unwrap();
+            self.pass(Duration::from_micros(500));
+        }
+        self.pass(Duration::from_secs(3));
     }
 
     /// Both applications read all that came.
@@ -163,6 +187,44 @@ fn pcap(
         file.extend_from_slice(&frame);
     }
     file
+}
+
+/// The same packets as another stack might have sent them: neighbours become super-packets of so
+/// many segments, and PSH stands where it likes.
+fn cut_otherwise(
+    seen: &[(Duration, bool, Vec<u8>)],
+    most: usize,
+    psh: impl Fn(usize) -> bool,
+) -> Vec<(Duration, bool, Vec<u8>)> {
+    const HEADERS: usize = 20 + 32;
+    let word =
+        |packet: &[u8], at: usize| u32::from_be_bytes(packet[at..at + 4].try_into().unwrap());
+    let mut out: Vec<(Duration, bool, Vec<u8>)> = Vec::new();
+    let mut joined = 1;
+    for (at, sent, packet) in seen {
+        let plain = packet.len() > HEADERS && packet[33] & 0x07 == 0;
+        let follows = out.last().is_some_and(|(before, who, last)| {
+            let data = last.len().saturating_sub(HEADERS) as u32;
+            let next = word(last, 24).wrapping_add(data) == word(packet, 24);
+            let fits = last.len() + packet.len() - HEADERS <= usize::from(u16::MAX);
+            who == sent && before == at && data > 0 && last[33] & 0x07 == 0 && next && fits
+        });
+        joined = if plain && follows && joined < most { joined + 1 } else { 1 };
+        match out.last_mut().filter(|_| joined > 1) {
+            Some((.., last)) => {
+                last.extend_from_slice(&packet[HEADERS..]);
+                let len = u16::try_from(last.len()).unwrap();
+                last[2..4].copy_from_slice(&len.to_be_bytes());
+            }
+            None => out.push((*at, *sent, packet.clone())),
+        }
+    }
+    for (place, (.., packet)) in out.iter_mut().enumerate() {
+        if packet.len() > HEADERS && packet[33] & 0x02 == 0 {
+            packet[33] = packet[33] & !0x08 | if psh(place) { 0x08 } else { 0 };
+        }
+    }
+    out
 }
 
 const RAW: u32 = 101;
@@ -330,6 +392,100 @@ fn connections_that_no_script_can_replay_are_named() {
     assert!(refused.to_string().starts_with(line), "{refused}");
     let refused = silent.connection(4).unwrap_err().to_string();
     assert_eq!(refused, "there is no connection 4: it has 1 to 1");
+}
+
+/// Both ends of a transfer, as scripts.
+fn both_ends(seen: &[(Duration, bool, Vec<u8>)]) -> [String; 2] {
+    let file = pcap(seen, RAW, |_| Vec::new());
+    ["10.9.0.1", "10.9.0.2"].map(|local| script(&file, local))
+}
+
+#[test]
+fn a_stream_passes_however_the_captured_stack_cut_it() {
+    for (link, writes) in [
+        (Link::plain(1500), [100, 1448, 7000, 65_536]),
+        (Link::plain(65_520), [100, 1448, 20_000, 200_000]),
+        (Link { checksum_offload: false, ..Link::offloading(1500) }, [100, 5000, 65_536, 300_000]),
+    ] {
+        for (who, write) in [CLIENT, SERVER]
+            .into_iter()
+            .zip(writes)
+            .chain([SERVER, CLIENT].into_iter().zip(writes.into_iter().rev()))
+        {
+            let mut world = World::with(link);
+            world.bulk(who, write * 40, write);
+            world.close(who);
+            world.close(1 - who);
+            for most in [1, 3, 40] {
+                for psh in [|_| true, |_| false, |place: usize| place.is_multiple_of(3)] {
+                    for text in both_ends(&cut_otherwise(&world.seen, most, psh)) {
+                        passes(&text, &[]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_stream_with_losses_passes() {
+    for (who, each) in [(CLIENT, 11), (CLIENT, 37), (SERVER, 13), (SERVER, 41)] {
+        let mut world = World::new();
+        world.loses = Some(each);
+        world.bulk(who, 200_000, 10_000);
+        world.loses = None;
+        world.close(who);
+        world.close(1 - who);
+        for text in both_ends(&world.seen) {
+            passes(&text, &["--loose_segments"]);
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_breaks_fails() {
+    let mut world = World::new();
+    world.bulk(SERVER, 300_000, 65_536);
+    world.close(SERVER);
+    world.close(CLIENT);
+    let [client, server] = both_ends(&world.seen);
+    for (text, right, wrong) in [
+        // The last byte, the order of ends, who acknowledges a FIN, a call that is not made.
+        (&server, "> F. 300001:300001(0)", "> F. 300002:300002(0)"),
+        (&server, "> F. 300001:300001(0)", "> R. 300001:300001(0)"),
+        (&server, "ack 2 ", "ack 1 "),
+        (&server, "close(4) = 0", "fcntl(4, F_SETFL, O_RDWR) = 0"),
+        (&client, "> . 1:1(0) ack 300002", "> . 1:1(0) ack 300003"),
+        (&client, "> F. 1:1(0) ack 300002", "> R. 1:1(0) ack 300002"),
+        (&client, "close(3) = 0", "fcntl(3, F_SETFL, O_RDWR) = 0"),
+    ] {
+        assert!(text.contains(right), "{right:?} is not in\n{text}");
+        let broken: Vec<String> =
+            text.lines()
+                .map(|line| {
+                    if line.contains(" < ") { line.to_owned() } else { line.replace(right, wrong) }
+                })
+                .collect();
+        let broken = broken.join("\n") + "\n";
+        assert!(matches!(play(&broken), Outcome::Failed(_)), "{right} to {wrong}:\n{broken}");
+    }
+}
+
+#[test]
+fn an_ack_that_never_got_there_is_not_played() {
+    let mut world = World::new();
+    world.send(SERVER, 100);
+    world.shut(SERVER);
+    // The capture is made at the server; what comes in is seen, and then lost.
+    let last = world.seen.iter().rposition(|(_, sent, _)| !sent).unwrap();
+    let (at, _, ack) = world.seen[last].clone();
+    let fin = world.seen.iter().rposition(|(_, sent, _)| *sent).unwrap();
+    let again = (at + Duration::from_millis(250), true, world.seen[fin].2.clone());
+    world.seen.push(again);
+    world.seen.push((at + Duration::from_millis(260), false, ack));
+    let text = script(&raw(&world), "10.9.0.2");
+    passes(&text, &["// It never reached our side", "// < . 1:1(0) ack 102"]);
+    assert_eq!(text.matches("> F. 101:101(0)").count(), 2, "{text}");
 }
 
 proptest::proptest! {

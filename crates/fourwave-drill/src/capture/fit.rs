@@ -173,7 +173,8 @@ fn is_data_again(script: &Script, event: usize) -> bool {
     let data = matches!(tcp.seq, SeqSpec::Range { len: 1.., .. }) && tcp.flags.bits & 0x07 == 0;
     let own = end(tcp);
     let before = (0..event).filter_map(|at| outbound(script, at)).filter_map(end);
-    data && own.zip(before.reduce(|a, b| if beyond(b, a) { b } else { a }))
+    data && own
+        .zip(before.reduce(|a, b| if beyond(b, a) { b } else { a }))
         .is_some_and(|(own, before)| !beyond(own, before))
 }
 

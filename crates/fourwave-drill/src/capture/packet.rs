@@ -136,8 +136,10 @@ impl Received {
     pub(super) fn take(&mut self, from: u32, to: u32) -> u32 {
         let before = self.next;
         self.pieces.push((from, to));
-        while let Some(&(_, to)) =
-            self.pieces.iter().find(|(from, to)| !beyond(*from, self.next) && beyond(*to, self.next))
+        while let Some(&(_, to)) = self
+            .pieces
+            .iter()
+            .find(|(from, to)| !beyond(*from, self.next) && beyond(*to, self.next))
         {
             self.next = to;
         }

@@ -138,7 +138,9 @@ impl Stretch {
             Kind::Ack if is_new => Verdict::Later,
             Kind::Reset if is_new && !segment.has(flag::FIN) => Verdict::Free,
             Kind::New if beyond(self.start, stream.met) => Verdict::Wrong,
-            Kind::New if !beyond(segment.seq, got) && beyond(end_of(segment), got) => Verdict::Meets,
+            Kind::New if !beyond(segment.seq, got) && beyond(end_of(segment), got) => {
+                Verdict::Meets
+            }
             Kind::Again if segment.seq == got => Verdict::Meets,
             Kind::Again => Verdict::Later,
             Kind::New if beyond(segment.seq, got) => Verdict::Wrong,
@@ -302,9 +304,10 @@ impl Expectation<'_> {
         flows: &mut Flows,
     ) -> Result<(), Error> {
         let mut seen = next.seen.clone();
-        let sent = flows.get_mut(flow).stream().sent;
+        let Stream { sent, met, .. } = *flows.get_mut(flow).stream();
         if let SeenBody::Tcp(segment, _) = &mut seen.body
             && segment.seq == sent
+            && !beyond(met, stretch.start)
         {
             segment.seq = stretch.start;
         }

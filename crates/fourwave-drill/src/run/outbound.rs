@@ -204,7 +204,13 @@ impl Expectation<'_> {
         Ok(head)
     }
 
-    pub(super) fn judge(&self, seen: &Seen, flow: usize, flows: &mut Flows, time: Nanos) -> Result<(), Error> {
+    pub(super) fn judge(
+        &self,
+        seen: &Seen,
+        flow: usize,
+        flows: &mut Flows,
+        time: Nanos,
+    ) -> Result<(), Error> {
         let flow = flows.get_mut(flow);
         if let (Body::Tcp(wanted), SeenBody::Tcp(segment, _)) = (&self.wanted.body, &seen.body) {
             matching::learn(flow, wanted, segment);

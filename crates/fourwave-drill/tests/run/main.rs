@@ -1,5 +1,6 @@
 //! Scripts against a target that answers as a test tells it: the rules that hold for every target.
 
+mod loose;
 mod mock;
 
 use fourwave_drill::run::{Options, Outcome};
