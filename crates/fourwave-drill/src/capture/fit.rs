@@ -6,7 +6,7 @@
 //! than the captured stack's, the other side acknowledges what has come. SYN, FIN, RST, every byte
 //! and ACKs that say something new stay as they were captured.
 
-use super::packet::beyond;
+use super::packet::{FIN, RST, SYN, beyond};
 use super::write::{Ask, Kind, Line, packet_text, render};
 use crate::ast::{Body, Direction, EventKind, FlagSpec, Script, SeqSpec, TcpSpec};
 use crate::lang;
@@ -84,7 +84,7 @@ fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
     let event = failure.event?;
     outbound(script, event)?;
     let line = place(script, event)?;
-    if is_data_again(script, event) || is_without_news(script, event) {
+    if is_again(script, event) || is_without_news(script, event) {
         let failed = lines.get_mut(line)?;
         *failed = Line::plain(format!("// not from this engine: {}", failed.text));
         return Some(());
@@ -136,8 +136,12 @@ fn place(script: &Script, event: usize) -> Option<usize> {
 }
 
 fn outbound(script: &Script, event: usize) -> Option<&TcpSpec> {
+    tcp_of(script, event, Direction::Out)
+}
+
+fn tcp_of(script: &Script, event: usize, direction: Direction) -> Option<&TcpSpec> {
     match &script.events.get(event)?.kind {
-        EventKind::Packet(packet) if packet.direction == Direction::Out => match &packet.body {
+        EventKind::Packet(packet) if packet.direction == direction => match &packet.body {
             Body::Tcp(tcp) => Some(tcp),
             _ => None,
         },
@@ -163,25 +167,34 @@ fn is_without_news(script: &Script, event: usize) -> bool {
     covers(before) || covers(after)
 }
 
-/// Data without SYN, FIN or RST that an event has asked for before.
-fn is_data_again(script: &Script, event: usize) -> bool {
+/// Data that an event has asked for before, or a FIN that data before it is missing as well: where
+/// a stack begins again is its own affair.
+fn is_again(script: &Script, event: usize) -> bool {
+    let has = |tcp: &TcpSpec, flags: u8| tcp.flags.bits & u16::from(flags) != 0;
     let end = |tcp: &TcpSpec| match tcp.seq {
-        SeqSpec::Range { end, .. } => Some(end),
+        SeqSpec::Range { end, .. } => Some(end.wrapping_add(u32::from(has(tcp, FIN)))),
         SeqSpec::Unchecked { .. } => None,
     };
-    let Some(tcp) = outbound(script, event) else { return false };
-    let data = matches!(tcp.seq, SeqSpec::Range { len: 1.., .. }) && tcp.flags.bits & 0x07 == 0;
+    let most = |a: u32, b: u32| if beyond(b, a) { b } else { a };
+    let Some(tcp) = outbound(script, event).filter(|tcp| !has(tcp, SYN | RST)) else {
+        return false;
+    };
+    let SeqSpec::Range { start, len, .. } = tcp.seq else { return false };
+    let before = (0..event).filter_map(|at| outbound(script, at)).filter_map(end).reduce(most);
+    let acks = (0..event).filter_map(|at| tcp_of(script, at, Direction::In)?.ack);
+    let free = match has(tcp, FIN) {
+        true => acks.reduce(most).is_some_and(|acked| beyond(start, acked)),
+        false => len > 0,
+    };
     let own = end(tcp);
-    let before = (0..event).filter_map(|at| outbound(script, at)).filter_map(end);
-    data && own
-        .zip(before.reduce(|a, b| if beyond(b, a) { b } else { a }))
-        .is_some_and(|(own, before)| !beyond(own, before))
+    free && before.zip(own).is_some_and(|(before, own)| !beyond(own, before))
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use super::super::write::Wait;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -201,7 +214,7 @@ mod tests {
         ];
         let timed = begin.iter().chain(tail).map(|&(at, text)| {
             let out = text.starts_with('>');
-            let kind = if out { Kind::Out { again: false } } else { Kind::Exact };
+            let kind = if out { Kind::Out(Wait::No) } else { Kind::Exact };
             Line::new(kind, MS * at, text)
         });
         open.map(Line::plain).into_iter().chain(timed).collect()

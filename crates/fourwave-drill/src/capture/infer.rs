@@ -214,7 +214,7 @@ impl Infer<'_> {
         let closed = self.closed_at();
         let mut received = Received::default();
         let mut unread = 0;
-        let mut ended = false;
+        let (mut fin, mut ended) = (None, false);
         for (at, seg) in self.segs.iter().enumerate() {
             if closed.is_some_and(|closed| at >= closed) {
                 break;
@@ -239,8 +239,10 @@ impl Infer<'_> {
                 self.plan.after.entry(at).or_default().push(Call::Read(unread));
                 unread = 0;
             }
-            let fin = seg.has(FIN) && start.wrapping_add(seg.len) == received.next;
-            if fin && !ended && unread == 0 {
+            if seg.has(FIN) {
+                fin = fin.or(Some(start.wrapping_add(seg.len)));
+            }
+            if fin == Some(received.next) && !ended && unread == 0 {
                 ended = true;
                 received.next = received.next.wrapping_add(1);
                 self.plan.after.entry(at).or_default().push(Call::ReadEnd);

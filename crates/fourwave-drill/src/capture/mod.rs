@@ -5,6 +5,7 @@
 //! | which packets are in a capture? | `read.rs`, by `fourwave-capture` |
 //! | which connections? | `Capture`, by the lens |
 //! | whose side is ours? | `side.rs` |
+//! | which packets did the captured stack never get or send? | `lost.rs` |
 //! | what has its application called? | `infer.rs` |
 //! | the script | `write.rs`, packets in `packet.rs` |
 //! | streams that are left free | `stream.rs` |
@@ -12,6 +13,7 @@
 
 mod fit;
 mod infer;
+mod lost;
 mod packet;
 mod read;
 mod side;

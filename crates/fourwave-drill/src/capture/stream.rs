@@ -10,7 +10,7 @@ use fourwave_lens::Role;
 use fourwave_wire::options::{TcpOptions, Timestamps};
 
 use super::packet::{ACK, FIN, Numbers, PSH, RST, Received, SYN, Seg, beyond, spec};
-use super::write::{Ask, Kind, LONG, Line, Writer, packet_text};
+use super::write::{Ask, Kind, LONG, Line, Wait, Writer, packet_text};
 use super::{Connection, infer};
 use crate::ast::{Body, Direction, TcpSpec};
 
@@ -42,8 +42,6 @@ pub(super) struct Streams {
     fin: Option<u32>,
     /// The last ACK of our side: its number and window.
     told: Option<(u32, u16)>,
-    /// For each place, the least end of what our side sends again behind it.
-    again: Vec<u32>,
 }
 
 /// Whether a connection is more than short questions and answers, so that how it is cut and
@@ -75,28 +73,12 @@ impl Writer<'_> {
     /// Numbers of our side's stream begin behind its SYN.
     pub(super) fn begin_streams(&mut self) {
         (self.streams.asked, self.streams.end, self.streams.acked) = (1, 1, 1);
-        let segs = &self.conn.segs;
-        let (mut end, mut ends) = (1, Vec::new());
-        for seg in segs {
-            let own = self.sent.script(seg.end(), false);
-            let counts = seg.from == self.ours && !seg.is_bare() && !seg.has(SYN | RST);
-            let is_new = beyond(own, end);
-            let probe = seg.len == 1 && !seg.has(FIN) && own == end;
-            ends.push((counts && !is_new && !probe).then_some(own));
-            end = if counts && is_new { own } else { end };
-        }
-        let mut least = end.wrapping_add(1);
-        self.streams.again = vec![least; segs.len()];
-        for (at, own) in ends.into_iter().enumerate().rev() {
-            self.streams.again[at] = least;
-            least = own.filter(|own| beyond(least, *own)).unwrap_or(least);
-        }
     }
 
     /// Writes the segment at this place; returns how many were joined.
     pub(super) fn loose_segment(&mut self, at: usize) -> usize {
-        let conn = self.conn;
-        let seg = &conn.segs[at];
+        let segs = self.segs;
+        let seg = &segs[at];
         let calls = self.plan.before.remove(&at).unwrap_or_default();
         if !calls.is_empty() {
             self.ask_what_any_stack_sends();
@@ -118,8 +100,8 @@ impl Writer<'_> {
     }
 
     fn ours(&mut self, at: usize) -> usize {
-        let conn = self.conn;
-        let seg = &conn.segs[at];
+        let segs = self.segs;
+        let seg = &segs[at];
         let told = seg.has(ACK).then_some((seg.ack, seg.window));
         let told = std::mem::replace(&mut self.streams.told, told);
         if self.plan.reset.is_some_and(|reset| at > reset) && !seg.has(SYN) {
@@ -154,9 +136,9 @@ impl Writer<'_> {
 
     /// Data or a FIN that is sent again: where it begins counts. The rest of the burst is free.
     fn again(&mut self, at: usize) -> usize {
-        let conn = self.conn;
-        let seg = &conn.segs[at];
-        let full = infer::full(&conn.segs);
+        let segs = self.segs;
+        let seg = &segs[at];
+        let full = infer::full(segs);
         self.ask(self.sent.script(seg.end(), false));
         self.streams.shrunk = true;
         let mut first = seg.clone();
@@ -171,7 +153,7 @@ impl Writer<'_> {
             let again = !beyond(self.sent.script(next.end(), false), self.streams.end);
             one && again && !next.has(FIN) && next.at.saturating_sub(seg.at) < LONG
         };
-        let burst = conn.segs[at..].windows(2).take_while(follows).count();
+        let burst = segs[at..].windows(2).take_while(follows).count();
         let called = (1..=burst).find(|more| {
             let (before, after) = (&self.plan.before, &self.plan.after);
             before.contains_key(&(at + more)) || after.contains_key(&(at + more - 1))
@@ -180,19 +162,13 @@ impl Writer<'_> {
     }
 
     fn theirs(&mut self, at: usize) {
-        let conn = self.conn;
-        let seg = &conn.segs[at];
+        let segs = self.segs;
+        let seg = &segs[at];
         self.streams.clock = seg.options.timestamps.map(|own| own.value).or(self.streams.clock);
         let shift = if seg.has(SYN) { 0 } else { self.shift(self.ours.other()) };
         let edge = self.sent.script(seg.ack, false).wrapping_add(u32::from(seg.window) << shift);
         if seg.has(ACK) && beyond(edge, self.streams.edge) {
             self.streams.edge = edge;
-        }
-        if self.is_lost(at) {
-            self.comment("It never reached our side, which sends again what this acknowledges:");
-            let tcp = spec(seg, &self.got, &self.sent, true);
-            self.comment(&format!("< {}", Body::Tcp(tcp)));
-            return;
         }
         if seg.has(ACK) {
             let edges = seg.options.sack.as_slice().iter().map(|(_, to)| to.value());
@@ -214,15 +190,8 @@ impl Writer<'_> {
             self.streams.fin = Some(end);
         }
         if self.streams.fin == Some(self.streams.received.next) {
-            self.streams.received.next = end.wrapping_add(1);
+            self.streams.received.next = self.streams.received.next.wrapping_add(1);
         }
-    }
-
-    /// A bare ACK after which our side sends again what it acknowledges did not get there.
-    fn is_lost(&self, at: usize) -> bool {
-        let seg = &self.conn.segs[at];
-        let ack = self.sent.script(seg.ack, false);
-        seg.is_bare() && !beyond(self.streams.again[at], ack)
     }
 
     /// Asks for what was sent up to this number and was not asked for.
@@ -249,7 +218,7 @@ impl Writer<'_> {
         let answer = self.answer(&seg);
         let edge = (edge, self.shift(self.ours.other()));
         let ask = Box::new(Ask { data, acked, answer, edge });
-        let line = Line::new(Kind::Out { again: false }, seg.at, text);
+        let line = Line::new(Kind::Out(Wait::No), seg.at, text);
         self.out.push(Line { ask: Some(ask), ..line });
     }
 
@@ -266,7 +235,7 @@ impl Writer<'_> {
 
     fn ask_what_any_stack_sends(&mut self) {
         if !self.streams.shrunk {
-            let most = infer::full(&self.conn.segs).saturating_mul(INITIAL);
+            let most = infer::full(self.segs).saturating_mul(INITIAL);
             let flight = self.streams.end.wrapping_sub(self.streams.acked);
             if flight <= most {
                 self.ask(self.streams.end);
@@ -286,19 +255,21 @@ impl Writer<'_> {
     /// Whether a bare ACK tells more than that data has come: it answers a SYN, a FIN, an RST or a
     /// probe, or is the last word for a while. `told` is what our side has told before.
     fn matters(&self, at: usize, told: Option<(u32, u16)>) -> bool {
-        let seg = &self.conn.segs[at];
+        let seg = &self.segs[at];
         let ack = self.got.script(seg.ack, false);
         let is_news = told.is_none_or(|(told, _)| told != seg.ack);
         let wider = told.is_some_and(|(_, window)| seg.window > window);
         let fin = self.streams.fin.is_some_and(|fin| ack == fin.wrapping_add(1));
-        let whole = ack == self.streams.received.next && !self.streams.received.has_hole();
-        let last_word = is_news && whole && (fin || self.is_quiet_behind(at));
-        last_word || (is_news || !wider) && self.answers(at)
+        // What never got to the captured stack, and so was not acknowledged, the next one gets.
+        let whole = ack == self.streams.received.next;
+        let no_hole = !self.streams.received.has_hole();
+        let last_word = is_news && no_hole && (fin || self.is_quiet_behind(at));
+        whole && (last_word || (is_news || !wider) && self.answers(at))
     }
 
     /// Whether it came right behind a segment that wants an answer.
     fn answers(&self, at: usize) -> bool {
-        let segs = &self.conn.segs;
+        let segs = &self.segs;
         let others = segs[..at].iter().rev().take_while(|one| one.from != self.ours);
         let next = self.streams.received.next;
         others.take_while(|one| segs[at].at.saturating_sub(one.at) < LONG).any(|one| {
@@ -309,7 +280,7 @@ impl Writer<'_> {
     }
 
     fn is_quiet_behind(&self, at: usize) -> bool {
-        let segs = &self.conn.segs;
+        let segs = &self.segs;
         let speaks = |one: &&Seg| !one.is_bare();
         let next = segs[at + 1..].iter().find(speaks);
         next.is_none_or(|next| next.at.saturating_sub(segs[at].at) >= QUIET)

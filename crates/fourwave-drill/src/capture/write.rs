@@ -7,6 +7,7 @@ use fourwave_lens::units;
 
 use super::Connection;
 use super::infer::{Call, Plan, plan};
+use super::lost::{self, Why};
 use super::packet::{FIN, Numbers, PSH, RST, SYN, Seg, spec};
 use super::side::Reason;
 use super::stream::Streams;
@@ -17,6 +18,8 @@ pub(super) const LONG: Duration = Duration::from_millis(10);
 /// How much later than in the capture a packet may come: another stack may delay its ACK.
 const LATE: Duration = Duration::from_millis(60);
 
+/// A first timeout, and a bit (RFC 6298).
+const TIMER: Duration = Duration::from_millis(1200);
 /// Of a send buffer: small segments take far more of Linux's than their bytes.
 const LEAST_ROOM: u64 = 4 << 20;
 
@@ -27,8 +30,19 @@ pub(super) enum Kind {
     Plain,
     /// A call or a packet in, at its time.
     Exact,
-    /// A packet out; `again` means that it waited for a timer.
-    Out { again: bool },
+    /// A packet out.
+    Out(Wait),
+}
+
+/// What a packet out waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Nothing.
+    No,
+    /// A timer, as the captured stack's.
+    Timer,
+    /// A timer of its own: when a stack sends a SYN or a FIN again is left free.
+    Own,
 }
 
 /// A line of the script.
@@ -79,9 +93,11 @@ pub(super) fn render(lines: &[Line]) -> String {
         let gap = at.saturating_sub(last.unwrap_or(*at));
         last = Some(last.map_or(*at, |last| last.max(*at)));
         let time = match kind {
-            Kind::Out { again } => {
-                // What goes out again waits for a timer; all else may come at once.
-                let early = if *again && gap >= LONG { gap / 2 } else { Duration::ZERO };
+            // What goes out again waits for a timer; all else may come at once.
+            Kind::Out(Wait::Own) => Time::AfterBetween(Duration::ZERO, micros(gap * 2 + TIMER)),
+            Kind::Out(wait) => {
+                let is_long = *wait == Wait::Timer && gap >= LONG;
+                let early = if is_long { gap / 2 } else { Duration::ZERO };
                 Time::AfterBetween(micros(early), micros(gap + gap / 2 + LATE))
             }
             Kind::Plain | Kind::Exact => Time::After(micros(gap)),
@@ -117,18 +133,24 @@ pub(super) fn script(
     let mut got = numbers(ours.other());
     // The other side's numbers are on the wire as the script has them: wrapping is kept.
     got.start = got.isn.filter(|isn| wraps(conn, ours.other(), *isn)).unwrap_or(0);
-    let plan = plan(&conn.segs, ours, sent, got, loose);
+    let (segs, mut missed) = lost::sort(&conn.segs, ours, sent, got);
+    let segs = &segs[..];
+    let plan = plan(segs, ours, sent, got, loose);
     let (out, streams) = (Vec::new(), Streams::default());
-    let mut writer = Writer { conn, ours, sent, got, loose, plan, out, end: None, streams };
+    let mut writer = Writer { conn, segs, ours, sent, got, loose, plan, out, end: None, streams };
     writer.head(reason, name);
     writer.options();
     writer.settings();
     writer.open();
     let mut at = 0;
     writer.begin_streams();
-    while at < conn.segs.len() {
+    while at < segs.len() {
+        let next = missed.split_off(&(at + 1));
+        missed.into_values().flatten().for_each(|(why, seg)| writer.missed(why, &seg));
+        missed = next;
         at += if loose { writer.loose_segment(at) } else { writer.segment(at) };
     }
+    missed.into_values().flatten().for_each(|(why, seg)| writer.missed(why, &seg));
     writer.end_streams();
     writer.out
 }
@@ -138,7 +160,9 @@ fn wraps(conn: &Connection, role: Role, isn: u32) -> bool {
 }
 
 pub(super) struct Writer<'a> {
-    pub(super) conn: &'a Connection,
+    conn: &'a Connection,
+    /// What the captured stack got and sent.
+    pub(super) segs: &'a [Seg],
     pub(super) ours: Role,
     pub(super) sent: Numbers,
     pub(super) got: Numbers,
@@ -194,7 +218,7 @@ impl Writer<'_> {
     }
 
     pub(super) fn syn(&self, role: Role) -> Option<&Seg> {
-        self.conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN))
+        self.segs.iter().find(|seg| seg.from == role && seg.has(SYN))
     }
 
     fn options(&mut self) {
@@ -210,7 +234,7 @@ impl Writer<'_> {
             let mtu = mss.saturating_add(headers).max(if v6 { 1280 } else { 68 });
             self.line(&format!("--mtu={mtu}"));
         }
-        if self.conn.segs.iter().any(|seg| seg.options.timestamps.is_some()) {
+        if self.segs.iter().any(|seg| seg.options.timestamps.is_some()) {
             self.line("--tcp_ts_ecr_scaled");
         }
     }
@@ -264,7 +288,7 @@ impl Writer<'_> {
         if !self.loose {
             return 0;
         }
-        let own = self.conn.segs.iter().filter(|seg| seg.from == self.ours && !seg.has(SYN));
+        let own = self.segs.iter().filter(|seg| seg.from == self.ours && !seg.has(SYN));
         let widest = own.map(|seg| u64::from(seg.window)).max().unwrap_or(0);
         (widest << self.shift(self.ours)) * 2
     }
@@ -305,7 +329,7 @@ impl Writer<'_> {
 
     /// Writes the segment at this place with those that are joined to it; returns how many.
     fn segment(&mut self, at: usize) -> usize {
-        let seg = &self.conn.segs[at];
+        let seg = &self.segs[at];
         for call in self.plan.before.remove(&at).unwrap_or_default() {
             self.call(call, seg.at);
         }
@@ -314,7 +338,7 @@ impl Writer<'_> {
         if seg.from == self.ours && late {
             self.left_before(seg);
         } else if seg.from == self.ours {
-            let last = &self.conn.segs[at + joined - 1];
+            let last = &self.segs[at + joined - 1];
             let len = last.seq.wrapping_add(last.len).wrapping_sub(seg.seq);
             self.outbound(&Seg { flags: last.flags, len, ..seg.clone() });
         } else {
@@ -326,6 +350,15 @@ impl Writer<'_> {
         joined
     }
 
+    /// A packet that is left out.
+    fn missed(&mut self, why: Why, seg: &Seg) {
+        self.comment(why.words());
+        let ours = seg.from == self.ours;
+        let (sender, other) = if ours { (self.sent, self.got) } else { (self.got, self.sent) };
+        let tcp = spec(seg, &sender, &other, !ours);
+        self.comment(&format!("{} {}", if ours { '>' } else { '<' }, Body::Tcp(tcp)));
+    }
+
     pub(super) fn left_before(&mut self, seg: &Seg) {
         self.comment("Left before the RST came:");
         let tcp = spec(seg, &self.sent, &self.got, false);
@@ -335,13 +368,13 @@ impl Writer<'_> {
     /// How many segments from here on are one burst: into which parts a stack cuts it, and where
     /// it says PSH, is its own affair. Scripts join equal parts.
     fn joined(&self, at: usize) -> usize {
-        let first = &self.conn.segs[at];
+        let first = &self.segs[at];
         if first.len == 0 || first.has(SYN | RST | FIN) {
             return 1;
         }
         let mut last = first;
         let mut count = 1;
-        for (place, next) in self.conn.segs.iter().enumerate().skip(at + 1) {
+        for (place, next) in self.segs.iter().enumerate().skip(at + 1) {
             let follows = next.from == self.ours
                 && next.seq == last.seq.wrapping_add(last.len)
                 && last.len == first.len
@@ -373,7 +406,12 @@ impl Writer<'_> {
             // Whether it carries a timestamp depends on who made it, and on what it answers.
             tcp.options = OptionsSpec::Any;
         }
-        self.packet(Kind::Out { again }, seg.at, Direction::Out, Body::Tcp(tcp));
+        let wait = match (again, self.loose && seg.has(SYN | FIN)) {
+            (false, _) => Wait::No,
+            (true, false) => Wait::Timer,
+            (true, true) => Wait::Own,
+        };
+        self.packet(Kind::Out(wait), seg.at, Direction::Out, Body::Tcp(tcp));
     }
 
     /// Super-packets are cut into what fits on the script's link.

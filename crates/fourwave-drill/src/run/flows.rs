@@ -93,7 +93,7 @@ impl Flow {
     pub(crate) fn stream(&mut self) -> &mut Stream {
         let isn = self.local_shift(false);
         let first = isn.wrapping_add(1);
-        let fresh = Stream { isn, met: first, sent: first, acked: first, reset: false };
+        let fresh = Stream { isn, met: first, sent: first, acked: isn, reset: false };
         let known = self.stream.filter(|stream| stream.isn == isn);
         self.stream.insert(known.unwrap_or(fresh))
     }

@@ -116,7 +116,8 @@ fn tcp_packet(
         len,
     };
     let ip = envelope(ip, flow, options);
-    fits(ip, 20 + segment.options.len() + 8, len)?;
+    let around = if tcp.encapsulation.is_some() { 8 } else { 0 };
+    fits(ip, 20 + segment.options.len() + around, len)?;
     if options.loose_segments && acked && flow.local_isn.is_some() {
         loose::acknowledged(flow.stream(), segment.ack);
     }

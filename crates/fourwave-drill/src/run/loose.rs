@@ -122,7 +122,8 @@ pub(super) fn is_free(seen: &Seen, flow: &mut Flow, strict: bool) -> bool {
 impl Stretch {
     /// `knows`: the packet left behind the last one in.
     fn verdict(&self, segment: &Segment, got: u32, stream: Stream, knows: bool) -> Verdict {
-        if segment.has(flag::SYN | flag::RST) {
+        let is_new = beyond(end_of(segment), stream.met);
+        if segment.has(flag::RST) || segment.has(flag::SYN) && is_new {
             let reset = self.kind == Kind::Reset && segment.has(flag::RST);
             return if reset { Verdict::Meets } else { Verdict::Wrong };
         }
@@ -132,7 +133,6 @@ impl Stretch {
         if is_bare(segment) {
             return self.bare(segment, stream);
         }
-        let is_new = beyond(end_of(segment), stream.met);
         match self.kind {
             Kind::Ack if is_new && self.ack == Some(segment.ack) => Verdict::MeetsAndStays,
             Kind::Ack if is_new => Verdict::Later,
@@ -147,7 +147,7 @@ impl Stretch {
             Kind::Reset if is_new => Verdict::Wrong,
             Kind::Ack | Kind::New | Kind::Reset => {
                 // One byte before the end is a keepalive probe.
-                let is_probe = segment.len == 1 && !segment.has(flag::FIN);
+                let is_probe = segment.len == 1 && !segment.has(flag::SYN | flag::FIN);
                 let is_done = !beyond(end_of(segment), stream.acked) && !is_probe;
                 if knows && is_done { Verdict::Wrong } else { Verdict::Free }
             }
@@ -225,7 +225,10 @@ impl Expectation<'_> {
             let stream = *flows.get_mut(flow).stream();
             let knows = wire.left_behind_the_last_in(waiting.at);
             let verdict = stretch.verdict(segment, got, stream, knows);
+            let is_ack = verdict == Verdict::Meets && stretch.kind == Kind::Ack;
             match verdict {
+                // It answered something else.
+                _ if is_ack && self.is_early(next.time) => passed_over = Some(next),
                 Verdict::Wrong => return Err(self.wrong(&next, flow, flows)),
                 Verdict::Later => later.push(waiting),
                 Verdict::Free => passed_over = Some(next),
@@ -254,6 +257,10 @@ impl Expectation<'_> {
         }
         let got = (got != begin).then_some(got);
         Err(self.missing(got, passed_over, flow, flows))
+    }
+
+    fn is_early(&self, time: Nanos) -> bool {
+        time < self.plan.start && self.plan.verify(time, self.options).is_err()
     }
 
     /// The next packet of the connection, or what is left of it.

@@ -108,6 +108,11 @@ fn bare_acks_are_free_but_for_those_that_are_asked_for() {
     let carried = [(10, 1, DOT, 0, 1001), (11, 1, PSH, 100, 2001)];
     let asked = format!("{data}+0~+.01 > . 1:1(0) ack 2001\n+0 > P. 1:101(100) ack 2001");
     passes(&asked, &carried);
+    // One that left long before answers something else.
+    let twice = [(10, 1, DOT, 0, 2001), (110, 1, DOT, 0, 2001)];
+    let again = "+.1 < P. 1001:2001(1000) ack 1 win 9\n+0~+.01 > . 1:1(0) ack 2001";
+    passes(&format!("{data}{again}"), &twice);
+    assert!(fails(&format!("{data}{again}"), &twice[..1]).contains("did not come"));
     // Too late for what is asked.
     let late = [(40, 1, DOT, 0, 2001)];
     assert!(fails(&format!("{data}+0~+.01 > . 1:1(0) ack 2001"), &late).contains("late"));
@@ -138,6 +143,25 @@ fn what_is_sent_again_is_free_until_it_is_acknowledged() {
     passes(rest, &new_first);
     let never = fails("+.01 > . 1:101(100) ack 1\n+.01 > . 1:101(100) ack 1", &new_first[..2]);
     assert!(never.starts_with("the packet did not come"), "{never}");
+}
+
+#[test]
+fn a_syn_ack_sent_again_is_free_until_it_is_acknowledged() {
+    let again = |at| {
+        let header = TcpHeader {
+            seq: SeqNum::new(ISN),
+            ack: SeqNum::new(1),
+            flags: Flags::SYN | DOT,
+            ..to_port(49_152)
+        };
+        sender(&[]).sends(at, segment(header, 0)).sends(30, {
+            let fin = TcpHeader { seq: SeqNum::new(ISN + 1), flags: FIN, ..header };
+            segment(fin, 0)
+        })
+    };
+    let rest = script("+.02 < . 1:1(0) ack 1 win 9\n+.01 > F. 1:1(0) ack 1");
+    passed(&play(&rest, &mut again(10)));
+    assert!(failed(play(&rest, &mut again(25))).message.contains("other flags"));
 }
 
 #[test]

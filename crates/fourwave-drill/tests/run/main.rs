@@ -574,6 +574,11 @@ fn lengths_that_fit_no_packet_are_refused() {
         let failure = failed(play(&sent(&format!("+0 {line}")), &mut sender(&[])));
         assert!(failure.message.contains("do not fit"), "{}", failure.message);
     }
+    // What loopback carries fits to the last byte.
+    let whole = "+0 < . 1:65496(65495) ack 1 win 9";
+    passed(&play(&sent(whole), &mut sender(&[])));
+    let more = failed(play(&sent("+0 < . 1:65497(65496) ack 1 win 9"), &mut sender(&[])));
+    assert!(more.message.contains("do not fit"), "{}", more.message);
     let deep = format!("0 close(1{}) = 0", "|1".repeat(100_000));
     if let Ok(script) = fourwave_drill::lang::parse(&deep) {
         let options = Options::default().for_script(&script).unwrap();
