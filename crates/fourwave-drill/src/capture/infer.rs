@@ -124,7 +124,9 @@ impl Infer<'_> {
             if self.plan.reset.is_some_and(|reset| at > reset) {
                 break;
             }
-            if seg.len == 0 || seg.has(SYN | RST) || !beyond(until, end) {
+            // Before a FIN alone there may be data that the capture has lost.
+            let counts = seg.len > 0 || seg.has(FIN);
+            if !counts || seg.has(SYN | RST) || !beyond(until, end) {
                 continue;
             }
             let (place, start) = *begun.get_or_insert((at, end));

@@ -14,8 +14,12 @@ use super::write::{Ask, Kind, LONG, Line, Wait, Writer, packet_text};
 use super::{Connection, infer};
 use crate::ast::{Body, Direction, TcpSpec};
 
-/// Full segments that every stack may send without an answer (RFC 6928).
-const INITIAL: u32 = 10;
+/// What every stack may send without an answer: RFC 6928's initial window for full segments of
+/// this size.
+fn initial_window(full: u32) -> u32 {
+    full.saturating_mul(10).min(full.saturating_mul(2).max(14_600))
+}
+
 /// Longer than an ACK is held back (RFC 9293 §3.8.6.3 allows 500 ms; Linux takes 200 at most).
 const QUIET: Duration = Duration::from_millis(250);
 
@@ -48,7 +52,7 @@ pub(super) struct Streams {
 /// acknowledged depends on the stack: more goes one way at once than an initial window, or
 /// something was sent again.
 pub(super) fn is_loose(conn: &Connection) -> bool {
-    let most = infer::full(&conn.segs).saturating_mul(INITIAL);
+    let most = initial_window(infer::full(&conn.segs));
     [Role::Client, Role::Server].into_iter().any(|role| {
         let isn = conn.segs.iter().find(|seg| seg.from == role && seg.has(SYN)).map(|s| s.seq);
         let numbers = Numbers { isn, start: 0 };
@@ -58,13 +62,13 @@ pub(super) fn is_loose(conn: &Connection) -> bool {
                 row = if seg.len > 0 { 0 } else { row };
                 return false;
             }
-            if seg.len == 0 || seg.has(SYN | RST) {
+            if seg.len == 0 && !seg.has(FIN) || seg.has(SYN | RST) {
                 return false;
             }
             let start = numbers.script(seg.seq, false);
             let expected = std::mem::replace(&mut end, start.wrapping_add(seg.len));
             row = row.saturating_add(seg.len);
-            row > most || seg.len > 1 && start != expected
+            row > most || seg.len != 1 && start != expected
         })
     })
 }
@@ -235,7 +239,7 @@ impl Writer<'_> {
 
     fn ask_what_any_stack_sends(&mut self) {
         if !self.streams.shrunk {
-            let most = infer::full(self.segs).saturating_mul(INITIAL);
+            let most = initial_window(infer::full(self.segs));
             let flight = self.streams.end.wrapping_sub(self.streams.acked);
             if flight <= most {
                 self.ask(self.streams.end);
