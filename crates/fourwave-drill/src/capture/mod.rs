@@ -166,8 +166,9 @@ impl Connection {
     }
 
     /// The script that replays the side of `local`, or the one that seems to be where the capture
-    /// was made; `name` is the file's, for the comment at its top. It is played on the engine, and
-    /// its bare ACKs are fitted: a run for each that the engine sends at another moment.
+    /// was made; `name` is the file's, for the comment at its top. It is played on the engine; one
+    /// that is more than a short exchange leaves its streams free (`--loose_segments`) and is
+    /// fitted: a run for each place, 200 at most.
     ///
     /// # Errors
     /// The connection cannot be replayed: its beginning is missing, or that side says nothing.

@@ -110,14 +110,8 @@ impl Writer<'_> {
         let told = std::mem::replace(&mut self.streams.told, told);
         if self.plan.reset.is_some_and(|reset| at > reset) && !seg.has(SYN) {
             self.left_before(seg);
-        } else if seg.has(SYN | RST) {
-            self.ask_what_any_stack_sends();
-            self.outbound(seg);
-        } else if self.is_probe(seg) {
-            self.ask_what_any_stack_sends();
-            self.outbound(seg);
-        } else if seg.is_bare() {
-            if self.matters(at, told) {
+        } else if seg.has(SYN | RST) || seg.is_bare() || self.is_probe(seg) {
+            if !seg.is_bare() || self.is_probe(seg) || self.matters(at, told) {
                 self.ask_what_any_stack_sends();
                 self.outbound(seg);
             }

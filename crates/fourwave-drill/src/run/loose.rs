@@ -2,14 +2,16 @@
 //!
 //! | free | still checked |
 //! | --- | --- |
-//! | into which segments a stream is cut, and where PSH stands | every byte once and in order, the FIN behind the last |
-//! | whether the FIN goes with the last data or alone | that it goes |
-//! | bare ACKs that no event asks for | those that one asks for; no ACK number beyond the event's, and that very one in data which left behind the last packet in |
-//! | what is sent again though no event asks for it | what one asks for; nothing comes again that was acknowledged |
-//! | that data leaves before its event, but not before its `write` | that it is there in time |
+//! | into which segments a stream is cut, where PSH stands | every byte once and in order |
+//! | whether the FIN goes with the last data or alone | that it goes behind the last byte |
+//! | bare ACKs that no event asks for | those that one asks for; every ACK number, see below |
+//! | what is sent again though no event asks for it | what one asks for |
+//! | that data leaves before its event | that it is there in time |
 //! | data on its way when an RST goes out | the RST |
 //!
-//! At the script's end there is no FIN or RST that no event has asked for.
+//! No packet acknowledges more than its event says, and data that left behind the last packet in
+//! acknowledges exactly that. Nothing comes again that was acknowledged. At the script's end there
+//! is no FIN or RST that no event has asked for.
 
 use crate::ast::{Body, SeqSpec};
 use crate::run::clock::{Nanos, seconds};
