@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use fourwave_gateway::FaultSpec;
 use fourwave_gateway::namespace::Program;
-use fourwave_gateway::run::{OutputTo, Publish, RunOptions};
+use fourwave_gateway::run::{Drawing, OutputTo, Publish, RunOptions};
 
 use crate::demo;
 use crate::doctor::DoctorArguments;
@@ -17,6 +17,7 @@ use crate::knobs;
 use crate::output::{Files, Target, target};
 use crate::publish::parse_publish;
 use crate::scenario::ScenarioArguments;
+use crate::terminal::TextArguments;
 use crate::trace::TraceArguments;
 
 /// A userspace TCP that shows each connection's life, from SYN to TIME_WAIT
@@ -25,6 +26,9 @@ use crate::trace::TraceArguments;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
+
+    #[command(flatten)]
+    pub(crate) text: TextArguments,
 }
 
 #[derive(Debug, Subcommand)]
@@ -54,8 +58,8 @@ The exit status is the program's own; 128+N when signal N killed it; 127 when th
 such command, 126 when it cannot be executed, 125 when fourwave itself fails, 2 for wrong \
 usage.
 
---ladder, --events and --pcap write while the program runs: what is in the file then can be read \
-(tail -f), and a run that fails leaves what it wrote. It is emptied when the program starts.
+--ladder, --events and --pcap grow while the program runs, for `tail -f`; a file is emptied when \
+the program starts. - is standard output, which is the program's too.
 
 Needs /dev/net/tun, and user namespaces or root. Once the program runs, fourwave itself keeps \
 no capability but CAP_KILL and can gain none; the program keeps its own. (Root's has a second \
@@ -112,11 +116,11 @@ pub(crate) struct RunArguments {
           value_parser = target())]
     ladder: Option<Option<Target>>,
 
-    /// Draw connections live
+    /// Draw connections live, on standard error: a line for each thing that happens
     #[arg(long)]
     follow: bool,
 
-    /// Write events as JSON lines; FILE may be - for standard output, the program's
+    /// Write events as JSON lines
     #[arg(long, value_name = "FILE", value_parser = target())]
     events: Option<Target>,
 
@@ -147,7 +151,7 @@ pub(crate) struct RunArguments {
 
 impl RunArguments {
     /// The options of the run, or a line about what is wrong with them.
-    pub(crate) fn into_options(self) -> Result<RunOptions, String> {
+    pub(crate) fn into_options(self, text: &TextArguments) -> Result<RunOptions, String> {
         let mut config = fourwave_core::Config::default();
         if let Some(path) = &self.config {
             knobs::read_file(&mut config, path)?;
@@ -157,22 +161,21 @@ impl RunArguments {
         }
         self.files().check()?;
         let ladder = match self.ladder {
-            Some(Some(target)) => Some(target.into()),
-            Some(None) => Some(OutputTo::Stderr),
-            None if self.demo => Some(OutputTo::Stdout),
-            None if self.follow => Some(OutputTo::Stderr),
-            None => None,
+            Some(target) => Some(target.unwrap_or(Target::Stderr)),
+            None => self.demo.then_some(Target::Stdout),
         };
+        let follow = self.follow.then_some(Target::Stderr);
         let command = if self.demo { demo::command() } else { self.command };
         Ok(RunOptions {
             program: Program { command, mtu: self.mtu },
             config,
             publish: self.publish,
             host_loopback: self.host_loopback,
-            ladder,
-            follow: self.follow,
+            ladder: ladder.map(|to| drawing(to, text)),
+            follow: follow.map(|to| drawing(to, text)),
             events: self.events.map(OutputTo::from),
             pcap: self.pcap.map(OutputTo::from),
+            ascii: text.stderr().ascii,
             quiet: self.quiet,
             counters: self.counters,
             demo: self.demo,
@@ -206,6 +209,15 @@ impl From<Target> for OutputTo {
     }
 }
 
+fn drawing(to: Target, text: &TextArguments) -> Drawing {
+    let screen = match to {
+        Target::Stdout => text.stdout(),
+        Target::Stderr => text.stderr(),
+        Target::File(_) => text.file(),
+    };
+    Drawing { to: to.into(), look: screen.ladder() }
+}
+
 /// The file that a command's name stands for, where `exec` looks for it.
 fn program_file(name: &OsStr) -> Option<PathBuf> {
     if name.as_bytes().contains(&b'/') {
@@ -223,7 +235,7 @@ mod tests {
     fn run(line: &[&str]) -> Result<RunOptions, String> {
         let line = ["fourwave", "run"].iter().chain(line);
         match Arguments::try_parse_from(line).map_err(|error| error.to_string())?.command {
-            Command::Run(run) => run.into_options(),
+            Command::Run(run) => run.into_options(&TextArguments::default()),
             _ => Err("no run".into()),
         }
     }
@@ -243,15 +255,28 @@ mod tests {
         assert!(run(&[]).unwrap().program.command.is_empty());
     }
 
+    fn places(line: &[&str]) -> [Option<OutputTo>; 2] {
+        let options = run(line).unwrap();
+        [options.ladder, options.follow].map(|drawing| drawing.map(|drawing| drawing.to))
+    }
+
     #[test]
     fn a_ladder_goes_to_stderr_or_into_a_file_and_never_eats_the_command() {
-        assert_eq!(run(&["true"]).unwrap().ladder, None);
-        let options = run(&["--ladder", "true"]).unwrap();
-        assert_eq!(options.ladder, Some(OutputTo::Stderr));
-        assert_eq!(options.program.command, ["true"]);
-        let file = run(&["--ladder=l.txt", "true"]).unwrap().ladder;
-        assert_eq!(file, Some(OutputTo::File("l.txt".into())));
-        assert_eq!(run(&["--follow", "true"]).unwrap().ladder, Some(OutputTo::Stderr));
+        let (stdout, stderr) = (Some(OutputTo::Stdout), Some(OutputTo::Stderr));
+        let file = Some(OutputTo::File("l.txt".into()));
+        assert_eq!(places(&["true"]), [None, None]);
+        assert_eq!(places(&["--ladder", "true"]), [stderr.clone(), None]);
+        assert_eq!(run(&["--ladder", "true"]).unwrap().program.command, ["true"]);
+        assert_eq!(places(&["--ladder=l.txt", "true"]), [file.clone(), None]);
+        assert_eq!(places(&["--ladder=-", "true"]), [stdout.clone(), None]);
+        assert!(run(&["--ladder=", "true"]).is_err());
+        // Each does what it says.
+        assert_eq!(places(&["--follow", "true"]), [None, stderr.clone()]);
+        assert_eq!(places(&["--follow", "--ladder", "true"]), [stderr.clone(), stderr.clone()]);
+        assert_eq!(places(&["--follow", "--ladder=l.txt", "true"]), [file, stderr.clone()]);
+        assert_eq!(places(&["--demo"]), [stdout.clone(), None]);
+        assert_eq!(places(&["--demo", "--follow"]), [stdout, stderr.clone()]);
+        assert_eq!(places(&["--demo", "--ladder"]), [stderr, None]);
     }
 
     #[test]

@@ -6,6 +6,10 @@ use fourwave_core::Config;
 use fourwave_core::config::{KnobError, Unit};
 use fourwave_device::reason;
 
+use crate::layout::hanging;
+use crate::output::print;
+use crate::terminal::Screen;
+
 /// Applies one `name=value`.
 pub(crate) fn set(config: &mut Config, setting: &str) -> Result<(), String> {
     let (name, value) = setting.split_once('=').ok_or_else(|| {
@@ -63,18 +67,25 @@ fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, name)| name)
 }
 
-/// Prints every knob. A reader that stops early is no error.
-pub(crate) fn list() -> u8 {
-    let mut text = format!("{:<24} {:>10}  {:<25} {}\n", "knob", "default", "range", "meaning");
+/// Prints every knob, what it means below it. A reader that stops early is no error.
+pub(crate) fn list(screen: &Screen) -> u8 {
+    let longest = Config::knobs().iter().map(|knob| knob.name.len()).max().unwrap_or(0);
+    let width = screen.prose();
+    let row = |name: &str, default: &str, range: &str| {
+        let row = format!("{name:<longest$}  {default:>8}  {range}");
+        // Columns where there is room for them.
+        if row.len() <= width { row + "\n" } else { hanging("", &row, width) }
+    };
+    let mut text = row("knob", "default", "range") + "    meaning\n\n";
     for knob in Config::knobs() {
         let range = match knob.unit {
             Unit::Name(names) => names.join("|"),
             unit => format!("{}..={}{}", knob.min, knob.max, unit.suffix()),
         };
-        let default = knob.show(knob.default);
-        text += &format!("{:<24} {default:>10}  {range:<25} {}\n", knob.name, knob.about);
+        text += &row(knob.name, &knob.show(knob.default), &range);
+        text += &hanging("    ", knob.about, width);
     }
-    crate::print(&text);
+    print(&screen.shown(text));
     0
 }
 

@@ -9,22 +9,24 @@ mod doctor;
 mod drill;
 mod fault;
 mod knobs;
+mod layout;
 mod output;
 mod pcap;
 mod publish;
 mod scenario;
+mod terminal;
 mod trace;
 mod usage;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use fourwave_gateway::demo_in_memory;
 use fourwave_gateway::namespace::{STAGE_ARGUMENT, stage};
 use fourwave_gateway::run::{RunOptions, run};
 
 use arguments::{Arguments, Command, RunArguments};
 use output::{print, say};
+use terminal::TextArguments;
 
 /// First argument of the demo's client, which `run --demo` starts in the namespace.
 const DEMO_CLIENT: &str = "__demo-client";
@@ -41,17 +43,18 @@ fn main() -> ExitCode {
         Some(DEMO_CLIENT) => return ExitCode::from(demo::client(raw)),
         _ => {}
     }
-    let arguments = match Arguments::try_parse() {
+    let Arguments { command, text } = match usage::parse(std::env::args_os().collect()) {
         Ok(arguments) => arguments,
-        Err(error) => return ExitCode::from(usage::report(&error)),
+        Err(status) => return ExitCode::from(status),
     };
-    ExitCode::from(match arguments.command {
-        Command::Run(run) => run_program(*run),
-        Command::Knobs => knobs::list(),
-        Command::Drill(drill) => drill.perform(),
-        Command::Scenario(scenario) => scenario.perform(),
-        Command::Trace(trace) => trace.perform(),
-        Command::Doctor(doctor) => doctor.perform(),
+    output::in_ascii(text.stderr().ascii);
+    ExitCode::from(match command {
+        Command::Run(run) => run_program(*run, &text),
+        Command::Knobs => knobs::list(&text.stdout()),
+        Command::Drill(drill) => drill.perform(&text),
+        Command::Scenario(scenario) => scenario.perform(&text),
+        Command::Trace(trace) => trace.perform(&text),
+        Command::Doctor(doctor) => doctor.perform(&text),
         Command::Version => {
             print(usage::VERSION);
             0
@@ -59,8 +62,8 @@ fn main() -> ExitCode {
     })
 }
 
-fn run_program(arguments: RunArguments) -> u8 {
-    let options = match arguments.into_options() {
+fn run_program(arguments: RunArguments, text: &TextArguments) -> u8 {
+    let options = match arguments.into_options(text) {
         Ok(options) => options,
         Err(line) => {
             say(&line);

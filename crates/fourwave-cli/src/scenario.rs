@@ -1,13 +1,12 @@
 //! `fourwave scenario`.
 
-use std::io::IsTerminal;
-
 use clap::Args;
 use fourwave_core::Config;
 use fourwave_device::tap::Direction;
 use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
 
 use crate::output::{Files, Output, Target, Text, target};
+use crate::terminal::{Screen, TextArguments};
 use crate::{USAGE_ERROR, knobs, pcap, print, say};
 
 /// An expectation was not met.
@@ -59,7 +58,7 @@ Examples:
 
 impl ScenarioArguments {
     /// Plays what was asked for; returns the exit status.
-    pub(crate) fn perform(self) -> u8 {
+    pub(crate) fn perform(self, text: &TextArguments) -> u8 {
         let mut config = Config::default();
         for setting in &self.options {
             if let Err(line) = knobs::set(&mut config, setting) {
@@ -71,7 +70,8 @@ impl ScenarioArguments {
             return perform_all(&config);
         }
         let Some(name) = self.name.as_deref() else {
-            print(&text::list());
+            let screen = text.stdout();
+            print(&screen.shown(text::list(screen.prose())));
             return 0;
         };
         let Some(scenario) = find(name) else {
@@ -90,7 +90,7 @@ impl ScenarioArguments {
         if self.json {
             out.print(&json::render(&performance));
         } else {
-            out.print(&text::render(&performance, &text_options()));
+            out.print(&text::render(&performance, &text_options(&out.screen(text))));
         }
         let unwritten = self.write(&performance).inspect_err(|line| say(line)).is_err();
         let failed = tell_failure(&performance);
@@ -129,10 +129,8 @@ impl ScenarioArguments {
     }
 }
 
-/// As wide as a ladder is, coloured for a terminal.
-fn text_options() -> text::TextOptions {
-    let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    text::TextOptions { color, ..text::TextOptions::default() }
+fn text_options(screen: &Screen) -> text::TextOptions {
+    text::TextOptions { width: screen.prose(), ascii: screen.ascii, color: screen.color }
 }
 
 fn tell_failure(performance: &Performance) -> bool {

@@ -1,15 +1,39 @@
-//! Errors in the command line, in one line.
+//! The command line: help in the columns there are, errors in one line.
+
+use std::ffi::OsString;
 
 use clap::error::ErrorKind;
+use clap::{Command, CommandFactory, FromArgMatches};
 
 use crate::USAGE_ERROR;
+use crate::arguments::Arguments;
+use crate::layout::laid_out;
 use crate::output::{Text, print, say};
+use crate::terminal::{Screen, TextArguments};
 
 /// Of every command: they have none of their own.
 pub(crate) const VERSION: &str = concat!("fourwave ", env!("CARGO_PKG_VERSION"), "\n");
 
+/// Reads the command line. What is no command (help, the version, a mistake) is printed; the error
+/// is the exit status.
+pub(crate) fn parse(line: Vec<OsString>) -> Result<Arguments, u8> {
+    let early = TextArguments::early(line.iter().skip(1).cloned());
+    let screen = early.stdout();
+    let width = screen.prose();
+    // clap wraps too, but knows no columns within the notes.
+    let notes = |command: Command| match command.get_after_help().map(ToString::to_string) {
+        Some(text) => command.after_help(laid_out(&text, width)),
+        None => command,
+    };
+    let command = Arguments::command().term_width(width).mut_subcommands(notes);
+    let matches = command.try_get_matches_from(line);
+    matches
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+        .map_err(|error| report(&error, &screen))
+}
+
 /// Prints help as it is, and an error as one line; returns the exit status.
-pub(crate) fn report(error: &clap::Error) -> u8 {
+fn report(error: &clap::Error, screen: &Screen) -> u8 {
     match error.kind() {
         ErrorKind::DisplayVersion => {
             print(VERSION);
@@ -20,7 +44,9 @@ pub(crate) fn report(error: &clap::Error) -> u8 {
                 true => (Text::Stderr, USAGE_ERROR),
                 false => (Text::Stdout, 0),
             };
-            out.print(&error.render().to_string());
+            let text = error.render();
+            let text = if screen.color { text.ansi().to_string() } else { text.to_string() };
+            out.print(&screen.shown(text));
             status
         }
         _ => {
@@ -44,7 +70,6 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arguments::Arguments;
     use clap::Parser;
 
     #[test]

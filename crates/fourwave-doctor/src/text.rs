@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use fourwave_core::state::State;
+use fourwave_lens::paint::to_ascii;
 
 use crate::words::{count, of, share, span, wrapped};
 use crate::{Figures, Finding, Harm, Sample, Scope};
@@ -109,8 +110,8 @@ impl Page {
 
     /// What goes out: control characters of a program's name never do.
     fn clean(&self, text: &str) -> String {
-        let shown = |c: char| if c.is_control() || (self.ascii && !c.is_ascii()) { '?' } else { c };
-        text.chars().map(shown).collect()
+        let text = text.replace(char::is_control, "?");
+        if self.ascii { to_ascii(&text) } else { text }
     }
 
     /// `label   text`, wrapped under the text.

@@ -26,7 +26,6 @@ pub mod run;
 mod supervise;
 mod sys;
 mod target;
-pub mod terminal;
 mod traffic;
 mod udp;
 
@@ -35,5 +34,5 @@ pub use fourwave_device::fault::{FaultSpec, FaultSpecError};
 pub use fourwave_lens::summary::Summary;
 pub use gateway::{Gateway, GatewayOptions};
 pub use memory_demo::{DEMO_REQUEST, demo_answer_is_whole, demo_in_memory};
-pub use observe::LensOptions;
+pub use observe::{Drawn, LensOptions};
 pub use publish::Published;

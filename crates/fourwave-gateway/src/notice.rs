@@ -1,11 +1,27 @@
 //! What the user must know while the program runs: one line on stderr for each thing, once.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+use fourwave_lens::paint::to_ascii;
+
+/// Whether standard error takes nothing but ASCII: it is one for the whole process.
+static ASCII: AtomicBool = AtomicBool::new(false);
+
+/// From now on lines for the user are in ASCII, or not.
+pub(crate) fn in_ascii(ascii: bool) {
+    ASCII.store(ascii, Ordering::Relaxed);
+}
 
 /// A line for the user, who may have closed standard error.
 pub(crate) fn say(line: &str) {
+    let line: Cow<'_, str> = match ASCII.load(Ordering::Relaxed) {
+        true => to_ascii(line).into(),
+        false => line.into(),
+    };
     let _closed = writeln!(std::io::stderr().lock(), "fourwave: {line}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -11,13 +11,14 @@ use fourwave_core::Config;
 use fourwave_device::fault::FaultSpec;
 use fourwave_device::reason;
 use fourwave_device::tun::Tun;
+use fourwave_lens::ladder::LadderOptions;
 
 use crate::dns;
 use crate::gateway::{Finale, Gateway, GatewayOptions};
 use crate::guard::Leftovers;
 use crate::namespace::{self, Failure, Prepared, Program};
 use crate::notice;
-use crate::observe::LensOptions;
+use crate::observe::{Drawn, LensOptions};
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
 use crate::publish::Published;
@@ -38,14 +39,16 @@ pub struct RunOptions {
     pub publish: Vec<Publish>,
     /// Whether the program reaches the host's loopback at the gateway's address.
     pub host_loopback: bool,
-    /// Where the ladder goes.
-    pub ladder: Option<OutputTo>,
-    /// Whether the ladder is drawn while connections live.
-    pub follow: bool,
+    /// Each connection's ladder, drawn when it ends.
+    pub ladder: Option<Drawing>,
+    /// A line for each thing that happens, as it happens.
+    pub follow: Option<Drawing>,
     /// Where JSON lines go.
     pub events: Option<OutputTo>,
     /// Where packets go.
     pub pcap: Option<OutputTo>,
+    /// Lines on standard error are in ASCII.
+    pub ascii: bool,
     /// No summary at the end.
     pub quiet: bool,
     /// Every counter of the engine that is not zero, at the end.
@@ -56,6 +59,15 @@ pub struct RunOptions {
     pub faults: Vec<FaultSpec>,
     /// Keep the network up until the last process in it has ended by itself.
     pub wait: bool,
+}
+
+/// What is drawn for a person.
+#[derive(Clone, Debug)]
+pub struct Drawing {
+    /// Where.
+    pub to: OutputTo,
+    /// How it looks there. What the ends are called is decided here.
+    pub look: LadderOptions,
 }
 
 /// Where something is written.
@@ -188,6 +200,7 @@ impl Publish {
 /// # Errors
 /// Nothing was run, and nothing is left behind.
 pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
+    notice::in_ascii(options.ascii);
     let published = options.publish.iter().map(Publish::bind).collect::<Result<_, _>>()?;
     let mut outputs = Outputs::default();
     let lens = open_outputs(options, &mut outputs)?;
@@ -314,11 +327,15 @@ pub(crate) fn open_outputs(
     let mut open = |to: &OutputTo| {
         outputs.open(to).map_err(|source| RunError::Output { to: to.clone(), source })
     };
-    let ladder = options.ladder.as_ref().map(&mut open).transpose()?;
+    let mut draw = |drawing: &Drawing| {
+        let out: Box<dyn Write + Send> = Box::new(open(&drawing.to)?);
+        Ok::<_, RunError>(Drawn { out, look: drawing.look.clone() })
+    };
+    let ladder = options.ladder.as_ref().map(&mut draw).transpose()?;
+    let follow = options.follow.as_ref().map(&mut draw).transpose()?;
     Ok(LensOptions {
-        ladder: ladder.map(|file| Box::new(file) as Box<dyn Write + Send>),
-        terminal: options.ladder == Some(OutputTo::Stderr) && io::stderr().is_terminal(),
-        follow: options.follow,
+        ladder,
+        follow,
         events: options.events.as_ref().map(&mut open).transpose()?,
         pcap: options.pcap.as_ref().map(&mut open).transpose()?,
     })

@@ -126,6 +126,31 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// `text` in nothing but ASCII. What becomes longer makes its line longer.
+pub fn to_ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            'µ' => out.push('u'),
+            '→' => out.push_str("->"),
+            '←' => out.push_str("<-"),
+            '│' => out.push('|'),
+            '─' => out.push('-'),
+            '█' | '▉' | '▊' | '▋' | '▌' => out.push('#'),
+            '▍' | '▎' | '▏' => out.push('.'),
+            '…' => out.push_str("..."),
+            '·' => out.push('-'),
+            '×' => out.push('x'),
+            '±' => out.push_str("+-"),
+            // A section of a standard.
+            '§' => out.push_str("s."),
+            c if c.is_ascii() => out.push(c),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -135,6 +160,11 @@ mod tests {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("a abcdefgh", 3), ["a", "abc", "def", "gh"]);
         assert!(wrap("", 5).is_empty());
+    }
+
+    #[test]
+    fn what_ascii_lacks_is_written_otherwise() {
+        assert_eq!(to_ascii("20ms±5ms → 3 µs, §3.8…é"), "20ms+-5ms -> 3 us, s.3.8...?");
     }
 
     #[test]

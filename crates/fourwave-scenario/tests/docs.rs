@@ -39,7 +39,7 @@ fn the_page_of_scenarios_is_what_they_print() {
         let performance = find(name).unwrap().play(&Config::default());
         let printed = text::render(&performance, &text::TextOptions::default());
         page.push_str(&format!(
-            "\n## {name}\n\n```console\n$ fourwave scenario {name}\n{printed}```\n"
+            "\n## {name}\n\n```console\n$ fourwave scenario {name} --width 100\n{printed}```\n"
         ));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/scenarios.md");

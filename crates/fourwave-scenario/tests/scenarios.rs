@@ -42,7 +42,7 @@ fn the_same_again_is_the_same() {
 
 #[test]
 fn the_list_names_every_scenario_once() {
-    insta::assert_snapshot!("list", text::list());
+    insta::assert_snapshot!("list", text::list(100));
 }
 
 #[test]

@@ -12,19 +12,19 @@ use crate::say;
 
 /// A table on the terminal, until a person ends it.
 pub(super) fn table(order: Order) -> Result<u8, String> {
-    let Order { scope, thresholds, sample } = order;
+    let Order { scope, thresholds, sample, .. } = order;
     watch::watch(scope, thresholds, sample).map_err(|error| error.to_string())?;
     Ok(0)
 }
 
 /// A report for each interval, for whoever reads them.
 pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
-    let Order { scope, thresholds, sample } = order;
+    let Order { scope, thresholds, sample, screen } = order;
     let mut first = true;
     let mut failed = None;
     let each = |look: Result<&Look, GatherError>| {
         let text = match look {
-            Ok(look) => told(look, form),
+            Ok(look) => told(look, form, &screen),
             Err(error) => {
                 // The next may go well.
                 say(&error.to_string());
@@ -33,6 +33,7 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
         };
         let between = form == Form::Text && !std::mem::take(&mut first);
         let rule = if between { format!("\n{}\n\n", "─".repeat(72)) } else { String::new() };
+        let rule = screen.shown(rule);
         let mut out = std::io::stdout().lock();
         let written = out.write_all((rule + &text).as_bytes()).and_then(|()| out.flush());
         failed = written.err();
@@ -50,7 +51,7 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
 
 /// The endpoint, until it is told to end.
 pub(super) fn serve(order: Order, address: SocketAddr) -> Result<u8, String> {
-    let Order { scope, thresholds, sample } = order;
+    let Order { scope, thresholds, sample, .. } = order;
     let ready = |address| say(&format!("metrics at http://{address}/metrics"));
     metrics::serve(scope, thresholds, sample, address, ready).map_err(|error| error.to_string())?;
     Ok(0)

@@ -10,7 +10,6 @@ mod follow;
 mod once;
 mod options;
 
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -18,9 +17,9 @@ use std::time::Duration;
 use clap::Args;
 use fourwave_doctor::explain::explain;
 use fourwave_doctor::{Scope, THRESHOLDS, Thresholds};
-use fourwave_gateway::terminal::has_colors;
 
 use crate::output::Files;
+use crate::terminal::{Screen, TextArguments};
 use crate::{USAGE_ERROR, print, say};
 use once::Form;
 use options::{parse_address, parse_pid, parse_time};
@@ -49,7 +48,9 @@ pub(crate) struct DoctorArguments {
     json: bool,
 
     /// Teach: a state, a knob, a finding; without a name they are listed
-    #[arg(long, value_name = "NAME", num_args = 0..=1, exclusive = true)]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = [
+        "sample", "watch", "json", "fix", "listen", "pid", "netns", "settings", "config",
+    ])]
     explain: Option<Option<String>>,
 
     /// Print the commands that would change the host; nothing is changed
@@ -113,10 +114,10 @@ fn notes() -> String {
 
 impl DoctorArguments {
     /// Looks, and tells; returns the exit status.
-    pub(crate) fn perform(self) -> u8 {
+    pub(crate) fn perform(self, text: &TextArguments) -> u8 {
         let done = match &self.explain {
-            Some(name) => teach(name.as_deref()),
-            None => self.look(),
+            Some(name) => teach(name.as_deref(), &text.stdout()),
+            None => self.look(text),
         };
         done.unwrap_or_else(|line| {
             say(&line);
@@ -124,12 +125,13 @@ impl DoctorArguments {
         })
     }
 
-    fn look(self) -> Result<u8, String> {
+    fn look(self, text: &TextArguments) -> Result<u8, String> {
         let mut files = Files::default();
         self.config.iter().for_each(|path| files.reads("--config", path));
         files.check()?;
         let thresholds = self.thresholds()?;
-        let order = Order { scope: self.scope(), thresholds, sample: self.sample };
+        let screen = text.stdout();
+        let order = Order { scope: self.scope(), thresholds, sample: self.sample, screen };
         let form = match (self.json, self.fix) {
             (true, _) => Form::Json,
             (false, true) => Form::Fix,
@@ -139,9 +141,9 @@ impl DoctorArguments {
             return follow::serve(order, address);
         }
         if !self.watch {
-            return once::look(order, form);
+            return once::look(order, form, text.stderr().live);
         }
-        if form == Form::Text && std::io::stdout().is_terminal() {
+        if form == Form::Text && screen.live {
             return follow::table(order);
         }
         follow::stream(order, form)
@@ -168,8 +170,10 @@ impl DoctorArguments {
 }
 
 /// One state, knob or finding; without a name what there is.
-fn teach(name: Option<&str>) -> Result<u8, String> {
-    print(&explain(name.unwrap_or("list")).map_err(|error| error.to_string())?);
+fn teach(name: Option<&str>, screen: &Screen) -> Result<u8, String> {
+    let text =
+        explain(name.unwrap_or("list"), screen.prose()).map_err(|error| error.to_string())?;
+    print(&screen.shown(text));
     Ok(0)
 }
 
@@ -179,9 +183,6 @@ pub(crate) struct Order {
     pub(crate) thresholds: Thresholds,
     /// Time between two looks.
     pub(crate) sample: Duration,
-}
-
-/// Colours are for terminals, and for those who want them.
-fn color() -> bool {
-    std::io::stdout().is_terminal() && has_colors()
+    /// Where it is told.
+    pub(crate) screen: Screen,
 }

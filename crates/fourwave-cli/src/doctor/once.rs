@@ -1,14 +1,14 @@
 //! Two looks and what they come to.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use fourwave_doctor::text::TextOptions;
 use fourwave_doctor::{Look, Looker, fix, json, text};
-use fourwave_gateway::terminal::columns;
 
-use super::{FINDINGS, Order, color};
+use super::{FINDINGS, Order};
 use crate::print;
+use crate::terminal::Screen;
 
 /// How it is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,25 +22,26 @@ pub(super) enum Form {
 /// How often the line of progress is written anew.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Looks twice, and prints; returns the exit status.
-pub(super) fn look(order: Order, form: Form) -> Result<u8, String> {
-    let Order { scope, thresholds, sample } = order;
+/// Looks twice, and prints; returns the exit status. `progress`: someone sees how time goes by.
+pub(super) fn look(order: Order, form: Form, progress: bool) -> Result<u8, String> {
+    let Order { scope, thresholds, sample, screen } = order;
     let line = |error: fourwave_doctor::GatherError| error.to_string();
     let mut looker = Looker::open(scope, thresholds).map_err(line)?;
     // From the first look's start: with very many sockets that look is a part of the time.
     let end = Instant::now() + sample;
     looker.begin().map_err(line)?;
-    wait_until(end);
+    wait_until(end, progress);
     let look = looker.look().map_err(line)?;
-    print(&told(look, form));
+    print(&told(look, form, &screen));
     Ok(if look.findings.is_empty() { 0 } else { FINDINGS })
 }
 
 /// A look in words, JSON lines, or commands.
-pub(super) fn told(look: &Look, form: Form) -> String {
+pub(super) fn told(look: &Look, form: Form, screen: &Screen) -> String {
     match form {
         Form::Text => {
-            let options = TextOptions { color: color(), width: width(), ..TextOptions::default() };
+            let Screen { color, ascii, .. } = *screen;
+            let options = TextOptions { width: screen.report(), color, ascii };
             text::report(&look.sample, &look.findings, &options)
         }
         Form::Json => json::lines(&look.sample, &look.findings),
@@ -48,15 +49,8 @@ pub(super) fn told(look: &Look, form: Form) -> String {
     }
 }
 
-/// The terminal's columns, as far as they make reading easier.
-fn width() -> usize {
-    let most = TextOptions::default().width;
-    columns(std::io::stdout()).map_or(most, |columns| most.min(columns))
-}
-
 /// Lets the time between the looks go by, which whoever waits at a terminal sees.
-fn wait_until(end: Instant) {
-    let shown = std::io::stderr().is_terminal();
+fn wait_until(end: Instant, shown: bool) {
     let mut out = std::io::stderr();
     while let Some(rest) = end.checked_duration_since(Instant::now()) {
         if shown {

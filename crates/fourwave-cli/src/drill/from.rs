@@ -12,6 +12,7 @@ use fourwave_lens::units::{counted, seconds};
 
 use super::walk::line;
 use crate::output::{Files, Output, Target, target};
+use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, print, say};
 
 /// Capture to script.
@@ -51,8 +52,8 @@ impl FromArguments {
         given.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
     }
 
-    pub(super) fn perform(&self) -> u8 {
-        match self.from.as_deref().map(|path| self.write(path)) {
+    pub(super) fn perform(&self, text: &TextArguments) -> u8 {
+        match self.from.as_deref().map(|path| self.write(path, text)) {
             Some(Err(line)) => {
                 say(&line);
                 USAGE_ERROR
@@ -61,7 +62,7 @@ impl FromArguments {
         }
     }
 
-    fn write(&self, path: &Path) -> Result<(), String> {
+    fn write(&self, path: &Path, text: &TextArguments) -> Result<(), String> {
         self.files(path).check()?;
         let shown = path.display();
         let file = open(path).map_err(|error| line(path, &error))?;
@@ -82,7 +83,7 @@ impl FromArguments {
                 ));
             }
             (None, _) => {
-                print(&list(&capture));
+                print(&text.stdout().shown(list(&capture)));
                 return Ok(());
             }
         };
@@ -91,9 +92,9 @@ impl FromArguments {
             false => path.file_name().unwrap_or_default().to_string_lossy(),
         };
         let script = conn.script(self.local, &name).map_err(|error| format!("{shown}: {error}"))?;
-        let Fitted { text, failure, .. } = script;
+        let Fitted { text: script, failure, .. } = script;
         let target = self.output.as_ref().unwrap_or(&Target::Stdout);
-        Output::write(target, text.as_bytes())?;
+        Output::write(target, script.as_bytes())?;
         if let Some((line, why)) = failure {
             let out = match target {
                 Target::Stdout => "the script".to_owned(),

@@ -17,7 +17,6 @@ mod print;
 mod walk;
 mod worker;
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::thread::available_parallelism;
 
@@ -26,6 +25,7 @@ use fourwave_drill::run::Options;
 use fourwave_lens::units::counted;
 
 use crate::output::{self, Files, Text, target};
+use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, say};
 use from::FromArguments;
 use options::ScriptOptions;
@@ -128,17 +128,17 @@ Examples:
 
 impl DrillArguments {
     /// Plays what was asked for; returns the exit status.
-    pub(crate) fn perform(self) -> u8 {
+    pub(crate) fn perform(self, text: &TextArguments) -> u8 {
         if self.from.is_asked() {
-            return self.from.perform();
+            return self.from.perform(text);
         }
-        self.play().unwrap_or_else(|line| {
+        self.play(text).unwrap_or_else(|line| {
             say(&line);
             USAGE_ERROR
         })
     }
 
-    fn play(self) -> Result<u8, String> {
+    fn play(self, text: &TextArguments) -> Result<u8, String> {
         if let Some(name) = self.from.in_vain() {
             return Err(format!("{name} goes with --from CAPTURE"));
         }
@@ -150,7 +150,7 @@ impl DrillArguments {
             return Err(format!("--pcap takes one script on one target, not {what} on {target}"));
         }
         self.files(&files).check()?;
-        let color = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        let out = Text::beside(&self.pcap);
         let settings = Settings {
             options,
             given: self.given(),
@@ -158,9 +158,10 @@ impl DrillArguments {
             ladder: self.ladder,
             always_ladder: self.ladder && files.len() == 1,
             json: self.json,
-            out: Text::beside(&self.pcap),
+            out,
+            screen: out.screen(text),
+            progress: text.stderr(),
             pcap: self.pcap,
-            color,
         };
         let cores = available_parallelism().map_or(1, usize::from);
         let jobs = match (self.jobs, self.target) {

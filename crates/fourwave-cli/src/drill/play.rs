@@ -11,11 +11,11 @@ use fourwave_drill::lang;
 use fourwave_drill::report::{self, Cut, Difference, JsonVerdict, TextOptions, Verdict};
 use fourwave_drill::run::{self, Failure, Options, Outcome, Report};
 use fourwave_drill::virt::{Setup, Virtual};
-use fourwave_lens::ladder::LadderOptions;
 
 use super::{Target, walk, worker};
 use crate::output::{self, Text};
 use crate::pcap;
+use crate::terminal::Screen;
 
 /// The largest script.
 const MOST_BYTES: u64 = 16 << 20;
@@ -34,7 +34,10 @@ pub(super) struct Settings {
     pub(super) pcap: Option<output::Target>,
     /// Where the text goes.
     pub(super) out: Text,
-    pub(super) color: bool,
+    /// How it looks there.
+    pub(super) screen: Screen,
+    /// Standard error.
+    pub(super) progress: Screen,
 }
 
 /// What became of a script.
@@ -236,7 +239,7 @@ impl Sheet<'_> {
 
     /// Everything below the line of a script.
     fn details(&mut self, report: &Report) {
-        let options = TextOptions { color: self.settings.color };
+        let options = TextOptions { color: self.settings.screen.color };
         for warning in &report.warnings {
             let Failure { span, message, .. } = warning;
             self.text.push_str(&format!("  warning: line {}: {message}\n", span.line));
@@ -251,9 +254,8 @@ impl Sheet<'_> {
         }
         let failed = matches!(report.outcome, Outcome::Failed(_));
         if self.settings.ladder && failed || self.settings.always_ladder {
-            let options = LadderOptions { color: self.settings.color, ..LadderOptions::default() };
             let local = self.source.options.local();
-            let drawn = report::ladder(report, local, cut, &options);
+            let drawn = report::ladder(report, local, cut, &self.settings.screen.ladder());
             self.text.push_str(&drawn);
         }
     }

@@ -28,7 +28,7 @@ impl<'a> Printer<'a> {
     pub(super) fn new(settings: &'a Settings, quiet: bool, total: usize) -> Self {
         let shown = std::io::stdout().is_terminal();
         // Lines that scroll by are progress enough.
-        let live = std::io::stderr().is_terminal() && (quiet || !shown) && total > 1;
+        let live = settings.progress.live && (quiet || !shown) && total > 1;
         Self {
             settings,
             quiet,
@@ -54,8 +54,14 @@ impl<'a> Printer<'a> {
         }
         if !(self.quiet && played.verdict == Verdict::Pass) {
             self.clear();
-            self.settings.out.print(&played.text);
+            self.print(played.text.clone());
         }
+    }
+
+    /// Text or, of scripts, JSON.
+    fn print(&self, text: String) {
+        let Settings { json, out, screen, .. } = self.settings;
+        out.print(&if *json { text } else { screen.shown(text) });
     }
 
     /// So many scripts have been played.
@@ -82,9 +88,9 @@ impl<'a> Printer<'a> {
             return *failed == 0;
         }
         if *skipped > 1 {
-            settings.out.print(&self.grouped());
+            self.print(self.grouped());
         }
-        settings.out.print(&format!("{passed} passed, {failed} failed, {skipped} skipped\n"));
+        self.print(format!("{passed} passed, {failed} failed, {skipped} skipped\n"));
         *failed == 0
     }
 

@@ -10,16 +10,20 @@ mod files;
 mod tests;
 mod whole;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use fourwave_device::reason;
+use fourwave_lens::paint::to_ascii;
 
 use crate::USAGE_ERROR;
+use crate::terminal::{Screen, TextArguments};
 pub(crate) use files::Files;
 pub(crate) use whole::Output;
 
@@ -86,6 +90,14 @@ impl Text {
         if taken { Self::Stderr } else { Self::Stdout }
     }
 
+    /// How it looks there.
+    pub(crate) fn screen(self, text: &TextArguments) -> Screen {
+        match self {
+            Self::Stdout => text.stdout(),
+            Self::Stderr => text.stderr(),
+        }
+    }
+
     /// A reader that stops early is no error; what cannot be written for another reason ends it
     /// all.
     pub(crate) fn print(self, text: &str) {
@@ -111,7 +123,19 @@ pub(crate) fn print(text: &str) {
     Text::Stdout.print(text);
 }
 
+/// Whether standard error takes nothing but ASCII: it is one for the whole process.
+static ASCII: AtomicBool = AtomicBool::new(false);
+
+/// From now on lines for the user are in ASCII, or not.
+pub(crate) fn in_ascii(ascii: bool) {
+    ASCII.store(ascii, Ordering::Relaxed);
+}
+
 /// A line for the user, who may have closed standard error.
 pub(crate) fn say(line: &str) {
+    let line: Cow<'_, str> = match ASCII.load(Ordering::Relaxed) {
+        true => to_ascii(line).into(),
+        false => line.into(),
+    };
     let _closed = writeln!(io::stderr().lock(), "fourwave: {line}");
 }

@@ -27,6 +27,7 @@ use fourwave_lens::units::counted;
 use fourwave_trace::{Analysis, FileRead, Filter, Options, Overview};
 
 use crate::output::{Files, Target, target};
+use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, say};
 use outputs::Outputs;
 
@@ -80,14 +81,6 @@ pub(crate) struct TraceArguments {
     /// Write tables of flows and events that DuckDB, Spark and ClickHouse read
     #[arg(long, value_name = "DIR")]
     parquet: Option<PathBuf>,
-
-    /// Only ASCII
-    #[arg(long)]
-    ascii: bool,
-
-    /// Columns of text, 72 to 500; the terminal's, and 100 in a file
-    #[arg(long, value_name = "COLUMNS", value_parser = clap::value_parser!(u16).range(72..=500))]
-    width: Option<u16>,
 }
 
 const NOTES: &str = "\
@@ -122,8 +115,8 @@ Examples:
 
 impl TraceArguments {
     /// Tells what was asked for; returns the exit status.
-    pub(crate) fn perform(self) -> u8 {
-        match self.trace() {
+    pub(crate) fn perform(self, text: &TextArguments) -> u8 {
+        match self.trace(text) {
             Ok(status) => status,
             Err(line) => {
                 say(&line);
@@ -145,13 +138,13 @@ impl TraceArguments {
         Ok(Options { filter, conns, follow: self.follow, prompt: self.iface.is_some() })
     }
 
-    fn trace(&self) -> Result<u8, String> {
+    fn trace(&self, text: &TextArguments) -> Result<u8, String> {
         let options = self.options()?;
         self.named()?.check()?;
         let stop = read::interrupt()?;
         let (analysis, partly) = match &self.iface {
-            Some(name) => self.watch(name, options, &stop)?,
-            None => self.read(options, &stop)?,
+            Some(name) => self.watch(name, options, text, &stop)?,
+            None => self.read(options, text, &stop)?,
         };
         let last = analysis.connections();
         let overview = analysis.finish().map_err(|error| error.to_string())?;
@@ -181,13 +174,18 @@ impl TraceArguments {
     }
 
     /// Reads the files; whether a part of them could not be read.
-    fn read(&self, options: Options, stop: &Arc<AtomicBool>) -> Result<(Analysis, bool), String> {
+    fn read(
+        &self,
+        options: Options,
+        text: &TextArguments,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<(Analysis, bool), String> {
         let inputs::Inputs { inputs, failed } = inputs::ordered(&self.files, stop)?;
         let at_once = inputs.iter().all(inputs::Input::is_file);
-        let Outputs { outputs, stdout } = outputs::open(self, !at_once)?;
+        let Outputs { outputs, stdout } = outputs::open(self, text, !at_once)?;
         let mut analysis = Analysis::new(options, outputs);
         let mut partly = failed;
-        let bar = progress::Bar::new(&inputs, self.tells_while_it_reads());
+        let bar = progress::Bar::new(&inputs, text.stderr().live, self.tells_while_it_reads());
         for input in inputs {
             partly |= !read::file(input, &mut analysis, stop, &stdout, &bar)?;
         }
@@ -200,10 +198,11 @@ impl TraceArguments {
         &self,
         name: &str,
         options: Options,
+        text: &TextArguments,
         stop: &AtomicBool,
     ) -> Result<(Analysis, bool), String> {
         let live = fourwave_capture::Live::open(name).map_err(|error| error.to_string())?;
-        let Outputs { outputs, stdout } = outputs::open(self, true)?;
+        let Outputs { outputs, stdout } = outputs::open(self, text, true)?;
         let mut analysis = Analysis::new(options, outputs);
         let whole = live::watch(live, name, self.duration, &mut analysis, stop, &stdout)?;
         Ok((analysis, !whole))

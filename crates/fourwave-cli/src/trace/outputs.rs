@@ -6,8 +6,6 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::rc::Rc;
 
 use fourwave_device::reason;
-use fourwave_gateway::terminal;
-use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::{Event, Names, Story};
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::json::Json;
@@ -17,6 +15,7 @@ use fourwave_trace::{Numbering, Output, Overview, Sink};
 
 use super::TraceArguments;
 use crate::output::{self, Target};
+use crate::terminal::{Screen, TextArguments};
 
 /// Whether there is still someone who reads what is written.
 #[derive(Clone, Debug, Default)]
@@ -102,13 +101,17 @@ pub(super) struct Outputs {
 }
 
 /// Opens what is written. `eager`: packets come as they are captured.
-pub(super) fn open(arguments: &TraceArguments, eager: bool) -> Result<Outputs, String> {
+pub(super) fn open(
+    arguments: &TraceArguments,
+    text: &TextArguments,
+    eager: bool,
+) -> Result<Outputs, String> {
     let paged = arguments.html == Some(Target::Stdout);
     let others = arguments.html.is_some() && !paged || arguments.parquet.is_some();
     let stdout = Closed { closed: Rc::default(), others };
     let mut outputs = vec![match paged {
-        false => text(arguments, io::stdout(), stdout.clone(), eager),
-        true => text(arguments, io::stderr(), Closed::default(), eager),
+        false => told(arguments, (io::stdout(), text.stdout()), stdout.clone(), eager),
+        true => told(arguments, (io::stderr(), text.stderr()), Closed::default(), eager),
     }];
     if let Some(target) = &arguments.html {
         outputs.push(page(arguments, target, &stdout)?);
@@ -123,9 +126,9 @@ pub(super) fn open(arguments: &TraceArguments, eager: bool) -> Result<Outputs, S
 }
 
 /// Text or JSON.
-fn text(
+fn told(
     arguments: &TraceArguments,
-    out: impl Write + IsTerminal + 'static,
+    (out, screen): (impl Write + IsTerminal + 'static, Screen),
     closed: Closed,
     eager: bool,
 ) -> Output {
@@ -133,7 +136,7 @@ fn text(
     let out = Stream { out: BufWriter::new(out), closed, eager };
     let sink: Box<dyn Sink> = match arguments.json {
         true => Box::new(Json::new(out, Names::default())),
-        false => Box::new(Text::new(out, text_options(arguments))),
+        false => Box::new(Text::new(out, text_options(arguments, &screen))),
     };
     Output { name: "the output".to_owned(), sink }
 }
@@ -166,7 +169,7 @@ fn title(arguments: &TraceArguments) -> String {
     names.chain(arguments.iface.clone()).collect::<Vec<String>>().join(", ")
 }
 
-fn text_options(arguments: &TraceArguments) -> TextOptions {
+fn text_options(arguments: &TraceArguments, screen: &Screen) -> TextOptions {
     let tell = match arguments {
         TraceArguments { follow: true, .. } => Tell::Rows,
         TraceArguments { list: true, .. } => Tell::List,
@@ -175,22 +178,8 @@ fn text_options(arguments: &TraceArguments) -> TextOptions {
         TraceArguments { iface: Some(_), .. } => Tell::List,
         _ => Tell::Few,
     };
-    let ladder = ladder_options(arguments);
+    let ladder = screen.ladder();
     TextOptions { ladder, tell, command: command(arguments), overview: arguments.conn.is_empty() }
-}
-
-/// How a ladder looks on this terminal, or in a file.
-fn ladder_options(arguments: &TraceArguments) -> LadderOptions {
-    let mut options = if io::stdout().is_terminal() {
-        terminal::ladder_options(io::stdout())
-    } else {
-        LadderOptions::default()
-    };
-    options.ascii |= arguments.ascii;
-    if let Some(width) = arguments.width {
-        options.width = width.into();
-    }
-    options
 }
 
 /// How to ask again about the same files.

@@ -18,10 +18,9 @@ const KNOWN: &str = "{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta
 const UNKNOWN: &str = "{spinner} {bytes}  {bytes_per_sec}";
 
 impl Bar {
-    /// `talks`: something else is written meanwhile.
-    pub(super) fn new(inputs: &[Input], talks: bool) -> Self {
-        let watched =
-            std::io::stderr().is_terminal() && !(talks && std::io::stdout().is_terminal());
+    /// `live`: standard error can be written over; `talks`: something else is written meanwhile.
+    pub(super) fn new(inputs: &[Input], live: bool, talks: bool) -> Self {
+        let watched = live && !(talks && std::io::stdout().is_terminal());
         let sizes: Option<u64> = inputs.iter().map(|input| input.size).sum();
         let bar = match (watched, sizes) {
             (false, _) => ProgressBar::hidden(),

@@ -6,9 +6,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-/// The program under test.
+/// The program under test, without what decides how text looks here.
 pub(crate) fn fourwave() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_fourwave"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fourwave"));
+    for name in ["COLUMNS", "NO_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE", "LANG"] {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// `fourwave run` with these arguments, to its end, standard input empty.

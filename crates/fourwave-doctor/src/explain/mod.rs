@@ -14,9 +14,6 @@ use thiserror::Error;
 use crate::FindingKind;
 use crate::words::{nearest, wrapped};
 
-/// Columns of the text.
-const WIDTH: usize = 88;
-
 /// Nothing has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("there is no state, knob or finding {name}: {hint}")]
@@ -29,22 +26,22 @@ pub struct UnknownName {
 
 /// What is known of a name: a state (`CLOSE_WAIT`, `CLOSE-WAIT`, `close_wait`), a knob
 /// (`tcp_tw_reuse`, `net.ipv4.tcp_tw_reuse`) or a finding (`close-wait-leak`). `list` gives all
-/// names. Text of up to 88 columns that ends with a line feed.
+/// names. Text of up to `width` columns, 40 at least, that ends with a line feed.
 ///
 /// # Errors
 /// Another name; the error names the nearest one.
-pub fn explain(name: &str) -> Result<String, UnknownName> {
-    let plain = plain(name);
+pub fn explain(name: &str, width: usize) -> Result<String, UnknownName> {
+    let (plain, width) = (plain(name), width.max(40));
     if plain == "list" {
-        return Ok(list());
+        return Ok(list(width));
     }
     if let Some(state) = State::ALL.into_iter().find(|state| is_state(*state, &plain)) {
-        return Ok(state_text(state));
+        return Ok(state_text(state, width));
     }
     if let Some(kind) = FindingKind::ALL.into_iter().find(|one| self::plain(one.name()) == plain) {
-        return Ok(finding_text(kind));
+        return Ok(finding_text(kind, width));
     }
-    knob_text(&plain).ok_or_else(|| {
+    knob_text(&plain, width).ok_or_else(|| {
         let hint = match nearest(&plain, names().into_iter()) {
             Some(near) => format!("did you mean {near}?"),
             None => "`fourwave doctor --explain list` has the names".to_owned(),
@@ -82,15 +79,21 @@ fn is_state(state: State, plain: &str) -> bool {
 }
 
 /// Paragraphs under labels.
-#[derive(Default)]
-struct Text(String);
+struct Text {
+    text: String,
+    width: usize,
+}
 
 impl Text {
+    fn new(width: usize) -> Self {
+        Self { text: String::new(), width }
+    }
+
     fn paragraph(&mut self, indent: usize, lead: &str, text: &str) {
         let mut lead = format!("{:indent$}{lead}", "");
         let hang = lead.chars().count();
-        for line in wrapped(text, WIDTH - hang) {
-            let _infallible = writeln!(self.0, "{}", format!("{lead}{line}").trim_end());
+        for line in wrapped(text, self.width.saturating_sub(hang)) {
+            let _infallible = writeln!(self.text, "{}", format!("{lead}{line}").trim_end());
             lead = " ".repeat(hang);
         }
     }
@@ -99,7 +102,7 @@ impl Text {
         if texts.is_empty() {
             return;
         }
-        let _infallible = writeln!(self.0, "\n{label}");
+        let _infallible = writeln!(self.text, "\n{label}");
         for text in texts {
             self.paragraph(2, "- ", text);
         }
@@ -107,33 +110,33 @@ impl Text {
 
     fn see(&mut self, names: &[&str]) {
         if !names.is_empty() {
-            self.0.push('\n');
+            self.text.push('\n');
             self.paragraph(0, "see also: ", &names.join(", "));
         }
     }
 }
 
-fn list() -> String {
-    let mut text = Text::default();
+fn list(width: usize) -> String {
+    let mut text = Text::new(width);
     let all = names();
     let (states, rest) = all.split_at(State::ALL.len());
     let (findings, knobs) = rest.split_at(FindingKind::ALL.len());
     for (label, names) in [("states: ", states), ("findings: ", findings), ("knobs: ", knobs)] {
         text.paragraph(0, label, &names.join(", "));
     }
-    text.0
+    text.text
 }
 
-fn state_text(state: State) -> String {
+fn state_text(state: State, width: usize) -> String {
     let note = states::note(state);
-    let mut text = Text::default();
+    let mut text = Text::new(width);
     let head = if state.ss_name() == state.name() {
         state.name().to_owned()
     } else {
         format!("{} (`ss`: {})", state.name(), state.ss_name())
     };
     text.paragraph(0, "", &head);
-    text.0.push('\n');
+    text.text.push('\n');
     text.paragraph(0, "", note.what);
     let ways = |from: State, to: State| {
         let leads = |input: &&Input| next(from, **input) == Ok(to);
@@ -154,36 +157,36 @@ fn state_text(state: State) -> String {
     text.labelled("how long, and what ends it", &own(&[note.ends]));
     text.labelled("many of them", &own(note.many));
     text.see(note.see);
-    text.0
+    text.text
 }
 
-fn finding_text(kind: FindingKind) -> String {
+fn finding_text(kind: FindingKind, width: usize) -> String {
     let note = findings::note(kind);
     let own = |lines: &[&str]| -> Vec<String> { lines.iter().map(|s| (*s).to_owned()).collect() };
-    let mut text = Text::default();
+    let mut text = Text::new(width);
     text.paragraph(0, "", kind.name());
-    text.0.push('\n');
+    text.text.push('\n');
     text.paragraph(0, "", note.what);
     text.labelled("when it is found", &own(note.when));
     text.labelled("how to look by hand", &own(note.by_hand));
     text.labelled("what helps, in this order", &own(note.helps));
     text.labelled("what does not", &own(note.not));
     text.see(note.see);
-    text.0
+    text.text
 }
 
 /// A knob that has a note, one of `fourwave`'s own, or both.
-fn knob_text(plain: &str) -> Option<String> {
+fn knob_text(plain: &str, width: usize) -> Option<String> {
     let note = knobs::NOTES.iter().find(|note| note.name.to_lowercase() == *plain);
     let knob = Config::knobs().iter().find(|knob| knob.name == plain);
     let name = note.map(|note| note.name).or(knob.map(|knob| knob.name))?;
-    let mut text = Text::default();
+    let mut text = Text::new(width);
     let place = match note.map(|note| note.place) {
         Some(place) => format!("{name}: {place}"),
         None => name.to_owned(),
     };
     text.paragraph(0, "", &place);
-    text.0.push('\n');
+    text.text.push('\n');
     if let Some(note) = note {
         text.paragraph(0, "", note.what);
         let own = |all: &[&str]| -> Vec<String> { all.iter().map(|s| (*s).to_owned()).collect() };
@@ -201,7 +204,7 @@ fn knob_text(plain: &str) -> Option<String> {
     if let Some(note) = note {
         text.see(note.see);
     }
-    Some(text.0)
+    Some(text.text)
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ fn lines(finding: &Finding, width: usize) -> Vec<Line<'static>> {
     let host = finding.host.iter().flat_map(|one| [one.line.clone(), format!("  {}", one.effect)]);
     part("change on the host", host.collect());
     part("does not help", finding.not.clone());
-    let more = explain(finding.explained_by()).unwrap_or_default();
+    let more = explain(finding.explained_by(), width.saturating_sub(2)).unwrap_or_default();
     part("more", more.lines().map(str::to_owned).collect());
     out
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use fourwave::{Config, Device, EndReport, Notice, NoticeKind, Stack, StackOptions};
 use fourwave_device::fault::FaultSpec;
 use fourwave_device::tap::Tapped;
+use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::summary::{Summary, Unopened};
 use fourwave_lens::{Names, Trouble};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -30,21 +31,28 @@ pub(crate) use troubles::{Leak, Leaker};
 /// What to draw and write, each already opened and empty. The default is nothing.
 #[derive(Default)]
 pub struct LensOptions {
-    /// Where the ladder of each connection is drawn.
-    pub ladder: Option<Box<dyn Write + Send>>,
-    /// The ladder goes to a terminal: its width and colours are used, unless `NO_COLOR` is set.
-    pub terminal: bool,
-    /// Draw it while the connection lives.
-    pub follow: bool,
+    /// Each connection's ladder, when it ends.
+    pub ladder: Option<Drawn>,
+    /// A line for each thing that happens, as it happens.
+    pub follow: Option<Drawn>,
     /// Where each event is written as a line of JSON.
     pub events: Option<File>,
     /// Where the packets are written as pcapng.
     pub pcap: Option<File>,
 }
 
+/// A stream for people.
+pub struct Drawn {
+    /// Where it goes.
+    pub out: Box<dyn Write + Send>,
+    /// How it looks there; the names in it are not used.
+    pub look: LadderOptions,
+}
+
 impl LensOptions {
     fn is_nothing(&self) -> bool {
-        self.ladder.is_none() && self.events.is_none() && self.pcap.is_none()
+        let Self { ladder, follow, events, pcap } = self;
+        ladder.is_none() && follow.is_none() && events.is_none() && pcap.is_none()
     }
 }
 
@@ -136,8 +144,8 @@ impl Observer {
             (stack, faults, None, None)
         } else {
             let names = Names::gateway(&[PROGRAM_V4.into(), PROGRAM_V6.into()]);
-            let LensOptions { ladder, terminal, follow, events, pcap } = lens;
-            let teller = Teller::start(ladder, terminal, follow, events, names.clone())?;
+            let LensOptions { ladder, follow, events, pcap } = lens;
+            let teller = Teller::start(ladder, follow, events, &names)?;
             let origin = Instant::now();
             let watch = Arc::new(Watch::new(options, names, pcap, teller.sender(), origin)?);
             let tapped = Tapped::with_origin(device, Arc::clone(&watch), origin);
@@ -195,7 +203,7 @@ fn lens_options(config: &Config, lens: &LensOptions) -> fourwave_lens::LensOptio
     fourwave_lens::LensOptions {
         time_wait: Duration::from_secs(config.tcp_timewait_len),
         rfc1337: config.tcp_rfc1337 == 1,
-        live: lens.follow || lens.events.is_some(),
+        live: lens.follow.is_some() || lens.events.is_some(),
         ..fourwave_lens::LensOptions::default()
     }
 }

@@ -9,8 +9,8 @@ use fourwave_device::reason;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::{Event, Names, follow, json, ladder};
 
+use super::Drawn;
 use crate::notice::say;
-use crate::terminal::ladder_options;
 
 /// Events that wait to be written; beyond, packets wait.
 const BACKLOG: usize = 8192;
@@ -25,23 +25,21 @@ impl Teller {
     /// # Errors
     /// No thread can be had.
     pub(super) fn start(
-        ladder: Option<Box<dyn Write + Send>>,
-        terminal: bool,
-        follow: bool,
+        ladder: Option<Drawn>,
+        follow: Option<Drawn>,
         events: Option<File>,
-        names: Names,
+        names: &Names,
     ) -> io::Result<Self> {
         let (sender, receiver) = sync_channel(BACKLOG);
-        let drawn = match terminal {
-            true => ladder_options(io::stderr()),
-            false => LadderOptions::default(),
+        let sheet = |drawn: Drawn| Sheet {
+            out: BufWriter::new(drawn.out),
+            look: LadderOptions { names: names.clone(), ..drawn.look },
         };
-        let options = LadderOptions { names, ..drawn };
         let mut outputs = Outputs {
-            ladder: ladder.map(BufWriter::new),
-            follow,
+            ladder: ladder.map(sheet),
+            follow: follow.map(sheet),
             events: events.map(BufWriter::new),
-            options,
+            names: names.clone(),
             line: String::new(),
         };
         let thread = std::thread::Builder::new()
@@ -63,11 +61,17 @@ impl Teller {
 }
 
 struct Outputs {
-    ladder: Option<BufWriter<Box<dyn Write + Send>>>,
-    follow: bool,
+    ladder: Option<Sheet>,
+    follow: Option<Sheet>,
     events: Option<BufWriter<File>>,
-    options: LadderOptions,
+    names: Names,
     line: String,
+}
+
+/// A stream for people.
+struct Sheet {
+    out: BufWriter<Box<dyn Write + Send>>,
+    look: LadderOptions,
 }
 
 impl Outputs {
@@ -93,17 +97,22 @@ impl Outputs {
     fn write(&mut self, event: &Event) {
         if let Some(file) = &mut self.events {
             self.line.clear();
-            json::write(event, &self.options.names, &mut self.line);
+            json::write(event, &self.names, &mut self.line);
             let written = file.write_all(self.line.as_bytes());
             give_up("the events file", &mut self.events, written);
         }
-        if let Some(out) = &mut self.ladder {
-            let text = match event {
-                event if self.follow => follow::line(event, &self.options),
-                Event::Ended(story) => ladder::render(story, &self.options) + "\n",
-                _ => return,
-            };
-            let written = out.write_all(text.as_bytes());
+        if let Some(Sheet { out, look }) = &mut self.follow {
+            let written = out.write_all(follow::line(event, look).as_bytes());
+            give_up("what --follow draws", &mut self.follow, written);
+        }
+        if let (Some(Sheet { out, look }), Event::Ended(story)) = (&mut self.ladder, event) {
+            // They may go to one terminal.
+            if let Some(Sheet { out, .. }) = &mut self.follow {
+                let flushed = out.flush();
+                give_up("what --follow draws", &mut self.follow, flushed);
+            }
+            let text = ladder::render(story, look) + "\n";
+            let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             give_up("the ladder", &mut self.ladder, written);
         }
     }
@@ -113,9 +122,9 @@ impl Outputs {
             let flushed = file.flush();
             give_up("the events file", &mut self.events, flushed);
         }
-        if let Some(out) = &mut self.ladder {
+        if let Some(Sheet { out, .. }) = &mut self.follow {
             let flushed = out.flush();
-            give_up("the ladder", &mut self.ladder, flushed);
+            give_up("what --follow draws", &mut self.follow, flushed);
         }
     }
 }

@@ -14,7 +14,7 @@ mod table;
 use std::io::{self, Write};
 
 use fourwave_lens::ladder::{LadderOptions, MIN_WIDTH};
-use fourwave_lens::paint::{Line, Style, wrap};
+use fourwave_lens::paint::{Line, Style, to_ascii, wrap};
 use fourwave_lens::{Event, Story, follow};
 
 use crate::overview::Overview;
@@ -119,27 +119,6 @@ impl<W: Write> Sink for Text<W> {
         self.write(&text)?;
         self.out.flush()
     }
-}
-
-/// What is left of UTF-8 in texts that are made for both.
-fn to_ascii(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            'µ' => out.push('u'),
-            '→' => out.push_str("->"),
-            '←' => out.push_str("<-"),
-            '│' => out.push('|'),
-            '█' | '▉' | '▊' | '▋' | '▌' => out.push('#'),
-            '▍' | '▎' | '▏' => out.push('.'),
-            '…' => out.push_str("..."),
-            '·' => out.push('-'),
-            '×' => out.push('x'),
-            c if c.is_ascii() => out.push(c),
-            _ => out.push('?'),
-        }
-    }
-    out
 }
 
 /// One line in one style.
