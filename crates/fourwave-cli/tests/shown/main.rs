@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `<!-- shows: fourwave scenario four-waves -->` | all that it prints, to the letter |
 //! | `<!-- shows, times aside: … -->` | the same, but for times, ports, process ids, and widths |
-//! | `<!-- shows, needs python3 ip: … -->` | not checked where these programs are not; `namespaces` |
+//! | `<!-- shows, needs python3: … -->` | not checked where this program, or `namespaces`, is not |
 //! | `<!-- shown, not run again: COMMAND, DATE -->` | what it was then |
 //!
 //! `UPDATE_DOCS=1 cargo test -p fourwave-cli --test shown` writes what is printed into the pages.
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use common::{Scratch, is_root, permitted, skip};
-use page::{Block, Page, Shown};
+use page::{Page, Shown};
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -114,16 +114,14 @@ fn the_pages_show_what_is_printed() {
 fn the_readme_shows_nothing_else() {
     let text = fs::read_to_string(repository().join("README.md")).unwrap();
     let page = Page::parse(&text).unwrap();
-    let is_input = |block: &Block| {
-        let words = ["cargo ", "fourwave ", "let "];
-        block.lines.iter().all(|line| {
-            line.is_empty()
-                || line == "fourwave run"
-                || words.iter().any(|w| line.starts_with(w))
-                || line.starts_with("fourwave run  ")
-        })
-    };
-    for block in page.blocks.iter().filter(|block| !block.is_marked && !is_input(block)) {
-        panic!("README.md:{} has no comment that says what prints it", block.first + 1);
-    }
+    let words = ["cargo ", "fourwave ", "let "];
+    let is_input =
+        |line: &String| line.is_empty() || words.iter().any(|word| line.starts_with(word));
+    let unmarked = page.blocks.iter().filter(|block| !block.is_marked);
+    let lines = unmarked.flat_map(|block| block.lines.iter().map(move |line| (block.first, line)));
+    let outputs: Vec<_> = lines.filter(|(_, line)| !is_input(line)).collect();
+    assert!(
+        outputs.is_empty(),
+        "no comment says what prints these (line of the block): {outputs:?}"
+    );
 }

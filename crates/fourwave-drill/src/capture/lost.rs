@@ -119,3 +119,65 @@ fn copied(all: &[Seg], ours: Role, why: &mut [Option<Why>]) {
         last = Some(seg);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fourwave_wire::options::TcpOptions;
+
+    use super::*;
+
+    const NUMBERS: Numbers = Numbers { isn: Some(0), start: 0 };
+
+    fn seg(at: u64, from: Role, flags: u8, seq: u32, ack: u32, len: u32) -> Seg {
+        let at = Duration::from_micros(at);
+        let options = TcpOptions::default();
+        Seg { at, from, outgoing: None, flags, seq, ack, window: 9, urgent: 0, len, options }
+    }
+
+    /// What is left out of these, for the server's side.
+    fn missed(all: &[Seg]) -> Vec<(usize, Why)> {
+        let (left, out) = sort(all, Role::Server, NUMBERS, NUMBERS);
+        let out: Vec<_> = out
+            .into_iter()
+            .flat_map(|(at, all)| all.into_iter().map(move |(why, _)| (at, why)))
+            .collect();
+        assert_eq!(left.len() + out.len(), all.len());
+        out
+    }
+
+    #[test]
+    fn what_comes_again_before_it_is_acknowledged_counts_the_second_time() {
+        use Role::{Client, Server};
+        let open = |again: &[Seg]| {
+            let mut all = vec![seg(0, Client, SYN, 0, 0, 0)];
+            all.extend_from_slice(again);
+            all.push(seg(1_000_100, Server, SYN | ACK, 0, 1, 0));
+            missed(&all)
+        };
+        assert_eq!(open(&[]), []);
+        let again = seg(1_000_000, Client, SYN, 0, 0, 0);
+        assert_eq!(open(std::slice::from_ref(&again)), [(0, Why::Repeated)]);
+        // An answer to the first one: the second is a retransmission that got there too.
+        assert_eq!(open(&[seg(50, Server, SYN | ACK, 0, 1, 0), again]), []);
+    }
+
+    #[test]
+    fn probes_of_one_byte_are_all_played() {
+        use Role::Client;
+        let probe = |at| seg(at, Client, ACK, 100, 1, 1);
+        assert_eq!(missed(&[probe(0), probe(500_000), probe(1_500_000)]), []);
+        let data = |at| seg(at, Client, ACK, 100, 1, 50);
+        assert_eq!(missed(&[data(0), data(500_000)]), [(0, Why::Repeated)]);
+    }
+
+    #[test]
+    fn an_ack_behind_which_its_fin_comes_again_was_not_heard() {
+        use Role::{Client, Server};
+        let fin = |at| seg(at, Server, FIN | ACK, 1, 1, 0);
+        let ack = |at| seg(at, Client, ACK, 1, 2, 0);
+        assert_eq!(missed(&[fin(0), ack(100), fin(200_000), ack(200_100)]), [(1, Why::Unheard)]);
+        assert_eq!(missed(&[fin(0), fin(200_000), ack(200_100)]), []);
+        // Twice at once: nobody's timer is so short.
+        assert_eq!(missed(&[fin(0), fin(300), ack(400)]), [(1, Why::Copied)]);
+    }
+}
