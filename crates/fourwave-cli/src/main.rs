@@ -14,6 +14,7 @@ mod output;
 mod pcap;
 mod publish;
 mod scenario;
+mod stop;
 mod terminal;
 mod trace;
 mod usage;

@@ -1,25 +1,30 @@
 //! Looks that go on: the table, reports one after the other, metrics.
 
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
+use std::sync::atomic::Ordering;
 
 use fourwave_device::reason;
 use fourwave_doctor::{GatherError, Look, metrics, watch};
 
 use super::Order;
 use super::once::{Form, told};
-use crate::say;
+use crate::{say, stop};
 
-/// A table on the terminal, until a person ends it.
+/// A table on the terminal, until a person ends it, or is gone.
 pub(super) fn table(order: Order) -> Result<u8, String> {
     let Order { scope, thresholds, sample, .. } = order;
-    watch::watch(scope, thresholds, sample).map_err(|error| error.to_string())?;
+    let asked = stop::on_signal()?;
+    let ended = || asked.load(Ordering::Relaxed);
+    watch::watch(scope, thresholds, sample, ended).map_err(|error| error.to_string())?;
     Ok(0)
 }
 
 /// A report for each interval, for whoever reads them.
 pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
     let Order { scope, thresholds, sample, screen } = order;
+    let asked = stop::on_signal()?;
+    let ended = || asked.load(Ordering::Relaxed) || stop::is_gone(io::stdout());
     let mut first = true;
     let mut failed = None;
     let each = |look: Result<&Look, GatherError>| {
@@ -34,15 +39,15 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
         let between = form == Form::Text && !std::mem::take(&mut first);
         let rule = if between { format!("\n{}\n\n", "─".repeat(72)) } else { String::new() };
         let rule = screen.shown(rule);
-        let mut out = std::io::stdout().lock();
+        let mut out = io::stdout().lock();
         let written = out.write_all((rule + &text).as_bytes()).and_then(|()| out.flush());
         failed = written.err();
         failed.is_none()
     };
-    watch::stream(scope, thresholds, sample, each).map_err(|error| error.to_string())?;
+    watch::stream(scope, thresholds, sample, ended, each).map_err(|error| error.to_string())?;
     match failed {
-        // A reader that has enough is no error.
-        Some(error) if error.kind() != ErrorKind::BrokenPipe => {
+        // A reader that has enough, or hung up, is no error.
+        Some(error) if error.kind() != ErrorKind::BrokenPipe && !stop::is_gone(io::stdout()) => {
             Err(format!("the output cannot be written: {}", reason(&error)))
         }
         _ => Ok(0),

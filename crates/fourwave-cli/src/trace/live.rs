@@ -38,6 +38,7 @@ pub(super) fn watch(
             }
         }
         if ticked.elapsed() >= PATIENCE {
+            stdout.look();
             ticked = Instant::now();
             // The clock that packets are stamped by.
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

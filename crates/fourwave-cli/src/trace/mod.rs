@@ -28,7 +28,7 @@ use fourwave_trace::{Analysis, FileRead, Filter, Options, Overview};
 
 use crate::output::{Files, Target, target};
 use crate::terminal::TextArguments;
-use crate::{USAGE_ERROR, say};
+use crate::{USAGE_ERROR, say, stop};
 use outputs::Outputs;
 
 /// Something could not be read, and something was.
@@ -141,7 +141,7 @@ impl TraceArguments {
     fn trace(&self, text: &TextArguments) -> Result<u8, String> {
         let options = self.options()?;
         self.named()?.check()?;
-        let stop = read::interrupt()?;
+        let stop = stop::on_signal()?;
         let (analysis, partly) = match &self.iface {
             Some(name) => self.watch(name, options, text, &stop)?,
             None => self.read(options, text, &stop)?,

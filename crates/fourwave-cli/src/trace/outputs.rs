@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use fourwave_device::reason;
@@ -15,6 +16,7 @@ use fourwave_trace::{Numbering, Output, Overview, Sink};
 
 use super::TraceArguments;
 use crate::output::{self, Target};
+use crate::stop;
 use crate::terminal::{Screen, TextArguments};
 
 /// Whether there is still someone who reads what is written.
@@ -30,20 +32,30 @@ impl Closed {
     pub(super) fn is_closed(&self) -> bool {
         self.closed.get() && !self.others
     }
+
+    /// Nothing may be written for hours: whoever reads may go meanwhile.
+    pub(super) fn look(&self) {
+        if stop::is_gone(io::stdout()) {
+            self.closed.set(true);
+        }
+    }
 }
 
 /// An open stream; a reader that stops early is no error.
-struct Stream<W: Write> {
+struct Stream<W: Write + AsFd> {
     out: BufWriter<W>,
     closed: Closed,
     /// Someone waits for each piece.
     eager: bool,
 }
 
-impl<W: Write> Stream<W> {
+impl<W: Write + AsFd> Stream<W> {
     fn unless_closed(&self, result: io::Result<()>) -> io::Result<()> {
         match result {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            // EIO from a terminal that hung up.
+            Err(error)
+                if error.kind() == ErrorKind::BrokenPipe || stop::is_gone(self.out.get_ref()) =>
+            {
                 self.closed.closed.set(true);
                 Ok(())
             }
@@ -52,7 +64,7 @@ impl<W: Write> Stream<W> {
     }
 }
 
-impl<W: Write> Write for Stream<W> {
+impl<W: Write + AsFd> Write for Stream<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if !self.closed.closed.get() {
             let written = self.out.write_all(bytes);
@@ -128,7 +140,7 @@ pub(super) fn open(
 /// Text or JSON.
 fn told(
     arguments: &TraceArguments,
-    (out, screen): (impl Write + IsTerminal + 'static, Screen),
+    (out, screen): (impl Write + AsFd + IsTerminal + 'static, Screen),
     closed: Closed,
     eager: bool,
 ) -> Output {

@@ -1,6 +1,5 @@
 //! From the first packet of an input to its last.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fourwave_device::reason;
@@ -13,20 +12,6 @@ use crate::say;
 
 /// Packets between two looks at how far it is.
 const BATCH: u32 = 4096;
-
-/// Set by Ctrl-C; a second one ends the program at once.
-pub(super) fn interrupt() -> Result<Arc<AtomicBool>, String> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let asked = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let second =
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&asked));
-        second
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&asked)))
-            .map_err(|error| format!("signals cannot be watched: {}", reason(&error)))?;
-    }
-    Ok(asked)
-}
 
 /// Reads all of `input`; false when something in it could not be read, or someone stopped it.
 pub(super) fn file(

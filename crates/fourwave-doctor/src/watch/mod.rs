@@ -4,10 +4,12 @@
 //! | --- | --- |
 //! | what is known, what a key does | `view.rs` |
 //! | where everything is drawn | `draw.rs`, the tables `tables.rs`, one finding `detail.rs` |
+//! | keys, and whether someone is there | `input.rs` |
 //! | looks in the background | `looks.rs` |
 
 mod detail;
 mod draw;
+mod input;
 mod looks;
 mod tables;
 #[cfg(test)]
@@ -15,19 +17,15 @@ mod tests;
 mod view;
 
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
-use ratatui::crossterm::event::{self, Event};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
 use crate::{GatherError, Look, Looker, Scope, Thresholds};
+use input::{Input, Told};
 use looks::Looks;
 use view::{Turn, View};
 
-/// How often keys and signals are looked for.
+/// How often it is asked whether to end, and new looks are drawn.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Why the table ended.
@@ -37,45 +35,66 @@ pub enum WatchError {
     /// Nothing could be looked at.
     #[error(transparent)]
     Gather(#[from] GatherError),
-    /// The terminal cannot be used, or went away.
+    /// The terminal cannot be used.
     #[error("the terminal cannot be used: {0}")]
     Terminal(#[from] io::Error),
 }
 
-/// Draws the table on the terminal that standard output is, a look every `every`, until `q`, an
-/// interrupt or a signal. The terminal is as before when it returns, and after a panic.
+/// Draws the table on the terminal that standard output is, a look every `every`, until `q`,
+/// Ctrl-C, `ended` (asked ten times a second), or the terminal is gone. The terminal is as before
+/// when it returns, and after a panic.
+///
+/// Signals are the caller's: one that ends the process leaves the terminal as the table needs it.
 ///
 /// # Errors
 /// When the scope cannot be looked at (before the terminal is touched), or the terminal cannot
-/// be used.
-pub fn watch(scope: Scope, thresholds: Thresholds, every: Duration) -> Result<(), WatchError> {
+/// be used. That it went away is none.
+pub fn watch(
+    scope: Scope,
+    thresholds: Thresholds,
+    every: Duration,
+    ended: impl Fn() -> bool,
+) -> Result<(), WatchError> {
     let mut view = View::new(&scope, every);
     let looks = Looks::start(scope, thresholds, every)?;
-    let ended = end_signals()?;
+    let mut input = Input::open()?;
     // Sets a panic hook that restores the terminal too.
-    let mut terminal = ratatui::try_init()?;
-    let result = follow(&mut terminal, &mut view, &looks, &ended);
-    ratatui::try_restore()?;
-    result
+    let mut terminal = ratatui::try_init().inspect_err(|_| {
+        // It may have come half the way.
+        let _as_far_as_it_goes = ratatui::try_restore();
+    })?;
+    let result = follow(&mut terminal, &mut view, &looks, &mut input, ended);
+    let shown = terminal.show_cursor();
+    let restored = ratatui::try_restore().and(shown);
+    if restored.is_err() {
+        // Dropped, it would say so on standard error, which is gone as well.
+        std::mem::forget(terminal);
+    }
+    match result {
+        Ok(Left::Asked) if !input.is_gone() => Ok(restored?),
+        Err(error) if !input.is_gone() => Err(error),
+        _ => Ok(()),
+    }
 }
 
-/// Becomes true when the process is told to end.
-fn end_signals() -> io::Result<Arc<AtomicBool>> {
-    let ended = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&ended))?;
-    }
-    Ok(ended)
+/// Why nothing is drawn any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// By a key, or the caller.
+    Asked,
+    /// Nobody is at the terminal.
+    Alone,
 }
 
 fn follow(
     terminal: &mut ratatui::DefaultTerminal,
     view: &mut View,
     looks: &Looks,
-    ended: &AtomicBool,
-) -> Result<(), WatchError> {
+    input: &mut Input,
+    ended: impl Fn() -> bool,
+) -> Result<Left, WatchError> {
     let mut stale = true;
-    while !ended.load(Ordering::Relaxed) {
+    while !ended() {
         loop {
             match looks.reports.try_recv() {
                 Ok(report) => stale |= view.take(report),
@@ -87,26 +106,19 @@ fn follow(
             terminal.draw(|frame| draw::draw(frame, view))?;
             stale = false;
         }
-        if !event::poll(TICK)? {
-            continue;
-        }
-        match event::read()? {
-            Event::Key(key) if key.is_press() => {
-                if view.key(key) == Turn::Quit {
-                    return Ok(());
-                }
-                stale = true;
-            }
-            Event::Resize(..) => stale = true,
-            _ => {}
+        match input.wait(TICK)? {
+            Told::Key(key) if view.key(key) == Turn::Quit => return Ok(Left::Asked),
+            Told::Key(_) | Told::Resized => stale = true,
+            Told::Nothing => {}
+            Told::Gone => return Ok(Left::Alone),
         }
     }
-    Ok(())
+    Ok(Left::Asked)
 }
 
-/// Hands out a look every `every`, the first one once there is something to compare with, until a
-/// signal ends it or `each` says that nobody reads any more (`false`). A look that fails goes to
-/// `each` too; the next may go well.
+/// Hands out a look every `every`, the first one once there is something to compare with, until
+/// `ended` (asked ten times a second) or `each` says that nobody reads any more (`false`). A look
+/// that fails goes to `each` too; the next may go well.
 ///
 /// # Errors
 /// When the scope cannot be looked at at all.
@@ -114,15 +126,15 @@ pub fn stream(
     scope: Scope,
     thresholds: Thresholds,
     every: Duration,
+    ended: impl Fn() -> bool,
     mut each: impl FnMut(Result<&Look, GatherError>) -> bool,
 ) -> Result<(), WatchError> {
     let mut looker = Looker::open(scope, thresholds)?;
-    let ended = end_signals()?;
     looker.begin()?;
     loop {
         let next = Instant::now() + every;
         while let Some(rest) = next.checked_duration_since(Instant::now()) {
-            if ended.load(Ordering::Relaxed) {
+            if ended() {
                 return Ok(());
             }
             std::thread::sleep(rest.min(TICK));

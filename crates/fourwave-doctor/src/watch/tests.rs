@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use termina::event::{KeyCode, KeyEvent, Modifiers};
 
 use super::draw::draw;
 use super::looks::Report;
@@ -65,7 +65,7 @@ fn screen(view: &mut View, width: u16, height: u16) -> String {
 }
 
 fn press(view: &mut View, code: KeyCode) {
-    assert_eq!(view.key(KeyEvent::new(code, KeyModifiers::NONE)), Turn::GoOn);
+    assert_eq!(view.key(KeyEvent::new(code, Modifiers::NONE)), Turn::GoOn);
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_text_scrolls_as_far_as_it_goes_and_back_at_once() {
     assert_ne!(screen(&mut view, 40, 12), bottom);
     press(&mut view, KeyCode::Home);
     assert_eq!(screen(&mut view, 40, 12), top);
-    press(&mut view, KeyCode::Esc);
+    press(&mut view, KeyCode::Escape);
     assert!(screen(&mut view, 80, 24).contains("3 findings"));
 }
 
@@ -226,11 +226,11 @@ fn a_look_that_fails_is_told_and_the_last_one_stays() {
 #[test]
 fn q_and_ctrl_c_end_it_from_everywhere() {
     let mut view = view();
-    for over in [KeyCode::Null, KeyCode::Enter, KeyCode::Char('?')] {
+    for over in [KeyCode::Tab, KeyCode::Enter, KeyCode::Char('?')] {
         press(&mut view, over);
-        let c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+        let c = KeyEvent::new(KeyCode::Char('c'), Modifiers::CONTROL);
         assert_eq!(view.key(c), Turn::Quit);
-        let q = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        let q = KeyEvent::new(KeyCode::Char('q'), Modifiers::NONE);
         assert_eq!(view.key(q), Turn::Quit);
     }
     press(&mut view, KeyCode::Char('c'));

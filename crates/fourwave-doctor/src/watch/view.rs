@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use fourwave_core::state::State;
-use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use termina::event::{KeyCode, KeyEvent, Modifiers};
 
 use super::looks::Report;
 use crate::figures::{Destination, Figures};
@@ -177,7 +177,7 @@ impl View {
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Turn {
-        if key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL) {
+        if key.code == KeyCode::Char('c') && key.modifiers.contains(Modifiers::CONTROL) {
             return Turn::Quit;
         }
         match (key.code, self.over) {
@@ -186,7 +186,7 @@ impl View {
             (KeyCode::Char('?' | 'h'), over) => {
                 self.over = if over == Over::Help { Over::Nothing } else { Over::Help };
             }
-            (KeyCode::Esc, _) | (KeyCode::Enter, Over::Finding(_) | Over::Help) => {
+            (KeyCode::Escape, _) | (KeyCode::Enter, Over::Finding(_) | Over::Help) => {
                 self.over = Over::Nothing;
             }
             (KeyCode::Enter, Over::Nothing) if self.selected().is_some() => {
