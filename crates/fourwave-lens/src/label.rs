@@ -118,6 +118,8 @@ pub fn run(run: &Run, signs: Signs) -> Vec<String> {
         format!("{more} {segments}{data}{odd}{closed}"),
         format!("{more} {segments}{data}{odd}"),
         format!("{more} {segments}{data}"),
+        format!("{more} {segments}"),
+        more.to_owned(),
     ]
 }
 
@@ -134,6 +136,7 @@ pub fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
         format!("{more} {turns}: {client} {right}, {server} {left}{again}"),
         format!("{more} {turns}: {client}, {server}"),
         format!("{more} {turns}"),
+        more.to_owned(),
     ]
 }
 
@@ -147,10 +150,12 @@ pub fn left_out(out: &LeftOut, signs: Signs) -> Vec<String> {
         format!("{more} {rows} left out: {segments}, {client} {right}, {server} {left} {more}"),
         format!("{more} {rows} left out: {segments} {more}"),
         format!("{more} {rows} left out {more}"),
+        more.to_owned(),
     ]
 }
 
-/// The first label of at most `width` columns; the last one, cut, when none fits.
+/// The first label of at most `width` columns; the last one, which holds no figure, cut when none
+/// fits: half a figure would be another.
 pub(crate) fn fitting(labels: Vec<String>, width: usize) -> String {
     let mut last = String::new();
     for label in labels {
@@ -160,4 +165,77 @@ pub(crate) fn fitting(labels: Vec<String>, width: usize) -> String {
         last = label;
     }
     last.chars().take(width).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use fourwave_wire::tcp::Flags;
+
+    use super::*;
+
+    fn shown() -> Shown {
+        Shown {
+            kind: Kind::Data,
+            place: Place::Again,
+            flags: Flags::ACK | Flags::PSH,
+            seq: u64::MAX - 7,
+            ack: Some(1_234_567),
+            len: 65_535,
+            segments: 117,
+            window: u32::MAX,
+            mss: Some(65_495),
+        }
+    }
+
+    /// The words of a text that hold a digit.
+    fn figures(text: &str) -> Vec<&str> {
+        let words = text.split([' ', ',', '(', ')']);
+        words.filter(|word| word.contains(|c: char| c.is_ascii_digit())).collect()
+    }
+
+    #[test]
+    fn a_figure_on_an_arrow_is_whole_or_not_there() {
+        let until = Duration::from_secs(9);
+        let one = Run {
+            until,
+            packets: 9,
+            segments: u64::MAX,
+            bytes: 117_200,
+            again: 65_535,
+            late: 1_234_567,
+            acks: 9_876_543,
+            dup_acks: 111_222,
+            zero_windows: 333_444,
+            first: shown(),
+            end_seq: u64::MAX,
+            last_ack: None,
+        };
+        let both = Exchange {
+            until,
+            turns: [1 << 40; 2],
+            segments: [1 << 40; 2],
+            bytes: [117_200, u64::MAX],
+            again: 65_535,
+        };
+        let out = LeftOut { until, rows: 1 << 40, segments: 1 << 50, bytes: [117_200, u64::MAX] };
+        for labels in [
+            segment(&shown()),
+            segment_in(Some(|_| "P. 18446744073709551608:1(65535) ack 1234567".into()), &shown()),
+            run(&one, UTF8),
+            run(&one, ASCII),
+            exchange(&both, UTF8),
+            left_out(&out, ASCII),
+        ] {
+            let known: Vec<&str> = labels.iter().flat_map(|label| figures(label)).collect();
+            for width in 0..200 {
+                let label = fitting(labels.clone(), width);
+                assert!(label.chars().count() <= width);
+                for figure in figures(&label) {
+                    assert!(known.contains(&figure), "{figure:?} at {width} of {labels:?}");
+                }
+            }
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::IsTerminal;
 
+use fourwave_gateway::terminal::columns;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::inputs::Input;
@@ -14,8 +15,21 @@ pub(super) struct Bar {
     before: Cell<u64>,
 }
 
-const KNOWN: &str = "{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left";
-const UNKNOWN: &str = "{spinner} {bytes}  {bytes_per_sec}";
+/// What is told in so many columns: what is wider than the terminal would lose the end of a figure.
+const KNOWN: [(usize, &str); 4] = [
+    (100, "{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left"),
+    (64, "{wide_bar} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left"),
+    (24, "{percent}% of {total_bytes}"),
+    (0, "{percent}%"),
+];
+const UNKNOWN: [(usize, &str); 3] =
+    [(40, "{spinner} {bytes}  {bytes_per_sec}"), (20, "{spinner} {bytes}"), (0, "{spinner}")];
+
+/// What is told where the end is known or not, in so many columns.
+fn told(known: bool, room: usize) -> &'static str {
+    let all = if known { &KNOWN[..] } else { &UNKNOWN };
+    all.iter().find(|(least, _)| room >= *least).map_or("", |(_, told)| told)
+}
 
 impl Bar {
     /// `live`: standard error can be written over; `talks`: something else is written meanwhile.
@@ -27,8 +41,8 @@ impl Bar {
             (true, Some(bytes)) => ProgressBar::new(bytes),
             (true, None) => ProgressBar::new_spinner(),
         };
-        let style = ProgressStyle::with_template(if sizes.is_some() { KNOWN } else { UNKNOWN });
-        if let Ok(style) = style {
+        let room = columns(std::io::stderr()).unwrap_or(80);
+        if let Ok(style) = ProgressStyle::with_template(told(sizes.is_some(), room)) {
             bar.set_style(style);
         }
         Self { bar, before: Cell::new(0) }
@@ -51,5 +65,34 @@ impl Bar {
 
     pub(super) fn clear(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_figures_fit() {
+        let longest = [
+            ("{bar:40}", "#".repeat(40)),
+            // What the others leave.
+            ("{wide_bar}", "#".into()),
+            ("{percent}", "100".into()),
+            ("{total_bytes}", "1,023.99 GiB".into()),
+            ("{bytes}", "1,023.99 GiB".into()),
+            ("{bytes_per_sec}", "1,023.99 MiB/s".into()),
+            ("{eta}", "23h".into()),
+            ("{spinner}", "-".into()),
+        ];
+        for known in [true, false] {
+            for room in 4..200 {
+                let line =
+                    longest.iter().fold(told(known, room).to_owned(), |line, (name, text)| {
+                        line.replace(name, text)
+                    });
+                assert!(!line.contains('{') && line.len() <= room, "{room}: {line}");
+            }
+        }
     }
 }

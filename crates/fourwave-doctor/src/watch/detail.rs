@@ -27,14 +27,26 @@ if it goes on as between the last two looks.
 !! fails now or soon, ! will fail, · advice.";
 
 pub(super) fn help(frame: &mut Frame<'_>, area: Rect) {
-    frame.render_widget(Paragraph::new(HELP).block(titled("keys ".into())), area);
+    let block = titled(&["keys "], area.width);
+    let lines = HELP.lines().flat_map(|line| folded(line, area.width.into()));
+    let lines: Vec<Line<'_>> = lines.map(Line::from).collect();
+    frame.render_widget(Paragraph::new(lines).block(block), area);
+}
+
+/// A line of the help; where it is too wide, what a key does is told under the key.
+fn folded(line: &str, width: usize) -> Vec<String> {
+    match line.split_once("  ") {
+        _ if line.chars().count() <= width => vec![line.to_owned()],
+        Some((key, text)) => wrapped(&format!("{key} {}", text.trim_start()), width, ""),
+        None => wrapped(line, width, ""),
+    }
 }
 
 /// Tells the selected finding, from where it is scrolled to.
 pub(super) fn finding(frame: &mut Frame<'_>, view: &mut View, area: Rect) {
     let Some(finding) = view.selected() else { return };
     let style = Style::new().fg(color(finding.harm));
-    let block = titled(format!("{:?} ", finding.harm)).title_style(style);
+    let block = titled(&[format!("{:?} ", finding.harm)], area.width).title_style(style);
     let room = block.inner(area);
     let lines = lines(finding, room.width.into());
     let most = lines.len().saturating_sub(room.height.into());
@@ -66,25 +78,30 @@ fn lines(finding: &Finding, width: usize) -> Vec<Line<'static>> {
     out
 }
 
-/// Breaks a text at its blanks, each line indented, the ones that follow one step more.
+/// Breaks a text at its blanks, each line indented, the ones that follow one step more; inside of
+/// a word only where that has no line for itself.
 pub(super) fn wrapped(text: &str, width: usize, indent: &str) -> Vec<String> {
     let mut lines = Vec::new();
     // What it is indented by itself, its following lines are too.
     let own = text.len() - text.trim_start().len();
     let mut line = format!("{indent}{}", &text[..own]);
+    let next = format!("{indent}{}{indent}", &text[..own]);
+    let room = width.saturating_sub(next.chars().count()).max(1);
     let mut empty = true;
     for word in text.split_whitespace() {
-        let longer = line.chars().count() + usize::from(!empty) + word.chars().count();
-        if !empty && longer > width {
-            let next = format!("{indent}{}{indent}", &text[..own]);
-            lines.push(std::mem::replace(&mut line, next));
-            empty = true;
+        let chars: Vec<char> = word.chars().collect();
+        for (at, piece) in chars.chunks(room).enumerate() {
+            let longer = line.chars().count() + usize::from(!empty) + piece.len();
+            if !empty && (at > 0 || longer > width) {
+                lines.push(std::mem::replace(&mut line, next.clone()));
+                empty = true;
+            }
+            if !empty {
+                line.push(' ');
+            }
+            line.extend(piece);
+            empty = false;
         }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
     }
     lines.push(line);
     lines

@@ -1,14 +1,16 @@
 //! Where everything is drawn.
 
+use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
 
 use fourwave_core::state::State;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
-use ratatui::text::{Line, Span};
+use ratatui::text::{Line, Span, Text};
 use ratatui::widgets::{Block, Borders, List, ListItem, ListState, Paragraph, Sparkline};
 
+use super::columns::{Wants, fit, shortened, width};
 use super::view::{Over, View};
 use super::{detail, tables};
 use crate::words::count;
@@ -20,11 +22,15 @@ const HIGH: u16 = 18;
 
 /// Draws all of it, whatever the size.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
-    let [title, body, keys] =
-        Layout::vertical([Constraint::Length(1), Constraint::Min(0), Constraint::Length(1)])
-            .areas(frame.area());
-    frame.render_widget(title_line(view, title.width), title);
-    frame.render_widget(keys_line(view), keys);
+    let last = last_lines(view, frame.area().width.into());
+    let [title, body, keys] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Min(0),
+        Constraint::Length(last.len() as u16),
+    ])
+    .areas(frame.area());
+    frame.render_widget(title_line(view, title.width.into()), title);
+    frame.render_widget(Text::from(last), keys);
     match view.over {
         Over::Help => detail::help(frame, body),
         Over::Finding(_) => detail::finding(frame, view, body),
@@ -46,23 +52,41 @@ pub(super) fn color(harm: Harm) -> Color {
     }
 }
 
-fn title_line(view: &View, width: u16) -> Line<'static> {
+/// What is less needed goes first where it is narrow.
+fn title_line(view: &View, room: usize) -> Line<'static> {
+    const GAP: usize = 2;
     let time = view.figures.as_ref().map_or(String::new(), |figures| clock(figures.taken));
-    let name = "fourwave doctor".bold();
-    let rest = match view.paused {
+    let pace = match view.paused {
         true => " PAUSED ".reversed(),
         false => format!("every {}", pace(view.every)).into(),
     };
-    // What is less needed goes first where it is narrow.
-    if width < 60 {
-        return Line::from(vec![name, "  ".into(), time.into(), "  ".into(), rest]);
+    // Of use to few.
+    let took = match room {
+        100.. => format!("a look takes {} ms", view.took.as_millis()),
+        _ => String::new(),
+    };
+    // Which of them may be shortened, and which go first.
+    let parts: [(Span<'_>, Option<usize>, u8); 5] = [
+        ("fourwave doctor".bold(), None, 1),
+        (view.scope.clone().into(), Some(12), 3),
+        (time.into(), None, 2),
+        (pace, None, 0),
+        (took.dim(), None, 4),
+    ];
+    let wants = parts.each_ref().map(|(span, least, rank)| {
+        let most = span.width();
+        Wants { least: least.unwrap_or(most).min(most), most, rank: *rank }
+    });
+    let mut line = Line::default();
+    for ((span, ..), width) in parts.into_iter().zip(fit(&wants, room, GAP)) {
+        let Some(width @ 1..) = width else { continue };
+        if !line.spans.is_empty() {
+            line.push_span(" ".repeat(GAP));
+        }
+        let style = span.style;
+        line.push_span(Span::styled(shortened(&span.content, width), style));
     }
-    let scope = format!("  {}  ", view.scope);
-    let mut parts = vec![name, scope.into(), time.into(), "  ".into(), rest];
-    if width >= 100 {
-        parts.push(format!("  a look takes {} ms", view.took.as_millis()).dim());
-    }
-    Line::from(parts)
+    line
 }
 
 /// `1s`, `2.5s`, `500ms`.
@@ -76,24 +100,47 @@ fn clock(at: SystemTime) -> String {
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn keys_line(view: &View) -> Line<'static> {
+/// The keys, as many as fit; or why there is no new look.
+fn last_lines(view: &View, room: usize) -> Vec<Line<'static>> {
     if let Some(failed) = &view.failed {
-        return Line::from(failed.clone()).style(Style::new().fg(Color::Red));
+        let lines = detail::wrapped(failed, room, "").into_iter();
+        return lines.map(|line| Line::from(line).style(Style::new().fg(Color::Red))).collect();
     }
-    let keys = match view.over {
-        Over::Nothing => "q quit  ↑↓ select  Enter explain  s sort  p pause  ? help",
-        Over::Finding(_) => "q quit  ↑↓ scroll  Esc back  p pause",
-        Over::Help => "q quit  Esc back",
+    let keys: &[&str] = match view.over {
+        Over::Nothing => &["q quit", "↑↓ select", "Enter explain", "s sort", "p pause", "? help"],
+        Over::Finding(_) => &["q quit", "↑↓ scroll", "Esc back", "p pause"],
+        Over::Help => &["q quit", "Esc back"],
     };
-    Line::from(keys).dim()
+    let lines = listed(keys, "  ", room);
+    vec![Line::from(lines.into_iter().next().unwrap_or_default()).dim()]
+}
+
+/// Items in lines that are never broken inside of one. One that is wider than a line is left out.
+fn listed(items: &[impl AsRef<str>], between: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for item in items.iter().map(AsRef::as_ref).filter(|item| width(item) <= room) {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(between) + width(item) <= room => {
+                line.push_str(between);
+                line.push_str(item);
+            }
+            _ => lines.push(item.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Too narrow or too low for tables: the states in lines, then the findings.
 fn small(frame: &mut Frame<'_>, view: &View, area: Rect) {
+    let room = usize::from(area.width);
     let words: Vec<String> = present(view)
-        .map(|(at, state, number)| format!("{} {number}{}", state.name(), signed(view.change(at))))
+        .map(|(at, state, number)| {
+            let now = format!("{} {}", state.name(), count(number));
+            let both = format!("{now}{}", signed(view.change(at)));
+            if width(&both) <= room { both } else { now }
+        })
         .collect();
-    let mut lines = detail::wrapped(&words.join(", "), area.width.into(), "");
+    let mut lines = listed(&words, ", ", room);
     lines.truncate(3);
     let [states, list] =
         Layout::vertical([Constraint::Length(lines.len() as u16), Constraint::Min(0)]).areas(area);
@@ -109,13 +156,18 @@ fn large(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(top), Constraint::Min(0), Constraint::Length(bottom)])
             .areas(area);
+    let rows = state_rows(view);
+    // As wide as the states need, as far as findings can be read beside them.
+    let [number, change] = widest(&rows);
+    let needed = (STATE + number + change) as u16;
+    let least = (area.width / 3).clamp(34, 44);
     let [left, right] = Layout::horizontal([
-        Constraint::Length((area.width / 3).clamp(34, 44)),
+        Constraint::Length(needed.clamp(least, least.max(area.width.saturating_sub(22)))),
         Constraint::Min(0),
     ])
     .spacing(1)
     .areas(top);
-    states(frame, view, left);
+    states(frame, view, rows, left);
     findings(frame, view, right);
     tables::destinations(frame, view, middle);
     let [left, right] =
@@ -136,45 +188,75 @@ fn present(view: &View) -> impl Iterator<Item = (usize, State, u64)> + '_ {
 }
 
 /// ` +3`, ` -3`, nothing for no change.
-fn signed(change: i64) -> String {
-    match change {
-        0 => String::new(),
-        1.. => format!(" +{}", count(change.unsigned_abs())),
-        _ => format!(" -{}", count(change.unsigned_abs())),
+fn signed((now, before): (u64, u64)) -> String {
+    match now.cmp(&before) {
+        Ordering::Equal => String::new(),
+        Ordering::Greater => format!(" +{}", count(now - before)),
+        Ordering::Less => format!(" -{}", count(before - now)),
     }
 }
 
-/// A box with a line above it, which carries the title.
-pub(super) fn titled(title: String) -> Block<'static> {
-    Block::new().borders(Borders::TOP).border_style(Style::new().dim()).title(title.bold())
+/// A box with a line above it, which carries the first of the titles that fits.
+pub(super) fn titled(titles: &[impl AsRef<str>], room: u16) -> Block<'static> {
+    let block = Block::new().borders(Borders::TOP).border_style(Style::new().dim());
+    match titles.iter().map(AsRef::as_ref).find(|title| width(title) <= room.into()) {
+        Some(title) => block.title(title.to_owned().bold()),
+        None => block,
+    }
 }
 
-fn states(frame: &mut Frame<'_>, view: &View, area: Rect) {
-    let total: u64 = STATES.into_iter().map(|state| view.count(state)).sum();
-    let block = titled(format!("{} sockets ", count(total)));
+/// The longest name of a state.
+const STATE: usize = 12;
+
+/// A state, its place, its count and the change of that.
+type StateRow = (usize, State, String, String);
+
+fn state_rows(view: &View) -> Vec<StateRow> {
+    present(view)
+        .map(|(at, state, number)| (at, state, count(number), signed(view.change(at))))
+        .collect()
+}
+
+/// The widest count, set off from the name, and the widest change.
+fn widest(rows: &[StateRow]) -> [usize; 2] {
+    rows.iter().fold([0; 2], |[number, change], (.., now, moved)| {
+        [number.max(1 + width(now)), change.max(width(moved))]
+    })
+}
+
+fn states(frame: &mut Frame<'_>, view: &View, rows: Vec<StateRow>, area: Rect) {
+    let total = STATES.into_iter().map(|state| view.count(state)).fold(0, u64::saturating_add);
+    let block = titled(&[format!("{} sockets ", count(total))], area.width);
     let inner = block.inner(area);
     frame.render_widget(block, area);
-    for ((at, state, number), y) in present(view).zip(inner.y..inner.bottom()) {
-        let row = Rect { y, height: 1, ..inner };
-        let [name, now, change, past] = Layout::horizontal([
-            Constraint::Length(12),
-            Constraint::Length(8),
-            Constraint::Length(8),
-            Constraint::Min(0),
-        ])
-        .areas(row);
+    let [number, change] = widest(&rows);
+    let wants = [
+        Wants { least: 10, most: STATE, rank: 0 },
+        Wants { least: number, most: number.max(8), rank: 1 },
+        Wants { least: change, most: change.max(8), rank: 2 },
+        Wants { least: 3, most: area.width.into(), rank: 3 },
+    ];
+    let widths = fit(&wants, inner.width.into(), 0);
+    for ((at, state, number, change), y) in rows.into_iter().zip(inner.y..inner.bottom()) {
         let style = state_style(state);
-        frame.render_widget(Span::styled(state.name(), style), name);
-        frame.render_widget(Line::from(count(number)).right_aligned().style(style), now);
-        frame.render_widget(Line::from(signed(view.change(at))).dim(), change);
-        let counts = view.past(at, past.width.into());
-        // From the right: what is newest stands still.
-        let used = Rect {
-            x: past.right() - (counts.len() as u16).min(past.width),
-            width: (counts.len() as u16).min(past.width),
-            ..past
-        };
-        frame.render_widget(Sparkline::default().data(counts).style(style), used);
+        let mut x = inner.x;
+        let cells = [
+            Line::styled(shortened(state.name(), widths[0].unwrap_or(0)), style),
+            Line::styled(number, style).right_aligned(),
+            Line::from(change).dim(),
+        ];
+        for (cell, width) in cells.into_iter().zip(&widths) {
+            let Some(width) = width else { continue };
+            frame.render_widget(cell, Rect { x, y, width: *width as u16, height: 1 });
+            x += *width as u16;
+        }
+        if let Some(past) = widths[3] {
+            let counts = view.past(at, past);
+            // From the right: what is newest stands still.
+            let width = (counts.len().min(past)) as u16;
+            let used = Rect { x: x + past as u16 - width, y, width, height: 1 };
+            frame.render_widget(Sparkline::default().data(counts).style(style), used);
+        }
     }
 }
 
@@ -194,7 +276,7 @@ fn findings(frame: &mut Frame<'_>, view: &View, area: Rect) {
         1 => "1 finding ".to_owned(),
         more => format!("{more} findings "),
     };
-    let block = titled(title);
+    let block = titled(&[title], area.width);
     if view.findings.is_empty() {
         let lacks: Vec<Line<'_>> = view
             .lacks

@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | what is known, what a key does | `view.rs` |
 //! | where everything is drawn | `draw.rs`, the tables `tables.rs`, one finding `detail.rs` |
+//! | how wide columns are | `columns.rs` |
 //! | keys, and whether someone is there | `input.rs` |
 //! | looks in the background | `looks.rs` |
 
+mod columns;
 mod detail;
 mod draw;
 mod input;

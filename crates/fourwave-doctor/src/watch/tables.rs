@@ -4,12 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ratatui::Frame;
-use ratatui::layout::{Alignment, Constraint, Rect};
-use ratatui::style::{Color, Style, Stylize};
-use ratatui::text::Text;
-use ratatui::widgets::{Cell, Row, Table};
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
 
-use super::draw::titled;
+use super::columns::Holds::{self, Addresses, Figures, Names};
+use super::columns::{Column, table};
 use super::view::View;
 use crate::figures::{CloseWait, Destination, Queue};
 use crate::words::{bytes, count, percent, span};
@@ -18,47 +17,62 @@ use crate::words::{bytes, count, percent, span};
 const MUCH: f64 = 0.8;
 const ALMOST_ALL: f64 = 0.95;
 
+/// Fewer characters of an address or of a name say nothing.
+const ADDRESS: Holds = Addresses(12);
+const NAME: Holds = Names(6);
+
 pub(super) fn destinations(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let Some(figures) = &view.figures else { return };
     let rows = &figures.destinations;
-    let title = format!(
-        "ports and TIME_WAIT by destination{} — by {} ",
-        more(rows.len(), area),
-        view.order.name()
-    );
+    let more = more(rows.len(), area);
+    let titles = [
+        format!("ports and TIME_WAIT by destination{more} — by {} ", view.order.name()),
+        format!("ports and TIME_WAIT by destination{more} "),
+        format!("destinations{more} "),
+    ];
+    let mut columns = vec![
+        Column::new("destination", ADDRESS, 0),
+        Column::new("TIME_WAIT", Figures(9), 3),
+        Column::new("ports", Figures(8), 1),
+        Column::new("of", Figures(6), 6),
+        Column::new("share", Figures(9), 4),
+        Column::new("change", Figures(9), 5),
+        Column::new("time left", Figures(12), 2),
+    ];
     // The address is only of use where there are several.
     let from = rows.iter().map(|row| row.from).collect::<std::collections::HashSet<IpAddr>>();
-    let named = from.len() > 1 && area.width >= 100;
-    let mut widths = vec![Constraint::Min(21)];
-    widths.extend(named.then_some(Constraint::Length(16)));
-    widths.extend([9, 8, 6, 9, 9, 12].map(Constraint::Length));
-    let mut heads = vec![left("destination")];
-    heads.extend(named.then(|| left("from")));
-    heads.extend(["TIME_WAIT", "ports", "of", "share", "change", "time left"].map(right));
-    let rows = rows.iter().take(area.height.into()).map(|row| {
-        let mut cells = vec![left(row.to.to_string())];
-        cells.extend(named.then(|| left(row.from.to_string())));
-        cells.extend(destination(row));
-        Row::new(cells)
-    });
-    let table = Table::new(rows, widths).header(Row::new(heads).dim()).block(titled(title));
-    frame.render_widget(table, area);
+    let mut from =
+        (from.len() > 1 && area.width >= 100).then(|| Column::new("from", Figures(15), 7));
+    for row in rows.iter().take(area.height.into()) {
+        if let Some(from) = &mut from {
+            from.put(row.from.to_string(), Style::new());
+        }
+        let (cells, style) = (destination(row), load(row.share()));
+        for (at, (column, cell)) in columns.iter_mut().zip(cells).enumerate() {
+            // The share and the time left.
+            column.put(cell, if matches!(at, 4 | 6) { style } else { Style::new() });
+        }
+    }
+    if let Some(from) = from {
+        columns.insert(1, from);
+    }
+    table(frame, &titles, &columns, area);
 }
 
-fn destination(row: &Destination) -> [Cell<'static>; 6] {
+fn destination(row: &Destination) -> [String; 7] {
     let time = match row.exhausted_in() {
         Some(Duration::ZERO) => "exhausted".to_owned(),
         Some(time) => span(time),
         None => "–".to_owned(),
     };
-    let style = load(row.share());
     [
-        right(count(row.time_wait)),
-        right(count(row.used)),
-        right(count(row.total)),
-        right(percent(row.share())).style(style),
-        right(per_second(row.per_second)),
-        right(time).style(style),
+        row.to.to_string(),
+        count(row.time_wait),
+        count(row.used),
+        count(row.total),
+        percent(row.share()),
+        per_second(row.per_second),
+        time,
     ]
 }
 
@@ -77,59 +91,56 @@ fn load(share: f64) -> Style {
 
 pub(super) fn close_wait(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let Some(figures) = &view.figures else { return };
-    let title = format!("CLOSE_WAIT by program{} ", more(figures.close_wait.len(), area));
-    let heads = vec![left("program"), right("pid"), right("sockets"), right("unread")];
-    let rows = figures.close_wait.iter().take(area.height.into()).map(|row| {
+    let more = more(figures.close_wait.len(), area);
+    let titles = [format!("CLOSE_WAIT by program{more} "), format!("CLOSE_WAIT{more} ")];
+    let mut columns = [
+        Column::new("program", NAME, 0),
+        Column::new("pid", Figures(7), 2),
+        Column::new("sockets", Figures(7), 1),
+        Column::new("unread", Figures(9), 3),
+    ];
+    for row in figures.close_wait.iter().take(area.height.into()) {
         let CloseWait { program, count: number, unread } = row;
         let (name, pid) = match program {
             Some((name, pid)) => (name.clone(), pid.to_string()),
             None => ("not known".to_owned(), "?".to_owned()),
         };
-        Row::new([left(name), right(pid), right(count(*number)), right(bytes(*unread))])
-    });
-    let widths =
-        [Constraint::Min(9), Constraint::Length(7), Constraint::Length(7), Constraint::Length(9)];
-    let table = Table::new(rows, widths).header(Row::new(heads).dim()).block(titled(title));
-    frame.render_widget(table, area);
+        for (column, cell) in columns.iter_mut().zip([name, pid, count(*number), bytes(*unread)]) {
+            column.put(cell, Style::new());
+        }
+    }
+    table(frame, &titles, &columns, area);
 }
 
 pub(super) fn listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
     let Some(figures) = &view.figures else { return };
-    let title = format!("listeners{} ", more(figures.listeners.len(), area));
-    let heads =
-        vec![left("listens at"), left("program"), right("queue"), right("of"), right("half-open")];
-    let rows = figures.listeners.iter().take(area.height.into()).map(|row| {
+    let titles = [format!("listeners{} ", more(figures.listeners.len(), area))];
+    let mut columns = [
+        Column::new("listens at", ADDRESS, 0),
+        Column::new("program", NAME, 3),
+        Column::new("queue", Figures(5), 1),
+        Column::new("of", Figures(5), 2),
+        Column::new("half-open", Figures(9), 4),
+    ];
+    for row in figures.listeners.iter().take(area.height.into()) {
         let Queue { local, program, queue, backlog, half_open } = row;
         let share = if *backlog == 0 { 0.0 } else { f64::from(*queue) / f64::from(*backlog) };
-        Row::new([
-            left(local.to_string()),
-            left(program.clone().unwrap_or_else(|| "not known".to_owned())),
-            right(count((*queue).into())).style(load(share)),
-            right(count((*backlog).into())),
-            right(count((*half_open).into())),
-        ])
-    });
-    let widths = [
-        Constraint::Min(15),
-        Constraint::Length(if area.width < 60 { 8 } else { 16 }),
-        Constraint::Length(5),
-        Constraint::Length(5),
-        Constraint::Length(9),
-    ];
-    let table = Table::new(rows, widths).header(Row::new(heads).dim()).block(titled(title));
-    frame.render_widget(table, area);
+        let cells = [
+            local.to_string(),
+            program.clone().unwrap_or_else(|| "not known".to_owned()),
+            count((*queue).into()),
+            count((*backlog).into()),
+            count((*half_open).into()),
+        ];
+        for (at, (column, cell)) in columns.iter_mut().zip(cells).enumerate() {
+            column.put(cell, if at == 2 { load(share) } else { Style::new() });
+        }
+    }
+    table(frame, &titles, &columns, area);
 }
 
 /// How many of the rows are seen, where not all are: title and head take two lines.
 fn more(rows: usize, area: Rect) -> String {
     let room = usize::from(area.height.saturating_sub(2));
     if rows > room { format!(" ({room} of {})", count(rows as u64)) } else { String::new() }
-}
-
-fn left<'a>(text: impl Into<Text<'a>>) -> Cell<'a> {
-    Cell::new(text.into())
-}
-
-fn right<'a>(text: impl Into<Text<'a>>) -> Cell<'a> {
-    Cell::new(text.into().alignment(Alignment::Right))
 }

@@ -4,10 +4,12 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use termina::event::{KeyCode, KeyEvent, Modifiers};
 
+use super::columns::width;
 use super::draw::draw;
 use super::looks::Report;
 use super::view::{Turn, View};
 use crate::figures::tests::{busy, idle};
+use crate::figures::{CloseWait, Destination, Queue};
 use crate::{Command, Figures, Finding, FindingKind, GatherError, Harm, Lack, Sample, Scope};
 
 fn finding(harm: Harm, about: &str, headline: &str) -> Finding {
@@ -121,6 +123,155 @@ fn every_size_can_be_drawn() {
             press(&mut view, KeyCode::Char('?'));
             screen(&mut view, width, height);
         }
+    }
+}
+
+/// Figures as long as they get.
+fn large() -> Report {
+    let mut report = report(&busy(), Vec::new());
+    let figures = &mut report.figures;
+    for (at, (_, number)) in figures.states.iter_mut().enumerate() {
+        *number = u64::MAX >> (8 * (at % 8));
+    }
+    let longest = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
+    let to = [longest, "192.168.100.200:65535", "10.0.0.9:5432", "[2001:db8::1]:443"];
+    let rates = [-123_456.7, 0.0, 0.3, 98_765.4];
+    figures.destinations = std::iter::zip(to, rates)
+        .zip([(65_535, 65_535), (1, 64_512), (20_000, 28_232), (999, 28_232)])
+        .map(|((to, per_second), (used, total))| Destination {
+            from: to.parse::<std::net::SocketAddr>().unwrap().ip(),
+            to: to.parse().unwrap(),
+            used,
+            total,
+            time_wait: used,
+            per_second,
+            levels_off: false,
+        })
+        .collect();
+    let program = |name: &str, pid| Some((name.to_owned(), pid));
+    figures.close_wait = [
+        (program("a-name-of-fifteen", 4_194_304), 1_048_576, u64::MAX),
+        (program("postgres", 7), 12, 120_013),
+        (None, 65_535, 0),
+    ]
+    .map(|(program, count, unread)| CloseWait { program, count, unread })
+    .into();
+    let queue = |local: &str, queue, backlog, half_open| Queue {
+        local: local.parse().unwrap(),
+        program: Some("a-name-of-fifteen".into()),
+        queue,
+        backlog,
+        half_open,
+    };
+    figures.listeners = vec![
+        queue(longest, u32::MAX, u32::MAX, u32::MAX),
+        queue("192.168.100.200:65535", 65_535, 65_535, 65_535),
+    ];
+    report
+}
+
+/// The words of a line that are figures, each with the word after it where that is its unit.
+fn figures(line: &str) -> Vec<String> {
+    const UNITS: [&str; 12] =
+        ["s", "min", "h", "d", "ms", "bytes", "byte", "KiB", "MiB", "GiB", "TiB", "UTC"];
+    let words: Vec<&str> = line.split([' ', '─', '▶', '▁', '█']).collect();
+    let words: Vec<&str> = words
+        .into_iter()
+        .map(|word| word.trim_matches(['(', ')', ',']))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let counts = |word: &str| {
+        let is_state = ["FIN_WAIT_1", "FIN_WAIT_2"].contains(&word);
+        word.contains(|c: char| c.is_ascii_digit()) && !is_state
+    };
+    let unit = |word: &&&str| UNITS.contains(*word);
+    (0..words.len())
+        .filter(|at| counts(words[*at]))
+        .map(|at| match words.get(at + 1).filter(unit) {
+            Some(unit) => format!("{} {unit}", words[at]),
+            None => words[at].to_owned(),
+        })
+        .collect()
+}
+
+#[test]
+fn a_figure_is_whole_or_not_there() {
+    let mut view = view();
+    view.take(Ok(large()));
+    let all: Vec<String> = screen(&mut view, 1000, 60).lines().flat_map(figures).collect();
+    assert!(
+        ["65,535", "117.2 KiB", "16777216.0 TiB", "0.1%", "-123456.7/s", "4194304"]
+            .iter()
+            .all(|one| all.iter().any(|known| known == one)),
+        "{all:?}"
+    );
+    for width in 1..=300_u16 {
+        let screen = screen(&mut view, width, 60);
+        for line in screen.lines() {
+            assert!(!line.contains("0.1%") || line.contains("under 0.1%"), "{width}: {line:?}");
+            // An address that is shortened shows it, and keeps its port.
+            let shown = figures(line).into_iter().filter(|one| !one.contains('…'));
+            for one in shown {
+                assert!(all.contains(&one), "{one:?} at {width} in {line:?}\n{screen}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_matters_most_is_there_where_it_is_narrow() {
+    let mut view = view();
+    view.take(Ok(large()));
+    for width in [60, 80, 120, 200] {
+        let screen = screen(&mut view, width, 40);
+        for one in ["65,535", "exhausted", "1,048,576", "4,294,967,295", ":5432", "ports"] {
+            assert!(screen.contains(one), "{one} at {width}\n{screen}");
+        }
+    }
+}
+
+#[test]
+fn large_figures_in_40_60_80_120_and_200_columns() {
+    for (columns, lines) in [(40, 20), (60, 24), (80, 24), (120, 30), (200, 30)] {
+        let mut view = view();
+        view.take(Ok(large()));
+        insta::assert_snapshot!(format!("large_{columns}"), screen(&mut view, columns, lines));
+    }
+}
+
+#[test]
+fn words_that_are_too_long_lose_nothing() {
+    use super::detail::wrapped;
+    let text = "a 18,446,744,073,709,551,615 b /proc/sys/net/ipv4/tcp_fin_timeout";
+    for columns in 8..40 {
+        let lines = wrapped(text, columns, "  ");
+        assert!(lines.iter().all(|line| width(line) <= columns), "{lines:?}");
+        assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+    }
+}
+
+#[test]
+fn a_failure_is_told_to_its_end_wherever_it_is_narrow() {
+    let mut view = view();
+    view.take(Err(GatherError::Gone { pid: 4_194_304 }));
+    let whole = screen(&mut view, 300, 30).lines().last().unwrap().replace(' ', "");
+    for width in [20, 40, 60] {
+        let screen = screen(&mut view, width, 30);
+        assert!(screen.replace(['\n', ' '], "").ends_with(&whole), "{screen}");
+    }
+}
+
+#[test]
+fn keys_are_named_whole_or_not_at_all() {
+    for width in 1..80 {
+        let screen = screen(&mut view(), width, 20);
+        let last = screen.lines().last().unwrap();
+        assert!("q quit  ↑↓ select  Enter explain  s sort  p pause  ? help".starts_with(last));
+        assert!(
+            ["", "quit", "select", "explain", "sort", "pause", "help"]
+                .contains(&last.rsplit(' ').next().unwrap()),
+            "{last:?}"
+        );
     }
 }
 

@@ -156,13 +156,11 @@ impl View {
         self.selected().map(|_| self.selected)
     }
 
-    /// How a state's count has changed since the look before.
-    pub(super) fn change(&self, at: usize) -> i64 {
-        let mut newest = self.history.iter().rev().filter_map(|counts| counts.get(at));
-        match (newest.next(), newest.next()) {
-            (Some(&now), Some(&before)) => now as i64 - before as i64,
-            _ => 0,
-        }
+    /// A state's count now and in the look before; twice the same where there was none.
+    pub(super) fn change(&self, at: usize) -> (u64, u64) {
+        let mut newest = self.history.iter().rev().filter_map(|counts| counts.get(at).copied());
+        let now = newest.next().unwrap_or(0);
+        (now, newest.next().unwrap_or(now))
     }
 
     /// The last counts of a state, at most so many, the newest last.
