@@ -208,9 +208,14 @@ impl Screen {
         self.asked.or(self.terminal.map(|columns| columns.min(REPORT))).unwrap_or(unknown)
     }
 
+    /// All the columns that there are.
+    pub(crate) fn room(&self) -> usize {
+        self.asked.or(self.terminal).unwrap_or(REPORT)
+    }
+
     /// How a ladder looks, which is as wide as there is room.
     pub(crate) fn ladder(&self) -> LadderOptions {
-        let width = self.asked.or(self.terminal).unwrap_or(REPORT);
+        let width = self.room();
         LadderOptions { width, color: self.color, ascii: self.ascii, ..LadderOptions::default() }
     }
 

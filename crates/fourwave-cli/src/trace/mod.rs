@@ -185,7 +185,7 @@ impl TraceArguments {
         let Outputs { outputs, stdout } = outputs::open(self, text, !at_once)?;
         let mut analysis = Analysis::new(options, outputs);
         let mut partly = failed;
-        let bar = progress::Bar::new(&inputs, text.stderr().live, self.tells_while_it_reads());
+        let bar = progress::Bar::new(&inputs, &text.stderr(), self.tells_while_it_reads());
         for input in inputs {
             partly |= !read::file(input, &mut analysis, stop, &stdout, &bar)?;
         }

@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::io::IsTerminal;
 
-use fourwave_gateway::terminal::columns;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::inputs::Input;
+use crate::terminal::Screen;
 
 /// A bar by bytes of the files, with the rate; nothing where nobody looks.
 pub(super) struct Bar {
@@ -32,17 +32,16 @@ fn told(known: bool, room: usize) -> &'static str {
 }
 
 impl Bar {
-    /// `live`: standard error can be written over; `talks`: something else is written meanwhile.
-    pub(super) fn new(inputs: &[Input], live: bool, talks: bool) -> Self {
-        let watched = live && !(talks && std::io::stdout().is_terminal());
+    /// `screen` is standard error's; `talks`: something else is written meanwhile.
+    pub(super) fn new(inputs: &[Input], screen: &Screen, talks: bool) -> Self {
+        let watched = screen.live && !(talks && std::io::stdout().is_terminal());
         let sizes: Option<u64> = inputs.iter().map(|input| input.size).sum();
         let bar = match (watched, sizes) {
             (false, _) => ProgressBar::hidden(),
             (true, Some(bytes)) => ProgressBar::new(bytes),
             (true, None) => ProgressBar::new_spinner(),
         };
-        let room = columns(std::io::stderr()).unwrap_or(80);
-        if let Ok(style) = ProgressStyle::with_template(told(sizes.is_some(), room)) {
+        if let Ok(style) = ProgressStyle::with_template(told(sizes.is_some(), screen.room())) {
             bar.set_style(style);
         }
         Self { bar, before: Cell::new(0) }

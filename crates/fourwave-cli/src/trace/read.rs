@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use fourwave_device::reason;
 use fourwave_trace::Analysis;
 
 use super::inputs::Input;
