@@ -12,7 +12,7 @@ use crate::report::Outcome;
 use crate::shell;
 
 /// Debian package → a program of it.
-const NEEDED: [(&str, &str); 18] = [
+const NEEDED: [(&str, &str); 20] = [
     ("iperf3", "iperf3"),
     ("wrk", "wrk"),
     ("nginx-light", "nginx"),
@@ -20,6 +20,8 @@ const NEEDED: [(&str, &str); 18] = [
     ("tshark", "tshark"),
     ("tcpdump", "tcpdump"),
     ("iproute2", "ip"),
+    ("nftables", "nft"),
+    ("zstd", "zstd"),
     ("netcat-openbsd", "nc.openbsd"),
     ("redis-tools", "redis-benchmark"),
     ("redis-server", "redis-server"),
@@ -189,6 +191,46 @@ mod tests {
         assert!(is_debian("PRETTY_NAME=\"x\"\nID=debian\n"));
         assert!(is_debian("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"));
         assert!(!is_debian("ID=fedora\nHOME_URL=\"debian\"\n"));
+    }
+
+    /// On every machine that can build this (Debian's essential packages), or in a package of
+    /// `NEEDED` under another program's name: ss comes with ip, nc with nc.openbsd.
+    const THERE: &str = "bash cat head nc nsenter setpriv setsid sh sha256sum ss timeout unshare";
+
+    /// How tests ask for programs.
+    const ASKED: [&str; 6] =
+        ["has(&[", "permitted_with(&[", "Host::new(&[", "each_user(&[", "can(&[", "basic = ["];
+
+    /// The programs that a test's text asks for.
+    fn asked(text: &str) -> impl Iterator<Item = &str> {
+        let lists = ASKED.iter().flat_map(move |asked| text.split(asked).skip(1));
+        let lists = lists.filter_map(|rest| rest.split_once(']'));
+        lists.flat_map(|(list, _)| list.split('"').skip(1).step_by(2))
+    }
+
+    #[test]
+    fn every_program_that_a_test_asks_for_can_be_installed() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+        let mut folders = vec![root];
+        let mut found = 0;
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let in_tests = path.components().any(|part| part.as_os_str() == "tests");
+                if path.is_dir() {
+                    folders.push(path);
+                } else if in_tests && path.extension().is_some_and(|ending| ending == "rs") {
+                    let text = fs::read_to_string(&path).unwrap();
+                    for program in asked(&text) {
+                        found += 1;
+                        let known = THERE.split(' ').any(|there| there == program)
+                            || NEEDED.iter().any(|(_, needed)| *needed == program);
+                        assert!(known, "{}: {program} is in no package of setup", path.display());
+                    }
+                }
+            }
+        }
+        assert!(found > 50, "only {found} are asked for: the search is wrong");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Traffic on loopback, seen by the kernel's packet socket.
 
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use fourwave_capture::{Live, LiveError};
+use fourwave_testkit::{accept, skip_test};
 
 /// Past this a test is stuck, not slow.
 const STUCK: Duration = Duration::from_secs(30);
@@ -13,18 +14,12 @@ const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
 
-/// A line that the test harness does not swallow.
-fn skip(test: &str, why: &str) {
-    let line = format!("test {test} ... SKIPPED: {why}\n");
-    io::stderr().write_all(line.as_bytes()).expect("stderr is open");
-}
-
 /// Listens, or says why the test cannot.
 fn open(test: &str, name: &str) -> Option<Live> {
     match Live::open(name) {
         Ok(live) => Some(live),
         Err(error) if error.to_string().contains("not permitted") => {
-            skip(test, &error.to_string());
+            skip_test(test, error);
             None
         }
         Err(error) => panic!("{error}"),
@@ -36,7 +31,7 @@ fn exchange(address: &str) -> u16 {
     let listener = TcpListener::bind(format!("{address}:0")).unwrap();
     let to = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
-        let (mut conn, _) = listener.accept().unwrap();
+        let mut conn = accept(&listener);
         let mut got = Vec::new();
         conn.read_to_end(&mut got).unwrap();
         got.len()

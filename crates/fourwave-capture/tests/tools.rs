@@ -5,11 +5,12 @@ mod common;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Frame, Order, ip, pcap, read, rest, skip};
+use common::{Frame, Order, ip, pcap, read, rest};
 use fourwave_capture::Reader;
+use fourwave_testkit::{Bounded, Limited, accept, command, find, has, is_root, missing, skip_test};
 
 /// Past this a test is stuck, not slow.
 const STUCK: Duration = Duration::from_secs(60);
@@ -48,7 +49,7 @@ impl Drop for Running {
 fn exchange(listener: &TcpListener) {
     let server = listener.try_clone().unwrap();
     let server = std::thread::spawn(move || {
-        let (mut conn, _) = server.accept().unwrap();
+        let mut conn = accept(&server);
         let mut got = Vec::new();
         conn.read_to_end(&mut got).unwrap()
     });
@@ -61,12 +62,14 @@ fn exchange(listener: &TcpListener) {
 /// tcpdump of one connection on loopback; false after a line that says why there is none.
 fn tcpdump(test: &str, interface: &str, arguments: &[&str], file: &Path) -> bool {
     if !is_root() {
-        skip(test, "tcpdump needs root");
-        return false;
+        return skip_test(test, "tcpdump needs root");
+    }
+    if find("tcpdump").is_none() {
+        return skip_test(test, missing("tcpdump"));
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
-    let started = Command::new("tcpdump")
+    let started = command("tcpdump")
         // Of its buffer each packet takes as much as the snap length.
         .args(["-i", interface, "--immediate-mode", "-U", "-Z", "root", "-B", "65536", "-w"])
         .arg(file)
@@ -75,14 +78,8 @@ fn tcpdump(test: &str, interface: &str, arguments: &[&str], file: &Path) -> bool
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn();
-    let mut running = match started {
-        Ok(child) => Running(child),
-        Err(error) => {
-            skip(test, &format!("no tcpdump: {error}"));
-            return false;
-        }
-    };
-    let mut lines = BufReader::new(running.0.stderr.take().unwrap());
+    let mut running = Running(started.expect("it is there"));
+    let mut lines = BufReader::new(Limited(running.0.stderr.take().unwrap()));
     let mut said = String::new();
     while !said.contains("listening on") {
         assert!(lines.read_line(&mut said).unwrap() > 0, "tcpdump ended: {said}");
@@ -95,12 +92,6 @@ fn tcpdump(test: &str, interface: &str, arguments: &[&str], file: &Path) -> bool
         std::thread::sleep(Duration::from_millis(20));
     }
     true
-}
-
-fn is_root() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    uid.is_some_and(|uid| uid.split_whitespace().nth(1) == Some("0"))
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -159,21 +150,14 @@ fn frames_of_the_zstd_program() {
     let frames: Vec<_> = (0..800).map(|n| Frame::new(0, ip(4, n, 900))).collect();
     let file = pcap(Order::Little, true, 101, &frames);
     let wanted = read(&file);
+    if !has(&["zstd"]) {
+        return;
+    }
+    let scratch = Scratch::new("zstd");
+    std::fs::write(&scratch.0, &file).unwrap();
     for level in ["-1", "-19", "--long=24"] {
-        let zstd = Command::new("zstd")
-            .args(["-q", "-c", level])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let mut zstd = match zstd {
-            Ok(child) => child,
-            Err(error) => return skip("frames_of_the_zstd_program", &format!("no zstd: {error}")),
-        };
-        let mut stdin = zstd.stdin.take().unwrap();
-        let input = file.clone();
-        let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let packed = zstd.wait_with_output().unwrap();
-        writer.join().unwrap().unwrap();
+        let input = std::fs::File::open(&scratch.0).unwrap();
+        let packed = command("zstd").args(["-q", "-c", level]).bounded_reading(input);
         assert!(packed.status.success());
         assert_eq!(read(&packed.stdout), wanted, "{level}");
     }

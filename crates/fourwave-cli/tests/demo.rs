@@ -4,7 +4,7 @@ mod common;
 
 use std::process::{Command, Output, Stdio};
 
-use common::{Scratch, fourwave, permitted, skip, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, has, permitted, skip, stderr, stdout};
 
 /// The ladder of the demo's connection on standard output, and the summary on standard error.
 #[track_caller]
@@ -24,7 +24,7 @@ fn the_demo_draws_the_four_waves() {
     if !permitted() {
         return;
     }
-    let output = fourwave().args(["run", "--demo"]).output().unwrap();
+    let output = fourwave().args(["run", "--demo"]).bounded();
     assert!(output.status.success(), "{}", stderr(&output));
     assert!(stdout(&output).contains("bytes of answer"), "{}", stdout(&output));
     assert_four_waves(&output);
@@ -38,7 +38,7 @@ fn the_demo_survives_a_reader_that_leaves_and_a_full_disk() {
     }
     let program = env!("CARGO_BIN_EXE_fourwave");
     let script = format!("{{ {program} run --demo 2>&3; echo $? >&3; }} 3>&1 >/dev/full");
-    let full = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let full = Command::new("sh").args(["-c", &script]).bounded();
     let said = stdout(&full);
     assert!(said.contains("demo's client: No space left on device\n"), "{said}");
     assert!(said.contains("ladder could not be written and ends here: No space left"), "{said}");
@@ -51,21 +51,23 @@ fn the_demo_survives_a_reader_that_leaves_and_a_full_disk() {
         .spawn()
         .unwrap();
     drop(child.stdout.take());
-    let closed = child.wait_with_output().unwrap();
+    let closed = fourwave_testkit::rest(child);
     assert_eq!(closed.status.code(), Some(0), "{}", stderr(&closed));
     assert_eq!(stderr(&closed).lines().count(), 1, "{}", stderr(&closed));
 }
 
 #[test]
 fn without_namespaces_the_demo_says_what_is_missing_and_plays_in_memory() {
+    if !has(&["unshare"]) {
+        return;
+    }
     let scratch = Scratch::new("demo");
     let pcap = scratch.path().join("demo.pcapng");
     // A user that is not mapped may make no namespace, whoever runs the test.
     let output = Command::new("unshare")
         .args(["-U", env!("CARGO_BIN_EXE_fourwave"), "run", "--demo", "--pcap"])
         .arg(&pcap)
-        .output()
-        .unwrap();
+        .bounded();
     let text = stderr(&output);
     if text.starts_with("unshare:") {
         skip(text.trim());

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Scratch, fourwave, permitted, run, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, permitted, run, stderr, stdout};
 use serde_json::Value;
 
 /// A connection that is opened and closed.
@@ -25,7 +25,7 @@ const GOOD: &str = "\
 ";
 
 fn drill(arguments: &[&str]) -> Output {
-    fourwave().arg("drill").args(arguments).output().unwrap()
+    fourwave().arg("drill").args(arguments).bounded()
 }
 
 fn write(directory: &Path, name: &str, text: impl AsRef<[u8]>) -> String {
@@ -171,7 +171,7 @@ fn a_full_disk_is_no_success() {
     let good = write(scratch.path(), "good.pkt", GOOD);
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_fourwave"));
-    let output = command.args(["drill", &good]).stdout(full).output().unwrap();
+    let output = command.args(["drill", &good]).bounded_writing(full);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).starts_with("fourwave: the output cannot be written"));
 }
@@ -385,7 +385,9 @@ fn what_a_script_leaves_running_ends_with_it() {
     let pid = fs::read_to_string(scratch.path().join("pid")).unwrap();
     let command = Path::new("/proc").join(pid.trim()).join("cmdline");
     // Killed is killed, but it ends when it next runs.
+    let began = std::time::Instant::now();
     while fs::read(&command).is_ok_and(|line| line.starts_with(b"sleep")) {
+        assert!(began.elapsed() < fourwave_testkit::LIMIT, "it goes on");
         std::thread::yield_now();
     }
 }

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use common::{Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
 
 /// Runs, and expects this exit status and one line that contains these words.
 #[track_caller]
@@ -49,7 +49,7 @@ fn wrong_usage_is_2() {
 
 #[test]
 fn an_internal_subcommand_by_hand_is_refused() {
-    let output = fourwave().args(["__stage", "99", "true"]).output().unwrap();
+    let output = fourwave().args(["__stage", "99", "true"]).bounded();
     assert_line(&output, 2, &["internal"]);
 }
 
@@ -119,7 +119,7 @@ fn a_command_that_cannot_run_is_127_or_126() {
 #[test]
 fn help_and_version_are_where_people_look_for_them() {
     let output = |arguments: &[&str]| {
-        let output = fourwave().args(arguments).output().unwrap();
+        let output = fourwave().args(arguments).bounded();
         assert_eq!(
             (output.status.code(), stderr(&output).as_str()),
             (Some(0), ""),
@@ -155,7 +155,7 @@ fn help_and_version_are_where_people_look_for_them() {
         let ran = run(&["-q", "--", "echo", "--version", "help"]);
         assert_eq!(stdout(&ran), "--version help\n");
     }
-    let output = fourwave().args(["help", "rum"]).output().unwrap();
+    let output = fourwave().args(["help", "rum"]).bounded();
     assert_line(&output, 2, &["rum"]);
 }
 
@@ -164,12 +164,8 @@ fn help_and_version_are_where_people_look_for_them() {
 fn nobody_has_to_listen() {
     for arguments in [&["rum"][..], &["--help"], &["knobs"], &["run", "--mtu", "1", "true"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let output = fourwave()
-            .args(arguments)
-            .stdout(full.try_clone().unwrap())
-            .stderr(full)
-            .output()
-            .unwrap();
+        let output =
+            fourwave().args(arguments).stdout(full.try_clone().unwrap()).stderr(full).bounded();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }
@@ -180,7 +176,7 @@ fn a_full_disk_is_called_that() {
     let scratch = Scratch::new("full-disk");
     let capture = scratch.path().join("a.pcapng");
     let capture = capture.to_str().unwrap();
-    let made = fourwave().args(["scenario", "four-waves", "--pcap", capture]).output().unwrap();
+    let made = fourwave().args(["scenario", "four-waves", "--pcap", capture]).bounded();
     assert!(made.status.success(), "{}", stderr(&made));
     for arguments in [
         &["knobs"][..],
@@ -195,18 +191,18 @@ fn a_full_disk_is_called_that() {
         &["doctor", "--sample", "100ms", "--json"],
     ] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let output = fourwave().args(arguments).stdout(full).output().unwrap();
+        let output = fourwave().args(arguments).bounded_writing(full);
         assert_line(&output, 2, &["the output cannot be written: No space left on device"]);
     }
     for option in ["--html", "--pcap"] {
-        let output = fourwave().args(["scenario", "four-waves", option, "/dev/full"]).output();
-        let text = stderr(&output.unwrap());
+        let output = fourwave().args(["scenario", "four-waves", option, "/dev/full"]).bounded();
+        let text = stderr(&output);
         assert!(
             text.contains("/dev/full") && text.ends_with(": No space left on device\n"),
             "{text}"
         );
     }
-    let output = fourwave().args(["trace", capture, "--html", "/dev/full"]).output().unwrap();
+    let output = fourwave().args(["trace", capture, "--html", "/dev/full"]).bounded();
     let text = "fourwave: /dev/full cannot be written: No space left on device\n";
     assert_eq!(stderr(&output), text);
 }
@@ -232,7 +228,7 @@ fn a_program_behind_a_closed_door_is_126() {
         fs::set_permissions(&door, PermissionsExt::from_mode(0o600)).unwrap();
     }
     command.args([env!("CARGO_BIN_EXE_fourwave"), "run", "--"]).arg(&program);
-    let output = command.output().unwrap();
+    let output = command.bounded();
     fs::set_permissions(&door, PermissionsExt::from_mode(0o700)).unwrap();
     let line = format!("{}: cannot be executed: Permission denied", program.display());
     assert_line(&output, 126, &[&line]);
@@ -244,8 +240,7 @@ fn broken(unshare: &[&str], break_it: &str) -> std::process::Output {
     Command::new("unshare")
         .args(unshare)
         .args(["sh", "-c", &script, env!("CARGO_BIN_EXE_fourwave")])
-        .output()
-        .unwrap()
+        .bounded()
 }
 
 #[test]

@@ -7,13 +7,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use common::{Scratch, permitted, skip};
+use common::{Scratch, has, permitted, skip};
+use fourwave_testkit::{Limited, ended, signal as send};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Action, Winsize, tcflow, tcgetattr, tcsetwinsize};
 
@@ -49,11 +49,14 @@ struct Terminal {
 impl Terminal {
     /// Starts the command; `None` and a line where there are no such terminals.
     fn start(stands: Stands, arguments: &[&str]) -> Option<Self> {
+        if !has(&["setsid"]) {
+            return None;
+        }
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let person = match openpt(flags) {
             Ok(person) => person,
             Err(error) => {
-                skip(&format!("/dev/ptmx: {error}"));
+                skip(format!("/dev/ptmx: {error}"));
                 return None;
             }
         };
@@ -104,7 +107,7 @@ impl Terminal {
     /// it was.
     #[track_caller]
     fn after(mut self, signal: Signal) -> (ExitStatus, String) {
-        send(&self.child, signal);
+        send(self.child.id(), signal);
         let mut status = None;
         for _ in 0..LIMIT {
             // What is written to a full terminal waits until someone reads.
@@ -124,9 +127,9 @@ impl Terminal {
     /// The terminal is taken away; how the command ended.
     #[track_caller]
     fn taken_away(self) -> ExitStatus {
-        let Self { person, program, child, .. } = self;
+        let Self { person, program, mut child, .. } = self;
         drop((person, program));
-        ended(child)
+        ended(&mut child)
     }
 
     #[track_caller]
@@ -141,23 +144,6 @@ fn started_by(program: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).arg(env!("CARGO_BIN_EXE_fourwave"));
     command
-}
-
-fn send(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-}
-
-/// How the child ended, which it does in time.
-#[track_caller]
-fn ended(mut child: Child) -> ExitStatus {
-    for _ in 0..LIMIT {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let _ended = child.kill();
-    panic!("it goes on")
 }
 
 #[test]
@@ -200,7 +186,7 @@ fn a_second_signal_ends_the_table_on_a_terminal_that_stands_still() {
     // Neither the help nor the end of it all can be drawn.
     terminal.person.write_all(b"?").unwrap();
     let status = (0..LIMIT).find_map(|_| {
-        let _gone = kill_process(Pid::from_child(&terminal.child), Signal::TERM);
+        let _gone = send(terminal.child.id(), Signal::TERM);
         std::thread::sleep(Duration::from_millis(100));
         terminal.child.try_wait().unwrap()
     });
@@ -282,31 +268,21 @@ fn streamed(shell: &str, sample: &str) -> Child {
 #[test]
 fn what_nohup_started_goes_on_after_a_hangup() {
     let mut child = streamed("trap '' HUP; exec \"$0\" \"$@\"", "100ms");
-    let lines = lines(child.stdout.take().unwrap());
-    let line = || lines.recv_timeout(Duration::from_secs(60)).expect("a report");
+    let mut lines = BufReader::new(Limited(child.stdout.take().unwrap())).lines();
+    let mut line = || lines.next().expect("a report").unwrap();
     line();
-    send(&child, Signal::HUP);
+    send(child.id(), Signal::HUP);
     // Far more than can have been on their way.
     for _ in 0..20 {
         line();
     }
-    send(&child, Signal::TERM);
-    assert_eq!(ended(child).code(), Some(0));
+    send(child.id(), Signal::TERM);
+    assert_eq!(ended(&mut child).code(), Some(0));
 }
 
 #[test]
 fn reports_end_with_their_reader_and_not_with_the_next_report() {
     let mut child = streamed("exec \"$0\" \"$@\"", "1h");
     drop(child.stdout.take());
-    assert_eq!(ended(child).code(), Some(0));
-}
-
-/// What a child writes, line by line, so that a wait for it has a limit.
-fn lines(pipe: ChildStdout) -> Receiver<String> {
-    let (sender, lines) = channel();
-    std::thread::spawn(move || {
-        let mut all = BufReader::new(pipe).lines().map_while(Result::ok);
-        all.try_for_each(|line| sender.send(line))
-    });
-    lines
+    assert_eq!(ended(&mut child).code(), Some(0));
 }

@@ -6,8 +6,10 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Stdio};
+use std::time::Instant;
 
-use common::{Scratch, fourwave, permitted};
+use common::{Scratch, fourwave, permitted_with};
+use fourwave_testkit::{LIMIT, Limited, accept, ended};
 use serde_json::Value;
 
 /// Sends, reads to the end of what comes, and does not close before it is told to.
@@ -44,7 +46,7 @@ fn spawn(options: &[&str], script: &str, argument: &str) -> Child {
 }
 
 /// The line about the leak; what comes before it is part of a failure's message.
-fn leak(errors: &mut BufReader<ChildStderr>) -> String {
+fn leak(errors: &mut BufReader<Limited<ChildStderr>>) -> String {
     let mut all = String::new();
     loop {
         let mut line = String::new();
@@ -60,13 +62,13 @@ fn finish(mut child: Child, mut errors: impl Read) -> String {
     drop(child.stdin.take());
     let mut rest = String::new();
     errors.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success(), "{rest}");
+    assert!(ended(&mut child).success(), "{rest}");
     rest
 }
 
 #[test]
 fn a_program_that_never_closes_is_told_of_everywhere() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let scratch = Scratch::new("leak");
@@ -77,10 +79,10 @@ fn a_program_that_never_closes_is_told_of_everywhere() {
     let mut child = spawn(&[&ladder, "--events", &events], FORGETFUL, &port.to_string());
     // Dropped unread data would be an RST.
     let mut question = [0; 8];
-    let mut host = listener.accept().unwrap().0;
+    let mut host = accept(&listener);
     host.read_exact(&mut question).unwrap();
     drop(host);
-    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut errors = BufReader::new(Limited(child.stderr.take().unwrap()));
     let line = leak(&mut errors);
     let start = "fourwave: suspected CLOSE_WAIT leak: the program has not closed 10.4.0.100:";
     assert!(line.starts_with(start), "{line}");
@@ -109,7 +111,7 @@ fn a_program_that_never_closes_is_told_of_everywhere() {
 
 #[test]
 fn quiet_keeps_it_to_the_files() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let scratch = Scratch::new("quiet-leak");
@@ -117,27 +119,29 @@ fn quiet_keeps_it_to_the_files() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let mut child = spawn(&["-q", "--events", events.to_str().unwrap()], FORGETFUL, &port);
-    let mut host = listener.accept().unwrap().0;
+    let mut host = accept(&listener);
     host.read_exact(&mut [0; 8]).unwrap();
     drop(host);
+    let began = Instant::now();
     while !fs::read_to_string(&events).unwrap_or_default().contains("\"close_wait\"") {
         assert!(child.try_wait().unwrap().is_none(), "it ended without a leak");
+        assert!(began.elapsed() < LIMIT, "no leak is told");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    let errors = child.stderr.take().unwrap();
+    let errors = Limited(child.stderr.take().unwrap());
     assert_eq!(finish(child, errors), "");
 }
 
 #[test]
 fn a_server_of_the_host_that_never_closes_is_told_of() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let mut child = spawn(&[], HALF, &port.to_string());
-    let host = listener.accept().unwrap().0;
-    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let host = accept(&listener);
+    let mut errors = BufReader::new(Limited(child.stderr.take().unwrap()));
     let line = leak(&mut errors);
     let start = "fourwave: suspected CLOSE_WAIT leak: the server has not closed 10.4.0.100:";
     assert!(line.starts_with(start), "{line}");
@@ -148,19 +152,19 @@ fn a_server_of_the_host_that_never_closes_is_told_of() {
 
 #[test]
 fn a_server_in_the_namespace_that_never_closes_is_told_of() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let publish = format!("127.0.0.1:{}:80", free.port());
     let mut child = spawn(&["-p", &publish], SERVER, "");
     let mut ready = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    BufReader::new(Limited(child.stdout.take().unwrap())).read_line(&mut ready).unwrap();
     assert_eq!(ready, "ready\n");
     let mut caller = TcpStream::connect(free).unwrap();
     caller.write_all(b"question").unwrap();
     caller.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut errors = BufReader::new(child.stderr.take().unwrap());
+    let mut errors = BufReader::new(Limited(child.stderr.take().unwrap()));
     let line = leak(&mut errors);
     assert!(line.contains("leak: the program has not closed 10.4.0.1:"), "{line}");
     assert!(line.contains(" → 10.4.0.100:80 for 1"), "{line}");
@@ -172,7 +176,7 @@ fn a_server_in_the_namespace_that_never_closes_is_told_of() {
 /// The program's kernel answers everything that it gets: a fault makes it silent.
 #[test]
 fn a_program_that_answers_no_more_is_told_of_in_events() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let scratch = Scratch::new("unanswered");
@@ -181,11 +185,11 @@ fn a_program_that_answers_no_more_is_told_of_in_events() {
     let port = listener.local_addr().unwrap().port().to_string();
     let options = ["--fault", "drop:fin:peer:4", "--events", events.to_str().unwrap()];
     let mut child = spawn(&options, FORGETFUL, &port);
-    let mut host = listener.accept().unwrap().0;
+    let mut host = accept(&listener);
     host.read_exact(&mut [0; 8]).unwrap();
     drop(host);
     // The fifth FIN gets through, and the program closes.
-    let errors = child.stderr.take().unwrap();
+    let errors = Limited(child.stderr.take().unwrap());
     finish(child, errors);
     let told: Vec<Value> = fs::read_to_string(&events)
         .unwrap()

@@ -6,9 +6,9 @@ mod common;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
-use common::{Scratch, fourwave, is_root, permitted, skip, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, is_root, permitted, skip, stderr, stdout};
 
 /// A connection that is opened and closed, as a script, a capture, a list of knobs, thresholds.
 fn inputs(test: &str) -> Scratch {
@@ -16,8 +16,7 @@ fn inputs(test: &str) -> Scratch {
     let made = fourwave()
         .args(["scenario", "four-waves", "--pcap", "a.pcapng"])
         .current_dir(scratch.path())
-        .output()
-        .unwrap();
+        .bounded();
     assert!(made.status.success(), "{}", stderr(&made));
     let script = done(scratch.path(), &["drill", "--from", "a.pcapng", "--local", "192.0.2.1"]);
     fs::write(scratch.path().join("r.pkt"), script.stdout).unwrap();
@@ -28,7 +27,7 @@ fn inputs(test: &str) -> Scratch {
 }
 
 fn fourwave_in(directory: &Path, arguments: &[&str]) -> Output {
-    fourwave().args(arguments).current_dir(directory).stdin(Stdio::null()).output().unwrap()
+    fourwave().args(arguments).current_dir(directory).bounded()
 }
 
 /// The same, where nothing goes wrong.
@@ -43,7 +42,7 @@ fn done(directory: &Path, arguments: &[&str]) -> Output {
 fn shell(directory: &Path, line: &str) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", line]).env("F", env!("CARGO_BIN_EXE_fourwave")).current_dir(directory);
-    command.stdin(Stdio::null()).output().unwrap()
+    command.bounded()
 }
 
 /// Every file with what it holds.
@@ -179,8 +178,7 @@ fn on_a_full_disk_the_older_file_stays() {
             .args(arguments)
             .env("F", env!("CARGO_BIN_EXE_fourwave"))
             .current_dir(scratch.path())
-            .output()
-            .unwrap();
+            .bounded();
         let said = stderr(&output);
         assert!(said.ends_with("No space left on device\n"), "{arguments:?}: {said}");
         assert!(said.contains("disk/old") && said.lines().count() == 1, "{arguments:?}: {said}");
@@ -206,8 +204,7 @@ fn a_file_that_one_may_write_and_not_replace_is_written() {
             .args(arguments)
             .env("F", env!("CARGO_BIN_EXE_fourwave"))
             .current_dir(scratch.path())
-            .output()
-            .unwrap();
+            .bounded();
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         let written = output.stdout.strip_prefix(b"old\n").unwrap();
         assert!(!written.starts_with(b"older") && written.len() > 100, "{arguments:?}");

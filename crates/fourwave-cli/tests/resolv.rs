@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Scratch, permitted, stderr, stdout};
+use common::{Bounded, Scratch, permitted, stderr, stdout};
 
 /// Runs a command under fourwave where `/etc` is this directory. Root in a user namespace does
 /// for that, so the tests need none.
@@ -17,8 +17,7 @@ fn with_etc(etc: &Path, command: &str) -> Output {
         .args(["-Urm", "sh", "-c", script, env!("CARGO_BIN_EXE_fourwave")])
         .arg(etc)
         .arg(command)
-        .output()
-        .unwrap()
+        .bounded()
 }
 
 #[track_caller]

@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-use common::{fourwave, is_root, permitted, run, stderr, stdout};
+use common::{Bounded, fourwave, is_root, permitted, permitted_with, run, stderr, stdout};
+use fourwave_testkit::{LIMIT, Limited, Signal, accept, ended, rest, signal};
 
 fn spawn(arguments: &[&str]) -> Child {
     fourwave()
@@ -26,13 +27,10 @@ fn line(reader: &mut impl BufRead) -> String {
     line.trim_end().to_owned()
 }
 
-fn kill(signal: &str, pid: u32) {
-    let status = Command::new("kill").args([signal, &pid.to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
 fn wait(mut child: Child) -> ExitStatus {
-    child.wait().unwrap()
+    // Nothing more comes from us.
+    drop(child.stdin.take());
+    ended(&mut child)
 }
 
 #[test]
@@ -67,7 +65,7 @@ fn without_quiet_there_is_one_line_on_stderr_at_the_end() {
 /// Five connections: the host closes three first, the program two.
 #[test]
 fn counters_say_what_the_engine_did_under_linuxs_names() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -78,7 +76,7 @@ fn counters_say_what_the_engine_did_under_linuxs_names() {
                   while s.recv(9): pass\n s.close()";
     let host = std::thread::spawn(move || {
         for n in 0..5 {
-            let mut stream = listener.accept().unwrap().0;
+            let mut stream = accept(&listener);
             stream.read_exact(&mut [0]).unwrap();
             // To the client's FIN, before ours.
             if n >= 3 {
@@ -131,13 +129,13 @@ fn without_a_command_the_users_shell_runs() {
         .spawn()
         .unwrap();
     child.stdin.take().unwrap().write_all(b"echo shell-$((6 * 7))\nexit 3\n").unwrap();
-    let output = child.wait_with_output().unwrap();
+    let output = rest(child);
     assert_eq!((stdout(&output).as_str(), output.status.code()), ("shell-42\n", Some(3)));
 }
 
 #[test]
 fn the_namespace_has_its_addresses_routes_loopback_and_resolver() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let script = r#"
@@ -189,7 +187,7 @@ fn the_program_inherits_what_it_would_have_without_us() {
     let script =
         "ls /proc/self/fd | wc -l; cat /proc/self/status; pwd; echo \"$MARK\"; umask; id -u";
     let world = |command: &mut Command| {
-        let output = command.env("MARK", "m").stdin(Stdio::null()).output().unwrap();
+        let output = command.env("MARK", "m").bounded();
         let keep = |line: &&str| {
             let (key, _) = line.split_once(':').unwrap_or(("", ""));
             // In a user namespace of its own the program has no capabilities either, but it
@@ -207,23 +205,30 @@ fn the_program_inherits_what_it_would_have_without_us() {
 
 #[test]
 fn signals_reach_the_program() {
-    if !permitted() {
+    if !permitted_with(&["bash"]) {
         return;
     }
-    for signal in ["TERM", "HUP", "INT", "QUIT", "USR1", "USR2"] {
-        let script = format!("trap 'echo got; exit 9' {signal}; echo ready; read x");
+    for (name, number) in [
+        ("TERM", Signal::TERM),
+        ("HUP", Signal::HUP),
+        ("INT", Signal::INT),
+        ("QUIT", Signal::QUIT),
+        ("USR1", Signal::USR1),
+        ("USR2", Signal::USR2),
+    ] {
+        let script = format!("trap 'echo got; exit 9' {name}; echo ready; read x");
         let mut child = spawn(&["-q", "--", "bash", "-c", &script]);
-        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut out = BufReader::new(Limited(child.stdout.take().unwrap()));
         assert_eq!(line(&mut out), "ready");
-        kill(&format!("-{signal}"), child.id());
-        assert_eq!(line(&mut out), "got", "{signal}");
-        assert_eq!(wait(child).code(), Some(9), "{signal}");
+        assert!(signal(child.id(), number));
+        assert_eq!(line(&mut out), "got", "{name}");
+        assert_eq!(wait(child).code(), Some(9), "{name}");
     }
 }
 
 #[test]
 fn a_signal_from_inside_is_not_sent_twice() {
-    if !permitted() {
+    if !permitted_with(&["python3", "setsid"]) {
         return;
     }
     // The shell signals its whole process group, which is fourwave's too; `exec` makes one
@@ -233,8 +238,7 @@ fn a_signal_from_inside_is_not_sent_twice() {
                   signal.sigtimedwait([signal.SIGUSR2], 0.3)\nprint(n)";
     let output = Command::new("setsid")
         .args(["-w", env!("CARGO_BIN_EXE_fourwave"), "run", "-q", "--", "python3", "-c", script])
-        .output()
-        .unwrap();
+        .bounded();
     assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("1\n", ""));
 }
 
@@ -245,12 +249,12 @@ fn the_program_ends_when_the_gateway_is_killed() {
     }
     let mut child =
         spawn(&["-q", "--", "sh", "-c", "trap 'echo told; exit' TERM; echo $$; read x"]);
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut out = BufReader::new(Limited(child.stdout.take().unwrap()));
     let pid = line(&mut out);
     // Held, because `wait` closes what it finds: the program would read to the end and exit.
     let stdin = child.stdin.take();
     child.kill().unwrap();
-    child.wait().unwrap();
+    ended(&mut child);
     assert_eq!(line(&mut out), "told");
     // End of file: nobody holds the pipe any more.
     assert_eq!(line(&mut out), "");
@@ -266,7 +270,7 @@ fn a_pipe_that_the_program_closes_is_closed() {
     let mut child = spawn(&["-q", "--", "sh", "-c", "echo out; exec >&-; read x; exit 4"]);
     let mut out = String::new();
     // Returns only if nobody else holds the pipe, because the program still runs.
-    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    Limited(child.stdout.take().unwrap()).read_to_string(&mut out).unwrap();
     assert_eq!(out, "out\n");
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     assert_eq!(wait(child).code(), Some(4));
@@ -278,7 +282,7 @@ fn the_gateway_keeps_no_privileges() {
         return;
     }
     let mut child = spawn(&["-q", "--", "sh", "-c", "echo ready; read x"]);
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut out = BufReader::new(Limited(child.stdout.take().unwrap()));
     assert_eq!(line(&mut out), "ready");
     let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
     let statuses: Vec<_> = tasks
@@ -302,7 +306,7 @@ fn the_gateway_keeps_no_privileges() {
 
 #[test]
 fn a_published_port_leads_to_the_program_which_sees_who_called() {
-    if !permitted() {
+    if !permitted_with(&["python3"]) {
         return;
     }
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -311,23 +315,24 @@ fn a_published_port_leads_to_the_program_which_sees_who_called() {
                   stream.sendall(stream.recv(100).upper() + peer[0].encode())";
     let publish = format!("127.0.0.1:{}:80", free.port());
     let mut child = spawn(&["-p", &publish, "--", "python3", "-c", script]);
-    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut out = BufReader::new(Limited(child.stdout.take().unwrap()));
     assert_eq!(line(&mut out), "ready");
     let mut stream = std::net::TcpStream::connect(free).unwrap();
+    stream.set_read_timeout(Some(LIMIT)).unwrap();
     stream.write_all(b"hello ").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     // The host's loopback is shown as the gateway.
     assert_eq!(answer, "HELLO 10.4.0.1");
     drop(stream);
-    let output = child.wait_with_output().unwrap();
+    let output = rest(child);
     assert!(output.status.success());
     assert!(stderr(&output).starts_with("fourwave: 1 connection"), "{}", stderr(&output));
 }
 
 #[test]
 fn an_unprivileged_user_can_do_all_this_too() {
-    if !permitted() {
+    if !permitted_with(&["setpriv"]) {
         return;
     }
     if !is_root() {
@@ -349,8 +354,7 @@ fn an_unprivileged_user_can_do_all_this_too() {
                 "-c",
             ])
             .args([script, binary.to_str().unwrap()])
-            .output()
-            .unwrap()
+            .bounded()
     };
     if !nobody("unshare -Unm true && : <>/dev/net/tun").status.success() {
         common::skip("only root may make namespaces or open /dev/net/tun here");

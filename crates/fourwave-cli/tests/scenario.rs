@@ -2,9 +2,11 @@
 
 use std::process::{Command, Output};
 
+use fourwave_testkit::Bounded;
+
 fn scenario(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fourwave"));
-    command.arg("scenario").args(arguments).output().unwrap()
+    command.arg("scenario").args(arguments).bounded()
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -95,8 +97,7 @@ fn its_packets_become_a_capture() {
     assert!(out.status.success(), "{}", text(&out.stderr));
     let read = Command::new(env!("CARGO_BIN_EXE_fourwave"))
         .args(["drill", "--from", path.to_str().unwrap()])
-        .output()
-        .unwrap();
+        .bounded();
     std::fs::remove_file(&path).unwrap();
     // With TIME_WAIT and without: two connections each.
     let listed = String::from_utf8_lossy(&[&read.stdout[..], &read.stderr].concat()).into_owned();

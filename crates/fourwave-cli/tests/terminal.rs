@@ -5,7 +5,7 @@ mod common;
 
 use std::process::Command;
 
-use common::{permitted, skip};
+use common::{Bounded, permitted_with};
 
 #[test]
 fn an_interactive_shell_keeps_its_job_control() {
@@ -24,21 +24,16 @@ fn an_interrupt_ends_the_callers_script_too() {
 
 #[track_caller]
 fn drive(scenario: &str) {
-    if !permitted() {
+    if !permitted_with(&["python3", "bash"]) {
         return;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/terminal.py");
-    let output =
-        Command::new("python3").args([script, env!("CARGO_BIN_EXE_fourwave"), scenario]).output();
-    match output {
-        Ok(output) => assert!(
-            output.status.success(),
-            "{}\n{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        ),
-        Err(error) => {
-            skip(&format!("python3: {error}"));
-        }
-    }
+    let mut command = Command::new("python3");
+    let output = command.args([script, env!("CARGO_BIN_EXE_fourwave"), scenario]).bounded();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

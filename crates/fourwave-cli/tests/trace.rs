@@ -7,7 +7,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{Scratch, fourwave, is_root, permitted, skip, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, is_root, permitted_with, skip, stderr, stdout};
+use fourwave_testkit::{Limited, Signal, ended, rest, signal};
 use serde_json::Value;
 
 /// A directory with the capture of a scenario.
@@ -16,16 +17,15 @@ fn captured(test: &str, scenario: &str) -> Scratch {
     let out = fourwave()
         .args(["scenario", scenario, "--pcap", "a.pcapng"])
         .current_dir(scratch.path())
-        .output()
-        .unwrap();
+        .bounded();
     assert!(out.status.success(), "{}", stderr(&out));
     scratch
 }
 
 fn trace(dir: &Path, arguments: &[&str]) -> Output {
     let mut command = fourwave();
-    command.arg("trace").args(arguments).current_dir(dir).stdin(Stdio::null());
-    command.output().unwrap()
+    command.arg("trace").args(arguments).current_dir(dir);
+    command.bounded()
 }
 
 /// The blocks of a pcapng file, each with its type.
@@ -174,7 +174,7 @@ fn more_files_than_a_process_may_have_open() {
     let program = env!("CARGO_BIN_EXE_fourwave");
     let script = format!("ulimit -n 32; exec {program} trace {} --list", names.join(" "));
     let mut shell = Command::new("sh");
-    let out = shell.args(["-c", &script]).current_dir(scratch.path()).output().unwrap();
+    let out = shell.args(["-c", &script]).current_dir(scratch.path()).bounded();
     assert!(out.status.success(), "{}", stderr(&out));
     let told = stdout(&out);
     assert!(
@@ -207,7 +207,7 @@ fn a_capture_can_come_through_a_pipe() {
     let mut input = child.stdin.take().unwrap();
     std::io::copy(&mut BufReader::new(file), &mut input).unwrap();
     drop(input);
-    let out = child.wait_with_output().unwrap();
+    let out = rest(child);
     assert!(out.status.success());
     assert!(stdout(&out).contains("\n-: 11 packets, "), "{}", stdout(&out));
     let out = trace(scratch.path(), &["-", "-"]);
@@ -225,15 +225,15 @@ fn a_pipe_that_does_not_end_is_told_of_at_ctrl_c() {
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(&fs::read(scratch.path().join("a.pcapng")).unwrap()).unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut output = BufReader::new(Limited(child.stdout.take().unwrap()));
     let mut told = String::new();
     output.read_line(&mut told).unwrap();
     assert!(told.starts_with("     1  203.0.113.5:50000"), "{told}");
-    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    let signalled = signal(child.id(), Signal::INT);
     output.read_to_string(&mut told).unwrap();
-    let status = child.wait().unwrap();
+    let status = ended(&mut child);
     drop(input);
-    assert!(signalled.unwrap().success() && status.success(), "{status}: {told}");
+    assert!(signalled && status.success(), "{status}: {told}");
     assert!(told.contains("\n28 connections: "), "{told}");
 }
 
@@ -332,9 +332,7 @@ fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_none() {
         let out = fourwave()
             .args(["trace", "a.pcapng", way])
             .current_dir(scratch.path())
-            .stdout(full)
-            .output()
-            .unwrap();
+            .bounded_writing(full);
         let line = "fourwave: the output cannot be written: No space left on device\n";
         assert_line(&out, 2, line);
         let mut child = fourwave()
@@ -345,7 +343,7 @@ fn output_that_cannot_be_written_is_an_error_and_a_closed_pipe_none() {
             .spawn()
             .unwrap();
         drop(child.stdout.take());
-        let out = child.wait_with_output().unwrap();
+        let out = rest(child);
         assert_line(&out, 0, "");
     }
 }
@@ -357,9 +355,7 @@ fn an_output_that_fails_takes_no_other_with_it() {
     let out = fourwave()
         .args(["trace", "a.pcapng", "--list", "--html", "p.html"])
         .current_dir(scratch.path())
-        .stdout(full)
-        .output()
-        .unwrap();
+        .bounded_writing(full);
     assert_line(&out, 2, "fourwave: the output cannot be written: No space left on device\n");
     let page = fs::read_to_string(scratch.path().join("p.html")).unwrap();
     assert!(page.trim_end().ends_with("</html>"), "the page is cut off");
@@ -382,19 +378,18 @@ fn knock(pid: u32) {
         .args(["-t", &pid.to_string()])
         .args(flags)
         .args(["bash", "-c", ": > /dev/tcp/127.0.0.1/9"])
-        .stderr(Stdio::null())
-        .status();
-    assert!(!knocked.unwrap().success(), "nobody listens there");
+        .bounded();
+    assert!(!knocked.status.success(), "nobody listens there");
 }
 
 #[test]
 fn an_interface_is_told_of_live_until_ctrl_c() {
-    if !permitted() {
+    if !permitted_with(&["ip", "nsenter", "bash"]) {
         return;
     }
     let mut child = watch_in_a_namespace("--filter 'server port 9'");
     let (told, lines) = std::sync::mpsc::channel();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut output = BufReader::new(Limited(child.stdout.take().unwrap()));
     let reader = std::thread::spawn(move || {
         let mut line = String::new();
         while output.read_line(&mut line).unwrap() > 0 {
@@ -407,11 +402,11 @@ fn an_interface_is_told_of_live_until_ctrl_c() {
         knock(child.id());
         lines.recv_timeout(std::time::Duration::from_millis(100)).ok()
     });
-    let signalled = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    let status = child.wait().unwrap();
+    let signalled = signal(child.id(), Signal::INT);
+    let status = ended(&mut child);
     reader.join().unwrap();
     let first = first.unwrap_or_default();
-    assert!(signalled.unwrap().success() && status.success(), "{status} {first}");
+    assert!(signalled && status.success(), "{status} {first}");
     assert!(first.contains("127.0.0.1:9  2 segments in "), "{first}");
     assert!(first.trim_end().ends_with("  refused"), "{first}");
     let rest: String = lines.iter().collect();
@@ -444,7 +439,7 @@ fn played(page: &str, dir: &Path) -> String {
         if let Some(command) = command {
             let mut shell = Command::new("sh");
             shell.args(["-c", &format!("({command}) 2>&1")]).current_dir(dir).env("PATH", &path);
-            out.push_str(&stdout(&shell.output().unwrap()));
+            out.push_str(&stdout(&shell.bounded()));
         }
         in_console |= line == "```console";
     }

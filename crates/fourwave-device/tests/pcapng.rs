@@ -5,7 +5,6 @@ mod common;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use fourwave_device::Device;
 use fourwave_device::memory::pair;
 use fourwave_device::pcapng::{COMMENT_WINDOW, PacketId, PcapngError, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, PacketView, Tapped};
+use fourwave_testkit::{Bounded, command, find, missing, skip_test};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, RxChecksum, RxPacket, SeqNum, TxPacket};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -97,16 +97,17 @@ fn comments(packet: &EnhancedPacketBlock<'_>) -> Vec<String> {
 
 /// One line of tab-separated `fields` for each packet; `None` (and a visible line) without tshark.
 fn tshark(test: &str, path: &Path, fields: &[&str]) -> Option<Vec<Vec<String>>> {
-    let mut command = Command::new("tshark");
+    let mut command = command("tshark");
     command.arg("-r").arg(path).args(["-T", "fields", "-o", "tcp.check_checksum:TRUE"]);
     command.args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]);
     fields.iter().for_each(|field| {
         command.args(["-e", field]);
     });
-    let Ok(output) = command.output() else {
-        skip(test, "tshark is missing: apt-get install tshark");
+    if find("tshark").is_none() {
+        skip_test(test, missing("tshark"));
         return None;
-    };
+    }
+    let output = command.bounded();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     Some(text.lines().map(|l| l.split('\t').map(str::to_owned).collect()).collect())

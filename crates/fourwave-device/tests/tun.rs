@@ -11,6 +11,7 @@ use bytes::Bytes;
 use common::*;
 use fourwave_device::Device;
 use fourwave_device::tun::{self, Tun, TunError, TunOptions};
+use fourwave_testkit::{accept, skip_test};
 use fourwave_wire::ip::{IpHeader, protocol};
 use fourwave_wire::options::TcpOptions;
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
@@ -67,7 +68,8 @@ fn udp_super_packets_are_cut_by_the_kernel_and_come_from_it() {
     let test = "udp_super_packets_are_cut_by_the_kernel_and_come_from_it";
     with_tun(test, 1500, move |tun| async move {
         if !tun.udp_gso() {
-            return skip(test, "this kernel has no UDP segmentation on TUN (Linux 6.2 has)");
+            skip_test(test, "this kernel has no UDP segmentation on TUN (Linux 6.2 has)");
+            return;
         }
         for family in [0, 1] {
             let socket = udp_socket(family);
@@ -147,12 +149,11 @@ fn tcp_super_packets_pass_whole_in_both_directions() {
         for family in [0, 1] {
             let listener = TcpListener::bind(addr(KERNEL[family], 8000)).unwrap();
             let mut peer = Peer::connect(&tun, family, 8000).await;
-            let (mut stream, _) = listener.accept().unwrap();
+            let mut stream = accept(&listener);
             let text = pattern(30_000);
             let chunks = text.chunks(7001).map(Bytes::copy_from_slice).collect();
             peer.send(&tun, chunks, 1440).await;
             peer.header.seq += 30_000;
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
             let mut got = vec![0; text.len()];
             stream.read_exact(&mut got).unwrap();
             assert!(got == text, "30 kB in one super-packet, byte by byte");
@@ -203,7 +204,7 @@ fn without_a_vnet_header_checksums_are_finished_here() {
             let listener = TcpListener::bind(addr(KERNEL[0], 8000)).unwrap();
             // The kernel verifies what it gets here, so accept() means a right checksum.
             let peer = Peer::connect(&tun, 0, 8000).await;
-            let (mut stream, _) = listener.accept().unwrap();
+            let mut stream = accept(&listener);
             stream.write_all(b"odd").unwrap();
             let (segment, packet) = recv_protocol(&tun, protocol::TCP).await;
             assert_eq!((packet.checksum, packet.gso_size), (RxChecksum::Unverified, 0));

@@ -80,7 +80,7 @@ fn mapped_addresses_are_ipv4() {
         let listener = listen("::", 8);
         let port = listener.local_addr().unwrap().port();
         let caller = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let _called = listener.accept().unwrap();
+        let _called = fourwave_testkit::accept(&listener);
         let snapshot = own();
         let (local, remote) = ends(&caller);
         assert!(at(&snapshot, local, remote).is_some());

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use fourwave_core::state::State;
 use fourwave_doctor::{Gatherer, Scope, Snapshot};
-use gather_support::{Running, in_namespace, listen, run, tell, until};
+use fourwave_testkit::{Limited, accept};
+use gather_support::{Running, in_namespace, listen, set, tell, until};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -42,7 +43,7 @@ fn groups(count: usize, address: u8) -> Vec<TcpStream> {
     let mut kept = Vec::new();
     for kind in (0..count).flat_map(|_| 0..GROUP) {
         let mut caller = TcpStream::connect(target).unwrap();
-        let called = listener.accept().unwrap().0;
+        let called = accept(&listener);
         match kind {
             0..8 => caller.write_all(b"unread").unwrap(),
             8..12 => caller.shutdown(Shutdown::Write).unwrap(),
@@ -80,7 +81,7 @@ fn holder(count: usize, address: u8) -> Running {
         .stdout(Stdio::piped())
         .spawn();
     let mut child = child.expect("starts");
-    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let out = BufReader::new(Limited(child.stdout.take().expect("piped")));
     let running = Running(child);
     let ready = out.lines().any(|line| line.expect("text").ends_with("ready"));
     assert!(ready, "a holder ended early");
@@ -94,9 +95,9 @@ fn very_many_sockets() {
             let (count, address) = hold_what.split_once(' ').expect("two");
             return hold(count, address.parse().expect("a number"));
         }
-        run("sysctl", &["-qw", "net.ipv4.ip_local_port_range=1024 65535"]);
+        set("net/ipv4/ip_local_port_range", "1024 65535");
         // Or those in TIME_WAIT are taken for new connections after a second.
-        run("sysctl", &["-qw", "net.ipv4.tcp_tw_reuse=0"]);
+        set("net/ipv4/tcp_tw_reuse", "0");
         let (processes, each) =
             if std::env::var_os("FOURWAVE_LONG").is_some() { (8, EACH) } else { (2, 60) };
         let holders: Vec<_> = (1..=processes).map(|address| holder(each, address)).collect();

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use fourwave_core::state::State;
 use fourwave_doctor::{Gatherer, Scope, Snapshot};
+use fourwave_testkit::{Bounded, Limited};
 use gather_support::{
     INSIDE, Running, in_namespace, is_root, listen, own, pair, run, skip, tell, until,
 };
@@ -36,8 +37,8 @@ const ELSEWHERE: &str = "FOURWAVE_GATHER_ELSEWHERE";
 /// A process in a new namespace, which listens on port 8181 and has 16 ports for outgoing
 /// connections: a copy of the test `other_namespaces`.
 fn elsewhere() -> Running {
-    let script = "ip link set lo up && sysctl -qw net.ipv4.ip_local_port_range='40000 40015' && \
-                  exec \"$0\" --exact other_namespaces --nocapture";
+    let script = "ip link set lo up && \
+                  echo 40000 40015 >/proc/sys/net/ipv4/ip_local_port_range && exec \"$0\" --exact other_namespaces --nocapture";
     let child = Command::new("unshare")
         .args(["-n", "sh", "-c", script])
         .arg(std::env::current_exe().expect("a test binary"))
@@ -46,7 +47,7 @@ fn elsewhere() -> Running {
         .stdout(Stdio::piped())
         .spawn();
     let mut child = child.expect("unshare runs");
-    let out = BufReader::new(child.stdout.take().expect("piped"));
+    let out = BufReader::new(Limited(child.stdout.take().expect("piped")));
     let running = Running(child);
     assert!(out.lines().any(|line| line.expect("text").ends_with("ready")), "it ended early");
     running
@@ -169,8 +170,7 @@ impl Copy {
             .env(ARGUMENT, argument)
             .env(INSIDE, "ready")
             .current_dir("/")
-            .output()
-            .expect("setpriv runs");
+            .bounded();
         let out = String::from_utf8_lossy(&output.stdout);
         let err = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");

@@ -3,9 +3,7 @@
 //! and the lens, which sees packets only, say the same about the kernel's end.
 #![cfg(target_os = "linux")]
 
-use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -15,6 +13,7 @@ use fourwave::device::tun::{self, Tun, TunOptions};
 use fourwave::{Stack, StackOptions};
 use fourwave_core::state::State;
 use fourwave_lens::{Event, Lens, LensOptions};
+use fourwave_testkit::{Bounded, command, find, missing, skip_test};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream as KernelStream};
 
@@ -60,7 +59,7 @@ fn name(state: State) -> &'static str {
 
 /// The kernel's word on its end of the connection; CLOSED when it has none.
 fn ss(kernel: SocketAddr, ours: SocketAddr) -> String {
-    let output = Command::new("ss").args(["-tanH"]).output().expect("ss runs");
+    let output = command("ss").args(["-tanH"]).bounded();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let is_it = |line: &&str| {
         let mut cells = line.split_whitespace().skip(3);
@@ -70,35 +69,26 @@ fn ss(kernel: SocketAddr, ours: SocketAddr) -> String {
     line.and_then(|line| line.split_whitespace().next()).unwrap_or("CLOSED").to_owned()
 }
 
-/// A line that the test harness does not swallow.
-fn skip(test: &str, why: &str) {
-    let line = format!("test {test} ... SKIPPED: {why}\n");
-    io::stderr().write_all(line.as_bytes()).expect("stderr is open");
-}
-
 fn ip(args: &str) {
-    let output = Command::new("ip").args(args.split(' ')).output().expect("ip runs");
+    let output = command("ip").args(args.split(' ')).bounded();
     assert!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// How to start a program in a new network namespace here: as root, or as anyone where the system
 /// allows user namespaces. After a visible line, `None`.
 fn unshare(test: &str) -> Option<&'static str> {
-    for tool in ["ip", "ss", "unshare"] {
-        if Command::new(tool).arg("-V").output().is_err() {
-            skip(test, &format!("`{tool}` is missing: apt-get install iproute2 util-linux"));
-            return None;
-        }
+    if let Some(tool) = ["ip", "ss", "unshare"].into_iter().find(|tool| find(tool).is_none()) {
+        skip_test(test, missing(tool));
+        return None;
     }
     // A TUN is opened as the cases open theirs.
     let probe = |flags: &&&str| {
-        let mut command = Command::new("unshare");
-        command.args([flags, "ip", "tuntap", "add", "mode", "tun"]);
-        command.output().is_ok_and(|output| output.status.success())
+        let mut command = command("unshare");
+        command.args([flags, "ip", "tuntap", "add", "mode", "tun"]).bounded().status.success()
     };
     let flags = ["-n", "-rn"].iter().find(probe).copied();
     if flags.is_none() {
-        skip(test, "no network namespace with a TUN may be made here; run as root");
+        skip_test(test, "no network namespace with a TUN may be made here; run as root");
     }
     flags
 }
@@ -312,9 +302,9 @@ fn runs(test: &str, first: First, faults: &[&str]) {
     let Some(flags) = unshare(test) else { return };
     let program = std::env::current_exe().unwrap();
     for case in 0..callers.len() * faults.len() {
-        let mut command = Command::new("unshare");
+        let mut command = command("unshare");
         command.arg(flags).arg(&program).args(["--exact", test]).env(CASE, case.to_string());
-        let output = command.output().unwrap();
+        let output = command.bounded();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && text.contains("1 passed"), "case {case}: {text}");
     }

@@ -45,9 +45,17 @@ const BANNED: [(&[&str], &str); 18] = [
     (&["unimplemented", "!"], "finish it"),
 ];
 
+/// What a file of a crate's `tests` may not contain: it hangs, or needs what may not be there.
+const HANGS: [(&[&str], &str); 3] = [
+    (&[".", "output", "("], "it may wait for ever: `bounded` of fourwave-testkit has a limit"),
+    (&[".", "wait_with_output", "("], "it may wait for ever: `rest` of fourwave-testkit"),
+    (&["new", "(", "\"kill\""], "a program that may be missing: `signal` of fourwave-testkit"),
+];
+
 /// Everything this module checks, for one file.
 pub(super) fn check(source: &Source, findings: &mut Vec<Finding>) {
     banned_calls(source, findings);
+    unbounded_waits(source, findings);
     unsafe_in_its_place(source, findings);
     ignored_tests(source, findings);
     function_lines(source, findings);
@@ -62,6 +70,17 @@ fn banned_calls(source: &Source, findings: &mut Vec<Finding>) {
         for token in source.find(texts).filter(|token| !token.test) {
             let what = format!("`{call}`: {why}");
             findings.push(Finding::new("banned-call", &source.path, token.line, what).about(&call));
+        }
+    }
+}
+
+fn unbounded_waits(source: &Source, findings: &mut Vec<Finding>) {
+    let in_tests = source.path.starts_with("crates/") && source.path.contains("/tests/");
+    for (texts, why) in HANGS.into_iter().filter(|_| in_tests) {
+        let call = texts.concat();
+        for token in source.find(texts) {
+            let what = format!("`{call}`: {why}");
+            findings.push(Finding::new("unbounded", &source.path, token.line, what).about(&call));
         }
     }
 }
@@ -150,6 +169,15 @@ mod tests {
         let text = "//! Never std::time.\nfn f() { a.unwrap_or(1); b(\"std::time\"); }\n\
                     #[cfg(test)] mod tests { extern crate std; fn g() { a.unwrap() } }";
         assert!(rules(CORE, text).is_empty());
+    }
+
+    #[test]
+    fn tests_wait_with_a_limit_and_send_signals_themselves() {
+        let text = "fn f() {\n a.output();\n a.wait_with_output();\n Command::new(\"kill\");\n \
+                    a.output; a.bounded(); b(\".output()\") }";
+        let found = [("unbounded", 2), ("unbounded", 3), ("unbounded", 4)];
+        assert_eq!(rules("crates/fourwave-cli/tests/real/x.rs", text), found);
+        assert!(rules("crates/fourwave-cli/src/x.rs", text).is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 16] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-device", &["fourwave-wire"]),
@@ -29,6 +29,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ),
     ("fourwave-model", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
     ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-testkit", &[]),
     ("xtask", &[]),
 ];
 

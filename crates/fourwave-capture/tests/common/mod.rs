@@ -1,16 +1,10 @@
 //! Captures written by hand.
 #![allow(dead_code)] // Each test file uses its part.
 
-use std::io::{self, Cursor, Write};
+use std::io::{Cursor, Write as _};
 use std::time::Duration;
 
 use fourwave_capture::{ReadError, Reader};
-
-/// A line that the test harness does not swallow.
-pub(crate) fn skip(test: &str, why: &str) {
-    let line = format!("test {test} ... SKIPPED: {why}\n");
-    io::stderr().write_all(line.as_bytes()).expect("stderr is open");
-}
 
 /// The byte order of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 //! everything that it started ends with it.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use fourwave_testkit::{Bounded, has, is_root, path, skip, tell};
 
 /// Sets the hosts up and defines what scripts use: `c` and `s` run a command on the client's and
 /// the server's host, `tap NAME c|s` and `untap` capture, `listening PORT` waits for a server.
@@ -14,41 +15,28 @@ const PRELUDE: &str = include_str!("lab.sh");
 /// Stops what hangs; nothing needs a fifth of it.
 const LIMIT: &str = "120";
 
-/// Debian's own places first.
-const PATH: &str = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin";
-
 /// A directory with what a script left behind. It goes with the value.
 pub(crate) struct Lab {
     directory: PathBuf,
 }
 
-/// Says on standard error, past the harness, why a test does nothing.
+/// Says why a test does nothing.
 pub(crate) fn skipped(why: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // eprintln would be captured.
-    std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes()).unwrap();
+    skip(why);
 }
 
 /// Says a figure past the harness.
 pub(crate) fn say(text: &str) {
-    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
-}
-
-/// A program's place.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    PATH.split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.is_file())
+    tell(text);
 }
 
 /// Whether `programs` are here and namespaces can be had; says what is missing.
 pub(crate) fn can(programs: &[&str]) -> bool {
     let basic = ["unshare", "ip", "tcpdump", "nft", "python3", "ss", "timeout", "tshark"];
-    for program in basic.iter().chain(programs) {
-        if find(program).is_none() {
-            skipped(&format!("{program} is missing"));
-            return false;
-        }
+    if !has(&basic) || !has(programs) {
+        return false;
     }
-    let said = isolated(&["ip", "link", "add", "v0", "type", "veth"]).output().unwrap();
+    let said = isolated(&["ip", "link", "add", "v0", "type", "veth"]).bounded();
     if !said.status.success() {
         skipped(&format!("no namespaces: {}", String::from_utf8_lossy(&said.stderr).trim()));
     }
@@ -62,14 +50,8 @@ fn isolated(command: &[&str]) -> Command {
         all.args(["--user", "--map-root-user"]);
     }
     all.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]);
-    all.args(command).env("PATH", PATH).env("LC_ALL", "C").stdin(Stdio::null());
+    all.args(command).env("PATH", path()).env("LC_ALL", "C").stdin(Stdio::null());
     all
-}
-
-fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let uid = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    uid.and_then(|ids| ids.split_whitespace().nth(1)) == Some("0")
 }
 
 impl Lab {

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use fourwave_testkit::{Bounded, find};
+
 use crate::lab::{Lab, can, skipped, text};
 
 const DOCUMENT: &str = include_str!("../../../../docs/parquet.md");
@@ -9,8 +11,9 @@ const DOCUMENT: &str = include_str!("../../../../docs/parquet.md");
 /// A Python that has the module `duckdb`: `FOURWAVE_DUCKDB` names one, else that of the path.
 fn python() -> Option<String> {
     let python = std::env::var("FOURWAVE_DUCKDB").unwrap_or_else(|_| "python3".to_owned());
-    let asked = Command::new(&python).args(["-c", "import duckdb"]).output();
-    asked.is_ok_and(|output| output.status.success()).then_some(python)
+    let there = find(&python).is_some() || std::path::Path::new(&python).is_file();
+    let asked = || Command::new(&python).args(["-c", "import duckdb"]).bounded();
+    (there && asked().status.success()).then_some(python)
 }
 
 /// The document's queries, in DuckDB's words: each block marked `sql` under its heading.
@@ -67,8 +70,8 @@ fn duckdb_reads_the_tables() {
     std::fs::write(lab.path("queries.sql"), queries.join("\0")).unwrap();
     let input = std::fs::File::open(lab.path("queries.sql")).unwrap();
     let mut ask = Command::new(python);
-    ask.args(["-c", ASK, &lab.path("")]).stdin(input).env("TZ", "UTC");
-    let output = ask.output().unwrap();
+    ask.args(["-c", ASK, &lab.path("")]).env("TZ", "UTC");
+    let output = ask.bounded_reading(input);
     assert!(output.status.success(), "{}", text(&output));
     let said = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<&str> = said.lines().collect();

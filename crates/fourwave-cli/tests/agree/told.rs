@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use fourwave_testkit::Bounded;
 use serde_json::Value;
 
 use crate::lab::text;
@@ -17,10 +18,8 @@ pub(crate) struct Told {
 
 /// Every connection, by number, and how many packets came after their connection's story was told.
 pub(crate) fn connections(capture: &str) -> (Vec<Told>, u64) {
-    let output = Command::new(env!("CARGO_BIN_EXE_fourwave"))
-        .args(["trace", "--json", capture])
-        .output()
-        .unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_fourwave")).args(["trace", "--json", capture]).bounded();
     assert!(output.status.success(), "{}", text(&output));
     let mut all: Vec<Told> = Vec::new();
     let (mut states, mut measures, mut late) = (Vec::new(), Value::Null, None);

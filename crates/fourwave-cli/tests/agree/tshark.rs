@@ -182,7 +182,9 @@ impl Stream {
 
 /// Every connection of a capture, in the order of their first frames.
 pub(crate) fn streams(capture: &str) -> Vec<Stream> {
-    let mut command = Command::new("tshark");
+    // A capture of a gibibyte takes longer than other commands may.
+    let mut command = Command::new("timeout");
+    command.args(["-k", "5", "600", "tshark"]);
     command.args(["-n", "-r", capture, "-Y", "tcp", "-T", "fields", "-E", "occurrence=f"]);
     // Reassembly of what is above TCP costs time and tells nothing here.
     for name in ["tcp.desegment_tcp_streams:false", "tcp.relative_sequence_numbers:true"] {

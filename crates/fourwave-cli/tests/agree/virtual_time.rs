@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::lab::{Lab, can, find, say, skipped, text};
+use fourwave_testkit::{Bounded, has};
+
+use crate::lab::{Lab, can, say, skipped, text};
 use crate::told::{Agreed, agree, compare};
 
 /// A directory that goes with the value.
@@ -30,7 +32,7 @@ impl Drop for Scratch {
 }
 
 fn fourwave(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_fourwave")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_fourwave")).args(arguments).bounded();
     assert!(output.status.success(), "{arguments:?}: {}", text(&output));
     String::from_utf8(output.stdout).unwrap()
 }
@@ -49,8 +51,8 @@ fn add(sums: &mut Agreed, more: Agreed) {
 
 #[test]
 fn scenarios() {
-    if find("tshark").is_none() {
-        return skipped("tshark is missing");
+    if !has(&["tshark", "timeout"]) {
+        return;
     }
     let scratch = Scratch::new("scenarios");
     let mut sums = Agreed::default();
@@ -78,8 +80,8 @@ const OLD_CONNECTION: [&str; 3] = [
 
 #[test]
 fn scripts_of_drill() {
-    if find("tshark").is_none() {
-        return skipped("tshark is missing");
+    if !has(&["tshark", "timeout"]) {
+        return;
     }
     let scratch = Scratch::new("drill");
     let (mut sums, mut wrong) = (Agreed::default(), Vec::new());

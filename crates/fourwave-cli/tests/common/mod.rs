@@ -2,9 +2,10 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+
+pub(crate) use fourwave_testkit::{Bounded, has, is_root, skip};
 
 /// The program under test, without what decides how text looks here.
 pub(crate) fn fourwave() -> Command {
@@ -17,7 +18,7 @@ pub(crate) fn fourwave() -> Command {
 
 /// `fourwave run` with these arguments, to its end, standard input empty.
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    fourwave().arg("run").args(arguments).stdin(Stdio::null()).output().unwrap()
+    fourwave().arg("run").args(arguments).bounded()
 }
 
 pub(crate) fn stdout(output: &Output) -> String {
@@ -33,30 +34,20 @@ pub(crate) fn stderr(output: &Output) -> String {
 pub(crate) fn permitted() -> bool {
     let tun = fs::File::options().read(true).write(true).open("/dev/net/tun");
     if let Err(error) = tun {
-        return skip(&format!("/dev/net/tun: {error}"));
+        return skip(format!("/dev/net/tun: {error}"));
+    }
+    if !has(&["unshare"]) {
+        return false;
     }
     // The namespaces that fourwave makes, and as it makes them.
     let flags: &[&str] = if is_root() { &["-nm"] } else { &["-Unmr"] };
-    match Command::new("unshare").args(flags).arg("true").output() {
-        Ok(output) if output.status.success() => true,
-        Ok(output) => skip(String::from_utf8_lossy(&output.stderr).trim()),
-        Err(error) => skip(&format!("unshare (util-linux): {error}")),
-    }
+    let output = Command::new("unshare").args(flags).arg("true").bounded();
+    output.status.success() || skip(String::from_utf8_lossy(&output.stderr).trim())
 }
 
-/// Says on standard error, past the harness, why a test does nothing.
-pub(crate) fn skip(why: &str) -> bool {
-    let name = std::thread::current().name().unwrap_or("test").to_owned();
-    // eprintln would be captured.
-    std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes()).unwrap();
-    false
-}
-
-pub(crate) fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    status
-        .lines()
-        .any(|line| line.starts_with("Uid:") && line.split_whitespace().nth(2) == Some("0"))
+/// The same, and these programs are here.
+pub(crate) fn permitted_with(programs: &[&str]) -> bool {
+    has(programs) && permitted()
 }
 
 /// A directory that goes with the value.

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::common::{Scratch, stdout};
+use crate::common::{Bounded, Scratch, stdout};
 use crate::host::{ADDRESS, Fault, Host, until};
 
 const NGINX: &str =
@@ -23,7 +23,7 @@ fn nothing_is_found_on_a_host_that_works_hard() {
     nginx.args(["-p", directory, "-c", "nginx.conf"]);
     let nginx = Fault::spawn(nginx);
     let url = format!("http://{ADDRESS}:8080/");
-    let answers = |command: &mut Command| command.output().unwrap().status.success();
+    let answers = |command: &mut Command| command.bounded().status.success();
     until("nginx", || answers(host.command("curl").args(["-sf", &url])).then_some(()));
     let mut load = host.command("wrk");
     load.args(["-t", "1", "-c", "40", "-d", "60s", &url]);

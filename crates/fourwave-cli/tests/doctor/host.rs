@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{is_root, skip, stderr, stdout};
+use crate::common::{Bounded, has, is_root, skip, stderr, stdout};
+use fourwave_testkit::{LIMIT, Limited, Signal, ended, path, rest, signal};
 
 /// Addresses of the host that are not loopback's, so that loopback's rules do not hold.
 pub(crate) const ADDRESS: &str = "10.9.0.2";
-/// The longest that anything may hang; nothing needs a tenth of it.
-const LIMIT: Duration = Duration::from_secs(60);
 
 const FAULT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/fault.py");
 
@@ -30,11 +29,8 @@ pub(crate) struct Host {
 impl Host {
     /// Makes one; a visible line and `None` where that is not allowed or a program is missing.
     pub(crate) fn new(needs: &[&str]) -> Option<Self> {
-        for program in ["unshare", "nsenter", "ip", "python3"].iter().chain(needs) {
-            if !has(program) {
-                skip(&format!("{program} is missing"));
-                return None;
-            }
+        if !has(&["unshare", "nsenter", "ip", "python3"]) || !has(needs) {
+            return None;
         }
         let mut command = Command::new("unshare");
         command.args(if is_root() { &["-n"][..] } else { &["-n", "-U", "-r"] });
@@ -43,12 +39,12 @@ impl Host {
         let mut holder = command.spawn().unwrap();
         let input = holder.stdin.take().unwrap();
         let mut line = String::new();
-        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(Limited(holder.stdout.take().unwrap())).read_line(&mut line).unwrap();
         if line == "ready\n" {
             return Some(Self { holder, _input: input });
         }
-        let output = holder.wait_with_output().unwrap();
-        skip(&format!("a network namespace: {}", stderr(&output).trim()));
+        let output = rest(holder);
+        skip(format!("a network namespace: {}", stderr(&output).trim()));
         None
     }
 
@@ -71,7 +67,7 @@ impl Host {
     /// Runs a command that must go well; what it printed.
     #[track_caller]
     pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self.command(program).args(arguments).output().unwrap();
+        let output = self.command(program).args(arguments).bounded();
         assert!(output.status.success(), "{program} {arguments:?}: {}", stderr(&output));
         stdout(&output)
     }
@@ -90,7 +86,7 @@ impl Host {
         if !arguments.contains(&"--sample") {
             command.args(["--sample", "500ms"]);
         }
-        command.stdin(Stdio::null()).output().unwrap()
+        command.bounded()
     }
 
     /// The same as JSON lines; with the exit status.
@@ -122,17 +118,6 @@ impl Drop for Host {
         let _ended = self.holder.kill();
         let _reaped = self.holder.wait();
     }
-}
-
-/// Debian's own places first: a version manager's programs are slow scripts.
-fn path() -> String {
-    let own = std::env::var("PATH").unwrap_or_default();
-    format!("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{own}")
-}
-
-/// Whether there is such a program.
-pub(crate) fn has(program: &str) -> bool {
-    path().split(':').any(|folder| std::path::Path::new(folder).join(program).is_file())
 }
 
 /// A program that runs while the test looks. Dropped, it is killed.
@@ -169,15 +154,14 @@ impl Fault {
     }
 
     /// Its standard error, where that was asked for.
-    pub(crate) fn stderr(&mut self) -> ChildStderr {
-        self.child.stderr.take().unwrap()
+    pub(crate) fn stderr(&mut self) -> Limited<ChildStderr> {
+        Limited(self.child.stderr.take().unwrap())
     }
 
     /// Sends SIGTERM; the exit status, `None` where the signal itself ended it.
     pub(crate) fn terminate(mut self) -> Option<i32> {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        until("its end", || self.child.try_wait().unwrap()).code()
+        assert!(signal(self.pid(), Signal::TERM));
+        ended(&mut self.child).code()
     }
 }
 

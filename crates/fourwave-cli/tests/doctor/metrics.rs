@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
-use crate::common::{fourwave, stderr, stdout};
+use crate::common::{Bounded, fourwave, stderr, stdout};
 use crate::host::{ADDRESS, Fault, Host};
 
 /// Starts it; where it is to be scraped.
@@ -102,7 +102,7 @@ fn an_address_that_cannot_be_had_is_one_line() {
     let taken = taken.local_addr().unwrap().to_string();
     for (address, word) in [(taken.as_str(), "another program"), ("192.0.2.1:9464", "no interface")]
     {
-        let output = fourwave().args(["doctor", "--listen", address]).output().unwrap();
+        let output = fourwave().args(["doctor", "--listen", address]).bounded();
         let line = stderr(&output);
         assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(2), ""), "{line}");
         assert!(

@@ -2,14 +2,14 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::common::{fourwave, is_root, skip, stderr, stdout};
+use crate::common::{Bounded, fourwave, has, is_root, skip, stderr, stdout};
 use crate::host::{ADDRESS, Examined, Fault, Host};
 
 /// Nobody, whom root can become.
 const NOBODY: &str = "65534";
 
 fn doctor(arguments: &[&str]) -> Output {
-    fourwave().args(["doctor", "--sample", "200ms"]).args(arguments).output().unwrap()
+    fourwave().args(["doctor", "--sample", "200ms"]).args(arguments).bounded()
 }
 
 #[track_caller]
@@ -52,27 +52,23 @@ struct Named(String);
 
 impl Drop for Named {
     fn drop(&mut self) {
-        let _gone = Command::new("ip").args(["netns", "delete", &self.0]).output();
+        let _gone = Command::new("ip").args(["netns", "delete", &self.0]).bounded();
     }
 }
 
 #[test]
 fn another_namespace_is_looked_at_by_name() {
+    if !has(&["ip"]) {
+        return;
+    }
     let name = Named(format!("fwdoc{}", std::process::id()));
-    let made = Command::new("ip").args(["netns", "add", &name.0]).output();
-    match made {
-        Ok(output) if output.status.success() => {}
-        Ok(output) => {
-            skip(stderr(&output).trim());
-            return;
-        }
-        Err(error) => {
-            skip(&format!("ip: {error}"));
-            return;
-        }
+    let made = Command::new("ip").args(["netns", "add", &name.0]).bounded();
+    if !made.status.success() {
+        skip(stderr(&made).trim());
+        return;
     }
     let set = ["netns", "exec", &name.0, "sh", "-c", "echo 9 >/proc/sys/net/ipv4/tcp_fin_timeout"];
-    assert!(Command::new("ip").args(set).status().unwrap().success());
+    assert!(Command::new("ip").args(set).bounded().status.success());
     let found = Examined::of(&doctor(&["--netns", &name.0, "--json"]));
     let setting = found.finding("setting", "tcp_fin_timeout");
     let line = setting["host"][0]["line"].as_str().unwrap();
@@ -84,7 +80,7 @@ fn another_namespace_is_looked_at_by_name() {
 fn what_is_not_there_is_one_line() {
     let mut child = Command::new("true").stdin(Stdio::null()).spawn().unwrap();
     let gone = child.id();
-    child.wait().unwrap();
+    fourwave_testkit::ended(&mut child);
     refused(&doctor(&["--pid", &gone.to_string()]), &[&gone.to_string(), "gone"]);
     refused(&doctor(&["--netns", "no-such-one"]), &["no-such-one"]);
     refused(&doctor(&["--netns", "/etc/passwd"]), &["/etc/passwd", "no network namespace"]);
@@ -112,7 +108,7 @@ fn a_user_without_rights_sees_the_sockets_and_is_told_what_is_missing() {
             env!("CARGO_BIN_EXE_fourwave"),
             NOBODY,
         ]);
-        command.output().unwrap()
+        command.bounded()
     };
     let thresholds = "--json --set close_wait=5 --set close_wait_age=0";
     let found = Examined::of(&nobody(thresholds));

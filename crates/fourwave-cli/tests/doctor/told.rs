@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{fourwave, stderr, stdout};
+use crate::common::{Bounded, fourwave, stderr, stdout};
 use crate::host::{ADDRESS, Examined, Fault, Host, joined};
 
 /// A host with two faults of different harm.
@@ -73,8 +73,8 @@ fn nothing_is_changed() {
 
 #[test]
 fn every_name_is_explained() {
-    let teach = |name: &str| fourwave().args(["doctor", "--explain", name]).output().unwrap();
-    let list = fourwave().args(["doctor", "--explain"]).output().unwrap();
+    let teach = |name: &str| fourwave().args(["doctor", "--explain", name]).bounded();
+    let list = fourwave().args(["doctor", "--explain"]).bounded();
     assert_eq!(list.status.code(), Some(0));
     let list = stdout(&list);
     let mut known = 0;
@@ -122,10 +122,9 @@ fn a_reader_that_has_enough_is_no_error() {
     let Some((host, _full, _clients)) = ill() else { return };
     let binary = env!("CARGO_BIN_EXE_fourwave");
     let line = format!("{{ {binary} doctor --watch --sample 200ms; echo $? >&2; }} | head -n 1");
-    let output = host.command("sh").args(["-c", &line]).output().unwrap();
+    let output = host.command("sh").args(["-c", &line]).bounded();
     assert_eq!(stderr(&output), "0\n");
-    let output = host.command("sh").args(["-c", &format!("{binary} doctor >/dev/full")]).output();
-    let output = output.unwrap();
+    let output = host.command("sh").args(["-c", &format!("{binary} doctor >/dev/full")]).bounded();
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr(&output).contains("cannot be written"), "{}", stderr(&output));
 }

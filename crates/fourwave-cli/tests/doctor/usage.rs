@@ -2,10 +2,10 @@
 
 use std::process::Output;
 
-use crate::common::{Scratch, fourwave, stderr, stdout};
+use crate::common::{Bounded, Scratch, fourwave, stderr, stdout};
 
 fn doctor(arguments: &[&str]) -> Output {
-    fourwave().arg("doctor").args(arguments).output().unwrap()
+    fourwave().arg("doctor").args(arguments).bounded()
 }
 
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::common::{stderr, stdout};
+use crate::common::{Bounded, stderr, stdout};
 use crate::host::{ADDRESS, Host};
 
 /// Runs one of terminal.py's scenarios on a host with a full queue.
@@ -14,7 +14,7 @@ fn drive(scenario: &str) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doctor/terminal.py");
     let mut command = host.command("python3");
     command.args([script, env!("CARGO_BIN_EXE_fourwave"), scenario]).stdin(Stdio::null());
-    let output = command.output().unwrap();
+    let output = command.bounded();
     assert!(output.status.success(), "{}\n{}", stdout(&output), stderr(&output));
 }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use fourwave_testkit::Signal;
+
 use crate::process::finish;
 use crate::world::{HOST4, World, each_user};
 
@@ -87,7 +89,7 @@ fn nothing_is_left_behind() {
         // A program that leaves a process behind: that ends with its network.
         finish(world.fourwave(&options, &["sh", "-c", "sleep 1000 & exit 0"])).well();
         // One that is told to end, and one whose wrapper is killed.
-        for signal in ["TERM", "INT", "KILL"] {
+        for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
             let ready = ["sh", "-c", "echo ready; exec sleep 1000"];
             let run = world.spawn(&mut world.fourwave(&options, &ready));
             assert_eq!(run.line(), "ready");

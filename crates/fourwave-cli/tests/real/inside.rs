@@ -23,7 +23,7 @@ fn a_variable_says_so_to_every_program_and_a_line_to_a_shell() {
         shell.env("SHELL", "/bin/sh").stdin(Stdio::piped());
         let mut shell = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         shell.stdin.take().unwrap().write_all(b"echo $FOURWAVE_RUN").unwrap();
-        let output = shell.wait_with_output().unwrap();
+        let output = fourwave_testkit::rest(shell);
         assert!(String::from_utf8(output.stdout).unwrap().trim().parse::<u32>().is_ok());
         let said = String::from_utf8(output.stderr).unwrap();
         let mut lines = said.lines();

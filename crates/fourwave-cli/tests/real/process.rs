@@ -6,6 +6,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use fourwave_testkit::Signal;
+
 /// No command of these tests needs a tenth of it, unless the machine is very busy.
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -87,7 +89,7 @@ pub(crate) fn wait_for(what: &str, so: impl Fn() -> bool) {
 
 pub(crate) fn kill(pid: u32) {
     // It may have ended by itself.
-    let _ended = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
+    let _ended = fourwave_testkit::signal(pid, Signal::KILL);
 }
 
 /// Something that runs while the test does other things.
@@ -149,10 +151,9 @@ impl Server {
         Outcome { code: code(status), stdout, stderr }
     }
 
-    /// Sends a signal, as `kill -NAME`.
-    pub(crate) fn signal(&self, name: &str) {
-        let id = self.id().to_string();
-        assert!(Command::new("kill").args([&format!("-{name}"), &id]).status().unwrap().success());
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        assert!(fourwave_testkit::signal(self.id(), signal));
     }
 }
 

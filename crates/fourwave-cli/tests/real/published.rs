@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use fourwave_testkit::Signal;
+
 use crate::process::{Outcome, Server, finish};
 use crate::world::{HOST4, HOST6, OTHER4, OTHER6, World, each_user};
 
@@ -31,7 +33,7 @@ fn answers(world: &World) -> impl Fn() -> bool + '_ {
 
 /// Ends a published server by SIGTERM to it alone; its summary.
 fn stop(run: Server) -> String {
-    run.signal("TERM");
+    run.signal(Signal::TERM);
     run.end().stderr
 }
 
@@ -97,7 +99,7 @@ fn pythons_http_server() {
         let url = format!("http://{HOST4}:{HOST_PORT}/file");
         let page = call(world, &["curl", "-sS", "--fail", "--interface", OTHER4, &url]).well();
         assert_eq!(page.stdout, fs::read_to_string(format!("{home}/file")).unwrap());
-        run.signal("TERM");
+        run.signal(Signal::TERM);
         let end = run.end();
         assert_eq!(end.code, 128 + 15);
         // The server logs its callers on stderr, and knows who they are.

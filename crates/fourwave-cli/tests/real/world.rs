@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+pub(crate) use fourwave_testkit::find;
+use fourwave_testkit::{Limited, has, path, rest, skip};
+
 use crate::process::{Server, kill};
 
 /// The destination, and another address of the host, IPv4 and IPv6.
@@ -89,10 +92,8 @@ pub(crate) struct World {
 /// is said in one line, and the scenario is skipped.
 pub(crate) fn each_user(needs: &[&str], scenario: impl Fn(&World)) {
     let basic = ["unshare", "nsenter", "ip", "python3", "sh", "cat"];
-    for program in basic.iter().chain(needs) {
-        if find(program).is_none() {
-            return skipped(&format!("{program} is missing"));
-        }
+    if !has(&basic) || !has(needs) {
+        return;
     }
     let users: &[User] = if started_by_root() { &[User::Own, User::Nobody] } else { &[User::Own] };
     for &user in users {
@@ -103,25 +104,13 @@ pub(crate) fn each_user(needs: &[&str], scenario: impl Fn(&World)) {
     }
 }
 
-/// Says on standard error, past the harness, why a test does nothing.
+/// Says why a test does nothing.
 pub(crate) fn skipped(why: &str) {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    // eprintln would be captured.
-    std::io::stderr().write_all(format!("skipped: {name}: {why}\n").as_bytes()).unwrap();
+    skip(why);
 }
 
 fn started_by_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
-}
-
-/// Debian's own places first: a version manager's programs may be out of nobody's reach.
-fn path() -> String {
-    let own = std::env::var("PATH").unwrap_or_default();
-    format!("/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin:{own}")
-}
-
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    path().split(':').map(|folder| Path::new(folder).join(program)).find(|path| path.is_file())
 }
 
 impl World {
@@ -362,11 +351,11 @@ fn hold(user: User, directory: &Path, mark: &str) -> Result<(Child, String), Str
         .stderr(Stdio::piped());
     let mut holder = command.spawn().map_err(|e| format!("unshare: {e}"))?;
     let mut facts = String::new();
-    BufReader::new(holder.stdout.take().unwrap()).read_line(&mut facts).unwrap();
+    BufReader::new(Limited(holder.stdout.take().unwrap())).read_line(&mut facts).unwrap();
     if facts.starts_with("ready") {
         return Ok((holder, facts));
     }
-    let output = holder.wait_with_output().unwrap();
+    let output = rest(holder);
     Err(format!("a network namespace: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 

@@ -2,14 +2,14 @@
 #![allow(dead_code)] // Each test file uses its part.
 
 use std::future::{Future, poll_fn};
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fourwave_device::Device;
 use fourwave_device::tun::{self, Tun, TunOptions};
+use fourwave_testkit::{Bounded, command, find, missing, skip_test};
 use fourwave_wire::checksum::Sum;
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::tcp::{CHECKSUM_OFFSET, TcpHeader};
@@ -22,12 +22,6 @@ pub(crate) const OURS: [&str; 2] = ["10.99.0.1", "fd99::1"];
 /// Past this a test is stuck, not slow.
 const STUCK: Duration = Duration::from_secs(60);
 
-/// A line that the test harness does not swallow.
-pub(crate) fn skip(test: &str, why: &str) {
-    let line = format!("test {test} ... SKIPPED: {why}\n");
-    io::stderr().write_all(line.as_bytes()).expect("stderr is open");
-}
-
 /// Runs `body` on a thread of its own in a new network namespace. Returns false, after a visible
 /// line, when the system does not let us.
 pub(crate) fn in_namespace(test: &'static str, body: impl FnOnce() + Send + 'static) -> bool {
@@ -36,19 +30,17 @@ pub(crate) fn in_namespace(test: &'static str, body: impl FnOnce() + Send + 'sta
         let unshared =
             unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) };
         if let Err(errno) = unshared {
-            skip(test, &format!("no network namespace may be made here ({errno}); run as root"));
-            return false;
+            return skip_test(
+                test,
+                format!("no network namespace may be made here ({errno}); run as root"),
+            );
         }
         match tun::open(Some("probe%d"), TunOptions::default()) {
             Ok(_) => {}
-            Err(error) => {
-                skip(test, &error.to_string());
-                return false;
-            }
+            Err(error) => return skip_test(test, error),
         }
-        if Command::new("ip").arg("-V").output().is_err() {
-            skip(test, "the command `ip` is missing: apt-get install iproute2");
-            return false;
+        if find("ip").is_none() {
+            return skip_test(test, missing("ip"));
         }
         body();
         true
@@ -58,7 +50,7 @@ pub(crate) fn in_namespace(test: &'static str, body: impl FnOnce() + Send + 'sta
 
 /// Runs `ip` in this thread's namespace.
 pub(crate) fn ip(args: &str) -> String {
-    let output = Command::new("ip").args(args.split(' ')).output().expect("ip runs");
+    let output = command("ip").args(args.split(' ')).bounded();
     assert!(output.status.success(), "ip {args}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

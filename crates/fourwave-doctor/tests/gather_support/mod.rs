@@ -1,12 +1,14 @@
 //! A network namespace for each test, and what is done in it.
 #![allow(dead_code)]
 
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::time::Duration;
 
 use fourwave_doctor::{Gatherer, Scope, Snapshot, Socket};
+pub(crate) use fourwave_testkit::tell;
+use fourwave_testkit::{Bounded, command, has};
 use socket2::{Domain, Protocol, Type};
 
 /// Set where a test's own copy runs in its namespace: `new`, or `ready`.
@@ -22,25 +24,22 @@ pub(crate) fn in_namespace(test: &str, work: impl FnOnce()) {
         }
         return work();
     }
-    for tool in ["ip", "nft", "ss", "unshare"] {
-        if Command::new(tool).arg("-V").output().is_err() {
-            return skip(test, &format!("`{tool}` is missing"));
-        }
+    if !has(&["ip", "nft", "ss", "unshare"]) {
+        return;
     }
     let may = |flags: &&&str| {
-        let probe = Command::new("unshare").args([**flags, "nft", "add table ip probe"]).output();
-        probe.is_ok_and(|output| output.status.success())
+        let mut probe = command("unshare");
+        probe.args([**flags, "nft", "add table ip probe"]).bounded().status.success()
     };
     let Some(flags) = ["-nm", "-rnm"].iter().find(may) else {
         return skip(test, "no network namespace with nftables may be made here; run as root");
     };
-    let output = Command::new("unshare")
+    let output = command("unshare")
         .arg(flags)
         .arg(std::env::current_exe().expect("a test binary"))
         .args(["--exact", test, "--nocapture"])
         .env(INSIDE, "new")
-        .output()
-        .expect("unshare runs");
+        .bounded();
     let (out, err) =
         (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && out.contains("1 passed"), "{out}\n{err}");
@@ -49,21 +48,21 @@ pub(crate) fn in_namespace(test: &str, work: impl FnOnce()) {
     }
 }
 
-/// A line past the harness, which would capture it.
-pub(crate) fn tell(line: &str) {
-    std::io::stderr().write_all(format!("{line}\n").as_bytes()).expect("stderr is open");
-}
-
 pub(crate) fn skip(test: &str, why: &str) {
-    tell(&format!("test {test} ... SKIPPED: {why}"));
+    fourwave_testkit::skip_test(test, why);
 }
 
 pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output();
-    let output = output.unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = command(program).args(arguments).bounded();
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {err}");
     String::from_utf8(output.stdout).expect("text")
+}
+
+/// Sets a knob of this network namespace: `net/ipv4/tcp_fin_timeout`.
+pub(crate) fn set(knob: &str, value: &str) {
+    let path = format!("/proc/sys/{knob}");
+    std::fs::write(&path, value).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
 
 pub(crate) fn nft(rule: &str) {
@@ -100,7 +99,7 @@ pub(crate) fn listen(ip: &str, backlog: i32) -> TcpListener {
 pub(crate) fn pair(ip: &str) -> (TcpStream, TcpStream) {
     let listener = listen(ip, 8);
     let caller = TcpStream::connect(listener.local_addr().unwrap()).expect("connects");
-    (caller, listener.accept().expect("accepts").0)
+    (caller, fourwave_testkit::accept(&listener))
 }
 
 /// Begins to connect, whatever comes of it.

@@ -11,6 +11,8 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use fourwave_testkit::skip_test;
+
 /// A scenario's exit status where there is no TUN or no namespace.
 const FORBIDDEN: u8 = 77;
 /// First argument of a scenario's process.
@@ -40,7 +42,7 @@ fn main() -> ExitCode {
             match run(name, nobody) {
                 Ok(Some(0)) => println!("test {name}{who} ... ok"),
                 Ok(Some(code)) if code == i32::from(FORBIDDEN) => {
-                    eprintln!("SKIPPED {name}{who}: the line above says why");
+                    skip_test(&format!("{name}{who}"), "the line above says why");
                 }
                 other => {
                     println!("test {name}{who} ... FAILED ({other:?})");

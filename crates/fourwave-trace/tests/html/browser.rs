@@ -37,7 +37,7 @@ impl Browser {
             std::env::split_paths(&paths).any(|dir| dir.join(name).is_file())
         });
         let Some(program) = found else {
-            eprintln!("SKIPPED: no chromium is installed: apt-get install chromium");
+            fourwave_testkit::skip(fourwave_testkit::missing("chromium"));
             return None;
         };
         static COUNT: AtomicU32 = AtomicU32::new(0);
