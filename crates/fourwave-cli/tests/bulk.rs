@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use common::{Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
 
 const BYTES: usize = 600_000;
 
@@ -43,14 +43,14 @@ fn script(capture: &Path, local: &str, scratch: &Scratch) -> (String, String) {
     let path = scratch.path().join(format!("{local}.pkt")).to_str().unwrap().to_owned();
     let capture = capture.to_str().unwrap();
     let arguments = ["drill", "--from", capture, "--local", local, "-o", &path];
-    let output = fourwave().args(arguments).output().unwrap();
+    let output = fourwave().args(arguments).bounded();
     let text = fs::read_to_string(&path).unwrap_or_default();
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{text}");
     (path, text)
 }
 
 fn status(arguments: &[&str], path: &str) -> Option<i32> {
-    let output = fourwave().arg("drill").args(arguments).arg(path).output().unwrap();
+    let output = fourwave().arg("drill").args(arguments).arg(path).bounded();
     println!("{}", stdout(&output));
     output.status.code()
 }
@@ -143,7 +143,7 @@ fn tcpdump(port: u16, file: &Path) -> Option<Child> {
     let mut child = match started {
         Ok(child) => child,
         Err(error) => {
-            skip(&format!("tcpdump: {error}"));
+            skip(format!("tcpdump: {error}"));
             return None;
         }
     };
@@ -157,13 +157,13 @@ fn tcpdump(port: u16, file: &Path) -> Option<Child> {
         }
     }
     child.wait().unwrap();
-    skip(&format!("tcpdump: {}", line.trim()));
+    skip(format!("tcpdump: {}", line.trim()));
     None
 }
 
 /// Whether a capture has come to its end: the FINs of both sides and what acknowledges them.
 fn is_whole(capture: &Path) -> bool {
-    let output = fourwave().args(["drill", "--from", capture.to_str().unwrap()]).output().unwrap();
+    let output = fourwave().args(["drill", "--from", capture.to_str().unwrap()]).bounded();
     stdout(&output).contains("both sides closed and both FINs were acknowledged")
 }
 

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::{Scratch, fourwave, permitted, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, permitted, stderr, stdout};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
@@ -15,7 +15,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 fn inputs(test: &str) -> Scratch {
     let scratch = Scratch::new(&format!("text-{test}"));
     let fourwave = |arguments: &[&str]| {
-        let out = fourwave().args(arguments).current_dir(scratch.path()).output().unwrap();
+        let out = fourwave().args(arguments).current_dir(scratch.path()).bounded();
         assert!(out.status.success(), "{}", stderr(&out));
         stdout(&out)
     };
@@ -66,7 +66,7 @@ fn command(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> 
 
 /// What is written into a pipe, and said.
 fn piped(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    let out = command(directory, arguments, variables).output().unwrap();
+    let out = command(directory, arguments, variables).bounded();
     stdout(&out) + &stderr(&out)
 }
 
@@ -156,8 +156,8 @@ fn ladders_are_as_wide_as_there_is_room() {
         let asked = [arguments, &["--width", "90"]].concat();
         assert_eq!(widest(&shown(scratch.path(), 140, &asked, &[])), 90, "{arguments:?}");
     }
-    let out = command(scratch.path(), &["trace", "a.pcapng", "--width", "39"], &[]).output();
-    let line = stderr(&out.unwrap());
+    let out = command(scratch.path(), &["trace", "a.pcapng", "--width", "39"], &[]).bounded();
+    let line = stderr(&out);
     assert!(line.contains("40..=500") && line.lines().count() == 1, "{line}");
 }
 
@@ -223,8 +223,7 @@ fn ascii_is_for_locales_that_have_no_more_and_for_who_asks() {
         assert_eq!(ascii, piped(here, arguments, &[]));
     }
     // Also on standard error.
-    let out =
-        command(here, &["trace", "a.pcapng", "café.pcapng", "--ascii"], &[]).output().unwrap();
+    let out = command(here, &["trace", "a.pcapng", "café.pcapng", "--ascii"], &[]).bounded();
     assert_eq!(stderr(&out), "fourwave: caf?.pcapng: no such file\n");
 }
 
@@ -237,7 +236,7 @@ fn follow_and_ladder_do_what_each_says() {
     let here = scratch.path();
     let run = |arguments: &[&str]| {
         let arguments = [&["run", "-q", "--demo"], arguments].concat();
-        command(here, &arguments, &[]).output().unwrap()
+        command(here, &arguments, &[]).bounded()
     };
     let (live, drawn) = ("opens: program ", "─── connection 1 ─");
     let out = run(&["--follow", "--ladder=l"]);
@@ -252,8 +251,8 @@ fn follow_and_ladder_do_what_each_says() {
     let out = run(&["--follow"]);
     assert!(stderr(&out).contains(live) && stdout(&out).contains(drawn));
     // As wide and as colourful as where it goes.
-    let out = command(here, &["run", "-q", "--demo", "--ladder=l", "--width=80"], &[]).output();
-    assert!(out.unwrap().status.success());
+    let out = command(here, &["run", "-q", "--demo", "--ladder=l", "--width=80"], &[]).bounded();
+    assert!(out.status.success());
     let file = fs::read_to_string(here.join("l")).unwrap();
     assert_eq!(file.lines().next().unwrap().chars().count(), 80);
     let text = shown(here, 110, &["run", "-q", "--demo", "--ladder=l"], &[]);

@@ -73,8 +73,8 @@ fn refused(packet: &[u8]) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.src, tcp.src_port))
 }
 
-/// Classic BPF, for IPv4: 127.0.0.0/8, TCP, RST with sequence number 0, which is how a SYN is refused
-/// (RFC 9293 §3.10.7.1).
+/// Classic BPF, for IPv4: 127.0.0.0/8, TCP, RST with sequence number 0, which is how a SYN is
+/// refused (RFC 9293 §3.10.7.1).
 fn filter() -> [SockFilter; 11] {
     use libc::{
         BPF_ABS, BPF_B, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_MSH,

@@ -38,7 +38,8 @@ const ELSEWHERE: &str = "FOURWAVE_GATHER_ELSEWHERE";
 /// connections: a copy of the test `other_namespaces`.
 fn elsewhere() -> Running {
     let script = "ip link set lo up && \
-                  echo 40000 40015 >/proc/sys/net/ipv4/ip_local_port_range && exec \"$0\" --exact other_namespaces --nocapture";
+                  echo 40000 40015 >/proc/sys/net/ipv4/ip_local_port_range && \
+                  exec \"$0\" --exact other_namespaces --nocapture";
     let child = Command::new("unshare")
         .args(["-n", "sh", "-c", script])
         .arg(std::env::current_exe().expect("a test binary"))

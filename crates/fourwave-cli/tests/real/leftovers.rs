@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
+use fourwave_testkit::Signal;
+
 use crate::process::{finish, wait_for};
 use crate::world::{HOST4, World, each_user};
 
@@ -61,7 +63,7 @@ fn those_that_do_not_end_when_asked_are_killed() {
 #[test]
 fn they_end_with_a_gateway_that_is_told_to_end_or_killed() {
     each_user(&["setsid"], |world| {
-        for (signal, code) in [("TERM", 143), ("KILL", 137)] {
+        for (signal, code) in [(Signal::TERM, 143), (Signal::KILL, 137)] {
             let script = format!("{STUBBORN} {DAEMONS} exec sleep 1000");
             let run = world.spawn(&mut shell(world, &["-q"], &script));
             assert_eq!(run.line(), "ready");
@@ -69,7 +71,7 @@ fn they_end_with_a_gateway_that_is_told_to_end_or_killed() {
             let run = run.end();
             assert_eq!(run.code, code, "{run:?}");
             let line = match signal {
-                "KILL" => "fourwave: the gateway was killed: ",
+                Signal::KILL => "fourwave: the gateway was killed: ",
                 _ => "fourwave: the program left ",
             };
             assert!(run.stderr.starts_with(line), "{run:?}");
@@ -110,7 +112,7 @@ fn a_signal_ends_the_wait_and_those_that_are_waited_for() {
     each_user(&["setsid"], |world| {
         let mut run = shell(world, &["--wait"], &format!("{STUBBORN} {DAEMONS} exit 5"));
         let mut run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut errors = run.stderr.take().unwrap();
+        let mut errors = fourwave_testkit::Limited(run.stderr.take().unwrap());
         let mut said = String::new();
         while !said.contains('\n') {
             let mut byte = [0];
@@ -118,11 +120,10 @@ fn a_signal_ends_the_wait_and_those_that_are_waited_for() {
             said.push(byte[0].into());
         }
         assert!(said.contains("the program has ended; its network stays up for "), "{said}");
-        let status = Command::new("kill").arg(run.id().to_string()).status().unwrap();
-        assert!(status.success());
+        assert!(fourwave_testkit::signal(run.id(), Signal::TERM));
         let mut rest = String::new();
         errors.read_to_string(&mut rest).unwrap();
-        assert_eq!(run.wait().unwrap().code(), Some(5), "{rest}");
+        assert_eq!(fourwave_testkit::ended(&mut run).code(), Some(5), "{rest}");
         assert!(rest.starts_with("fourwave: the program left "), "{rest}");
         nothing_is_left(world);
     });

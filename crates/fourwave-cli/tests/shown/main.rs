@@ -20,9 +20,9 @@ mod page;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use common::{Scratch, is_root, permitted, skip};
+use common::{Bounded, Scratch, is_root, permitted, skip};
 use page::{Page, Shown};
 
 fn repository() -> PathBuf {
@@ -42,9 +42,7 @@ fn printed(command: &str, dir: &Path) -> String {
         .env("UNSHARE", unshare)
         .env("LC_ALL", "C.UTF-8")
         .env_remove("COLUMNS")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+        .bounded();
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -57,7 +55,7 @@ fn is_there(program: &str) -> bool {
 fn can_run(needs: &[String], what: &str) -> bool {
     needs.iter().all(|need| match need.as_str() {
         "namespaces" => permitted(),
-        program => is_there(program) || skip(&format!("{what}: {program} is missing")),
+        program => is_there(program) || skip(format!("{what}: {program} is missing")),
     })
 }
 
