@@ -149,7 +149,9 @@ pub enum SocketOption {
     /// answer, [`Event::FarEndAsked`](crate::Event::FarEndAsked) tells of it, and the confirmation
     /// lets it go: the peer's own TCP finds out about a far end that is dead, by its own
     /// `SO_KEEPALIVE` and `TCP_USER_TIMEOUT`. While something waits, and while the peer has closed
-    /// its direction, a peer that is silent is probed (`tcp_half_closed_time`). Zero takes it back.
+    /// its direction, a peer that is silent is probed (`tcp_half_closed_time`). That an ACK may
+    /// take longer than the half second of RFC 9293 §3.8.6.3 is meant: the way is the whole one.
+    /// Zero takes it back.
     FarEnd(Duration),
     /// `TCP_MAXSEG` in bytes: neither announced nor sent larger; set it before the SYN goes out.
     MaxSeg(u16),

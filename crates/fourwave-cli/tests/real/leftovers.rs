@@ -1,7 +1,6 @@
 //! What a program leaves behind: processes that outlive it, in a network that ends with it.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use fourwave_testkit::Signal;
 
@@ -110,21 +109,18 @@ fn wait_keeps_their_network_up_until_they_end() {
 #[test]
 fn a_signal_ends_the_wait_and_those_that_are_waited_for() {
     each_user(&["setsid"], |world| {
-        let mut run = shell(world, &["--wait"], &format!("{STUBBORN} {DAEMONS} exit 5"));
-        let mut run = run.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut errors = fourwave_testkit::Limited(run.stderr.take().unwrap());
-        let mut said = String::new();
-        while !said.contains('\n') {
-            let mut byte = [0];
-            errors.read_exact(&mut byte).unwrap();
-            said.push(byte[0].into());
-        }
-        assert!(said.contains("the program has ended; its network stays up for "), "{said}");
-        assert!(fourwave_testkit::signal(run.id(), Signal::TERM));
-        let mut rest = String::new();
-        errors.read_to_string(&mut rest).unwrap();
-        assert_eq!(fourwave_testkit::ended(&mut run).code(), Some(5), "{rest}");
-        assert!(rest.starts_with("fourwave: the program left "), "{rest}");
+        // It says so once the program has ended and fourwave knows it.
+        let script = "P=$$ setsid sh -c 'trap \"\" TERM; while kill -0 $P; do sleep 0.02; done; \
+                      echo alone; sleep 1000; :' 2>/dev/null & exit 5";
+        let run = world.spawn(&mut shell(world, &["--wait"], &format!("{DAEMONS} {script}")));
+        assert_eq!(run.line(), "alone");
+        run.signal(Signal::TERM);
+        let run = run.end();
+        assert_eq!(run.code, 5, "{run:?}");
+        let lines: Vec<&str> = run.stderr.lines().collect();
+        let [waiting, left, _summary] = lines[..] else { panic!("{run:?}") };
+        assert!(waiting.contains("the program has ended; its network stays up for "), "{run:?}");
+        assert!(left.starts_with("fourwave: the program left "), "{run:?}");
         nothing_is_left(world);
     });
 }
