@@ -52,10 +52,10 @@ pub(super) fn sort(all: &[Seg], ours: Role, sent: Numbers, got: Numbers) -> Sort
 
 /// A bare ACK behind which our side sends again what it acknowledges.
 fn unheard(all: &[Seg], ours: Role, sent: Numbers, why: &mut [Option<Why>]) {
-    let (mut end, mut again) = (1, Vec::new());
+    let (mut end, mut again) = (0, Vec::new());
     for seg in all {
         let own = sent.script(seg.end(), false);
-        let counts = seg.from == ours && !seg.is_bare() && !seg.has(SYN | RST);
+        let counts = seg.from == ours && !seg.is_bare() && !seg.has(RST);
         let is_new = beyond(own, end);
         let is_probe = seg.len == 1 && !seg.has(FIN) && own == end;
         again.push((counts && !is_new && !is_probe).then_some(own));
@@ -177,6 +177,11 @@ mod tests {
         let ack = |at| seg(at, Client, ACK, 1, 2, 0);
         assert_eq!(missed(&[fin(0), ack(100), fin(200_000), ack(200_100)]), [(1, Why::Unheard)]);
         assert_eq!(missed(&[fin(0), fin(200_000), ack(200_100)]), []);
+        // The last ACK of the handshake, and the SYN ACK again.
+        let syn_ack = |at| seg(at, Server, SYN | ACK, 0, 1, 0);
+        let third = |at| seg(at, Client, ACK, 1, 1, 0);
+        let handshake = [syn_ack(0), third(100), syn_ack(1_000_000), third(1_000_100)];
+        assert_eq!(missed(&handshake), [(1, Why::Unheard)]);
         // Twice at once: nobody's timer is so short.
         assert_eq!(missed(&[fin(0), fin(300), ack(400)]), [(1, Why::Copied)]);
     }
