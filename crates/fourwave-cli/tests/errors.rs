@@ -6,9 +6,10 @@ mod common;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::{Bounded, Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
+use fourwave_testkit::ended;
 
 /// Runs, and expects this exit status and one line that contains these words.
 #[track_caller]
@@ -164,9 +165,10 @@ fn help_and_version_are_where_people_look_for_them() {
 fn nobody_has_to_listen() {
     for arguments in [&["rum"][..], &["--help"], &["knobs"], &["run", "--mtu", "1", "true"]] {
         let full = fs::File::options().write(true).open("/dev/full").unwrap();
-        let output =
-            fourwave().args(arguments).stdout(full.try_clone().unwrap()).stderr(full).bounded();
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let mut command = fourwave();
+        command.args(arguments).stdin(Stdio::null());
+        let mut child = command.stdout(full.try_clone().unwrap()).stderr(full).spawn().unwrap();
+        assert_eq!(ended(&mut child).code(), Some(2), "{arguments:?}");
     }
 }
 

@@ -250,7 +250,7 @@ fn a_program_that_runs_hears_of_the_hangup_and_its_end_is_ours() {
         return;
     }
     for way in [&["run", "--follow", "--"][..], &["run", "-q", "--"]] {
-        let arguments = [way, &["sh", "-c", "echo there; exec cat"]].concat();
+        let arguments = [way, &["sh", "-c", "echo there; exec sleep 600"]].concat();
         let Some(mut terminal) = Terminal::start(Stands::Leads, &arguments) else { return };
         terminal.until("there");
         let status = terminal.taken_away();

@@ -28,6 +28,22 @@ pub(crate) fn drop_privileges() -> io::Result<()> {
     Ok(())
 }
 
+/// Gives up what a user namespace has given to a user who is not root, before a program of theirs
+/// is looked for: `exec` takes it away only when it has found the program, behind doors that are
+/// closed to them. Root keeps what root has.
+///
+/// # Errors
+/// The kernel's; nothing of this normally fails.
+pub(crate) fn as_a_user() -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let none = CapabilitySet::empty();
+    let inheritable = capabilities(None)?.inheritable;
+    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable })?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

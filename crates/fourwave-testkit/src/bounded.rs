@@ -16,7 +16,7 @@ pub const LIMIT: Duration = Duration::from_secs(120);
 /// How often a child is asked whether it has ended.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// [`Command::output`] with a limit.
+/// [`Command::output`] with a limit. Standard streams that were set before do not hold.
 pub trait Bounded {
     /// Runs the command to its end, its standard input empty.
     ///

@@ -19,6 +19,7 @@ use super::handoff::{Channel, Message, Request};
 use super::{Failure, network, resolv};
 use crate::guard::{self, GUARD_ARGUMENT};
 use crate::notice::say;
+use crate::privileges::as_a_user;
 use crate::sys;
 
 /// In the program's environment: that it is inside, and the process id of its gateway.
@@ -73,6 +74,7 @@ fn become_program(
         return Err(Failure::Vanished);
     };
     let (name, arguments) = command.split_first().ok_or(Failure::Vanished)?;
+    as_a_user().map_err(|error| Failure::io("giving up capabilities", &error))?;
     let gateway = parent_id().to_string();
     let error = Command::new(name).args(arguments).env(INSIDE, gateway).exec();
     Err(command_failure(name, &error))
