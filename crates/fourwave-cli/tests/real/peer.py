@@ -87,7 +87,8 @@ class Peer:
             self.exactly(2)
 
     def answer(self, times):
-        """Waits for requests of three bytes and answers each in two pieces."""
+        """Waits for requests of three bytes and answers each in two pieces, both at once."""
+        self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(int(times)):
             self.exactly(3)
             self.connection.sendall(b"d")
