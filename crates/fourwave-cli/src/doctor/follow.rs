@@ -13,10 +13,11 @@ use crate::{say, stop};
 
 /// A table on the terminal, until a person ends it, or is gone.
 pub(super) fn table(order: Order) -> Result<u8, String> {
-    let Order { scope, thresholds, sample, .. } = order;
+    let Order { scope, thresholds, sample, screen } = order;
+    let shows = watch::Shows { color: screen.color, unicode: !screen.ascii };
     let asked = stop::on_signal()?;
     let ended = || asked.load(Ordering::Relaxed);
-    watch::watch(scope, thresholds, sample, ended).map_err(|error| error.to_string())?;
+    watch::watch(scope, thresholds, sample, shows, ended).map_err(|error| error.to_string())?;
     Ok(0)
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use fourwave_core::state::State;
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span, Text};
@@ -40,6 +41,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
         }
         Over::Nothing if body.width < WIDE || body.height < HIGH => small(frame, view, body),
         Over::Nothing => large(frame, view, body),
+    }
+}
+
+/// Puts signs of ASCII in the place of others, each as wide as they are.
+pub(super) fn to_ascii(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        let sign = match cell.symbol() {
+            symbol if symbol.is_ascii() => continue,
+            "─" | "·" | "–" | "—" => "-",
+            "│" => "|",
+            "┌" | "┐" | "└" | "┘" | "├" | "┤" | "┬" | "┴" | "┼" => "+",
+            // Of a sparkline, by eighths.
+            "▁" | "▂" => ".",
+            "▃" | "▄" | "▅" => "=",
+            "▆" | "▇" | "█" => "#",
+            "→" | "▶" => ">",
+            "←" | "◀" => "<",
+            "↑" => "^",
+            "↓" => "v",
+            "…" => ".",
+            "µ" => "u",
+            "×" => "x",
+            _ => "?",
+        };
+        cell.set_symbol(sign);
     }
 }
 

@@ -22,6 +22,7 @@ use std::io;
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
+use crate::gather::reason;
 use crate::{GatherError, Look, Looker, Scope, Thresholds};
 use input::{Input, Told};
 use looks::Looks;
@@ -38,8 +39,17 @@ pub enum WatchError {
     #[error(transparent)]
     Gather(#[from] GatherError),
     /// The terminal cannot be used.
-    #[error("the terminal cannot be used: {0}")]
+    #[error("the terminal cannot be used: {}", reason(.0))]
     Terminal(#[from] io::Error),
+}
+
+/// What the terminal can show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shows {
+    /// Colours, which say nothing that is not there without them.
+    pub color: bool,
+    /// More than ASCII.
+    pub unicode: bool,
 }
 
 /// Draws the table on the terminal that standard output is, a look every `every`, until `q`,
@@ -55,8 +65,11 @@ pub fn watch(
     scope: Scope,
     thresholds: Thresholds,
     every: Duration,
+    shows: Shows,
     ended: impl Fn() -> bool,
 ) -> Result<(), WatchError> {
+    // It has a mind of its own about NO_COLOR.
+    ratatui::crossterm::style::force_color_output(shows.color);
     let mut view = View::new(&scope, every);
     let looks = Looks::start(scope, thresholds, every)?;
     let mut input = Input::open()?;
@@ -65,7 +78,7 @@ pub fn watch(
         // It may have come half the way.
         let _as_far_as_it_goes = ratatui::try_restore();
     })?;
-    let result = follow(&mut terminal, &mut view, &looks, &mut input, ended);
+    let result = follow(&mut terminal, &mut view, &looks, &mut input, shows, ended);
     let shown = terminal.show_cursor();
     let restored = ratatui::try_restore().and(shown);
     if restored.is_err() {
@@ -93,6 +106,7 @@ fn follow(
     view: &mut View,
     looks: &Looks,
     input: &mut Input,
+    shows: Shows,
     ended: impl Fn() -> bool,
 ) -> Result<Left, WatchError> {
     let mut stale = true;
@@ -105,7 +119,12 @@ fn follow(
             }
         }
         if stale {
-            terminal.draw(|frame| draw::draw(frame, view))?;
+            terminal.draw(|frame| {
+                draw::draw(frame, view);
+                if !shows.unicode {
+                    draw::to_ascii(frame.buffer_mut());
+                }
+            })?;
             stale = false;
         }
         match input.wait(TICK)? {

@@ -5,7 +5,7 @@ use ratatui::backend::TestBackend;
 use termina::event::{KeyCode, KeyEvent, Modifiers};
 
 use super::columns::width;
-use super::draw::draw;
+use super::draw::{draw, to_ascii};
 use super::looks::Report;
 use super::view::{Turn, View};
 use crate::figures::tests::{busy, idle};
@@ -64,6 +64,34 @@ fn screen(view: &mut View, width: u16, height: u16) -> String {
     let text = terminal.backend().to_string();
     let lines = text.lines().map(|line| line.trim_matches('"').trim_end());
     lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn where_there_is_nothing_but_ascii_every_sign_has_another_as_wide() {
+    let mut view = view();
+    for over in [None, Some(KeyCode::Char('?')), Some(KeyCode::Escape), Some(KeyCode::Enter)] {
+        over.into_iter().for_each(|key| press(&mut view, key));
+        for (width, height) in [(120, 40), (80, 24), (40, 12)] {
+            let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+            let mut drawn = |ascii: bool| {
+                let draw = |frame: &mut ratatui::Frame<'_>| {
+                    draw(frame, &mut view);
+                    if ascii {
+                        to_ascii(frame.buffer_mut());
+                    }
+                };
+                terminal.draw(draw).unwrap();
+                terminal.backend().to_string()
+            };
+            let (whole, ascii) = (drawn(false), drawn(true));
+            assert!(ascii.is_ascii() && !whole.is_ascii(), "{ascii}");
+            let unknown = |text: &str| text.matches('?').count();
+            assert_eq!(unknown(&ascii), unknown(&whole), "none is without a sign: {ascii}");
+            for (line, other) in whole.lines().zip(ascii.lines()) {
+                assert_eq!(line.chars().count(), other.chars().count());
+            }
+        }
+    }
 }
 
 fn press(view: &mut View, code: KeyCode) {
