@@ -3,12 +3,14 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{Bounded, Scratch, fourwave, permitted, stderr, stdout};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use fourwave_testkit::ended;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// A directory with a capture, a script that passes and one that fails.
@@ -72,23 +74,50 @@ fn piped(directory: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> St
 
 /// What is written on a terminal of so many columns.
 fn shown(directory: &Path, columns: u16, arguments: &[&str], variables: &[(&str, &str)]) -> String {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
+    on_terminal(columns, command(directory, arguments, variables), None)
+}
+
+/// The same of a command that reads keys: `q` is pressed when it has written this.
+fn shown_until(text: &str, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    on_terminal(100, command(Path::new("."), arguments, variables), Some(text))
+}
+
+fn on_terminal(columns: u16, mut command: Command, mut quit_at: Option<&str>) -> String {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let person = openpt(flags).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let program = ioctl_tiocgptpeer(&person, flags).unwrap();
     let size = Winsize { ws_row: 40, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&master, size).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let slave = File::options().read(true).write(true).open(name).unwrap();
-    let mut child = command(directory, arguments, variables)
-        .stdout(slave.try_clone().unwrap())
-        .stderr(slave)
-        .spawn()
-        .unwrap();
-    let mut text = Vec::new();
-    // When nobody has the other end any more, reading is an error (EIO) and no end.
-    let _ended = File::from(master).read_to_end(&mut text);
-    child.wait().unwrap();
-    String::from_utf8(text).unwrap().replace("\r\n", "\n")
+    tcsetwinsize(&program, size).unwrap();
+    let end = || Stdio::from(program.try_clone().unwrap());
+    if quit_at.is_some() {
+        command.stdin(end());
+    }
+    let mut child = command.stdout(end()).stderr(end()).spawn().unwrap();
+    drop((command, program));
+    let mut person = File::from(person);
+    let mut seen = Vec::new();
+    loop {
+        let mut ready = [PollFd::new(&person, PollFlags::IN)];
+        let limit = Timespec { tv_sec: fourwave_testkit::LIMIT.as_secs() as i64, tv_nsec: 0 };
+        if poll(&mut ready, Some(&limit)).unwrap() == 0 {
+            child.kill().unwrap();
+            panic!("it does not end: {}", String::from_utf8_lossy(&seen));
+        }
+        let mut bytes = [0; 4096];
+        // When nobody has the other end any more, reading is an error (EIO) and no end.
+        match person.read(&mut bytes) {
+            Ok(0) | Err(_) => break,
+            Ok(read) => seen.extend_from_slice(&bytes[..read]),
+        }
+        let is_there = |text: &&str| String::from_utf8_lossy(&seen).contains(*text);
+        if quit_at.take_if(|text| is_there(&&**text)).is_some() {
+            person.write_all(b"q").unwrap();
+        }
+    }
+    ended(&mut child);
+    String::from_utf8(seen).unwrap().replace("\r\n", "\n")
 }
 
 /// Each sequence of control with its final byte, and the text behind it.
@@ -263,4 +292,25 @@ fn follow_and_ladder_do_what_each_says() {
     let plain = plain(&text);
     let head = plain.lines().find(|line| line.starts_with("───")).unwrap();
     assert_eq!(head.chars().count(), 110);
+}
+
+/// It has colours in any case: none is an end of one.
+#[test]
+fn the_table_follows_the_rule_too() {
+    let table = ["doctor", "--watch", "--sample", "200ms"];
+    let shown = |more: &[&str], variables: &[(&str, &str)]| {
+        shown_until("quit", &[&table, more].concat(), variables)
+    };
+    let has_colors = |text: &str| text.contains("\x1b[39m");
+    let text = shown(&[], &[]);
+    assert!(has_colors(&text) && !text.is_ascii(), "{text}");
+    assert!(has_colors(&shown(&["--color", "always"], &[("NO_COLOR", "1")])));
+    for (more, variables) in [(&["--color=never"][..], &[][..]), (&[], &[("NO_COLOR", "1")])] {
+        let text = shown(more, variables);
+        assert!(!has_colors(&text) && text.contains("\x1b[?25l"), "{text}");
+    }
+    for (more, variables) in [(&["--ascii"][..], &[][..]), (&[], &[("LC_ALL", "en_US")])] {
+        let text = shown(more, variables);
+        assert!(text.is_ascii(), "{text}");
+    }
 }
