@@ -7,10 +7,12 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
+use std::time::Instant;
 
-use common::{Bounded, Scratch, fourwave, is_root, permitted, run, skip, stderr, stdout};
+use common::{Bounded, Scratch, fourwave, has, is_root, permitted_with, run, skip, stderr, stdout};
+use fourwave_testkit::{LIMIT, Limited, accept, command, ended};
 
 const BYTES: usize = 600_000;
 
@@ -25,7 +27,7 @@ enum Way {
 
 fn serve(listener: TcpListener, way: Way) -> thread::JoinHandle<()> {
     thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         if let Way::Down(piece) = way {
             write(&mut stream, piece);
         }
@@ -96,7 +98,7 @@ fn by_engine(options: &[&str], way: Way, capture: &Path) {
 
 #[test]
 fn bulk_transfers_of_the_engine_pass() {
-    if !permitted() {
+    if !permitted_with(&["bash"]) {
         return;
     }
     let scratch = Scratch::new("bulk-engine");
@@ -114,7 +116,7 @@ fn bulk_transfers_of_the_engine_pass() {
 
 #[test]
 fn a_bulk_transfer_of_the_engine_passes_on_linux_too() {
-    if !permitted() {
+    if !permitted_with(&["bash"]) {
         return;
     }
     let scratch = Scratch::new("bulk-linux");
@@ -130,35 +132,25 @@ fn a_bulk_transfer_of_the_engine_passes_on_linux_too() {
 
 /// tcpdump on loopback, once it captures.
 fn tcpdump(port: u16, file: &Path) -> Option<Child> {
-    if !is_root() {
-        skip("tcpdump needs root");
+    if !has(&["tcpdump"]) || !(is_root() || skip("tcpdump needs root")) {
         return None;
     }
-    let started = Command::new("tcpdump")
-        .args(["-i", "lo", "-s", "128", "--immediate-mode", "-U", "-w", file.to_str()?])
+    let mut child = command("tcpdump")
+        .args(["-i", "lo", "-s", "128", "--immediate-mode", "-U", "-Z", "root", "-w"])
+        .arg(file)
         .args(["tcp", "port", &port.to_string()])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match started {
-        Ok(child) => child,
-        Err(error) => {
-            skip(format!("tcpdump: {error}"));
-            return None;
-        }
-    };
-    let mut said = BufReader::new(child.stderr.take()?);
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(Limited(child.stderr.take().unwrap()));
     let mut line = String::new();
-    while said.read_line(&mut line).is_ok_and(|read| read > 0) {
-        if line.contains("listening on") {
-            // What it says at its end has somewhere to go.
-            thread::spawn(move || said.read_to_end(&mut Vec::new()));
-            return Some(child);
-        }
+    while !line.contains("listening on") {
+        assert!(said.read_line(&mut line).unwrap() > 0, "tcpdump ended: {line}");
     }
-    child.wait().unwrap();
-    skip(format!("tcpdump: {}", line.trim()));
-    None
+    // What it says at its end has somewhere to go.
+    thread::spawn(move || said.read_to_end(&mut Vec::new()));
+    Some(child)
 }
 
 /// Whether a capture has come to its end: the FINs of both sides and what acknowledges them.
@@ -177,18 +169,21 @@ fn bulk_transfers_of_the_kernel_pass() {
         let Some(mut tcpdump) = tcpdump(address.port(), &capture) else { return };
         let server = serve(listener, way);
         let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_write_timeout(Some(LIMIT)).unwrap();
         if matches!(way, Way::Up) {
             write(&mut stream, 16_384);
         }
         stream.read_to_end(&mut Vec::new()).unwrap();
         drop(stream);
         server.join().unwrap();
+        let began = Instant::now();
         while !is_whole(&capture) {
-            assert_eq!(tcpdump.try_wait().unwrap(), None, "{way:?}: tcpdump ended");
+            assert!(began.elapsed() < LIMIT, "{way:?}: the capture does not end");
             thread::yield_now();
         }
         tcpdump.kill().unwrap();
-        tcpdump.wait().unwrap();
+        ended(&mut tcpdump);
         both_sides(&format!("{way:?}"), &capture, ["127.0.0.1", "127.0.0.2"], &scratch);
     }
 }

@@ -22,7 +22,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Bounded, Scratch, is_root, permitted, skip};
+use common::{Bounded, Scratch, has, is_root, permitted};
 use page::{Page, Shown};
 
 fn repository() -> PathBuf {
@@ -32,8 +32,7 @@ fn repository() -> PathBuf {
 /// What a command prints, both streams, in a directory that has what commands name.
 fn printed(command: &str, dir: &Path) -> String {
     let bin = Path::new(env!("CARGO_BIN_EXE_fourwave")).parent().unwrap();
-    // Debian's own places first: a version manager's programs are slow scripts.
-    let path = format!("{}:/usr/bin:/bin:{}", bin.display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", bin.display(), fourwave_testkit::path());
     let unshare = if is_root() { "unshare -n" } else { "unshare -Urn" };
     let output = Command::new("sh")
         .args(["-c", &format!("({command}) 2>&1")])
@@ -42,20 +41,17 @@ fn printed(command: &str, dir: &Path) -> String {
         .env("UNSHARE", unshare)
         .env("LC_ALL", "C.UTF-8")
         .env_remove("COLUMNS")
+        .env_remove("NO_COLOR")
+        .env_remove("CLICOLOR_FORCE")
         .bounded();
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn is_there(program: &str) -> bool {
-    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap());
-    path.split(':').any(|folder| Path::new(folder).join(program).is_file())
-}
-
 /// Whether all is there that a block needs; if not, a line says so.
-fn can_run(needs: &[String], what: &str) -> bool {
+fn can_run(needs: &[String]) -> bool {
     needs.iter().all(|need| match need.as_str() {
         "namespaces" => permitted(),
-        program => is_there(program) || skip(format!("{what}: {program} is missing")),
+        program => has(&[program]),
     })
 }
 
@@ -64,7 +60,7 @@ fn play(name: &str, page: &mut Page, dir: &Path) -> Vec<String> {
     let mut wrong = Vec::new();
     for block in &mut page.blocks {
         let Some(Shown { command, needs, aside }) = block.shown.clone() else { continue };
-        if !can_run(&needs, &format!("{name}: {command}")) {
+        if !can_run(&needs) {
             continue;
         }
         let mut lines = printed(&command, dir).lines().map(str::to_owned).collect::<Vec<_>>();
