@@ -203,6 +203,10 @@ fn the_program_inherits_what_it_would_have_without_us() {
     assert_eq!(ours, plain);
 }
 
+/// A shell that waits for a signal. Where it waits in `read`, one that comes just before that is
+/// seen after it.
+const WAITS: &str = "for i in $(seq 2400); do sleep 0.05; done";
+
 #[test]
 fn signals_reach_the_program() {
     if !permitted_with(&["bash"]) {
@@ -216,7 +220,7 @@ fn signals_reach_the_program() {
         ("USR1", Signal::USR1),
         ("USR2", Signal::USR2),
     ] {
-        let script = format!("trap 'echo got; exit 9' {name}; echo ready; read x");
+        let script = format!("trap 'echo got; exit 9' {name}; echo ready; {WAITS}");
         let mut child = spawn(&["-q", "--", "bash", "-c", &script]);
         let mut out = BufReader::new(Limited(child.stdout.take().unwrap()));
         assert_eq!(line(&mut out), "ready");
@@ -248,7 +252,7 @@ fn the_program_ends_when_the_gateway_is_killed() {
         return;
     }
     let mut child =
-        spawn(&["-q", "--", "sh", "-c", "trap 'echo told; exit' TERM; echo $$; read x"]);
+        spawn(&["-q", "--", "sh", "-c", &format!("trap 'echo told; exit' TERM; echo $$; {WAITS}")]);
     let mut out = BufReader::new(Limited(child.stdout.take().unwrap()));
     let pid = line(&mut out);
     // Held, because `wait` closes what it finds: the program would read to the end and exit.
