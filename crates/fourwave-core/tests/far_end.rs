@@ -263,6 +263,20 @@ fn a_half_closed_peer_is_asked_whether_it_is_still_there() {
     assert_eq!(bench.state(conn), State::CloseWait);
 }
 
+/// A program may have closed before the relay has got its connection.
+#[test]
+fn one_that_closed_before_anyone_spoke_for_a_far_end_is_asked_too() {
+    let mut bench = Bench::new(config(&[("tcp_half_closed_time", "30")]));
+    let conn = bench.open();
+    bench.arrives(Flags::FIN | Flags::ACK, 1, 1, b"");
+    bench.ack(1, 2);
+    bench.stack.set_option(bench.now, conn, SocketOption::FarEnd(TRUST)).unwrap();
+    bench.pass(SECOND * 31);
+    assert_eq!(bench.one().header.seq, bench.iss);
+    bench.arrives(Flags::RST, 2, 1, b"");
+    assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
+}
+
 #[test]
 fn the_option_is_taken_back() {
     let (mut bench, conn) = relay(&[]);

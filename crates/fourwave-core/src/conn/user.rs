@@ -291,6 +291,10 @@ impl Connection {
             SocketOption::FarEnd(Duration::ZERO) => self.forget_far_end(),
             SocketOption::FarEnd(trust) => {
                 self.far_end = Some(Box::new(FarEnd::new(trust, ctx.now)));
+                // A peer that is quick has closed before anyone speaks for a far end.
+                if self.state == State::CloseWait {
+                    self.watch_for_silence(ctx);
+                }
             }
             SocketOption::KeepAlive(false) => {
                 self.keepalive = None;
