@@ -35,7 +35,7 @@ enum Chore {
         #[arg(long, value_name = "STEP", value_enum, value_delimiter = ',')]
         only: Vec<steps::Step>,
     },
-    /// Measure `fourwave run` beside a direct path and pasta, in turn (root; needs iperf3, wrk, nginx)
+    /// Measure `fourwave run` beside a direct path and pasta, in turn (root; iperf3, wrk, nginx)
     Bench {
         /// Rounds of each case; the medians count
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
