@@ -175,7 +175,6 @@ impl RunArguments {
             follow: follow.map(|to| drawing(to, text)),
             events: self.events.map(OutputTo::from),
             pcap: self.pcap.map(OutputTo::from),
-            ascii: text.stderr().ascii,
             quiet: self.quiet,
             counters: self.counters,
             demo: self.demo,

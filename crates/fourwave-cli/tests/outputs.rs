@@ -45,6 +45,18 @@ fn shell(directory: &Path, line: &str) -> Output {
     command.bounded()
 }
 
+/// The same in a mount namespace of its own, with the program's `arguments` as `$@`.
+fn mounted(directory: &Path, line: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new("unshare");
+    command
+        .args(if is_root() { ["-nm", "sh", "-c"] } else { ["-Unmr", "sh", "-c"] })
+        .args([line, "sh"])
+        .args(arguments)
+        .env("F", env!("CARGO_BIN_EXE_fourwave"))
+        .current_dir(directory);
+    command.bounded()
+}
+
 /// Every file with what it holds.
 fn contents(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let files = fs::read_dir(directory).unwrap().map(|entry| {
@@ -172,13 +184,7 @@ fn on_a_full_disk_the_older_file_stays() {
         let line = "mount -t tmpfs -o size=16k none disk && echo older > disk/old \
                     && ! head -c 1M /dev/zero > disk/zeros 2>/dev/null; \"$F\" \"$@\" > out; \
                     status=$?; cat disk/old; ls -A disk; exit $status";
-        let output = Command::new("unshare")
-            .args(if is_root() { ["-nm", "sh", "-c"] } else { ["-Unmr", "sh", "-c"] })
-            .args([line, "sh"])
-            .args(arguments)
-            .env("F", env!("CARGO_BIN_EXE_fourwave"))
-            .current_dir(scratch.path())
-            .bounded();
+        let output = mounted(scratch.path(), line, arguments);
         let said = stderr(&output);
         assert!(said.ends_with("No space left on device\n"), "{arguments:?}: {said}");
         assert!(said.contains("disk/old") && said.lines().count() == 1, "{arguments:?}: {said}");
@@ -198,13 +204,7 @@ fn a_file_that_one_may_write_and_not_replace_is_written() {
         // As a container is given a single file.
         let line = "echo older > host && echo > disk/old && mount --bind host disk/old \
                     && \"$F\" \"$@\" > out && ls -A disk && cat host";
-        let output = Command::new("unshare")
-            .args(if is_root() { ["-nm", "sh", "-c"] } else { ["-Unmr", "sh", "-c"] })
-            .args([line, "sh"])
-            .args(arguments)
-            .env("F", env!("CARGO_BIN_EXE_fourwave"))
-            .current_dir(scratch.path())
-            .bounded();
+        let output = mounted(scratch.path(), line, arguments);
         assert!(output.status.success(), "{arguments:?}: {}", stderr(&output));
         let written = output.stdout.strip_prefix(b"old\n").unwrap();
         assert!(!written.starts_with(b"older") && written.len() > 100, "{arguments:?}");

@@ -14,7 +14,7 @@ mod icmp;
 mod loopback;
 mod memory_demo;
 pub mod namespace;
-mod notice;
+pub mod notice;
 mod observe;
 mod other;
 mod outputs;

@@ -12,12 +12,12 @@ use fourwave_lens::paint::to_ascii;
 static ASCII: AtomicBool = AtomicBool::new(false);
 
 /// From now on lines for the user are in ASCII, or not.
-pub(crate) fn in_ascii(ascii: bool) {
+pub fn in_ascii(ascii: bool) {
     ASCII.store(ascii, Ordering::Relaxed);
 }
 
 /// A line for the user, who may have closed standard error.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let line: Cow<'_, str> = match ASCII.load(Ordering::Relaxed) {
         true => to_ascii(line).into(),
         false => line.into(),

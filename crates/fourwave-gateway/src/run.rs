@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -25,9 +26,6 @@ use crate::publish::Published;
 pub use crate::supervise::Ended;
 use crate::supervise::{Signals, supervise};
 
-/// Threads of the runtime: one drives the engine, the other moves host sockets.
-const WORKERS: usize = 2;
-
 /// What to run and how.
 #[derive(Debug)]
 pub struct RunOptions {
@@ -47,8 +45,6 @@ pub struct RunOptions {
     pub events: Option<OutputTo>,
     /// Where packets go.
     pub pcap: Option<OutputTo>,
-    /// Lines on standard error are in ASCII.
-    pub ascii: bool,
     /// No summary at the end.
     pub quiet: bool,
     /// Every counter of the engine that is not zero, at the end.
@@ -200,7 +196,6 @@ impl Publish {
 /// # Errors
 /// Nothing was run, and nothing is left behind.
 pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, RunError> {
-    notice::in_ascii(options.ascii);
     let published = options.publish.iter().map(Publish::bind).collect::<Result<_, _>>()?;
     let mut outputs = Outputs::default();
     let lens = open_outputs(options, &mut outputs)?;
@@ -245,10 +240,17 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     Ok(ended)
 }
 
+/// Threads of the runtime: the program and its peer want a processor each, and the relay on two of
+/// two is slower than on one.
+fn workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    if processors < 4 { 1 } else { 2 }
+}
+
 /// Made after the privileges were dropped: threads inherit what is left.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, RunError> {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+        .worker_threads(workers())
         .enable_all()
         .build()
         .map_err(RunError::internal("starting the runtime"))

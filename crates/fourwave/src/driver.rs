@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use fourwave_core::Instant;
@@ -80,8 +80,10 @@ impl Driver {
             inner.engine.handle_timeout(now);
         }
         inner.drain_events(now);
-        let again = match self.send(cx, &mut inner, now) {
-            Poll::Ready(Ok(())) => full || inner.unsent,
+        let (mut inner, sent) = self.send(cx, &shared, inner, now);
+        let again = match sent {
+            // Whoever sends now wakes us when something is left.
+            Poll::Ready(Ok(())) => full || (inner.unsent && !inner.sending),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => full,
         };
@@ -123,16 +125,25 @@ impl Driver {
     }
 
     /// Flushes; pending when the device has no room (and will wake us).
-    fn send(&self, cx: &mut Context<'_>, inner: &mut Inner, now: Instant) -> Poll<io::Result<()>> {
+    fn send<'a>(
+        &self,
+        cx: &mut Context<'_>,
+        shared: &'a Shared,
+        mut inner: MutexGuard<'a, Inner>,
+        now: Instant,
+    ) -> (MutexGuard<'a, Inner>, Poll<io::Result<()>>) {
         for _ in 0..SPURIOUS {
-            inner.flush(now);
-            if !inner.tx_blocked {
-                return Poll::Ready(Ok(()));
+            inner = shared.flush(inner, now);
+            if !inner.tx_blocked || inner.sending {
+                return (inner, Poll::Ready(Ok(())));
             }
-            std::task::ready!(self.device.poll_writable(cx))?;
+            match self.device.poll_writable(cx) {
+                Poll::Ready(Ok(())) => {}
+                other => return (inner, other),
+            }
         }
         // Blocked and yet "writable" all the time: try again after the others.
-        Poll::Ready(Ok(()))
+        (inner, Poll::Ready(Ok(())))
     }
 
     fn is_done(&mut self, inner: &Inner, now: Instant) -> bool {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use fourwave_core::{
@@ -15,9 +16,6 @@ use fourwave_wire::{RxPacket, TxPacket};
 use tokio::sync::mpsc;
 
 use crate::notice::{Notice, NoticeKind};
-
-/// Packets that one flush sends before other tasks get their turn.
-const FLUSH_PACKETS: usize = 64;
 
 /// What the driver counts beside the engine's [`Counters`](crate::Counters).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -119,11 +117,13 @@ pub(crate) struct Inner {
     pub(crate) listeners: HashMap<ListenerId, ListenerState>,
     pub(crate) pending: HashMap<PendingId, Pending>,
     /// The packet in work; kept when the device refused it.
-    tx: TxPacket,
+    pub(crate) tx: TxPacket,
     /// `tx` waits for room and goes first.
     pub(crate) tx_blocked: bool,
-    /// The last flush ended before the engine was idle.
+    /// The last flush ended before the engine was idle, or has not ended.
     pub(crate) unsent: bool,
+    /// Somebody sends, and has `tx`: the lock is free while the device takes a packet.
+    pub(crate) sending: bool,
     /// Shutdown was asked for: the driver ends when all is sent.
     pub(crate) stopping: bool,
     /// What ended the driver, when it was the device's failure.
@@ -139,6 +139,8 @@ pub(crate) struct Inner {
     pub(crate) ends: Option<mpsc::UnboundedSender<EndReport>>,
     pub(crate) notices: Option<mpsc::UnboundedSender<Notice>>,
     pub(crate) io: IoCounters,
+    /// How many queries for a far end there were, over all connections: read without the lock.
+    pub(crate) far_end_asked: Arc<AtomicU64>,
 }
 
 impl Inner {
@@ -152,6 +154,7 @@ impl Inner {
             tx: TxPacket::default(),
             tx_blocked: false,
             unsent: false,
+            sending: false,
             stopping: false,
             failure: None,
             driver: None,
@@ -163,6 +166,7 @@ impl Inner {
             ends: None,
             notices: None,
             io: IoCounters::default(),
+            far_end_asked: Arc::default(),
         }
     }
 
@@ -201,53 +205,13 @@ impl Inner {
         self.io.others_dropped += u64::from(!taken);
     }
 
-    /// What follows every call into the engine: events, packets, the driver's next wake-up.
-    pub(crate) fn settle(&mut self, now: Instant) {
-        self.drain_events(now);
-        let knows_of_unsent = self.unsent;
-        if !self.tx_blocked {
-            self.flush(now);
-        }
-        let sooner = match (self.engine.poll_timeout(), self.armed) {
+    /// Whether a deadline of the engine comes before the driver wakes by itself.
+    pub(crate) fn is_due_sooner(&self) -> bool {
+        match (self.engine.poll_timeout(), self.armed) {
             (Some(due), Some(armed)) => due < armed,
             (due, None) => due.is_some(),
             (None, Some(_)) => false,
-        };
-        if (sooner || (self.unsent && !knows_of_unsent))
-            && let Some(driver) = &self.driver
-        {
-            driver.wake_by_ref();
         }
-    }
-
-    /// Sends what the engine has until it is idle, the device is full or the turn is over.
-    pub(crate) fn flush(&mut self, now: Instant) {
-        let Some(device) = &self.device else { return };
-        for _ in 0..FLUSH_PACKETS {
-            if !self.tx_blocked && !self.engine.poll_transmit(now, &mut self.tx) {
-                self.unsent = false;
-                self.tx.clear();
-                return;
-            }
-            match device.try_send(&self.tx) {
-                Ok(()) => {
-                    self.tx_blocked = false;
-                    self.io.sent += 1;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.tx_blocked = true;
-                    self.unsent = true;
-                    self.io.blocked += 1;
-                    return;
-                }
-                // To TCP it is a lost packet.
-                Err(_) => {
-                    self.tx_blocked = false;
-                    self.io.send_errors += 1;
-                }
-            }
-        }
-        self.unsent = true;
     }
 
     /// Sends a finished packet unless TCP waits for room already; false when there is none.
@@ -281,10 +245,14 @@ impl Inner {
                     self.wake_with(conn, |slot| slot.drainer.take());
                 }
                 Event::Drained { conn } => self.wake_with(conn, |slot| slot.drainer.take()),
-                Event::FarEndAsked { conn } => self.wake_with(conn, |slot| {
-                    slot.far_end_asked = true;
-                    slot.relayer.take()
-                }),
+                Event::FarEndAsked { conn } => {
+                    // Before whoever waits is woken, who then looks into the slot.
+                    self.far_end_asked.fetch_add(1, Ordering::Release);
+                    self.wake_with(conn, |slot| {
+                        slot.far_end_asked = true;
+                        slot.relayer.take()
+                    });
+                }
                 Event::Connected { conn } => self.wake_with(conn, |slot| {
                     slot.connected = true;
                     slot.writer.take()
@@ -460,9 +428,7 @@ impl Inner {
     pub(crate) fn stop(&mut self, now: Instant) {
         self.stopping = true;
         self.abort_all(now);
-        if !self.tx_blocked {
-            self.flush(now);
-        }
+        self.flush_at_the_end(now);
         self.device = None;
         self.others = None;
         self.ends = None;

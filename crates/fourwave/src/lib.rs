@@ -49,6 +49,7 @@
 
 mod driver;
 mod error;
+mod flush;
 mod halves;
 mod incoming;
 mod inner;

@@ -1,6 +1,6 @@
 //! One stack, shared by its handles and its driver.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::SystemTime;
@@ -15,12 +15,15 @@ pub(crate) struct Shared {
     epoch: tokio::time::Instant,
     pub(crate) started: SystemTime,
     pub(crate) link: Link,
+    /// [`Inner::far_end_asked`].
+    pub(crate) far_end_asked: Arc<AtomicU64>,
     handles: AtomicUsize,
 }
 
 impl Shared {
     pub(crate) fn new(inner: Inner, link: Link) -> Arc<Self> {
         Arc::new(Self {
+            far_end_asked: Arc::clone(&inner.far_end_asked),
             inner: Mutex::new(inner),
             epoch: tokio::time::Instant::now(),
             started: SystemTime::now(),
@@ -53,7 +56,8 @@ impl Shared {
         // Read under the lock, so that time does not run backwards for the engine.
         let now = self.now();
         let result = call(&mut inner, now);
-        inner.settle(now);
+        inner.drain_events(now);
+        inner = self.settle(inner, now);
         let wakers = std::mem::take(&mut inner.to_wake);
         drop(inner);
         wakers.into_iter().for_each(Waker::wake);

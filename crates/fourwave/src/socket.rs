@@ -2,7 +2,8 @@
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use fourwave_core::error::{NoSuchConnection, ReceiveError, SendError};
@@ -185,7 +186,20 @@ impl Socket {
     }
 
     /// A query for the far end that nobody was told of yet.
-    pub(crate) fn poll_far_end_asked(&self, cx: &mut Context<'_>) -> Poll<FarEndQuery> {
+    ///
+    /// A relay polls this with every packet that it moves, so a poll with nothing new takes no
+    /// lock: `filed` is the waker that waits in the slot, and how many queries there were then.
+    pub(crate) fn poll_far_end_asked(
+        &self,
+        cx: &mut Context<'_>,
+        filed: &mut Option<(u64, Waker)>,
+    ) -> Poll<FarEndQuery> {
+        let asked = &self.shared.far_end_asked;
+        if filed.as_ref().is_some_and(|(seen, waker)| {
+            *seen == asked.load(Ordering::Acquire) && waker.will_wake(cx.waker())
+        }) {
+            return Poll::Pending;
+        }
         let mut inner = self.shared.lock();
         let Some(slot) = inner.slot(self.conn) else { return Poll::Pending };
         if std::mem::take(&mut slot.far_end_asked)
@@ -196,6 +210,10 @@ impl Socket {
         if let Some(slot) = inner.slot(self.conn) {
             wait(&mut slot.relayer, cx);
         }
+        // Read under the lock: the next query raises it.
+        let seen = asked.load(Ordering::Relaxed);
+        drop(inner);
+        *filed = Some((seen, cx.waker().clone()));
         Poll::Pending
     }
 
@@ -210,7 +228,7 @@ impl Socket {
         &self,
         cx: &Context<'_>,
         inner: &mut Inner,
-        place: impl FnOnce(&mut Slot) -> &mut Option<std::task::Waker>,
+        place: impl FnOnce(&mut Slot) -> &mut Option<Waker>,
     ) -> Poll<io::Result<T>> {
         match inner.slot(self.conn) {
             Some(slot) => {

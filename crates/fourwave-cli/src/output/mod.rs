@@ -10,17 +10,15 @@ mod files;
 mod tests;
 mod whole;
 
-use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use fourwave_device::reason;
-use fourwave_lens::paint::to_ascii;
+pub(crate) use fourwave_gateway::notice::{in_ascii, say};
 
 use crate::USAGE_ERROR;
 use crate::terminal::{Screen, TextArguments};
@@ -121,21 +119,4 @@ impl Text {
 /// Text on standard output.
 pub(crate) fn print(text: &str) {
     Text::Stdout.print(text);
-}
-
-/// Whether standard error takes nothing but ASCII: it is one for the whole process.
-static ASCII: AtomicBool = AtomicBool::new(false);
-
-/// From now on lines for the user are in ASCII, or not.
-pub(crate) fn in_ascii(ascii: bool) {
-    ASCII.store(ascii, Ordering::Relaxed);
-}
-
-/// A line for the user, who may have closed standard error.
-pub(crate) fn say(line: &str) {
-    let line: Cow<'_, str> = match ASCII.load(Ordering::Relaxed) {
-        true => to_ascii(line).into(),
-        false => line.into(),
-    };
-    let _closed = writeln!(io::stderr().lock(), "fourwave: {line}");
 }
