@@ -11,7 +11,7 @@ use crate::conn::options::Negotiated;
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::fifo::{Fifo, LinkTable, Links};
-use crate::recovery::rtt::INITIAL_RTO;
+use crate::sender::INITIAL_RTO;
 use crate::slab::Slab;
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;

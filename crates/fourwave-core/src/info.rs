@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use fourwave_wire::icmp::IcmpError;
 
 use crate::conn::state::State;
-pub use crate::recovery::CaState;
+pub use crate::sender::CaState;
 use crate::time::Duration;
 
 /// A connection's figures, named as in Linux's `struct tcp_info`.
@@ -31,6 +31,10 @@ pub struct TcpInfo {
     pub snd_cwnd: u64,
     /// Slow-start threshold in bytes; `u64::MAX` before the first loss.
     pub snd_ssthresh: u64,
+    /// Bytes a second at which the congestion control paces; `None` when it does not.
+    pub pacing_rate: Option<u64>,
+    /// The congestion control's name, as in `TCP_CONGESTION`.
+    pub congestion: &'static str,
     /// The peer's window in bytes.
     pub snd_wnd: u32,
     /// Our window as last advertised, in bytes.

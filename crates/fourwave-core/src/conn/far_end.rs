@@ -93,13 +93,13 @@ impl Connection {
                 FarEndQuery::Keepalive { idle, interval }
             }
             None if probes => {
-                let idle = ctx.now.since(self.last_sent_at);
+                let idle = ctx.now.since(self.sender.last_sent_at());
                 FarEndQuery::Keepalive { idle, interval: None }
             }
             _ => FarEndQuery::Data,
         });
         far.probed_at = ctx.now;
-        self.signals.set(Signals::FAR_END_ASKED);
+        self.handle.signals.set(Signals::FAR_END_ASKED);
         self.heard(ctx.now);
         self.watch_for_silence(ctx);
     }
@@ -118,7 +118,7 @@ impl Connection {
 
     /// Nobody speaks for a far end any more.
     pub(super) fn forget_far_end(&mut self) {
-        self.confirm_far_end(self.last_sent_at);
+        self.confirm_far_end(self.sender.last_sent_at());
         self.stop_watching();
         self.far_end = None;
     }

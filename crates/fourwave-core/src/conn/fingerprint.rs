@@ -2,8 +2,8 @@
 
 use core::hash::{Hash, Hasher};
 
-use super::Connection;
 use super::send::SendSide;
+use super::{Connection, TimestampState};
 use crate::fingerprint::timestamp;
 
 impl Hash for Connection {
@@ -11,54 +11,37 @@ impl Hash for Connection {
         let Self {
             tuple,
             id,
-            listener,
             state: at,
             snd,
             rcv,
             options,
-            // The same for each pair of hosts.
-            ts_offset: _,
-            ts_recent,
-            // Read after 24 days only.
-            ts_recent_at: _,
-            rtt,
-            stopwatch,
-            recovery,
-            // A model sends too little to fill a congestion window.
-            congestion: _,
-            window_use: _,
-            last_sent_at: _,
+            // Its offset is the same for each pair of hosts, its age read after 24 days only.
+            ts: TimestampState { offset: _, recent, recent_at: _ },
+            sender,
             deadlines,
             due,
-            retries,
             keepalive,
             tuning,
             far_end,
             invalid_answered_at,
             last_received_at,
             fast_open,
-            signals,
-            signalled,
-            queued,
-            orphan,
-            ended,
-            icmp_error,
-            // Told in the end, and steers nothing.
-            story: _,
+            handle,
+            // Told in the end, and steers nothing, its ICMP error apart.
+            summary,
         } = self;
-        (tuple, id, listener, at, snd, rcv, options, fast_open).hash(state);
+        (tuple, id, at, snd, rcv, options, fast_open).hash(state);
         if options.timestamps {
-            timestamp(*ts_recent, state);
+            timestamp(*recent, state);
         }
-        (rtt, stopwatch, recovery, deadlines, due, retries, keepalive).hash(state);
+        (sender, deadlines, due, keepalive).hash(state);
         if keepalive.is_some() {
             last_received_at.hash(state);
         }
         if tuning.as_ref().is_some_and(|tuning| !tuning.user_timeout.is_zero()) {
-            snd.progress_at.hash(state);
+            sender.progress_at().hash(state);
         }
-        (tuning, far_end, invalid_answered_at).hash(state);
-        (signals, signalled, queued, orphan, ended, icmp_error).hash(state);
+        (tuning, far_end, invalid_answered_at, handle, summary.icmp_error).hash(state);
     }
 }
 
@@ -83,8 +66,6 @@ impl Hash for SendSide {
             small_end,
             records,
             starved,
-            // Read with `TCP_USER_TIMEOUT` only: hashed there.
-            progress_at: _,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
         (mss, scale, nodelay, cork, more, more_waits, small_end, records, starved).hash(state);

@@ -29,8 +29,6 @@ use fourwave_wire::tcp::TcpHeader;
 use fourwave_wire::{Link, SeqNum};
 
 use crate::config::Config;
-use crate::congestion::CongestionControl;
-use crate::congestion::newreno::NewReno as NewRenoWindow;
 use crate::counters::Counters;
 use crate::demux::FourTuple;
 use crate::end::{EndReason, Side, UserCall};
@@ -38,8 +36,7 @@ use crate::event::{ConnId, ListenerId};
 use crate::fast_open::Part;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
-use crate::recovery::newreno::NewReno as NewRenoRecovery;
-use crate::recovery::rtt::{Rtt, Stopwatch};
+use crate::sender::{Flight, RtoLimits, Sender};
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 use far_end::FarEnd;
@@ -102,16 +99,20 @@ impl Signals {
     }
 }
 
-/// Deadlines of a connection; `NEVER` when not set.
+/// Deadlines of a connection beside its sender's and its delayed ACK's; `NEVER` when not set.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "model", derive(Hash))]
 struct Deadlines {
-    /// Retransmission (RFC 6298), or zero-window probe when nothing is in flight.
-    resend: Instant,
     /// Keepalive.
     keepalive: Instant,
     /// A point of the close: see [`CloseTimer`].
     close: Instant,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self { keepalive: Instant::NEVER, close: Instant::NEVER }
+    }
 }
 
 /// What the one timer of the closing states means: only one of them can run in a state.
@@ -126,25 +127,6 @@ enum CloseTimer {
     CloseWait,
     /// Nothing, any more.
     None,
-}
-
-/// How much of the congestion window was in use at once since a round trip began.
-#[derive(Clone, Copy, Debug)]
-struct WindowUse {
-    /// All of it.
-    limited: bool,
-    /// The most bytes in flight.
-    most: u32,
-    /// Acknowledged this far, the next round begins.
-    until: SeqNum,
-}
-
-impl WindowUse {
-    /// Whether more would have been sent, had the window been larger: in slow start half of it in
-    /// use is enough, so that it reaches twice what is acknowledged.
-    fn is_limit(self, window: u32, slow_start: bool) -> bool {
-        self.limited || (slow_start && window < self.most.saturating_mul(2))
-    }
 }
 
 /// Packets without new data that are to go out.
@@ -174,26 +156,14 @@ struct KeepAlive {
 pub(crate) struct Connection {
     pub(crate) tuple: FourTuple,
     pub(crate) id: ConnId,
-    /// The listener in whose accept queue it waits.
-    pub(crate) listener: Option<ListenerId>,
     pub(crate) state: State,
     pub(crate) snd: SendSide,
     pub(crate) rcv: ReceiveSide,
     options: Negotiated,
-    /// Added to the clock in TSval.
-    ts_offset: u32,
-    /// TS.Recent (RFC 7323 §4.3) and when it was taken.
-    ts_recent: u32,
-    ts_recent_at: Instant,
-    rtt: Rtt,
-    stopwatch: Stopwatch,
-    recovery: NewRenoRecovery,
-    congestion: NewRenoWindow,
-    window_use: WindowUse,
+    ts: TimestampState,
+    pub(crate) sender: Sender,
     deadlines: Deadlines,
     due: Due,
-    /// Timeouts in a row, or probes that nothing answered.
-    retries: u8,
     keepalive: Option<Box<KeepAlive>>,
     /// What few applications set.
     tuning: Option<Box<Tuning>>,
@@ -202,21 +172,38 @@ pub(crate) struct Connection {
     /// The last ACK that answered an unacceptable segment.
     invalid_answered_at: Instant,
     last_received_at: Instant,
-    last_sent_at: Instant,
     /// Its part in Fast Open.
     pub(crate) fast_open: Option<Box<Part>>,
+    pub(crate) handle: HandleState,
+    pub(crate) summary: Summary,
+}
+
+/// Timestamps (RFC 7323), both ways.
+#[derive(Clone, Copy, Debug)]
+struct TimestampState {
+    /// Added to the clock in TSval.
+    offset: u32,
+    /// TS.Recent (§4.3) and when it was taken.
+    recent: u32,
+    recent_at: Instant,
+}
+
+/// What concerns whoever holds the connection's handle.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "model", derive(Hash))]
+pub(crate) struct HandleState {
+    /// The listener in whose accept queue it waits.
+    pub(crate) listener: Option<ListenerId>,
+    /// What is ready, and was not told yet.
     pub(crate) signals: Signals,
     /// Its name stands in the queue of events.
     pub(crate) signalled: bool,
     /// Its name stands in the queue for transmission.
     pub(crate) queued: bool,
-    /// The application gave its handle back.
+    /// The application gave it back.
     pub(crate) orphan: bool,
-    /// It left the demultiplexer; kept for its handle.
+    /// The connection left the demultiplexer; kept for its handle.
     pub(crate) ended: Option<EndReason>,
-    pub(crate) story: Story,
-    /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
-    pub(crate) icmp_error: Option<IcmpError>,
 }
 
 /// Options that few applications set.
@@ -263,7 +250,7 @@ impl Default for Tuning {
 
 /// What the report at the end tells.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Story {
+pub(crate) struct Summary {
     pub(crate) opened: Instant,
     pub(crate) closed_first: Option<Side>,
     pub(crate) last_call: UserCall,
@@ -274,6 +261,8 @@ pub(crate) struct Story {
     pub(crate) fin_retransmits: u32,
     pub(crate) retransmits: u32,
     pub(crate) delivered: u32,
+    /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
+    pub(crate) icmp_error: Option<IcmpError>,
 }
 
 /// What a new connection starts from.
@@ -296,39 +285,22 @@ impl Connection {
         let mut conn = Self {
             tuple,
             id,
-            listener: None,
             state,
-            snd: SendSide::new(iss, options.snd_mss, now),
+            snd: SendSide::new(iss, options.snd_mss),
             rcv: ReceiveSide::new(irs, config.tcp_rmem_default as u32, now),
             options,
-            ts_offset,
-            ts_recent,
-            ts_recent_at: now,
-            rtt: Rtt::default(),
-            stopwatch: Stopwatch::idle(),
-            recovery: NewRenoRecovery::new(),
-            congestion: NewRenoWindow::new(0),
-            window_use: WindowUse { limited: false, most: 0, until: iss },
-            deadlines: Deadlines {
-                resend: Instant::NEVER,
-                keepalive: Instant::NEVER,
-                close: Instant::NEVER,
-            },
+            ts: TimestampState { offset: ts_offset, recent: ts_recent, recent_at: now },
+            sender: Sender::new(iss, now),
+            deadlines: Deadlines::default(),
             due: Due::default(),
-            retries: 0,
             keepalive: None,
             tuning: None,
             far_end: None,
             invalid_answered_at: Instant::NEVER,
             last_received_at: now,
-            last_sent_at: now,
             fast_open: None,
-            signals: Signals::default(),
-            signalled: false,
-            queued: false,
-            orphan: false,
-            ended: None,
-            story: Story {
+            handle: HandleState::default(),
+            summary: Summary {
                 opened,
                 closed_first: None,
                 last_call: UserCall::Open,
@@ -338,8 +310,8 @@ impl Connection {
                 fin_retransmits: 0,
                 retransmits: 0,
                 delivered: 0,
+                icmp_error: None,
             },
-            icmp_error: None,
         };
         conn.adopt(options, config);
         conn
@@ -352,10 +324,10 @@ impl Connection {
         self.snd.scale = options.snd_scale;
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
-        self.congestion = NewRenoWindow::new(self.initial_window(config));
+        self.sender.start(self.initial_cwnd(config));
     }
 
-    fn initial_window(&self, config: &Config) -> u32 {
+    fn initial_cwnd(&self, config: &Config) -> u32 {
         self.snd.mss.saturating_mul(config.tcp_init_cwnd as u32)
     }
 
@@ -375,30 +347,22 @@ impl Connection {
 
     /// TSval now: milliseconds (RFC 7323 §5.4).
     fn ts_now(&self, now: Instant) -> u32 {
-        ((now.as_micros() / 1000) as u32).wrapping_add(self.ts_offset)
+        ((now.as_micros() / 1000) as u32).wrapping_add(self.ts.offset)
     }
 
+    fn rto_limits(&self, config: &Config) -> RtoLimits {
+        let user_timeout = self.tuning.as_ref().map_or(Duration::ZERO, |t| t.user_timeout);
+        RtoLimits { min: config.rto_min(), max: config.rto_max(), user_timeout }
+    }
+
+    /// The retransmission timeout, back-off included.
     pub(crate) fn rto(&self, config: &Config) -> Duration {
-        self.rtt.rto(config.rto_min(), config.rto_max())
+        self.sender.rto(&self.rto_limits(config))
     }
 
-    /// RFC 6298 §5.2, §5.3, after an ACK of something new: off when nothing is left, anew
-    /// otherwise. As in Linux, only a timeout cuts the next one to `TCP_USER_TIMEOUT`.
-    fn restart_resend(&mut self, ctx: &Ctx<'_>) {
-        let in_flight = self.snd.outstanding() > 0;
-        self.deadlines.resend =
-            if in_flight { ctx.now + self.rto(ctx.config) } else { Instant::NEVER };
-    }
-
-    /// When what is in flight goes out again. As in Linux, no later than `TCP_USER_TIMEOUT` ends
-    /// it, or that would end it a whole back-off late.
-    fn resend_at(&self, ctx: &Ctx<'_>) -> Instant {
-        let at = ctx.now + self.rto(ctx.config);
-        let limit = self.tuning().user_timeout;
-        if limit.is_zero() {
-            return at;
-        }
-        at.min((self.snd.progress_at + limit).max(ctx.now))
+    /// Data on its way, as the sender sees it.
+    fn flight(&self) -> Flight {
+        Flight { una: self.snd.data_start(), nxt: self.snd.nxt, mss: self.snd.mss }
     }
 
     /// Answers an unacceptable segment with an ACK, as often as `tcp_invalid_ratelimit` allows.
@@ -433,15 +397,12 @@ impl Connection {
         now: Instant,
     ) {
         self.step(Input::RecvAckOfSyn);
-        self.story.delivered = 1;
+        self.summary.delivered = 1;
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.una;
         self.rcv.advertised(window);
         self.open_send_window(header, self.snd.una);
-        match answered_at {
-            Some(at) => self.rtt.sample(now.since(at)),
-            None => self.rtt.syn_was_lost(),
-        }
+        self.sender.on_handshake(answered_at.map(|at| now.since(at)));
     }
 
     /// What stays of it in TIME_WAIT.
@@ -449,7 +410,7 @@ impl Connection {
         Remains {
             snd_nxt: self.snd.nxt,
             rcv_nxt: self.rcv.nxt,
-            ts_recent: self.ts_recent,
+            ts_recent: self.ts.recent,
             window: self.rcv.scale.to_raw(self.rcv.window()),
             scale: self.rcv.scale.shift(),
             timestamps: self.options.timestamps,
@@ -472,19 +433,20 @@ impl Connection {
         }
         if mss < self.snd.mss && self.snd.syn_acknowledged() {
             self.snd.mss = mss;
-            self.recovery.on_timeout(self.snd.una, self.snd.nxt);
+            self.sender.on_path_mtu(self.snd.una, self.snd.nxt);
         }
     }
 
     /// The earliest of its deadlines.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let Deadlines { resend, keepalive, close } = self.deadlines;
-        resend.min(keepalive).min(close).min(self.rcv.acks.delayed_until).known()
+        let Deadlines { keepalive, close } = self.deadlines;
+        let sender = self.sender.next_deadline();
+        sender.min(keepalive).min(close).min(self.rcv.acks.delayed_until).known()
     }
 
     /// Frees what only a living connection needs.
     pub(crate) fn bury(&mut self, reason: EndReason) {
-        self.ended = Some(reason);
+        self.handle.ended = Some(reason);
         self.state = State::Closed;
         self.snd.queue.clear();
         self.snd.records = None;
@@ -492,8 +454,8 @@ impl Connection {
         self.rcv.give_up();
         self.keepalive = None;
         self.far_end = None;
-        self.deadlines =
-            Deadlines { resend: Instant::NEVER, keepalive: Instant::NEVER, close: Instant::NEVER };
+        self.sender.stop_timer();
+        self.deadlines = Deadlines::default();
         self.rcv.acks.delayed_until = Instant::NEVER;
         self.due = Due::default();
     }
@@ -510,41 +472,44 @@ impl Connection {
 
     fn unanswered_probes(&self) -> u32 {
         let keepalive = self.keepalive.as_ref().map_or(0, |keepalive| keepalive.unanswered);
-        let window = if self.snd.outstanding() == 0 { self.retries } else { 0 };
+        let window = if self.snd.outstanding() == 0 { self.sender.timeouts() } else { 0 };
         keepalive.max(window).into()
     }
 
     pub(crate) fn info(&self, config: &Config, link: &Link) -> TcpInfo {
         let scaling = self.options.scaling;
+        let sender = self.sender.info();
         TcpInfo {
             state: self.state,
             local: self.tuple.local(),
             remote: self.tuple.remote(),
-            rtt: self.rtt.srtt().unwrap_or_default(),
-            rttvar: self.rtt.rttvar(),
-            min_rtt: self.rtt.min(),
+            rtt: sender.srtt,
+            rttvar: sender.rttvar,
+            min_rtt: sender.min_rtt,
             rto: self.rto(config),
-            backoff: self.rtt.backoff().into(),
-            snd_cwnd: self.congestion.window().into(),
-            snd_ssthresh: match self.congestion.threshold() {
+            backoff: sender.backoff.into(),
+            snd_cwnd: sender.cwnd.into(),
+            snd_ssthresh: match sender.ssthresh {
                 u32::MAX => u64::MAX,
                 bytes => bytes.into(),
             },
+            pacing_rate: sender.pacing_rate,
+            congestion: sender.congestion,
             snd_wnd: self.snd.window,
             rcv_wnd: self.rcv.window(),
             snd_mss: self.snd.mss,
             unacked: self.snd.outstanding(),
             notsent_bytes: self.snd.unsent().into(),
             rcv_unread: self.rcv.unread().into(),
-            bytes_acked: self.story.bytes_acked,
+            bytes_acked: self.summary.bytes_acked,
             bytes_received: self.rcv.received(),
-            total_retrans: self.story.retransmits,
-            delivered: self.story.delivered,
-            ca_state: self.recovery.ca_state(),
+            total_retrans: self.summary.retransmits,
+            delivered: self.summary.delivered,
+            ca_state: sender.ca_state,
             probes: self.unanswered_probes(),
             advmss: self.announced_mss(link),
             rcv_mss: self.rcv.mss,
-            icmp_error: self.icmp_error,
+            icmp_error: self.summary.icmp_error,
             timestamps: self.options.timestamps,
             sack: self.options.sack,
             syn_data: self.fast_open.as_ref().is_some_and(|part| part.taken),

@@ -11,8 +11,8 @@ use fourwave_wire::{Link, SeqNum};
 
 use super::send::Fin;
 use super::state::State;
-use super::{Connection, Ctx, WindowUse};
-use crate::congestion::CongestionControl;
+use super::{Connection, Ctx};
+use crate::sender::{NextData, SendLimits, Sent};
 use crate::time::Instant;
 
 /// Bytes of a SACK option with all its blocks, padding included.
@@ -26,7 +26,7 @@ enum Next {
     /// An ACK without data that counts as a duplicate.
     DuplicateAck,
     /// Sequence numbers that were sent before.
-    Again(Range<SeqNum>),
+    Retransmit(Range<SeqNum>),
     /// New data, the FIN behind it when `fin` is set.
     New { len: u32, fin: bool },
     /// A segment that the peer must answer.
@@ -51,7 +51,7 @@ impl Connection {
             || ((self.snd.syn_acknowledged() || self.is_passive())
                 && (self.snd.unsent() > 0
                     || self.snd.fin_waits()
-                    || self.recovery.resend(self.snd.una, self.snd.mss).is_some()))
+                    || self.sender.has_lost(self.flight())))
     }
 
     /// The next segment, if one may go out now.
@@ -62,11 +62,11 @@ impl Connection {
         payload: &mut Vec<Bytes>,
     ) -> Option<Outgoing> {
         let next = self.decide(link, ctx)?;
-        self.last_sent_at = ctx.now;
+        self.sender.on_any_sent(ctx.now);
         Some(match next {
             Next::Syn => self.send_syn(link, ctx, payload),
             Next::DuplicateAck | Next::Ack => self.send_ack(ctx),
-            Next::Again(range) => self.send_again(range, ctx, payload),
+            Next::Retransmit(range) => self.retransmit(range, ctx, payload),
             Next::New { len, fin } => self.send_new(len, fin, ctx, payload),
             Next::Probe => self.send_probe(ctx),
         })
@@ -82,10 +82,7 @@ impl Connection {
         if self.rcv.acks.duplicate_due() && self.ack_due() {
             return Some(Next::DuplicateAck);
         }
-        if let Some(range) = self.next_again(link, ctx) {
-            return Some(Next::Again(range));
-        }
-        if let Some(next) = self.next_new(link, ctx) {
+        if let Some(next) = self.next_data(link, ctx) {
             return Some(next);
         }
         if self.due.probe {
@@ -94,72 +91,56 @@ impl Connection {
         self.ack_due().then_some(Next::Ack)
     }
 
-    /// Bytes that the congestion window has room for.
-    fn congestion_room(&self) -> u32 {
-        let window = self.congestion.window().saturating_add(self.recovery.inflation());
-        window.saturating_sub(self.recovery.flight(self.snd.data_start(), self.snd.nxt))
-    }
-
-    /// What recovery wants to be sent again, cut to the windows and to one super-segment.
-    fn next_again(&self, link: &Link, ctx: &Ctx<'_>) -> Option<Range<SeqNum>> {
-        let range = self.recovery.resend(self.snd.una, self.snd.mss)?;
-        let mss = self.snd.mss;
-        let wanted = range.end.since(range.start);
-        // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says.
-        let room =
-            if self.recovery.in_fast_recovery() { mss } else { self.congestion_room() / mss * mss };
-        let len = wanted.min(room).min(self.largest(link, ctx));
-        let len = len.min(self.snd.record_room(range.start));
-        (len > 0).then(|| range.start..range.start + len)
-    }
-
-    /// Payload bytes of the largest super-segment, a multiple of the segment size. As in Linux, at
-    /// most half the congestion window, and what the path carries in a millisecond: or the ACKs
-    /// come back in bursts too.
-    fn largest(&self, link: &Link, ctx: &Ctx<'_>) -> u32 {
-        let mss = self.snd.mss;
-        // 60 bytes of TCP header at most, 40 of IP.
-        let gso = link.gso_max.saturating_sub(100);
-        if gso < 2 * mss {
-            return mss;
-        }
-        let window = self.congestion.window();
-        let slow_start = window < self.congestion.threshold();
-        let least = mss.saturating_mul(ctx.config.tcp_min_tso_segs as u32);
-        let burst = self.rtt.burst(window, slow_start, gso).max(least);
-        (gso.min(burst).min(window / 2) / mss * mss).max(mss)
-    }
-
-    /// New data or the FIN, as the windows, Nagle and silly-window avoidance allow
+    /// What was lost, new data or the FIN, as the windows, Nagle and silly-window avoidance allow
     /// (RFC 9293 §3.8.6.2.1, §3.7.4).
-    fn next_new(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<Next> {
-        let unsent = self.snd.unsent();
-        let fin_waits = self.snd.fin_waits();
-        if unsent == 0 && !fin_waits {
+    fn next_data(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<Next> {
+        let (unsent, flight) = (self.snd.unsent(), self.flight());
+        if unsent == 0 && !self.sender.has_lost(flight) {
+            return self.next_fin(ctx);
+        }
+        let idle = unsent > 0 && self.snd.text_outstanding() == 0;
+        if idle && ctx.config.tcp_slow_start_after_idle == 1 {
+            let (initial, limits) = (self.initial_cwnd(ctx.config), self.rto_limits(ctx.config));
+            self.sender.on_idle(ctx.now, initial, &limits);
+        }
+        let limits = SendLimits {
+            // 60 bytes of TCP header at most, 40 of IP.
+            largest: link.gso_max.saturating_sub(100),
+            min_segments: ctx.config.tcp_min_tso_segs as u32,
+        };
+        match self.sender.next(flight, &limits) {
+            NextData::Retransmit(range) => {
+                let len = range.end.since(range.start).min(self.snd.record_room(range.start));
+                (len > 0).then(|| Next::Retransmit(range.start..range.start + len))
+            }
+            NextData::New(room) => {
+                let next = self.next_new(unsent, room);
+                if next.is_none() && idle {
+                    self.arm_probe(ctx);
+                }
+                next
+            }
+        }
+    }
+
+    /// The FIN takes a sequence number, and so room in the window.
+    fn next_fin(&mut self, ctx: &Ctx<'_>) -> Option<Next> {
+        if !self.snd.fin_waits() {
             return None;
         }
-        if self.recovery.resend(self.snd.una, self.snd.mss).is_some() {
-            // Old data first.
-            return None;
+        if self.snd.window_room() > 0 {
+            return Some(Next::New { len: 0, fin: true });
         }
-        if unsent == 0 {
-            // The FIN takes a sequence number, and so room in the window.
-            let room = self.snd.window_room() > 0;
-            return if room {
-                Some(Next::New { len: 0, fin: true })
-            } else {
-                self.arm_probe(ctx);
-                None
-            };
-        }
-        let idle = self.snd.text_outstanding() == 0;
-        if idle {
-            self.restart_after_idle(ctx);
-        }
+        self.arm_probe(ctx);
+        None
+    }
+
+    /// New data of `unsent` bytes, for `room` of which there is room in the congestion window.
+    fn next_new(&self, unsent: u32, room: u32) -> Option<Next> {
         let mss = self.snd.mss;
         let window = self.snd.window_room();
         let record = unsent.min(self.snd.record_room(self.snd.nxt));
-        let len = record.min(window).min(self.congestion_room()).min(self.largest(link, ctx));
+        let len = record.min(window).min(room);
         // What ends a record is as good as full.
         let all = len == record;
         let ends_record = record < unsent;
@@ -172,14 +153,8 @@ impl Connection {
             let half_window = len > 0 && len >= self.snd.max_window / 2 && window < mss;
             if small_ok || half_window || self.due.small { len } else { 0 }
         };
-        if len == 0 {
-            if idle {
-                self.arm_probe(ctx);
-            }
-            return None;
-        }
-        let fin = fin_waits && len == unsent && window > len;
-        Some(Next::New { len, fin })
+        let fin = self.snd.fin_waits() && len == unsent && window > len;
+        (len > 0).then_some(Next::New { len, fin })
     }
 
     /// Whether a last segment that is not full may go: one of them at a time (RFC 9293 §3.7.4, as
@@ -190,33 +165,15 @@ impl Connection {
         !self.snd.holds_back() && (!nagle || self.snd.fin_waits())
     }
 
-    /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
-    fn restart_after_idle(&mut self, ctx: &Ctx<'_>) {
-        if ctx.config.tcp_slow_start_after_idle == 1
-            && ctx.now.since(self.last_sent_at) > self.rto(ctx.config)
-        {
-            let initial = self.initial_window(ctx.config);
-            self.congestion.on_idle(initial);
-        }
-    }
-
-    /// Whether the window that is in use may grow depends on how much of it was used while it was
-    /// filled, not on what is left when its ACKs come (RFC 7661 §4.3's idea, Linux's way).
-    fn note_use_of_window(&mut self) {
-        let flight = self.recovery.flight(self.snd.data_start(), self.snd.nxt);
-        let limited = self.congestion_room() < self.snd.mss;
-        let round_over = self.snd.una.at_or_after(self.window_use.until);
-        if round_over || limited || (!self.window_use.limited && flight > self.window_use.most) {
-            self.window_use = WindowUse { limited, most: flight, until: self.snd.nxt };
-        }
-    }
-
     /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
     fn arm_probe(&mut self, ctx: &Ctx<'_>) {
-        if self.deadlines.resend == Instant::NEVER {
-            self.snd.progress_at = ctx.now;
-            self.deadlines.resend = self.resend_at(ctx);
-        }
+        self.sender.arm_probe(ctx.now, &self.rto_limits(ctx.config));
+    }
+
+    /// A segment that ends before `end` went out.
+    fn note_sent(&mut self, end: SeqNum, sent: Sent, ctx: &Ctx<'_>) {
+        let (flight, limits) = (self.flight(), self.rto_limits(ctx.config));
+        self.sender.on_sent(ctx.now, end, sent, flight, &limits);
     }
 
     /// A header with what every segment carries: ports, ACK, window, timestamps.
@@ -238,7 +195,7 @@ impl Connection {
                 timestamps: self
                     .options
                     .timestamps
-                    .then(|| Timestamps { value: self.ts_now(ctx.now), echo: self.ts_recent }),
+                    .then(|| Timestamps { value: self.ts_now(ctx.now), echo: self.ts.recent }),
                 ..TcpOptions::default()
             },
         }
@@ -259,18 +216,14 @@ impl Connection {
         let iss = self.snd.iss;
         let again = self.snd.nxt != iss;
         if again {
-            self.stopwatch.void();
             self.count_retransmission(ctx);
-        } else {
-            self.snd.nxt = iss + 1;
-            self.stopwatch.start(iss + 1, ctx.now);
         }
         // Fast Open is tried once: a SYN that was lost may have been lost for it (RFC 7413 §4.2.1).
         let fast = self.fast_open.as_ref().filter(|_| !again);
         let (option, text) = fast.map_or((None, 0), |part| (part.option, part.text));
         self.snd.queue.gather(0, text, payload);
         self.snd.nxt = self.snd.nxt.later(iss + 1 + text);
-        self.deadlines.resend = self.resend_at(ctx);
+        self.note_sent(iss + 1, Sent::Syn { is_first: !again }, ctx);
         let answers = self.state != State::SynSent;
         // The window of a SYN is never scaled (RFC 7323 §2.2).
         let scale = core::mem::take(&mut self.rcv.scale);
@@ -295,7 +248,7 @@ impl Connection {
         Outgoing { header: self.header_with_sack(self.snd.nxt, Flags::NONE, ctx), gso_size: 0 }
     }
 
-    fn send_again(
+    fn retransmit(
         &mut self,
         range: Range<SeqNum>,
         ctx: &mut Ctx<'_>,
@@ -305,13 +258,11 @@ impl Connection {
         let fin = self.snd.fin == Fin::Sent && range.end.after(end);
         let data_end = if fin { end } else { range.end };
         let len = data_end.since(range.start);
-        self.recovery.resent(range.end);
-        self.stopwatch.void();
         self.count_retransmission(ctx);
         if fin {
-            self.story.fin_retransmits += 1;
+            self.summary.fin_retransmits += 1;
         }
-        self.deadlines.resend = self.resend_at(ctx);
+        self.note_sent(range.end, Sent::Again, ctx);
         self.segment(range.start, len, fin, ctx, payload)
     }
 
@@ -323,13 +274,8 @@ impl Connection {
         payload: &mut Vec<Bytes>,
     ) -> Outgoing {
         let seq = self.snd.nxt;
-        let probes = core::mem::take(&mut self.due.small) && self.retries > 0;
-        if self.snd.outstanding() == 0 {
-            self.snd.progress_at = ctx.now;
-            // A probe's timer may be running: the timeout starts with the data.
-            self.deadlines.resend = Instant::NEVER;
-            self.retries = 0;
-        }
+        let probes = core::mem::take(&mut self.due.small) && self.sender.timeouts() > 0;
+        let was_idle = self.snd.outstanding() == 0;
         let mut out = self.segment(seq, len, fin, ctx, payload);
         if probes {
             out.header.flags |= Flags::PSH;
@@ -343,11 +289,7 @@ impl Connection {
         if fin {
             self.snd.fin = Fin::Sent;
         }
-        self.stopwatch.start(self.snd.nxt, ctx.now);
-        if self.deadlines.resend == Instant::NEVER {
-            self.deadlines.resend = self.resend_at(ctx);
-        }
-        self.note_use_of_window();
+        self.note_sent(self.snd.nxt, Sent::New { was_idle }, ctx);
         out
     }
 
@@ -391,7 +333,7 @@ impl Connection {
     }
 
     fn count_retransmission(&mut self, ctx: &mut Ctx<'_>) {
-        self.story.retransmits += 1;
+        self.summary.retransmits += 1;
         ctx.counters.retrans_segs += 1;
     }
 
@@ -400,7 +342,7 @@ impl Connection {
         // RFC 7323 §3.2: an RST should carry them too.
         let timestamps = self.options.timestamps;
         let timestamps =
-            timestamps.then(|| Timestamps { value: self.ts_now(now), echo: self.ts_recent });
+            timestamps.then(|| Timestamps { value: self.ts_now(now), echo: self.ts.recent });
         TcpHeader {
             src_port: self.tuple.local().port(),
             dst_port: self.tuple.remote().port(),

@@ -3,8 +3,8 @@
 use super::send::Fin;
 use super::state::{Input, State};
 use super::{CloseTimer, Connection, Ctx, Fate, Signals};
-use crate::congestion::CongestionControl;
 use crate::end::EndReason;
+use crate::sender::TimerFor;
 use crate::time::{Duration, Instant};
 
 impl Connection {
@@ -20,9 +20,8 @@ impl Connection {
                 fate => return fate,
             }
         }
-        if self.deadlines.resend <= ctx.now {
-            self.deadlines.resend = Instant::NEVER;
-            match self.resend_timeout(ctx) {
+        if self.sender.take_timeout(ctx.now) {
+            match self.retransmission_timeout(ctx) {
                 Fate::Alive => {}
                 fate => return fate,
             }
@@ -35,13 +34,13 @@ impl Connection {
 
     /// Retransmission timeouts without an answer; probes of a window are none.
     pub(crate) fn timeouts_in_a_row(&self) -> u8 {
-        if self.snd.outstanding() > 0 { self.retries } else { 0 }
+        if self.snd.outstanding() > 0 { self.sender.timeouts() } else { 0 }
     }
 
     fn close_timer(&self) -> CloseTimer {
         match self.state {
             _ if self.snd.fin == Fin::Held => CloseTimer::ReleaseFin,
-            State::FinWait2 if self.orphan => CloseTimer::FinWait2,
+            State::FinWait2 if self.handle.orphan => CloseTimer::FinWait2,
             State::CloseWait => CloseTimer::CloseWait,
             _ => CloseTimer::None,
         }
@@ -56,14 +55,14 @@ impl Connection {
             }
             CloseTimer::CloseWait => {
                 ctx.counters.close_wait_suspected += 1;
-                self.signals.set(Signals::CLOSE_WAIT_SUSPECTED);
+                self.handle.signals.set(Signals::CLOSE_WAIT_SUSPECTED);
             }
             CloseTimer::None => {}
         }
         Fate::Alive
     }
 
-    fn resend_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+    fn retransmission_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
         let in_flight = self.snd.outstanding() > 0;
         let waits = self.snd.unsent() > 0 || self.snd.fin_waits();
         if !in_flight && !waits {
@@ -72,28 +71,25 @@ impl Connection {
         if let Some(fate) = self.give_up(ctx) {
             return fate;
         }
-        self.retries = self.retries.saturating_add(1);
-        self.rtt.back_off();
+        let what = match in_flight {
+            false => TimerFor::Window,
+            true if !self.snd.syn_acknowledged() => TimerFor::Syn,
+            true => TimerFor::Data(self.flight()),
+        };
+        self.sender.on_timer(ctx.now, what, &self.rto_limits(ctx.config));
         if !in_flight {
             // RFC 9293 §3.8.6.1 and the override timeout of §3.8.6.2.1: a probe into a zero
             // window, for as long as the peer answers, or what a small window has room for.
             self.due.small = self.snd.window_room() > 0;
             self.due.probe = !self.due.small;
-            self.deadlines.resend = self.resend_at(ctx);
             return Fate::Alive;
         }
         ctx.counters.timeouts += 1;
-        if u64::from(self.retries) == ctx.config.tcp_retries1 {
+        if u64::from(self.sender.timeouts()) == ctx.config.tcp_retries1 {
             // RFC 9293 §3.8.3: at R1 the application is told; at R2 give_up ends it.
-            self.signals.set(Signals::UNANSWERED);
+            self.handle.signals.set(Signals::UNANSWERED);
         }
-        if !self.snd.syn_acknowledged() {
-            self.due.syn = true;
-            return Fate::Alive;
-        }
-        let flight = self.recovery.flight(self.snd.una, self.snd.nxt);
-        self.congestion.on_timeout(flight, self.snd.mss, self.retries > 1);
-        self.recovery.on_timeout(self.snd.una, self.snd.nxt);
+        self.due.syn |= !self.snd.syn_acknowledged();
         Fate::Alive
     }
 
@@ -109,19 +105,19 @@ impl Connection {
             _ if self.state == State::SynReceived || (passive && !self.snd.syn_acknowledged()) => {
                 (config.tcp_synack_retries + u64::from(passive), EndReason::HandshakeTimeout)
             }
-            _ if self.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
+            _ if self.handle.orphan => (config.tcp_orphan_retries, EndReason::OrphanTimeout),
             _ => (config.tcp_retries2, EndReason::RetransmissionTimeout),
         };
         // What a zero window shuts out counts too, as in Linux: since the first probe.
         let user = !tuning.user_timeout.is_zero()
-            && ctx.now.since(self.snd.progress_at) >= tuning.user_timeout;
+            && ctx.now.since(self.sender.progress_at()) >= tuning.user_timeout;
         let reason = if user { EndReason::UserTimeout } else { reason };
         // As in Linux, a peer that answers and never opens its window does not hold what its
         // application left behind for ever.
-        let stuck = self.orphan
-            && u64::from(self.rtt.backoff()) >= limit
+        let stuck = self.handle.orphan
+            && u64::from(self.sender.backoff()) >= limit
             && self.rto(config) >= config.rto_max();
-        if !user && !stuck && u64::from(self.retries) < limit {
+        if !user && !stuck && u64::from(self.sender.timeouts()) < limit {
             return None;
         }
         ctx.counters.abort_on_timeout += 1;

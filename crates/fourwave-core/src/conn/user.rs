@@ -9,7 +9,6 @@ use super::send::Fin;
 use super::state::{Input, State};
 use super::{Connection, Ctx, FarEnd, Fate, KeepAlive, Signals, Tuning};
 use crate::config::Config;
-use crate::congestion::CongestionControl;
 use crate::end::{EndReason, UserCall};
 use crate::error::{ReceiveError, SendError};
 use crate::fast_open::{Offer, Part};
@@ -34,8 +33,8 @@ pub(crate) struct Read {
 
 impl Connection {
     fn called(&mut self, call: UserCall, now: Instant) {
-        self.story.last_call = call;
-        self.story.last_call_at = now;
+        self.summary.last_call = call;
+        self.summary.last_call_at = now;
     }
 
     /// Starts an active open.
@@ -71,7 +70,7 @@ impl Connection {
         let taken = !text.is_empty();
         if taken {
             let _known = self.rcv.accept(text);
-            self.signals.set(Signals::READABLE);
+            self.handle.signals.set(Signals::READABLE);
         }
         self.fast_open = Some(Box::new(Part { taken, ..part }));
     }
@@ -82,7 +81,7 @@ impl Connection {
         let max = config.tcp_wmem_max as u32;
         let tuning = self.tuning();
         let limit = match tuning.send_buffer {
-            0 => self.congestion.window().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max),
+            0 => self.sender.cwnd().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max),
             set => set.min(LARGEST_SEND_BUFFER),
         };
         limit.saturating_sub(self.snd.queue.len())
@@ -104,13 +103,13 @@ impl Connection {
         let sent = self.snd.unsent().saturating_mul(2) < self.tuning().not_sent_lowat;
         if room > 0 && room >= self.snd.queue.len() / 2 && sent {
             self.snd.starved = false;
-            self.signals.set(Signals::WRITABLE);
+            self.handle.signals.set(Signals::WRITABLE);
         }
     }
 
     /// Queues what there is room for, off the front of `data`. 0: no room, `WRITABLE` follows.
     pub(crate) fn send(&mut self, data: &mut Bytes, ctx: &Ctx<'_>) -> Result<usize, SendError> {
-        if let Some(reason) = self.ended {
+        if let Some(reason) = self.handle.ended {
             return Err(match reason {
                 EndReason::Orderly => SendError::Shutdown,
                 reason => SendError::Ended(reason),
@@ -137,15 +136,15 @@ impl Connection {
     pub(crate) fn receive(&mut self, max: usize, ctx: &Ctx<'_>) -> Result<Read, ReceiveError> {
         if let Some(data) = self.rcv.read(max.max(1)) {
             self.called(UserCall::Receive, ctx.now);
-            let rtt = self.rtt.srtt().unwrap_or_default();
+            let rtt = self.sender.srtt();
             let limit = ctx.config.tcp_rmem_max as u32;
             if !self.tuning().fixed_receive_buffer {
                 self.rcv.grow(ctx.now, data.len() as u32, rtt, limit);
             }
-            let open = self.ended.is_none() && self.state.can_receive();
+            let open = self.handle.ended.is_none() && self.state.can_receive();
             return Ok(Read { data, update: open && self.rcv.window_update_due() });
         }
-        match self.ended {
+        match self.handle.ended {
             _ if self.rcv.finished => Ok(Read { data: Bytes::new(), update: false }),
             Some(reason) => Err(ReceiveError::Ended(reason)),
             None => Err(ReceiveError::WouldBlock),
@@ -159,7 +158,7 @@ impl Connection {
 
     /// Closes the sending direction: a FIN behind what is queued (RFC 9293 §3.10.4).
     pub(crate) fn shutdown(&mut self, ctx: &Ctx<'_>) -> Result<(), SendError> {
-        if let Some(reason) = self.ended {
+        if let Some(reason) = self.handle.ended {
             return match reason {
                 EndReason::Orderly => Ok(()),
                 reason => Err(SendError::Ended(reason)),
@@ -208,7 +207,7 @@ impl Connection {
     /// The application gives its handle back (RFC 9293 §3.10.4, §3.6.1).
     pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>) -> Fate {
         self.called(UserCall::Close, ctx.now);
-        self.orphan = true;
+        self.handle.orphan = true;
         self.forget_far_end();
         if self.state == State::SynSent {
             return self.ends(Input::Close, EndReason::ClosedWhileOpening, false);
@@ -243,7 +242,7 @@ impl Connection {
     /// The application's abort.
     pub(crate) fn abort_by_user(&mut self, ctx: &Ctx<'_>) -> Fate {
         self.called(UserCall::Abort, ctx.now);
-        self.orphan = true;
+        self.handle.orphan = true;
         self.abort(EndReason::Aborted)
     }
 
@@ -342,7 +341,7 @@ impl Connection {
         probes: u8,
         ctx: &Ctx<'_>,
     ) {
-        if self.ended.is_some() {
+        if self.handle.ended.is_some() {
             return;
         }
         self.watches_itself();
@@ -355,8 +354,8 @@ impl Connection {
 
     /// Tells the application that something ended, whatever it waits for.
     pub(crate) fn wake_all(&mut self) {
-        self.signals.set(Signals::READABLE);
-        self.signals.set(Signals::WRITABLE);
-        self.signals.set(Signals::DRAINED);
+        self.handle.signals.set(Signals::READABLE);
+        self.handle.signals.set(Signals::WRITABLE);
+        self.handle.signals.set(Signals::DRAINED);
     }
 }

@@ -23,6 +23,7 @@ use crate::half_open::Answer;
 use crate::info::{FarEndQuery, SocketOption, TcpInfo};
 use crate::listener::Listen;
 use crate::ports::{Exhausted, Ports, Seat};
+use crate::sender::congestion::Algorithm;
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 
@@ -109,10 +110,10 @@ impl Stack {
             let (id, pending) = self.listeners.get_mut(listener)?.queue.pop_front()?;
             let Some(index) = self.records.conns.check(id.index, id.generation) else { continue };
             let Some(conn) = self.records.conns.get_mut(index) else { continue };
-            conn.listener = None;
-            if conn.ended.is_some() {
+            conn.handle.listener = None;
+            if conn.handle.ended.is_some() {
                 // Its last event was told already; the first read tells the rest.
-                conn.signals = Signals::default();
+                conn.handle.signals = Signals::default();
             }
             let (local, remote) = (conn.tuple.local(), conn.tuple.remote());
             self.schedule(index);
@@ -245,7 +246,7 @@ impl Stack {
 
     fn index(&self, conn: ConnId) -> Option<u32> {
         let index = self.records.conns.check(conn.index, conn.generation)?;
-        let held = self.records.conns.get(index).is_some_and(|c| !c.orphan);
+        let held = self.records.conns.get(index).is_some_and(|c| !c.handle.orphan);
         held.then_some(index)
     }
 
@@ -326,7 +327,7 @@ impl Stack {
         let all: Vec<u32> = self.records.conns.indices().collect();
         for index in all {
             let Some(conn) = self.records.conns.get_mut(index) else { continue };
-            if conn.ended.is_none() {
+            if conn.handle.ended.is_none() {
                 let fate = conn.abort(EndReason::Shutdown);
                 self.settle(now, index, fate);
             }
@@ -341,7 +342,7 @@ impl Stack {
     ) -> Result<(), NoSuchConnection> {
         let index = self.index(conn).ok_or(NoSuchConnection)?;
         let (conn, mut ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
-        if conn.ended.is_some() {
+        if conn.handle.ended.is_some() {
             self.records.conns.remove(index);
             return Ok(());
         }
@@ -374,6 +375,23 @@ impl Stack {
         let index = self.index(conn).ok_or(NoSuchConnection)?;
         let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
         conn.set_option(option, &ctx);
+        self.schedule(index);
+        Ok(())
+    }
+
+    /// Gives a connection another congestion control (`TCP_CONGESTION`), which begins with the
+    /// window that there is.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn set_congestion_control(
+        &mut self,
+        conn: ConnId,
+        algorithm: Algorithm,
+    ) -> Result<(), NoSuchConnection> {
+        let index = self.index(conn).ok_or(NoSuchConnection)?;
+        let conn = self.records.conns.get_mut(index).ok_or(NoSuchConnection)?;
+        conn.sender.set_congestion(algorithm);
         self.schedule(index);
         Ok(())
     }

@@ -133,7 +133,7 @@ impl Stack {
             let mut conn = Box::new(Connection::new(birth, now, config));
             conn.limit_segments(max_seg);
             conn.open_passive(&segment.header, text, part);
-            conn.listener = Some(id);
+            conn.handle.listener = Some(id);
             conn
         });
         self.demux.insert(&self.records, &tuple, Target::Connection(conn));
@@ -219,7 +219,7 @@ impl Stack {
             let mss = options.mss.unwrap_or(u16::MAX);
             // A SYN that was repeated asked for nothing.
             let asks = |option: &FastOpen| option.cookie().is_empty();
-            let asked = part.option.filter(asks).filter(|_| conn.story.retransmits == 0);
+            let asked = part.option.filter(asks).filter(|_| conn.summary.retransmits == 0);
             let (host, taken) = (conn.tuple.remote().ip(), part.taken);
             let cookie = options.fast_open.filter(|_| part.option.is_some());
             self.cookies.learn(host, mss, cookie, asked);

@@ -303,7 +303,7 @@ impl Stack {
             conn.limit_segments(max_seg);
             let answered_at = record.answered_at(config.rto_max());
             conn.handshake_done(header, record.window(), answered_at, now);
-            conn.listener = Some(record.listener);
+            conn.handle.listener = Some(record.listener);
             conn
         });
         let id = self.records.conns.get(conn)?.id;
@@ -406,7 +406,7 @@ impl Stack {
         }
         if conn.state != State::SynSent {
             // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide, `info` tells of it.
-            conn.icmp_error = Some(quoted.error);
+            conn.summary.icmp_error = Some(quoted.error);
             self.counters.icmp_ignored += 1;
             return;
         }

@@ -218,7 +218,7 @@ impl Stack {
         self.timers.cancel(index);
         self.fast_open_settles(index, true);
         let Some(conn) = self.records.conns.get_mut(index) else { return };
-        let story = conn.story;
+        let story = conn.summary;
         let report = Box::new(EndReport {
             local: conn.tuple.local(),
             remote: conn.tuple.remote(),
@@ -239,7 +239,7 @@ impl Stack {
         conn.bury(reason);
         conn.wake_all();
         let id = conn.id;
-        if conn.orphan {
+        if conn.handle.orphan {
             self.orphans -= 1;
             self.records.conns.remove(index);
         } else {

@@ -173,13 +173,13 @@ impl Stack {
             // The slot may have another owner by now: then its own signals are told, and its own
             // entry in the queue finds none left.
             let Some(connection) = self.records.conns.get_mut(index) else { continue };
-            if connection.orphan || connection.listener.is_some() {
+            if connection.handle.orphan || connection.handle.listener.is_some() {
                 // Nobody holds the handle that they would name, or not yet.
-                connection.signalled = false;
+                connection.handle.signalled = false;
                 continue;
             }
             let conn = connection.id;
-            let signals = &mut connection.signals;
+            let signals = &mut connection.handle.signals;
             let event = if signals.take(Signals::CONNECTED) {
                 Event::Connected { conn }
             } else if signals.take(Signals::READABLE) {
@@ -187,7 +187,7 @@ impl Stack {
             } else if signals.take(Signals::PEER_CLOSED) {
                 Event::PeerClosed { conn }
             } else if signals.take(Signals::CLOSE_WAIT_SUSPECTED) {
-                let story = connection.story;
+                let story = connection.summary;
                 Event::CloseWaitSuspected {
                     conn,
                     since: story.peer_closed_at,
@@ -203,13 +203,13 @@ impl Stack {
             } else if signals.take(Signals::DRAINED) {
                 Event::Drained { conn }
             } else {
-                connection.signalled = false;
+                connection.handle.signalled = false;
                 continue;
             };
-            if connection.signals.any() {
+            if connection.handle.signals.any() {
                 self.events.push_front(Queued::Conn(index));
             } else {
-                connection.signalled = false;
+                connection.handle.signalled = false;
             }
             return Some(event);
         }
@@ -259,7 +259,9 @@ impl Stack {
     /// O(connections).
     pub fn orphan_states(&self) -> impl Iterator<Item = State> + '_ {
         let conns = self.records.conns.indices().filter_map(|i| self.records.conns.get(i));
-        conns.filter(|conn| conn.orphan && conn.ended.is_none()).map(|conn| conn.state)
+        conns
+            .filter(|conn| conn.handle.orphan && conn.handle.ended.is_none())
+            .map(|conn| conn.state)
     }
 
     /// The connection at `index` together with what its steps may use.
@@ -280,13 +282,17 @@ impl Stack {
         if let Some(deadline) = conn.next_deadline() {
             self.timers.arm(index, deadline);
         }
-        if !conn.queued && conn.ended.is_none() && conn.may_transmit() {
-            conn.queued = true;
+        if !conn.handle.queued && conn.handle.ended.is_none() && conn.may_transmit() {
+            conn.handle.queued = true;
             self.ready.push_back(Ready::Conn(conn.id));
         }
         // A connection that waits for accept has no one who would listen.
-        if conn.signals.any() && !conn.signalled && !conn.orphan && conn.listener.is_none() {
-            conn.signalled = true;
+        if conn.handle.signals.any()
+            && !conn.handle.signalled
+            && !conn.handle.orphan
+            && conn.handle.listener.is_none()
+        {
+            conn.handle.signalled = true;
             self.events.push_back(Queued::Conn(index));
         }
     }

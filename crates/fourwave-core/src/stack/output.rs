@@ -64,8 +64,8 @@ impl Stack {
         let Some(index) = self.records.conns.check(id.index, id.generation) else { return false };
         let link = self.link;
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return false };
-        conn.queued = false;
-        if conn.ended.is_some() {
+        conn.handle.queued = false;
+        if conn.handle.ended.is_some() {
             return false;
         }
         let outgoing = conn.transmit(&link, &mut ctx, &mut out.payload);
@@ -84,7 +84,7 @@ impl Stack {
             self.timers.arm(index, deadline);
         }
         if sent && conn.may_transmit() {
-            conn.queued = true;
+            conn.handle.queued = true;
             self.ready.push_back(Ready::Conn(conn.id));
         }
     }

@@ -62,8 +62,8 @@ fn is_old_duplicate(conn: &Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> 
         return false;
     }
     let Some(ts) = segment.header.options.timestamps else { return false };
-    SeqNum::new(ts.value).before(SeqNum::new(conn.ts_recent))
-        && ctx.now.since(conn.ts_recent_at) < TS_RECENT_LIFE
+    SeqNum::new(ts.value).before(SeqNum::new(conn.ts.recent))
+        && ctx.now.since(conn.ts.recent_at) < TS_RECENT_LIFE
 }
 
 /// The four cases of RFC 9293 §3.10.7.4.
@@ -87,7 +87,7 @@ fn in_window(conn: &Connection, segment: &Segment<'_>) -> bool {
 pub(super) fn update_ts_recent(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) {
     let Some(ts) = segment.header.options.timestamps else { return };
     if conn.options.timestamps && segment.header.seq.at_or_before(conn.rcv.last_ack_sent) {
-        conn.ts_recent = ts.value;
-        conn.ts_recent_at = ctx.now;
+        conn.ts.recent = ts.value;
+        conn.ts.recent_at = ctx.now;
     }
 }

@@ -4,12 +4,11 @@ use fourwave_wire::SeqNum;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::Segment;
-use crate::congestion::{AckSample, CongestionControl};
 use crate::conn::send::Fin;
 use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
-use crate::recovery::newreno::Verdict;
+use crate::sender::Ack;
 use crate::time::{Duration, Instant};
 
 /// What follows the ACK's step.
@@ -35,7 +34,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         if conn.state == State::SynReceived {
             conn.step(Input::RecvAckOfSyn);
             if !conn.is_passive() {
-                conn.signals.set(Signals::CONNECTED);
+                conn.handle.signals.set(Signals::CONNECTED);
             }
         }
         conn.syn_acknowledged(header, ctx);
@@ -58,19 +57,15 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     let says_nothing = segment.len() == 0 && !window_changed && !opens;
     if header.ack == conn.snd.una && in_flight && says_nothing {
         // RFC 5681 §2: a duplicate.
-        let before = conn.recovery.flight(conn.snd.una, conn.snd.nxt);
-        if conn.recovery.on_dup_ack(conn.snd.nxt, conn.snd.mss) == Verdict::LossFound {
-            ctx.counters.fast_retrans += 1;
-            conn.congestion.on_loss(before, conn.snd.mss);
-        }
+        let is_loss = conn.sender.on_duplicate_ack(ctx.now, conn.flight());
+        ctx.counters.fast_retrans += u64::from(is_loss);
     }
     if !in_flight || conn.snd.window == 0 {
         // An answer to a probe, or to what a window that shrank shuts out: the peer lives, however
         // small its window is (RFC 9293 §3.8.6, §3.8.6.1).
-        conn.retries = 0;
+        conn.sender.on_probe_answered();
         if !in_flight && window_changed && conn.snd.window > 0 {
-            conn.rtt.progress();
-            conn.deadlines.resend = Instant::NEVER;
+            conn.sender.on_window_opened();
         }
     }
     Next::Continue
@@ -86,29 +81,14 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     conn.snd.una = header.ack;
     conn.snd.more_waits = false;
     conn.snd.forget_records();
-    conn.snd.progress_at = ctx.now;
-    conn.story.bytes_acked += u64::from(data);
-    conn.story.delivered += data.div_ceil(conn.snd.mss);
-    conn.retries = 0;
-    // The back-off stays until there is a sample (Karn, RFC 6298 §5).
-    take_rtt(conn, header, ctx);
-
-    let window = conn.congestion.window();
-    let slow_start = window < conn.congestion.threshold();
-    let window_limited = conn.window_use.is_limit(window, slow_start);
-    match conn.recovery.on_ack(conn.snd.una, acked, conn.snd.mss) {
-        Verdict::Recovered => {
-            conn.congestion.on_recovered(conn.snd.outstanding(), conn.snd.mss);
-        }
-        Verdict::Ordinary => {
-            conn.congestion.on_ack(&AckSample { acked: data, window_limited, mss: conn.snd.mss })
-        }
-        Verdict::PartialAck | Verdict::LossFound => {}
-    }
-    conn.restart_resend(ctx);
+    conn.summary.bytes_acked += u64::from(data);
+    conn.summary.delivered += data.div_ceil(conn.snd.mss);
+    let echo_age = conn.echo_age(header, ctx.now);
+    let ack = Ack { flight: conn.flight(), acked, data, echo_age };
+    conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
     conn.wake_writer(ctx.config);
     if conn.snd.drained() && !fin_acknowledged {
-        conn.signals.set(Signals::DRAINED);
+        conn.handle.signals.set(Signals::DRAINED);
     }
     if fin_acknowledged { our_fin_acknowledged(conn, header, ctx) } else { Next::Continue }
 }
@@ -116,7 +96,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
 /// Waves two and four.
 fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next {
     conn.snd.fin = Fin::Acknowledged;
-    conn.signals.set(Signals::DRAINED);
+    conn.handle.signals.set(Signals::DRAINED);
     conn.step(Input::RecvAckOfFin);
     match conn.state {
         State::TimeWait => Next::Fate(Fate::TimeWait),
@@ -124,7 +104,7 @@ fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx
         // The peer's FIN may be in this very segment: then there is nothing to wait for.
         _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => {
             // Where something before that FIN is missing, it ends with the next timeout.
-            conn.deadlines.close = if conn.orphan { ctx.now } else { Instant::NEVER };
+            conn.deadlines.close = if conn.handle.orphan { ctx.now } else { Instant::NEVER };
             Next::Continue
         }
         _ => match conn.start_fin_wait_2(ctx) {
@@ -134,20 +114,18 @@ fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx
     }
 }
 
-fn take_rtt(conn: &mut Connection, header: &TcpHeader, ctx: &Ctx<'_>) {
-    if let Some(rtt) = conn.stopwatch.stop(header.ack, ctx.now) {
-        conn.rtt.sample(rtt);
-    } else if let (true, Some(ts)) = (conn.options.timestamps, header.options.timestamps) {
-        // RFC 7323 §4.1: the echo names the copy that arrived. Its milliseconds are too coarse
-        // for a fast path, so it serves only where the stopwatch cannot: after a back-off.
-        let elapsed = conn.ts_now(ctx.now).wrapping_sub(ts.echo);
-        if conn.rtt.backoff() > 0 && ts.echo != 0 && elapsed < i32::MAX as u32 {
-            conn.rtt.sample(Duration::from_millis(elapsed.max(1).into()));
-        }
-    }
-}
-
 impl Connection {
+    /// How old the timestamp is that an ACK echoes, where the sender wants to know (RFC 7323 §4.1).
+    fn echo_age(&self, header: &TcpHeader, now: Instant) -> Option<Duration> {
+        if !self.sender.wants_echo() || !self.options.timestamps {
+            return None;
+        }
+        let echo = header.options.timestamps?.echo;
+        let age = self.ts_now(now).wrapping_sub(echo);
+        let is_known = echo != 0 && age < i32::MAX as u32;
+        is_known.then(|| Duration::from_millis(age.max(1).into()))
+    }
+
     /// A SYN with a Fast Open cookie made it: the listener's user holds it already, and may
     /// answer before the handshake is through (RFC 7413 §4.2.2).
     pub(crate) fn is_passive(&self) -> bool {
@@ -163,8 +141,8 @@ impl Connection {
         self.snd.queue.acknowledge(taken);
         self.snd.una += taken;
         self.snd.nxt = self.snd.una;
-        self.story.bytes_acked += u64::from(taken);
-        self.deadlines.resend = Instant::NEVER;
+        self.summary.bytes_acked += u64::from(taken);
+        self.sender.stop_timer();
         part.taken = taken == sent;
         if part.taken {
             ctx.counters.fast_open_active += 1;
@@ -172,7 +150,7 @@ impl Connection {
             ctx.counters.fast_open_active_fail += 1;
         }
         if self.snd.drained() {
-            self.signals.set(Signals::DRAINED);
+            self.handle.signals.set(Signals::DRAINED);
         }
     }
 
@@ -187,21 +165,16 @@ impl Connection {
     /// The ACK of our SYN arrived: what its header says holds from now on.
     pub(super) fn syn_acknowledged(&mut self, header: &TcpHeader, ctx: &mut Ctx<'_>) {
         self.snd.more_waits = false;
-        self.story.delivered += 1;
+        self.summary.delivered += 1;
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.nxt.later(self.snd.una);
-        self.snd.progress_at = ctx.now;
         self.due.syn = false;
-        self.retries = 0;
-        take_rtt(self, header, ctx);
-        self.rtt.progress();
-        if self.rtt.srtt().is_none() {
-            self.rtt.syn_was_lost();
-        }
+        let echo_age = self.echo_age(header, ctx.now);
+        let (limits, in_flight) = (self.rto_limits(ctx.config), self.snd.outstanding() > 0);
+        self.sender.on_syn_acked(ctx.now, header.ack, echo_age, in_flight, &limits);
         self.open_send_window(header, self.snd.una);
-        self.restart_resend(ctx);
         self.snd.starved = false;
-        self.signals.set(Signals::WRITABLE);
+        self.handle.signals.set(Signals::WRITABLE);
         if self.snd.fin == Fin::Queued {
             // The application closed while the connection was opening.
             self.close_by_table();
@@ -225,7 +198,7 @@ impl Connection {
     /// An orphan does not wait for the peer's FIN for ever. Where it may not wait at all, it ends
     /// here.
     pub(crate) fn start_fin_wait_2(&mut self, ctx: &mut Ctx<'_>) -> Fate {
-        if !self.orphan || self.state != State::FinWait2 {
+        if !self.handle.orphan || self.state != State::FinWait2 {
             return Fate::Alive;
         }
         let life = self.tuning().linger2.unwrap_or(Duration::from_secs(ctx.config.tcp_fin_timeout));
@@ -239,6 +212,6 @@ impl Connection {
 
     /// Whose close came first, when ours goes out.
     pub(in crate::conn) fn closes_first(&mut self) {
-        self.story.closed_first.get_or_insert(Side::Local);
+        self.summary.closed_first.get_or_insert(Side::Local);
     }
 }

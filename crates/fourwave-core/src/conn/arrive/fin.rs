@@ -22,11 +22,11 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
     }
     conn.rcv.finish();
     conn.rcv.acks.at_once();
-    conn.story.closed_first.get_or_insert(Side::Remote);
-    conn.signals.set(Signals::PEER_CLOSED);
-    conn.signals.set(Signals::READABLE);
+    conn.summary.closed_first.get_or_insert(Side::Remote);
+    conn.handle.signals.set(Signals::PEER_CLOSED);
+    conn.handle.signals.set(Signals::READABLE);
     conn.step(Input::RecvFin);
-    conn.story.peer_closed_at = ctx.now;
+    conn.summary.peer_closed_at = ctx.now;
     if conn.snd.fin == Fin::Held {
         // The peer closed first, as was wished.
         conn.release_fin();

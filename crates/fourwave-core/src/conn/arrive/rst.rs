@@ -14,7 +14,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     if matches!(conn.state, State::Established | State::CloseWait) {
         ctx.counters.estab_resets += 1;
     }
-    conn.story.closed_first.get_or_insert(Side::Remote);
+    conn.summary.closed_first.get_or_insert(Side::Remote);
     if conn.state == State::SynReceived && !conn.is_passive() {
         // An active open (a passive one is a half-open record): it was refused.
         ctx.counters.attempt_fails += 1;

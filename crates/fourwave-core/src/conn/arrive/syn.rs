@@ -13,7 +13,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         conn.syn_acknowledged(header, ctx);
         conn.syn_text_acknowledged(header.ack, ctx);
         conn.rcv.acks.at_once();
-        conn.signals.set(Signals::CONNECTED);
+        conn.handle.signals.set(Signals::CONNECTED);
         return Fate::Alive;
     }
     ctx.counters.syn_challenge += 1;

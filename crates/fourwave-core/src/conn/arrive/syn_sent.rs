@@ -29,7 +29,7 @@ pub(super) fn arrive(
             return Fate::Alive;
         }
         ctx.counters.attempt_fails += 1;
-        conn.story.closed_first.get_or_insert(Side::Remote);
+        conn.summary.closed_first.get_or_insert(Side::Remote);
         return conn.ends(Input::RecvRst, EndReason::Refused, false);
     }
     // Fourth: SYN.
@@ -47,8 +47,8 @@ pub(super) fn arrive(
     conn.rcv.synchronize(header.seq);
     conn.adopt(agree(ctx.config, link, conn.tuple.is_ipv6(), &header.options), ctx.config);
     if let Some(ts) = header.options.timestamps {
-        conn.ts_recent = ts.value;
-        conn.ts_recent_at = ctx.now;
+        conn.ts.recent = ts.value;
+        conn.ts.recent_at = ctx.now;
     }
     if ack_ok {
         conn.step(Input::RecvSynAck);
@@ -62,7 +62,7 @@ pub(super) fn arrive(
         } else {
             conn.rcv.acks.at_once();
         }
-        conn.signals.set(Signals::CONNECTED);
+        conn.handle.signals.set(Signals::CONNECTED);
         if conn.fast_open.is_some() {
             // RFC 7413 §4.2.1: the answer may be on the SYN ACK. Elsewhere it is sent again.
             return match super::text::arrive(conn, segment, ctx) {

@@ -19,11 +19,11 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         return Fate::Alive;
     }
     let closing = conn.state != State::Established;
-    let deaf = conn.orphan || (closing && conn.tuning().no_more_reads);
+    let deaf = conn.handle.orphan || (closing && conn.tuning().no_more_reads);
     if deaf && segment.data_end().after(conn.rcv.nxt) {
         // RFC 9293 §3.6.1: nobody will read this, and the peer must learn it.
         ctx.counters.abort_on_data += 1;
-        conn.story.closed_first.get_or_insert(Side::Local);
+        conn.summary.closed_first.get_or_insert(Side::Local);
         return conn.ends(Input::Abort, EndReason::DataAfterClose, true);
     }
     // Cut to the window: what is known on the left, what was not promised on the right.
@@ -55,7 +55,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
             // RFC 5681 §4.2: at once when a gap is filled, in whole or in part.
             conn.rcv.acks.at_once();
         }
-        conn.signals.set(Signals::READABLE);
+        conn.handle.signals.set(Signals::READABLE);
     } else {
         // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
         conn.rcv.acks.duplicate();

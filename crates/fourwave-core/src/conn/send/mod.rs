@@ -7,7 +7,6 @@ use alloc::collections::VecDeque;
 
 use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 
-use crate::time::Instant;
 pub(crate) use queue::SendQueue;
 
 /// How far our FIN has come.
@@ -66,12 +65,10 @@ pub(crate) struct SendSide {
     pub(in crate::conn) records: Option<Box<VecDeque<SeqNum>>>,
     /// The application was told that there is no room.
     pub(crate) starved: bool,
-    /// When SND.UNA last moved, or data went out with none before it.
-    pub(crate) progress_at: Instant,
 }
 
 impl SendSide {
-    pub(crate) fn new(iss: SeqNum, mss: u32, now: Instant) -> Self {
+    pub(crate) fn new(iss: SeqNum, mss: u32) -> Self {
         Self {
             queue: SendQueue::default(),
             fin: Fin::Open,
@@ -91,7 +88,6 @@ impl SendSide {
             small_end: iss,
             records: None,
             starved: false,
-            progress_at: now,
         }
     }
 
@@ -216,7 +212,7 @@ mod tests {
     #[test]
     fn ends_of_records_are_few_and_forgotten_once_acknowledged() {
         let iss = SeqNum::new(u32::MAX - 3);
-        let mut snd = SendSide::new(iss, 1000, Instant::ZERO);
+        let mut snd = SendSide::new(iss, 1000);
         snd.end_record();
         assert!(snd.records.is_none(), "the end of nothing");
         snd.una = iss + 1;

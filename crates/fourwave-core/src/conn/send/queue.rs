@@ -23,7 +23,7 @@ pub(crate) struct SendQueue {
     len: u32,
     /// The chunk in which the last range ended, and the offset at which that chunk starts: the
     /// next range usually starts there, so finding it costs O(1) however many chunks there are.
-    cursor: (usize, u32),
+    cursor: (u32, u32),
 }
 
 impl SendQueue {
@@ -94,7 +94,7 @@ impl SendQueue {
         let (mut index, mut start) = if offset >= self.cursor.1 { self.cursor } else { (0, 0) };
         let mut offset = offset;
         let mut left = len;
-        while let Some(chunk) = self.chunks.get(index) {
+        while let Some(chunk) = self.chunks.get(index as usize) {
             let size = chunk.len() as u32;
             if offset < start + size {
                 let from = offset - start;

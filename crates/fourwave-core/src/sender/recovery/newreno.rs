@@ -8,7 +8,7 @@ use fourwave_wire::SeqNum;
 use super::CaState;
 
 /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
-const DUP_ACK_THRESHOLD: u8 = 3;
+const DUPLICATE_ACKS: u8 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "model", derive(Hash))]
@@ -21,14 +21,12 @@ enum Phase {
     Loss { recover: SeqNum, next: SeqNum },
 }
 
-/// What an acknowledgement meant. The caller tells congestion control.
+/// What an ACK that moves SND.UNA meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Verdict {
-    /// Nothing that recovery cares for.
+pub(crate) enum RecoveryEvent {
+    /// Nothing that fast recovery cares for.
     Ordinary,
-    /// The third duplicate: fast retransmit, halve the window.
-    LossFound,
     /// New data acknowledged, the hole behind it is the next loss.
     PartialAck,
     /// Everything that was lost is acknowledged.
@@ -40,76 +38,73 @@ pub(crate) enum Verdict {
 #[cfg_attr(feature = "model", derive(Hash))]
 pub(crate) struct NewReno {
     phase: Phase,
-    dup_acks: u8,
+    duplicate_acks: u8,
     /// Bytes by which duplicate ACKs show that segments left the network (RFC 5681 §3.2).
-    inflation: u32,
+    cwnd_inflation: u32,
 }
 
 impl NewReno {
     pub(crate) const fn new() -> Self {
-        Self { phase: Phase::Open, dup_acks: 0, inflation: 0 }
+        Self { phase: Phase::Open, duplicate_acks: 0, cwnd_inflation: 0 }
     }
 
     /// What it is about, for TCP_INFO.
     pub(crate) fn ca_state(&self) -> CaState {
         match self.phase {
-            Phase::Open if self.dup_acks == 0 => CaState::Open,
+            Phase::Open if self.duplicate_acks == 0 => CaState::Open,
             Phase::Open => CaState::Disorder,
             Phase::Fast { .. } => CaState::Recovery,
             Phase::Loss { .. } => CaState::Loss,
         }
     }
 
-    /// A duplicate ACK arrived while `una..nxt` is in flight.
-    pub(crate) fn on_dup_ack(&mut self, nxt: SeqNum, mss: u32) -> Verdict {
-        self.dup_acks = self.dup_acks.saturating_add(1);
+    /// A duplicate ACK arrived while everything before `nxt` is in flight. Whether it is the third,
+    /// which means a loss.
+    pub(crate) fn on_duplicate_ack(&mut self, nxt: SeqNum, mss: u32) -> bool {
+        self.duplicate_acks = self.duplicate_acks.saturating_add(1);
         match self.phase {
-            Phase::Open if self.dup_acks == DUP_ACK_THRESHOLD => {
+            Phase::Open if self.duplicate_acks == DUPLICATE_ACKS => {
                 self.phase = Phase::Fast { recover: nxt, due: true };
-                self.inflation = u32::from(DUP_ACK_THRESHOLD) * mss;
-                Verdict::LossFound
+                self.cwnd_inflation = u32::from(DUPLICATE_ACKS) * mss;
+                return true;
             }
-            Phase::Open => {
-                // RFC 3042: each of the first two lets one new segment out.
-                self.inflation = self.inflation.saturating_add(mss);
-                Verdict::Ordinary
+            // RFC 3042: each of the first two lets one new segment out.
+            Phase::Open | Phase::Fast { .. } => {
+                self.cwnd_inflation = self.cwnd_inflation.saturating_add(mss);
             }
-            Phase::Fast { .. } => {
-                self.inflation = self.inflation.saturating_add(mss);
-                Verdict::Ordinary
-            }
-            Phase::Loss { .. } => Verdict::Ordinary,
+            Phase::Loss { .. } => {}
         }
+        false
     }
 
     /// `una` moved forward by `acked` bytes.
-    pub(crate) fn on_ack(&mut self, una: SeqNum, acked: u32, mss: u32) -> Verdict {
-        self.dup_acks = 0;
+    pub(crate) fn on_ack(&mut self, una: SeqNum, acked: u32, mss: u32) -> RecoveryEvent {
+        self.duplicate_acks = 0;
         match self.phase {
             Phase::Open => {
-                self.inflation = 0;
-                Verdict::Ordinary
+                self.cwnd_inflation = 0;
+                RecoveryEvent::Ordinary
             }
             Phase::Fast { recover, .. } if una.before(recover) => {
                 // RFC 6582 §3.2 step 3, partial: deflate by what was acknowledged, add one back.
                 self.phase = Phase::Fast { recover, due: true };
-                self.inflation = self.inflation.saturating_sub(acked);
+                self.cwnd_inflation = self.cwnd_inflation.saturating_sub(acked);
                 if acked >= mss {
-                    self.inflation += mss;
+                    self.cwnd_inflation += mss;
                 }
-                Verdict::PartialAck
+                RecoveryEvent::PartialAck
             }
             Phase::Loss { recover, next } if una.before(recover) => {
                 self.phase = Phase::Loss { recover, next: next.later(una) };
-                Verdict::Ordinary
+                RecoveryEvent::Ordinary
             }
             Phase::Fast { .. } => {
                 *self = Self::new();
-                Verdict::Recovered
+                RecoveryEvent::Recovered
             }
             Phase::Loss { .. } => {
                 *self = Self::new();
-                Verdict::Ordinary
+                RecoveryEvent::Ordinary
             }
         }
     }
@@ -120,12 +115,16 @@ impl NewReno {
             Phase::Loss { recover, .. } => recover.later(nxt),
             _ => nxt,
         };
-        *self = Self { phase: Phase::Loss { recover, next: una }, dup_acks: 0, inflation: 0 };
+        *self = Self {
+            phase: Phase::Loss { recover, next: una },
+            duplicate_acks: 0,
+            cwnd_inflation: 0,
+        };
     }
 
     /// What is to be sent again before anything new; the range may be longer than the window
     /// allows.
-    pub(crate) fn resend(&self, una: SeqNum, mss: u32) -> Option<Range<SeqNum>> {
+    pub(crate) fn retransmit(&self, una: SeqNum, mss: u32) -> Option<Range<SeqNum>> {
         match self.phase {
             Phase::Fast { recover, due: true } => {
                 let len = recover.since(una).min(mss);
@@ -137,7 +136,7 @@ impl NewReno {
     }
 
     /// The bytes up to `end` were sent again.
-    pub(crate) fn resent(&mut self, end: SeqNum) {
+    pub(crate) fn retransmitted(&mut self, end: SeqNum) {
         match &mut self.phase {
             Phase::Fast { due, .. } => *due = false,
             Phase::Loss { next, .. } => *next = next.later(end),
@@ -146,7 +145,7 @@ impl NewReno {
     }
 
     /// Bytes that count as in flight: after a timeout, only what was sent again.
-    pub(crate) fn flight(&self, una: SeqNum, nxt: SeqNum) -> u32 {
+    pub(crate) fn in_flight(&self, una: SeqNum, nxt: SeqNum) -> u32 {
         match self.phase {
             Phase::Loss { recover, next } if next.before(recover) => next.since(una),
             _ => nxt.since(una),
@@ -154,8 +153,8 @@ impl NewReno {
     }
 
     /// Bytes on top of the congestion window.
-    pub(crate) fn inflation(&self) -> u32 {
-        self.inflation
+    pub(crate) fn cwnd_inflation(&self) -> u32 {
+        self.cwnd_inflation
     }
 
     /// Neither fast recovery nor the way back from a timeout: the window may grow by ACKs.
@@ -177,44 +176,44 @@ mod tests {
     #[test]
     fn rfc5681_3_2_third_duplicate_resends_the_first_segment() {
         let mut r = NewReno::new();
-        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::Ordinary);
-        assert_eq!(r.inflation(), MSS);
-        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::Ordinary);
-        assert_eq!(r.resend(at(0), MSS), None);
-        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::LossFound);
-        assert_eq!(r.resend(at(0), MSS), Some(at(0)..at(1000)));
-        r.resent(at(1000));
-        assert_eq!(r.resend(at(0), MSS), None);
-        assert_eq!(r.on_dup_ack(at(10_000), MSS), Verdict::Ordinary);
-        assert_eq!(r.inflation(), 4 * MSS);
+        assert!(!r.on_duplicate_ack(at(10_000), MSS));
+        assert_eq!(r.cwnd_inflation(), MSS);
+        assert!(!r.on_duplicate_ack(at(10_000), MSS));
+        assert_eq!(r.retransmit(at(0), MSS), None);
+        assert!(r.on_duplicate_ack(at(10_000), MSS));
+        assert_eq!(r.retransmit(at(0), MSS), Some(at(0)..at(1000)));
+        r.retransmitted(at(1000));
+        assert_eq!(r.retransmit(at(0), MSS), None);
+        assert!(!r.on_duplicate_ack(at(10_000), MSS));
+        assert_eq!(r.cwnd_inflation(), 4 * MSS);
     }
 
     #[test]
     fn rfc6582_3_2_partial_ack_resends_the_next_hole() {
         let mut r = NewReno::new();
         for _ in 0..3 {
-            let _ = r.on_dup_ack(at(10_000), MSS);
+            r.on_duplicate_ack(at(10_000), MSS);
         }
-        r.resent(at(1000));
-        assert_eq!(r.on_ack(at(4000), 4000, MSS), Verdict::PartialAck);
-        assert_eq!(r.resend(at(4000), MSS), Some(at(4000)..at(5000)));
-        assert_eq!(r.on_ack(at(10_000), 6000, MSS), Verdict::Recovered);
-        assert_eq!(r.inflation(), 0);
-        assert_eq!(r.resend(at(10_000), MSS), None);
+        r.retransmitted(at(1000));
+        assert_eq!(r.on_ack(at(4000), 4000, MSS), RecoveryEvent::PartialAck);
+        assert_eq!(r.retransmit(at(4000), MSS), Some(at(4000)..at(5000)));
+        assert_eq!(r.on_ack(at(10_000), 6000, MSS), RecoveryEvent::Recovered);
+        assert_eq!(r.cwnd_inflation(), 0);
+        assert_eq!(r.retransmit(at(10_000), MSS), None);
     }
 
     #[test]
     fn rfc6298_5_4_after_a_timeout_all_is_sent_again_from_the_start() {
         let mut r = NewReno::new();
         r.on_timeout(at(0), at(5000));
-        assert_eq!(r.flight(at(0), at(5000)), 0);
-        assert_eq!(r.resend(at(0), MSS), Some(at(0)..at(5000)));
-        r.resent(at(1000));
-        assert_eq!(r.flight(at(0), at(5000)), 1000);
+        assert_eq!(r.in_flight(at(0), at(5000)), 0);
+        assert_eq!(r.retransmit(at(0), MSS), Some(at(0)..at(5000)));
+        r.retransmitted(at(1000));
+        assert_eq!(r.in_flight(at(0), at(5000)), 1000);
         // The receiver had kept what came behind the hole.
-        assert_eq!(r.on_ack(at(4000), 4000, MSS), Verdict::Ordinary);
-        assert_eq!(r.resend(at(4000), MSS), Some(at(4000)..at(5000)));
-        assert_eq!(r.on_ack(at(5000), 1000, MSS), Verdict::Ordinary);
-        assert_eq!(r.resend(at(5000), MSS), None);
+        assert_eq!(r.on_ack(at(4000), 4000, MSS), RecoveryEvent::Ordinary);
+        assert_eq!(r.retransmit(at(4000), MSS), Some(at(4000)..at(5000)));
+        assert_eq!(r.on_ack(at(5000), 1000, MSS), RecoveryEvent::Ordinary);
+        assert_eq!(r.retransmit(at(5000), MSS), None);
     }
 }

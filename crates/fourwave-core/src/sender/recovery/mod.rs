@@ -1,8 +1,9 @@
 //! What to send again, and when it is enough: decides from acknowledgements and timeouts, never
-//! calls back. Knows sequence numbers and time only.
+//! calls back.
 
-pub(crate) mod newreno;
-pub(crate) mod rtt;
+mod newreno;
+
+pub(super) use newreno::{NewReno, RecoveryEvent};
 
 /// What loss recovery is about, as in Linux (`tcpi_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

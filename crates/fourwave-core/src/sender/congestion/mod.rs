@@ -1,0 +1,232 @@
+//! Congestion control: how much may be in flight, and how fast it goes out.
+//!
+//! An algorithm is a [`Controller`]. It sees samples of what was sent, acknowledged and lost, and
+//! never the connection. [`Algorithm`] is what a connection runs: one of ours, or a caller's own in
+//! a box.
+
+mod newreno;
+
+use alloc::boxed::Box;
+use core::fmt;
+
+use crate::time::{Duration, Instant};
+pub use newreno::NewReno;
+
+/// New data went out.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct SendSample {
+    /// When.
+    pub now: Instant,
+    /// Bytes in flight, these included.
+    pub in_flight: u32,
+    /// Whether no further full segment fits into the window: otherwise the application, or the
+    /// peer's window, holds the sender back.
+    pub is_cwnd_limited: bool,
+}
+
+/// New data was acknowledged.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RateSample {
+    /// When.
+    pub now: Instant,
+    /// Bytes newly acknowledged.
+    pub acked: u32,
+    /// The round trip that this ACK measured, if it did.
+    pub rtt: Option<Duration>,
+    /// The smoothed round-trip time; zero before the first sample.
+    pub srtt: Duration,
+    /// The smallest round-trip time; zero before the first sample.
+    pub min_rtt: Duration,
+    /// Bytes a second that were delivered, where this ACK ends a sample: one a round trip.
+    pub delivery_rate: Option<u64>,
+    /// Bytes still in flight.
+    pub in_flight: u32,
+    /// Whether the window was what held the sender back while this was sent. If not, the sample
+    /// says what the application sent, and not what the path can carry (app-limited).
+    pub is_cwnd_limited: bool,
+    /// Whether the ACK belongs to fast recovery.
+    pub is_in_recovery: bool,
+    /// Bytes newly found lost; 0 where recovery does not count them, as NewReno's does not.
+    pub lost: u32,
+    /// Bytes newly acknowledged whose packets were marked; 0 without ECN.
+    pub marked: u32,
+    /// Payload bytes of a full segment.
+    pub mss: u32,
+}
+
+/// What a [`CongestionEvent`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CongestionKind {
+    /// A loss was found before the retransmission timer found it.
+    Loss,
+    /// Packets were marked (ECN), and none is known to be lost.
+    Marked,
+    /// Everything that was in flight when the loss was found is acknowledged.
+    Recovered,
+}
+
+/// The path is congested, or no longer.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct CongestionEvent {
+    /// When.
+    pub now: Instant,
+    /// What happened.
+    pub kind: CongestionKind,
+    /// Bytes in flight: with [`Loss`](CongestionKind::Loss), before it was found.
+    pub in_flight: u32,
+    /// Payload bytes of a full segment.
+    pub mss: u32,
+}
+
+/// The retransmission timer ran out.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct RtoEvent {
+    /// When.
+    pub now: Instant,
+    /// Bytes in flight.
+    pub in_flight: u32,
+    /// Payload bytes of a full segment.
+    pub mss: u32,
+    /// Not for the first time since something was acknowledged.
+    pub is_repeated: bool,
+}
+
+/// A congestion control algorithm of one connection.
+///
+/// Each call is made once for what it is about, in the order of time. An algorithm never blocks and
+/// reads no clock. O(1) for each call, or the engine is not.
+pub trait Controller: fmt::Debug + Send {
+    /// As in `TCP_CONGESTION`.
+    fn name(&self) -> &'static str;
+
+    /// The window to begin with, in bytes: the initial window (RFC 6928), or that of the algorithm
+    /// before this one.
+    fn start(&mut self, cwnd: u32);
+
+    /// New data went out. Retransmissions are not told.
+    fn on_sent(&mut self, _sample: &SendSample) {}
+
+    /// New data was acknowledged.
+    fn on_ack(&mut self, sample: &RateSample);
+
+    /// A loss, a mark, or the end of recovery.
+    fn on_congestion(&mut self, event: &CongestionEvent);
+
+    /// The retransmission timer ran out: all that is in flight counts as lost.
+    fn on_rto(&mut self, event: &RtoEvent);
+
+    /// Nothing was sent for longer than a retransmission timeout; a connection would begin with
+    /// `initial_cwnd` bytes (RFC 5681 §4.1).
+    fn on_idle(&mut self, initial_cwnd: u32);
+
+    /// The congestion window in bytes. Less than a full segment counts as one.
+    fn cwnd(&self) -> u32;
+
+    /// The slow-start threshold in bytes; `u32::MAX` before the first loss.
+    fn ssthresh(&self) -> u32;
+
+    /// Bytes a second at which to pace; `None` for no pacing.
+    fn pacing_rate(&self) -> Option<u64> {
+        None
+    }
+
+    /// A copy of it.
+    fn boxed(&self) -> Box<dyn Controller>;
+}
+
+/// The congestion control that a connection runs.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Algorithm {
+    /// Slow start, congestion avoidance and multiplicative decrease of RFC 5681.
+    NewReno(NewReno),
+    /// A caller's own.
+    Custom(Custom),
+}
+
+/// A caller's own algorithm.
+// A box in a box: a connection has 8 bytes for it, not 16.
+#[derive(Debug)]
+pub struct Custom(Box<Box<dyn Controller>>);
+
+/// Calls the algorithm: without a table of functions where it is one of ours.
+macro_rules! with {
+    ($algorithm:expr, $controller:ident => $call:expr) => {
+        match $algorithm {
+            Self::NewReno($controller) => $call,
+            Self::Custom(Custom($controller)) => $call,
+        }
+    };
+}
+
+impl Algorithm {
+    /// A caller's own.
+    pub fn custom(controller: impl Controller + 'static) -> Self {
+        Self::boxed(Box::new(controller))
+    }
+
+    fn boxed(controller: Box<dyn Controller>) -> Self {
+        Self::Custom(Custom(Box::new(controller)))
+    }
+
+    pub(crate) fn start(&mut self, cwnd: u32) {
+        with!(self, controller => controller.start(cwnd));
+    }
+
+    pub(crate) fn on_sent(&mut self, sample: &SendSample) {
+        with!(self, controller => controller.on_sent(sample));
+    }
+
+    pub(crate) fn on_ack(&mut self, sample: &RateSample) {
+        with!(self, controller => controller.on_ack(sample));
+    }
+
+    pub(crate) fn on_congestion(&mut self, event: &CongestionEvent) {
+        with!(self, controller => controller.on_congestion(event));
+    }
+
+    pub(crate) fn on_rto(&mut self, event: &RtoEvent) {
+        with!(self, controller => controller.on_rto(event));
+    }
+
+    pub(crate) fn on_idle(&mut self, initial_cwnd: u32) {
+        with!(self, controller => controller.on_idle(initial_cwnd));
+    }
+
+    pub(crate) fn cwnd(&self) -> u32 {
+        with!(self, controller => controller.cwnd())
+    }
+
+    pub(crate) fn ssthresh(&self) -> u32 {
+        with!(self, controller => controller.ssthresh())
+    }
+
+    pub(crate) fn pacing_rate(&self) -> Option<u64> {
+        with!(self, controller => controller.pacing_rate())
+    }
+
+    /// As in `TCP_CONGESTION`.
+    pub fn name(&self) -> &'static str {
+        with!(self, controller => controller.name())
+    }
+}
+
+impl Default for Algorithm {
+    fn default() -> Self {
+        Self::NewReno(NewReno::default())
+    }
+}
+
+impl Clone for Algorithm {
+    fn clone(&self) -> Self {
+        match self {
+            Self::NewReno(controller) => Self::NewReno(*controller),
+            Self::Custom(Custom(controller)) => Self::boxed(controller.boxed()),
+        }
+    }
+}

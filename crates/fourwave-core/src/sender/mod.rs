@@ -1,0 +1,455 @@
+//! When and how much a connection may send: round trips, the retransmission timer, loss recovery,
+//! congestion control, in one place with one door.
+//!
+//! It knows sequence numbers, time and itself, and nothing of the connection. That one says what
+//! went out ([`Sender::on_sent`]), what the peer acknowledged ([`Sender::on_ack`]) and that the
+//! time has come ([`Sender::on_timer`]), and asks what may go out now ([`Sender::next`]).
+//!
+//! | question | file |
+//! | --- | --- |
+//! | how long is a round trip, and how fast is delivered what is sent? | `rtt.rs` |
+//! | when does the retransmission timer fire? | `rto.rs` |
+//! | what is lost, and sent again? | `recovery/` |
+//! | how much may be in flight? | `congestion/` |
+//! | was the congestion window what held the sender back? | `usage.rs` |
+
+pub mod congestion;
+#[cfg(feature = "model")]
+mod fingerprint;
+mod recovery;
+mod rto;
+mod rtt;
+mod usage;
+
+use core::ops::Range;
+
+use fourwave_wire::SeqNum;
+
+use crate::time::{Duration, Instant};
+use congestion::{Algorithm, CongestionEvent, CongestionKind, RateSample, RtoEvent, SendSample};
+use recovery::{NewReno, RecoveryEvent};
+use rto::RtoTimer;
+use rtt::{Rtt, RttSampler, Timed};
+use usage::CwndUsage;
+
+pub use recovery::CaState;
+pub(crate) use rto::{INITIAL_RTO, RtoLimits};
+
+/// What is on its way, and the size of a full segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    /// The first sequence number of data that is not acknowledged; a SYN is none.
+    pub(crate) una: SeqNum,
+    /// SND.NXT.
+    pub(crate) nxt: SeqNum,
+    /// Payload bytes of a full segment.
+    pub(crate) mss: u32,
+}
+
+/// What bounds the next segment beside the congestion window.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SendLimits {
+    /// The largest payload that the device takes under one header.
+    pub(crate) largest: u32,
+    /// Segments that are worth a header of their own, however slow the path.
+    pub(crate) min_segments: u32,
+}
+
+/// What may go out next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NextData {
+    /// Sequence numbers that were sent before, and go first; an empty range has to wait.
+    Retransmit(Range<SeqNum>),
+    /// So many bytes of new data.
+    New(u32),
+}
+
+/// Which segment went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// The SYN, for the first time or again.
+    Syn {
+        /// For the first time.
+        is_first: bool,
+    },
+    /// New data or a FIN.
+    New {
+        /// Nothing was in flight, a SYN included.
+        was_idle: bool,
+    },
+    /// Data or a FIN again.
+    Again,
+}
+
+/// An ACK that moves SND.UNA.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ack {
+    /// What is in flight behind it.
+    pub(crate) flight: Flight,
+    /// Sequence numbers that it acknowledges, a FIN included.
+    pub(crate) acked: u32,
+    /// Bytes that it acknowledges.
+    pub(crate) data: u32,
+    /// How old the timestamp is that it echoes, where [`Sender::wants_echo`] asked.
+    pub(crate) echo_age: Option<Duration>,
+}
+
+/// What the retransmission timer fired for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TimerFor {
+    /// Nothing is in flight, and a closed or small window holds what waits.
+    Window,
+    /// Our SYN.
+    Syn,
+    /// Data or a FIN.
+    Data(Flight),
+}
+
+/// The figures of a sender, for TCP_INFO.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SenderInfo {
+    pub(crate) cwnd: u32,
+    /// `u32::MAX` before the first loss.
+    pub(crate) ssthresh: u32,
+    pub(crate) srtt: Duration,
+    pub(crate) rttvar: Duration,
+    pub(crate) min_rtt: Duration,
+    pub(crate) backoff: u8,
+    pub(crate) ca_state: CaState,
+    /// Bytes a second; `None` when nothing is paced.
+    pub(crate) pacing_rate: Option<u64>,
+    pub(crate) congestion: &'static str,
+}
+
+/// The sender of one connection.
+#[derive(Debug)]
+#[cfg_attr(feature = "model", derive(Clone))]
+pub(crate) struct Sender {
+    rtt: Rtt,
+    sampler: RttSampler,
+    rto: RtoTimer,
+    recovery: NewReno,
+    congestion: Algorithm,
+    usage: CwndUsage,
+    /// When anything went out, an ACK included.
+    last_sent_at: Instant,
+}
+
+impl Sender {
+    /// A sender whose first sequence number is `iss`.
+    pub(crate) fn new(iss: SeqNum, now: Instant) -> Self {
+        Self {
+            rtt: Rtt::default(),
+            sampler: RttSampler::idle(),
+            rto: RtoTimer::new(now),
+            recovery: NewReno::new(),
+            congestion: Algorithm::default(),
+            usage: CwndUsage::new(iss),
+            last_sent_at: now,
+        }
+    }
+
+    /// The handshake told the size of a segment, and so the first congestion window in bytes.
+    pub(crate) fn start(&mut self, initial_cwnd: u32) {
+        self.congestion.start(initial_cwnd);
+    }
+
+    /// Another congestion control from now on.
+    pub(crate) fn set_congestion(&mut self, algorithm: Algorithm) {
+        let cwnd = self.congestion.cwnd();
+        self.congestion = algorithm;
+        self.congestion.start(cwnd);
+    }
+
+    /// What may go out of `flight`'s data: what was lost first, then what is new.
+    pub(crate) fn next(&self, flight: Flight, limits: &SendLimits) -> NextData {
+        if let Some(range) = self.recovery.retransmit(flight.una, flight.mss) {
+            let mss = flight.mss;
+            // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says.
+            let fast = self.recovery.in_fast_recovery();
+            let room = if fast { mss } else { self.room(flight) / mss * mss };
+            let len = range.end.since(range.start).min(room).min(self.burst(mss, limits));
+            return NextData::Retransmit(range.start..range.start + len);
+        }
+        NextData::New(self.room(flight).min(self.burst(flight.mss, limits)))
+    }
+
+    /// Whether something that was lost is to go out again.
+    pub(crate) fn has_lost(&self, flight: Flight) -> bool {
+        self.recovery.retransmit(flight.una, flight.mss).is_some()
+    }
+
+    /// Bytes that the congestion window has room for.
+    fn room(&self, flight: Flight) -> u32 {
+        // A caller's algorithm may say less than a segment, and nothing would ever go out.
+        let cwnd = self.congestion.cwnd().max(flight.mss);
+        let cwnd = cwnd.saturating_add(self.recovery.cwnd_inflation());
+        cwnd.saturating_sub(self.recovery.in_flight(flight.una, flight.nxt))
+    }
+
+    /// Payload bytes of the largest super-segment, a multiple of the segment size. As in Linux, at
+    /// most half the congestion window, and what the path carries in a millisecond: or the ACKs
+    /// come back in bursts too.
+    fn burst(&self, mss: u32, limits: &SendLimits) -> u32 {
+        if limits.largest < 2 * mss {
+            return mss;
+        }
+        let cwnd = self.congestion.cwnd();
+        let in_slow_start = cwnd < self.congestion.ssthresh();
+        let least = mss.saturating_mul(limits.min_segments);
+        let burst = self.rtt.burst(cwnd, in_slow_start, limits.largest).max(least);
+        (limits.largest.min(burst).min(cwnd / 2) / mss * mss).max(mss)
+    }
+
+    /// A segment went out that ends before `end`; `flight` is what is on its way now.
+    pub(crate) fn on_sent(
+        &mut self,
+        now: Instant,
+        end: SeqNum,
+        sent: Sent,
+        flight: Flight,
+        limits: &RtoLimits,
+    ) {
+        match sent {
+            Sent::Syn { is_first: true } => {
+                // What its ACK acknowledges are no bytes.
+                self.sampler.start(end, end, now);
+                self.arm(now, limits);
+            }
+            Sent::Syn { is_first: false } => {
+                self.sampler.void();
+                self.arm(now, limits);
+            }
+            Sent::Again => {
+                self.recovery.retransmitted(end);
+                self.sampler.void();
+                self.arm(now, limits);
+            }
+            Sent::New { was_idle } => {
+                if was_idle {
+                    // A probe's timer may be running: the timeout starts with the data.
+                    self.rto.on_progress(now);
+                    self.rto.stop();
+                }
+                self.sampler.start(end, flight.una, now);
+                if !self.rto.is_running() {
+                    self.arm(now, limits);
+                }
+                let in_flight = self.recovery.in_flight(flight.una, flight.nxt);
+                let is_limited = self.room(flight) < flight.mss;
+                self.usage.on_sent(flight.una, flight.nxt, in_flight, is_limited);
+                self.congestion.on_sent(&SendSample {
+                    now,
+                    in_flight,
+                    is_cwnd_limited: is_limited,
+                });
+            }
+        }
+    }
+
+    /// Anything went out, an ACK or a probe included.
+    pub(crate) fn on_any_sent(&mut self, now: Instant) {
+        self.last_sent_at = now;
+    }
+
+    /// When anything last went out.
+    pub(crate) fn last_sent_at(&self) -> Instant {
+        self.last_sent_at
+    }
+
+    /// Whether the next ACK's echoed timestamp would be of use.
+    pub(crate) fn wants_echo(&self) -> bool {
+        self.rto.backoff > 0
+    }
+
+    /// Our SYN is acknowledged by `ack`; `is_in_flight` tells of anything behind it.
+    pub(crate) fn on_syn_acked(
+        &mut self,
+        now: Instant,
+        ack: SeqNum,
+        echo_age: Option<Duration>,
+        is_in_flight: bool,
+        limits: &RtoLimits,
+    ) {
+        self.rto.on_progress(now);
+        let _timed = self.take_rtt(now, ack, echo_age);
+        self.rto.backoff = 0;
+        self.rto.lost_syn |= self.rtt.srtt().is_none();
+        self.rto.restart(now, is_in_flight, &self.rtt, limits);
+    }
+
+    /// The handshake of a half-open record is over: it took `rtt`, unless its SYN ACK went out more
+    /// than once.
+    pub(crate) fn on_handshake(&mut self, rtt: Option<Duration>) {
+        match rtt {
+            Some(rtt) => self.rtt.sample(rtt),
+            None => self.rto.lost_syn = true,
+        }
+    }
+
+    /// SND.UNA moved forward.
+    pub(crate) fn on_ack(&mut self, now: Instant, ack: &Ack, limits: &RtoLimits) {
+        let Ack { flight: Flight { una, nxt, mss }, acked, data, echo_age } = *ack;
+        self.rto.on_progress(now);
+        let timed = self.take_rtt(now, una, echo_age);
+        let cwnd = self.congestion.cwnd();
+        let is_cwnd_limited = self.usage.is_limit(cwnd, cwnd < self.congestion.ssthresh());
+        let event = self.recovery.on_ack(una, acked, mss);
+        let in_flight = nxt.since(una);
+        if event == RecoveryEvent::Recovered {
+            let kind = CongestionKind::Recovered;
+            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+        }
+        self.congestion.on_ack(&RateSample {
+            now,
+            acked: data,
+            rtt: timed.map(|timed| timed.rtt),
+            srtt: self.rtt.srtt().unwrap_or_default(),
+            min_rtt: self.rtt.min(),
+            delivery_rate: timed.and_then(Timed::delivery_rate),
+            in_flight,
+            is_cwnd_limited,
+            is_in_recovery: event != RecoveryEvent::Ordinary,
+            lost: 0,
+            marked: 0,
+            mss,
+        });
+        self.rto.restart(now, nxt != una, &self.rtt, limits);
+    }
+
+    /// An ACK that says only what the one before it said (RFC 5681 §2). Whether it means a loss.
+    pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> bool {
+        let in_flight = self.recovery.in_flight(flight.una, flight.nxt);
+        let is_loss = self.recovery.on_duplicate_ack(flight.nxt, flight.mss);
+        if is_loss {
+            let kind = CongestionKind::Loss;
+            let event = CongestionEvent { now, kind, in_flight, mss: flight.mss };
+            self.congestion.on_congestion(&event);
+        }
+        is_loss
+    }
+
+    /// A sample of the round-trip time, where `ack` gives one.
+    fn take_rtt(&mut self, now: Instant, ack: SeqNum, echo_age: Option<Duration>) -> Option<Timed> {
+        // RFC 7323 §4.1: the echo names the copy that arrived. Its milliseconds are too coarse
+        // for a fast path, so it serves only where the sampler cannot: after a back-off.
+        let echoed = || echo_age.map(|rtt| Timed { rtt, delivered: 0 });
+        let timed = self.sampler.stop(ack, now).or_else(echoed)?;
+        self.rtt.sample(timed.rtt);
+        self.rto.backoff = 0;
+        Some(timed)
+    }
+
+    /// Whether the retransmission timer has run out; it is off then.
+    pub(crate) fn take_timeout(&mut self, now: Instant) -> bool {
+        self.rto.take_timeout(now)
+    }
+
+    /// The retransmission timer ran out, and the connection does not give up.
+    pub(crate) fn on_timer(&mut self, now: Instant, what: TimerFor, limits: &RtoLimits) {
+        self.rto.on_timeout();
+        match what {
+            TimerFor::Window => self.arm(now, limits),
+            TimerFor::Syn => {}
+            TimerFor::Data(flight) => {
+                self.congestion.on_rto(&RtoEvent {
+                    now,
+                    in_flight: self.recovery.in_flight(flight.una, flight.nxt),
+                    mss: flight.mss,
+                    is_repeated: self.rto.timeouts > 1,
+                });
+                self.recovery.on_timeout(flight.una, flight.nxt);
+            }
+        }
+    }
+
+    /// When the retransmission timer fires; `NEVER` while it is off.
+    pub(crate) fn next_deadline(&self) -> Instant {
+        self.rto.deadline
+    }
+
+    /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
+    pub(crate) fn arm_probe(&mut self, now: Instant, limits: &RtoLimits) {
+        if !self.rto.is_running() {
+            self.rto.progress_at = now;
+            self.arm(now, limits);
+        }
+    }
+
+    /// The peer answered, and nothing that it answered was in flight: it lives, however small its
+    /// window is (RFC 9293 §3.8.6, §3.8.6.1).
+    pub(crate) fn on_probe_answered(&mut self) {
+        self.rto.timeouts = 0;
+    }
+
+    /// The window that was probed is open.
+    pub(crate) fn on_window_opened(&mut self) {
+        self.rto.backoff = 0;
+        self.rto.stop();
+    }
+
+    /// The retransmission timer is off.
+    pub(crate) fn stop_timer(&mut self) {
+        self.rto.stop();
+    }
+
+    /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
+    pub(crate) fn on_idle(&mut self, now: Instant, initial_cwnd: u32, limits: &RtoLimits) {
+        if now.since(self.last_sent_at) > self.rto(limits) {
+            self.congestion.on_idle(initial_cwnd);
+        }
+    }
+
+    /// Segments were too large for the path, and go out again smaller.
+    pub(crate) fn on_path_mtu(&mut self, una: SeqNum, nxt: SeqNum) {
+        self.recovery.on_timeout(una, nxt);
+    }
+
+    fn arm(&mut self, now: Instant, limits: &RtoLimits) {
+        self.rto.start(now, &self.rtt, limits);
+    }
+
+    /// The timeout, back-off included.
+    pub(crate) fn rto(&self, limits: &RtoLimits) -> Duration {
+        self.rto.timeout(&self.rtt, limits)
+    }
+
+    /// Timeouts in a row, or probes that nothing answered.
+    pub(crate) fn timeouts(&self) -> u8 {
+        self.rto.timeouts
+    }
+
+    /// Times the timeout was doubled since the last progress.
+    pub(crate) fn backoff(&self) -> u8 {
+        self.rto.backoff
+    }
+
+    /// When SND.UNA last moved, or data went out with none before it.
+    pub(crate) fn progress_at(&self) -> Instant {
+        self.rto.progress_at
+    }
+
+    /// The smoothed round-trip time; zero before the first sample.
+    pub(crate) fn srtt(&self) -> Duration {
+        self.rtt.srtt().unwrap_or_default()
+    }
+
+    /// The congestion window in bytes.
+    pub(crate) fn cwnd(&self) -> u32 {
+        self.congestion.cwnd()
+    }
+
+    pub(crate) fn info(&self) -> SenderInfo {
+        SenderInfo {
+            cwnd: self.congestion.cwnd(),
+            ssthresh: self.congestion.ssthresh(),
+            srtt: self.srtt(),
+            rttvar: self.rtt.rttvar(),
+            min_rtt: self.rtt.min(),
+            backoff: self.rto.backoff,
+            ca_state: self.recovery.ca_state(),
+            pacing_rate: self.congestion.pacing_rate(),
+            congestion: self.congestion.name(),
+        }
+    }
+}
