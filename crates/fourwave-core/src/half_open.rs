@@ -7,10 +7,10 @@ use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
 
-use crate::conn::options::Negotiated;
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::fifo::{Fifo, LinkTable, Links};
+use crate::negotiated::Negotiated;
 use crate::sender::INITIAL_RTO;
 use crate::slab::Slab;
 use crate::time::{Duration, Instant};

@@ -7,7 +7,7 @@ use fourwave_core::state;
 fn the_page_of_states_is_the_table() {
     let page = format!(
         "# The states of a connection\n\nDrawn from the one table by which the engine and the lens \
-         move (`fourwave-core/src/conn/state.rs`,\nRFC 9293 §3.3.2). A pair that is not here is an \
+         move (`fourwave-core/src/state.rs`,\nRFC 9293 §3.3.2). A pair that is not here is an \
          error of the caller.\n\n```mermaid\n{}```\n",
         state::diagram()
     );

@@ -8,9 +8,9 @@
 use fourwave_wire::SeqNum;
 
 use super::arrive::Segment;
-use super::state::State;
 use super::{Connection, Ctx, Signals};
-use crate::info::FarEndQuery;
+use crate::socket_option::FarEndQuery;
+use crate::state::State;
 use crate::time::{Duration, Instant};
 
 /// What this end knows of the far end.

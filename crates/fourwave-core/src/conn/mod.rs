@@ -6,7 +6,7 @@
 //! | §3.10.7, SEGMENT ARRIVES | [`arrive`], a file for each step |
 //! | §3.10.8, timeouts | [`timeout`] |
 //! | which segment goes out next | [`output`] |
-//! | the state diagram | [`state`] |
+//! | the state diagram | [`state`](crate::state) |
 //!
 //! LISTEN and passive SYN_RECEIVED are records of `half_open`, TIME_WAIT one of `time_wait`.
 
@@ -14,11 +14,9 @@ pub(crate) mod arrive;
 mod far_end;
 #[cfg(feature = "model")]
 mod fingerprint;
-pub(crate) mod options;
 pub(crate) mod output;
 mod recv;
 mod send;
-pub mod state;
 mod timeout;
 pub(crate) mod user;
 
@@ -36,14 +34,14 @@ use crate::event::{ConnId, ListenerId};
 use crate::fast_open::Part;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
+use crate::negotiated::{self, Negotiated};
 use crate::sender::{Flight, RtoLimits, Sender};
+use crate::state::{self, Input, State};
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 use far_end::FarEnd;
-use options::Negotiated;
 use recv::ReceiveSide;
 use send::SendSide;
-use state::{Input, State};
 
 /// What a step of a connection may use beside the connection itself.
 pub(crate) struct Ctx<'a> {
@@ -320,7 +318,7 @@ impl Connection {
     /// Takes what the handshake agreed on.
     fn adopt(&mut self, options: Negotiated, config: &Config) {
         self.options = options;
-        self.snd.mss = options.snd_mss.min(options::largest(self.tuning().max_seg).into());
+        self.snd.mss = options.snd_mss.min(negotiated::largest(self.tuning().max_seg).into());
         self.snd.scale = options.snd_scale;
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
@@ -462,8 +460,8 @@ impl Connection {
 
     /// The MSS that our SYN announces.
     fn announced_mss(&self, link: &Link) -> u32 {
-        let ours = options::our_mss(link, self.tuple.is_ipv6());
-        ours.min(options::largest(self.tuning().max_seg)).into()
+        let ours = negotiated::our_mss(link, self.tuple.is_ipv6());
+        ours.min(negotiated::largest(self.tuning().max_seg)).into()
     }
 
     fn tuning(&self) -> Tuning {

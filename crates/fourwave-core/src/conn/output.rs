@@ -10,9 +10,9 @@ use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, SeqNum};
 
 use super::send::Fin;
-use super::state::State;
 use super::{Connection, Ctx};
 use crate::sender::{NextData, SendLimits, Sent};
+use crate::state::State;
 use crate::time::Instant;
 
 /// Bytes of a SACK option with all its blocks, padding included.

@@ -1,10 +1,10 @@
 //! Timeouts (RFC 9293 §3.10.8): retransmission, zero window, delayed ACK, keepalive, FIN_WAIT_2.
 
 use super::send::Fin;
-use super::state::{Input, State};
 use super::{CloseTimer, Connection, Ctx, Fate, Signals};
 use crate::end::EndReason;
 use crate::sender::TimerFor;
+use crate::state::{Input, State};
 use crate::time::{Duration, Instant};
 
 impl Connection {

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::send::Fin;
-use super::state::{Input, State};
 use super::{Connection, Ctx, FarEnd, Fate, KeepAlive, Signals, Tuning};
 use crate::config::Config;
 use crate::end::{EndReason, UserCall};
 use crate::error::{ReceiveError, SendError};
 use crate::fast_open::{Offer, Part};
-use crate::info::SocketOption;
+use crate::socket_option::SocketOption;
+use crate::state::{Input, State};
 use crate::time::{Duration, Instant};
 
 /// Linux's least TCP_KEEPIDLE and TCP_KEEPINTVL.

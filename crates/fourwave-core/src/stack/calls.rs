@@ -12,18 +12,19 @@ use fourwave_wire::tcp::{Flags, TcpHeader};
 
 use super::input::{TAKEOVER_GAP, is_unicast};
 use super::{Accepted, Stack};
-use crate::conn::options::offer;
-use crate::conn::state::State;
 use crate::conn::{Birth, Connection, Fate, Signals};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::error::{ConnectError, ListenError, NoSuchConnection, ReceiveError, SendError};
 use crate::event::{ConnId, Decision, ListenerId, PendingId};
 use crate::half_open::Answer;
-use crate::info::{FarEndQuery, SocketOption, TcpInfo};
+use crate::info::TcpInfo;
 use crate::listener::Listen;
+use crate::negotiated::offer;
 use crate::ports::{Exhausted, Ports, Seat};
 use crate::sender::congestion::Algorithm;
+use crate::socket_option::{FarEndQuery, SocketOption};
+use crate::state::State;
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 

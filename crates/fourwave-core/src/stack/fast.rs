@@ -9,8 +9,6 @@ use fourwave_wire::options::FastOpen;
 
 use super::{Queued, Stack};
 use crate::conn::arrive::Segment;
-use crate::conn::options::agree;
-use crate::conn::state::State;
 use crate::conn::{Birth, Connection};
 use crate::demux::{FourTuple, Target};
 use crate::error::ConnectError;
@@ -18,6 +16,8 @@ use crate::event::{ConnId, Event, ListenerId};
 use crate::fast_open::{FastOpenKeys, Part, Worth, bit};
 use crate::half_open::{HalfOpen, SYN_WINDOW};
 use crate::listener::ListenFast;
+use crate::negotiated::agree;
+use crate::state::State;
 use crate::time::{Duration, Instant};
 
 /// How [`Stack::connect_fast`] opens.

@@ -11,12 +11,12 @@ use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
 use super::{Queued, Stack};
 use crate::conn::arrive::listen::{Reception, receive_syn};
 use crate::conn::arrive::{self, Segment};
-use crate::conn::state::State;
 use crate::conn::{Birth, Connection, Fate};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::event::{ConnId, Event, PendingId};
 use crate::half_open::Answer;
+use crate::state::State;
 use crate::time::Instant;
 use crate::time_wait::{Remains, Verdict};
 

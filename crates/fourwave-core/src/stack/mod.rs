@@ -25,7 +25,6 @@ use core::net::SocketAddr;
 use fourwave_wire::Link;
 
 use crate::config::Config;
-use crate::conn::state::State;
 use crate::conn::{Connection, Ctx, Signals};
 use crate::counters::Counters;
 use crate::demux::{Demux, Directory, FourTuple, Target};
@@ -38,6 +37,7 @@ use crate::listener::Listeners;
 use crate::ports::Ports;
 use crate::secret::Secret;
 use crate::slab::Slab;
+use crate::state::State;
 use crate::time::Instant;
 use crate::time_wait::TimeWaits;
 use crate::timers::Timers;

@@ -6,10 +6,10 @@ use fourwave_wire::TxPacket;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::Stack;
-use crate::conn::options::{largest, our_mss};
 use crate::demux::FourTuple;
 use crate::event::ConnId;
 use crate::half_open::Answer;
+use crate::negotiated::{largest, our_mss};
 use crate::packet;
 use crate::time::Instant;
 

@@ -5,10 +5,10 @@ use fourwave_wire::tcp::TcpHeader;
 
 use super::Segment;
 use crate::conn::send::Fin;
-use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
 use crate::sender::Ack;
+use crate::state::{Input, State};
 use crate::time::{Duration, Instant};
 
 /// What follows the ACK's step.

@@ -2,9 +2,9 @@
 
 use super::Segment;
 use crate::conn::send::Fin;
-use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::Side;
+use crate::state::{Input, State};
 use crate::time::Duration;
 
 /// Notes the FIN of the segment, and takes the peer's FIN once nothing before it is missing:

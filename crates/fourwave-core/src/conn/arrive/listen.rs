@@ -4,11 +4,11 @@ use fourwave_wire::Link;
 use fourwave_wire::tcp::TcpHeader;
 
 use crate::config::Config;
-use crate::conn::options::agree;
-use crate::conn::state::{self, Input, State};
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::half_open::HalfOpen;
+use crate::negotiated::agree;
+use crate::state::{self, Input, State};
 use crate::time::Instant;
 use fourwave_wire::SeqNum;
 

@@ -28,8 +28,8 @@ use bytes::Bytes;
 use fourwave_wire::SeqNum;
 use fourwave_wire::tcp::TcpHeader;
 
-use super::state::State;
 use super::{Connection, Ctx, Fate};
+use crate::state::State;
 
 /// A segment on its way through the steps. Trimming moves its edges, never its bytes.
 pub(crate) struct Segment<'a> {

@@ -1,9 +1,9 @@
 //! Second: RST (RFC 9293 §3.10.7.4, RFC 5961 §3.2).
 
 use super::Segment;
-use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate};
 use crate::end::{EndReason, Side};
+use crate::state::{Input, State};
 
 /// An RST within the window: exactly at RCV.NXT it resets, elsewhere it is challenged.
 pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {

@@ -1,8 +1,8 @@
 //! Fourth: SYN (RFC 9293 §3.10.7.4, RFC 5961 §4.2).
 
 use super::Segment;
-use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::state::{Input, State};
 
 /// In a synchronized state every SYN is challenged. In SYN_RECEIVED, which here only a
 /// simultaneous open reaches, the peer's SYN ACK repeats its SYN and acknowledges ours.

@@ -3,10 +3,10 @@
 use fourwave_wire::Link;
 
 use super::Segment;
-use crate::conn::options::agree;
-use crate::conn::state::Input;
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
+use crate::negotiated::agree;
+use crate::state::Input;
 use crate::time::Duration;
 
 pub(super) fn arrive(

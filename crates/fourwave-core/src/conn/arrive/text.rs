@@ -4,9 +4,9 @@ use fourwave_wire::SeqNum;
 
 use super::Segment;
 use crate::conn::recv::Insertion;
-use crate::conn::state::{Input, State};
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
+use crate::state::{Input, State};
 use crate::time::Duration;
 
 pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
