@@ -3,9 +3,10 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
+    ("fourwave-net", &["fourwave-wire", "fourwave-core"]),
     ("fourwave-device", &["fourwave-wire"]),
     ("fourwave-lens", &["fourwave-wire", "fourwave-core"]),
     ("fourwave", &["fourwave-core", "fourwave-device"]),
