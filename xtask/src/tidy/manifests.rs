@@ -15,7 +15,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
     ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
     ("fourwave-drill", &["fourwave-capture", "fourwave-core", "fourwave-device", "fourwave-lens"]),
-    ("fourwave-scenario", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
+    ("fourwave-scenario", &["fourwave-net", "fourwave-lens"]),
     (
         "fourwave-cli",
         &[
