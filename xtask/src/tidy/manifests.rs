@@ -14,7 +14,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("fourwave-capture", &["fourwave-device"]),
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
     ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
-    ("fourwave-drill", &["fourwave-capture", "fourwave-core", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-drill", &["fourwave-capture", "fourwave-net", "fourwave-device", "fourwave-lens"]),
     ("fourwave-scenario", &["fourwave-net", "fourwave-lens"]),
     (
         "fourwave-cli",
