@@ -28,8 +28,8 @@ const TABLE: [(&str, &[&str]); 17] = [
             "fourwave-doctor",
         ],
     ),
-    ("fourwave-model", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
-    ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-model", &["fourwave-net", "fourwave-lens"]),
+    ("fourwave-sim", &["fourwave-net", "fourwave-device", "fourwave-lens"]),
     ("fourwave-testkit", &[]),
     ("xtask", &[]),
 ];
