@@ -18,6 +18,8 @@ pub struct Host {
     /// It sends nothing: its program is about to act in the same moment.
     pub held_back: bool,
     listener: Option<ListenerId>,
+    /// When the bottleneck will have sent what this host put into it.
+    pub(crate) busy: Instant,
 }
 
 impl Host {
@@ -25,18 +27,18 @@ impl Host {
     pub fn new(ip: IpAddr, config: Config, link: Link, seed: u8) -> Self {
         let stack = Stack::new(config, link, [seed; 32]);
         let (events, reports) = (Vec::new(), Vec::new());
-        Self { ip, stack, events, reports, held_back: false, listener: None }
+        let (listener, busy) = (None, Instant::ZERO);
+        Self { ip, stack, events, reports, held_back: false, listener, busy }
     }
 
     /// Listens on a port of every address; [`accept`](Self::accept) takes from there.
     ///
     /// # Panics
     /// Somebody listens on that port.
-    pub fn listen(&mut self, port: u16, backlog: usize) -> ListenerId {
+    pub fn listen(&mut self, port: u16, backlog: usize) {
         let options = Listen { address: None, port: Some(port), deferred: false, backlog };
         let listener = self.stack.listen(options).unwrap_or_else(|error| panic!("listen: {error}"));
         self.listener = Some(listener);
-        listener
     }
 
     /// The next connection that waits at the listener.

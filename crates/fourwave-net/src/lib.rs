@@ -1,7 +1,8 @@
 //! The virtual network: engines and what is between them, in virtual time. No clock, no I/O, no
 //! randomness but the seeds; time jumps to whatever comes next.
 //!
-//! A [`Network`] is the whole of it: hosts, a delay, a [`Filter`] on the way, and steps. Who needs
+//! A [`Network`] is the whole of it: hosts, a [`Filter`] and a [`Bottleneck`] on the way, a delay,
+//! and steps. Who needs
 //! an order of their own (a fuzzer, a model checker, a script) takes the parts: [`transmit`],
 //! [`convert`], [`segment`].
 #![forbid(unsafe_code)]
@@ -13,5 +14,5 @@ mod network;
 
 pub use convert::{Carry, convert, segment};
 pub use host::{Host, read_all, transmit};
-pub use link::{Filter, Way};
+pub use link::{Bottleneck, Filter, Way};
 pub use network::Network;

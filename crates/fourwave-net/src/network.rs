@@ -12,7 +12,7 @@ use fourwave_wire::{RxPacket, TxPacket};
 
 use crate::convert::{Carry, convert};
 use crate::host::Host;
-use crate::link::{Filter, Way};
+use crate::link::{Bottleneck, Filter, Way};
 
 /// A packet on its way, by time and then by the order in which it set out.
 struct Moving {
@@ -55,6 +55,8 @@ pub struct Network<F> {
     pub access: Duration,
     /// From the filter to a host.
     pub delay: Duration,
+    /// Where packets queue, if anywhere.
+    pub bottleneck: Option<Bottleneck>,
     /// How packets are handed over.
     pub carry: Carry,
     /// What every packet passes.
@@ -74,6 +76,7 @@ impl<F: Filter> Network<F> {
             ends,
             access: Duration::ZERO,
             delay: Duration::from_millis(10),
+            bottleneck: None,
             carry: Carry::default(),
             filter,
             packets: 0,
@@ -125,13 +128,19 @@ impl<F: Filter> Network<F> {
             Way::Rewrite(bytes) => packet.bytes = bytes,
         }
         let Ok(ip) = IpHeader::parse(&packet.bytes) else { return };
-        if let Some(to) = self.ends.iter().position(|host| host.ip == ip.dst) {
-            self.set_out(self.delay, from, packet, Some(to));
+        let Some(to) = self.ends.iter().position(|host| host.ip == ip.dst) else { return };
+        let mut delay = self.delay;
+        if let Some(bottleneck) = self.bottleneck {
+            let busy = &mut self.ends[from].busy;
+            let Some(sent) = bottleneck.take(self.now, *busy, packet.bytes.len()) else { return };
+            *busy = sent;
+            delay += sent.since(self.now);
         }
+        self.set_out(delay, from, packet, Some(to));
     }
 
     /// When the next thing happens; none when nothing ever will.
-    pub fn next_time(&self) -> Option<Instant> {
+    fn next_time(&self) -> Option<Instant> {
         let timers = self.ends.iter().filter_map(|host| host.stack.poll_timeout());
         timers.chain(self.moving.peek().map(|Reverse(moving)| moving.at)).min()
     }
@@ -171,23 +180,25 @@ impl<F: Filter> Network<F> {
     /// Goes to the next thing that happens, and lets it. False when nothing ever will.
     pub fn step(&mut self) -> bool {
         self.flush();
-        self.next_time().is_some_and(|next| self.go(next))
+        let Some(next) = self.next_time() else { return false };
+        self.now = self.now.max(next);
+        self.happen();
+        true
     }
 
     /// As [`step`](Self::step), but goes to `end`, and is false, when nothing happens by then.
     pub fn step_until(&mut self, end: Instant) -> bool {
         self.flush();
-        self.go(end)
+        let happens = self.jump(end);
+        self.happen();
+        happens
     }
 
-    fn go(&mut self, end: Instant) -> bool {
-        let happens = self.jump(end);
-        if happens {
-            self.deliver();
-            self.fire();
-        }
+    /// What is due at this moment, if anything, and what the hosts say to it.
+    fn happen(&mut self) {
+        self.deliver();
+        self.fire();
         self.flush();
-        happens
     }
 
     /// Lets `time` pass.
