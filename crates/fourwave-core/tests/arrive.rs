@@ -9,6 +9,7 @@ use bytes::Bytes;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{Config, Decision, EndReason, SocketOption};
+use fourwave_net::segment;
 use fourwave_wire::checksum::Sum;
 use fourwave_wire::icmp::{IcmpError, emit_error, parse_quoted_tcp};
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
@@ -335,12 +336,7 @@ fn a_deferring_listener_answers_as_it_is_told() {
 
 /// An ICMP error about a segment that we sent.
 fn icmp(bench: &mut Bench, error: IcmpError, seq: SeqNum, local: SocketAddr, remote: SocketAddr) {
-    let header =
-        TcpHeader { src_port: local.port(), dst_port: remote.port(), seq, ..TcpHeader::default() };
-    let mut quoted = Vec::new();
-    let ip = IpEmit { src: local.ip(), dst: remote.ip(), protocol: protocol::TCP, ttl: 64, ecn: 0 };
-    ip.emit(20, &mut quoted);
-    header.emit(&mut quoted);
+    let quoted = segment(local, remote, TcpHeader { seq, ..TcpHeader::default() }, b"").bytes;
     let mut packet = Vec::new();
     emit_error("10.0.0.254".parse().unwrap(), error, &quoted, &mut packet);
     let packet = RxPacket { bytes: packet.into(), ..RxPacket::default() };
@@ -400,13 +396,10 @@ fn rfc9293_3_9_2_2_source_quench_is_discarded() {
     bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
     let seq = bench.one().header.seq;
     let before = bench.stack.info(conn).unwrap();
-    let mut offending = Vec::new();
-    let (src, dst) = ("10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
-    IpEmit { src, dst, protocol: protocol::TCP, ttl: 1, ecn: 0 }.emit(20, &mut offending);
-    let quoted = TcpHeader { src_port: 80, dst_port: 4000, seq, ..TcpHeader::default() };
-    quoted.emit(&mut offending);
+    let (local, remote): (_, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
+    let offending = segment(local, remote, TcpHeader { seq, ..TcpHeader::default() }, b"").bytes;
     let mut bytes = Vec::new();
-    emit_error(dst, IcmpError::HostUnreachable, &offending, &mut bytes);
+    emit_error(remote.ip(), IcmpError::HostUnreachable, &offending, &mut bytes);
     // Type 3, code 1 becomes type 4, code 0.
     bytes[20..24].copy_from_slice(&[4, 0, 0, 0]);
     let sum = Sum::default().with(&bytes[20..]).finish();

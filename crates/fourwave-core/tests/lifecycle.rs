@@ -45,17 +45,18 @@ fn rfc9293_3_6_four_waves() {
 
     pair.close(SERVER, server);
     pair.run_for(Duration::from_millis(100));
-    let report = pair.ends[CLIENT].reports[0].clone();
+    let report = pair.ends[CLIENT].reports[0].1.clone();
     assert_eq!(report.reason, EndReason::Orderly);
     assert_eq!(report.closed_first, Some(Side::Local));
     assert!(report.time_wait_until.is_some());
     assert_eq!(report.bytes_received, 300_000);
     assert_eq!(report.bytes_acked, 7);
-    assert_eq!(pair.ends[SERVER].reports[0].closed_first, Some(Side::Remote));
-    assert_eq!(pair.ends[SERVER].reports[0].time_wait_until, None);
+    assert_eq!(pair.ends[SERVER].reports[0].1.closed_first, Some(Side::Remote));
+    assert_eq!(pair.ends[SERVER].reports[0].1.time_wait_until, None);
     assert_eq!(pair.ends[CLIENT].stack.population().time_wait, 1);
 
-    let end_of_stream = pair.ends[CLIENT].stack.receive(pair.now, client, 10).unwrap();
+    let now = pair.now;
+    let end_of_stream = pair.ends[CLIENT].stack.receive(now, client, 10).unwrap();
     assert!(end_of_stream.is_empty());
     pair.close(CLIENT, client);
     pair.run_until_idle();
@@ -75,7 +76,7 @@ fn rfc9293_3_6_simultaneous_close() {
     pair.run_for(Duration::from_millis(15));
     for end in &pair.ends {
         assert_eq!(end.stack.population().time_wait, 1);
-        assert_eq!(end.reports[0].reason, EndReason::Orderly);
+        assert_eq!(end.reports[0].1.reason, EndReason::Orderly);
     }
     pair.close(CLIENT, client);
     pair.close(SERVER, server);
@@ -86,7 +87,7 @@ fn rfc9293_3_6_simultaneous_close() {
 #[test]
 fn rfc9293_3_5_simultaneous_open() {
     let mut pair = Pair::new();
-    let (a, b) = (pair.address(CLIENT, 1000), pair.address(SERVER, 2000));
+    let (a, b) = (pair.ends[CLIENT].address(1000), pair.ends[SERVER].address(2000));
     let now = pair.now;
     let client = pair.ends[CLIENT].stack.connect(now, a, b).unwrap();
     let server = pair.ends[SERVER].stack.connect(now, b, a).unwrap();
@@ -121,8 +122,8 @@ fn lost_last_ack_is_answered_from_time_wait() {
     pair.close(SERVER, server);
     pair.run_until_idle();
     pair.assert_empty();
-    assert_eq!(pair.ends[SERVER].reports[0].reason, EndReason::Orderly);
-    assert_eq!(pair.ends[SERVER].reports[0].fin_retransmits, 2);
+    assert_eq!(pair.ends[SERVER].reports[0].1.reason, EndReason::Orderly);
+    assert_eq!(pair.ends[SERVER].reports[0].1.fin_retransmits, 2);
 }
 
 #[test]
@@ -142,17 +143,17 @@ fn without_time_wait_a_lost_last_ack_ends_in_reset() {
         );
     pair.close(SERVER, server);
     pair.run_until_idle();
-    assert_eq!(pair.ends[SERVER].reports[0].reason, EndReason::ResetByPeer);
+    assert_eq!(pair.ends[SERVER].reports[0].1.reason, EndReason::ResetByPeer);
 }
 
 #[test]
 fn refused() {
     let mut pair = Pair::new();
-    let (local, remote) = (pair.address(CLIENT, 0), pair.address(SERVER, 81));
+    let (local, remote) = (pair.ends[CLIENT].address(0), pair.ends[SERVER].address(81));
     let now = pair.now;
     let conn = pair.ends[CLIENT].stack.connect(now, local, remote).unwrap();
     pair.run_until_idle();
-    let report = &pair.ends[CLIENT].reports[0];
+    let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!((report.reason, report.closed_first), (EndReason::Refused, Some(Side::Remote)));
     pair.close(CLIENT, conn);
     pair.assert_empty();
@@ -165,7 +166,7 @@ fn nobody_answers() {
     let conn = pair.connect();
     let start = pair.now;
     pair.run_until_idle();
-    let report = &pair.ends[CLIENT].reports[0];
+    let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!(report.reason, EndReason::ConnectTimeout);
     // 1 + 2 + 4 + 8 + 16 + 32 + 64 + 120 seconds: more than three minutes.
     assert_eq!(report.ended.since(start).as_secs(), 247);
@@ -182,9 +183,9 @@ fn rfc9293_3_6_1_close_with_unread_data_resets() {
     pair.run_for(Duration::from_millis(100));
     pair.close(SERVER, server);
     pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.ends[SERVER].reports[0].reason, EndReason::ClosedWithUnreadData);
-    assert_eq!(pair.ends[SERVER].reports[0].bytes_unread, 10);
-    assert_eq!(pair.ends[CLIENT].reports[0].reason, EndReason::ResetByPeer);
+    assert_eq!(pair.ends[SERVER].reports[0].1.reason, EndReason::ClosedWithUnreadData);
+    assert_eq!(pair.ends[SERVER].reports[0].1.bytes_unread, 10);
+    assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::ResetByPeer);
     pair.close(CLIENT, client);
     pair.run_until_idle();
     pair.assert_empty();
@@ -198,8 +199,8 @@ fn rfc9293_3_6_1_data_after_close_resets() {
     pair.run_for(Duration::from_millis(100));
     pair.send(SERVER, server, b"too late");
     pair.run_for(Duration::from_millis(100));
-    assert_eq!(pair.ends[CLIENT].reports[0].reason, EndReason::DataAfterClose);
-    assert_eq!(pair.ends[SERVER].reports[0].reason, EndReason::ResetByPeer);
+    assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::DataAfterClose);
+    assert_eq!(pair.ends[SERVER].reports[0].1.reason, EndReason::ResetByPeer);
     pair.close(SERVER, server);
     pair.assert_empty();
 }
@@ -211,7 +212,7 @@ fn an_orphan_in_fin_wait_2_waits_for_tcp_fin_timeout() {
     pair.close(CLIENT, client);
     let closed = pair.now;
     pair.run_for(Duration::from_secs(120));
-    let report = &pair.ends[CLIENT].reports[0];
+    let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!(report.reason, EndReason::FinWait2Timeout);
     assert_eq!(report.ended.since(closed).as_secs(), 60);
     pair.close(SERVER, server);
@@ -226,7 +227,7 @@ fn an_orphan_gives_up_after_tcp_orphan_retries() {
     pair.filter = Box::new(|_, _| Way::Drop);
     pair.close(CLIENT, client);
     pair.run_until_idle();
-    let report = &pair.ends[CLIENT].reports[0];
+    let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!((report.reason, report.fin_retransmits), (EndReason::OrphanTimeout, 8));
     pair.close(SERVER, server);
 }
@@ -244,7 +245,7 @@ fn keepalive_finds_a_dead_peer() {
     assert!(pair.ends[CLIENT].stack.counters().keepalive >= 13);
     pair.filter = Box::new(|_, _| Way::Drop);
     pair.run_for(Duration::from_secs(7200 + 75 * 10));
-    assert_eq!(pair.ends[CLIENT].reports[0].reason, EndReason::KeepaliveTimeout);
+    assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::KeepaliveTimeout);
     pair.close(CLIENT, client);
     pair.close(SERVER, server);
 }

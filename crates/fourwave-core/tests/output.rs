@@ -183,7 +183,8 @@ fn the_send_buffer_and_the_unsent_mark_bound_what_is_queued() {
     assert_eq!(room(&pair), 1000);
     set(&mut pair, client, SocketOption::Cork(true));
     let mut data = Bytes::from(text(1500));
-    assert_eq!(pair.ends[CLIENT].stack.send(pair.now, client, &mut data), Ok(1000));
+    let now = pair.now;
+    assert_eq!(pair.ends[CLIENT].stack.send(now, client, &mut data), Ok(1000));
     assert_eq!(room(&pair), 0);
     set(&mut pair, client, SocketOption::NotSentLowat(u32::MAX));
     assert_eq!(room(&pair), 19_000);
@@ -226,7 +227,8 @@ fn rfc9293_3_6_a_fin_rides_on_the_last_data_and_is_not_held_by_nagle() {
     assert_eq!(lengths(&packets, CLIENT), [4]);
     pair.run_for(Duration::from_millis(15));
     assert_eq!(pair.read(SERVER, server), b"firstlast");
-    let eof = pair.ends[SERVER].stack.receive(pair.now, server, 1).unwrap();
+    let now = pair.now;
+    let eof = pair.ends[SERVER].stack.receive(now, server, 1).unwrap();
     assert!(eof.is_empty());
 }
 
@@ -328,7 +330,7 @@ fn rfc9293_3_8_6_1_a_zero_window_is_probed_for_as_long_as_the_peer_answers() {
     pair.filter = Box::new(|_, _| Way::Drop);
     pair.run_for(Duration::from_secs(3 * 3600));
     assert_eq!(
-        pair.ends[CLIENT].reports[0].reason,
+        pair.ends[CLIENT].reports[0].1.reason,
         fourwave_core::EndReason::RetransmissionTimeout
     );
     let _ = server;
@@ -367,7 +369,7 @@ fn rfc6298_5_the_timeout_doubles_and_the_connection_is_given_up() {
     let start = pair.now;
     pair.run_until_idle();
     assert_eq!(times.borrow().len(), 6, "once and five times again");
-    let report = &pair.ends[CLIENT].reports[0];
+    let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!(report.reason, fourwave_core::EndReason::RetransmissionTimeout);
     assert_eq!((report.bytes_unsent, report.retransmits), (4, 5));
     // RTO is 20 ms of round trip and 200 ms at least of variance; 1 + 2 + … + 32 of them.
@@ -385,7 +387,7 @@ fn user_timeout_bounds_how_long_data_may_stay_unacknowledged() {
     pair.send(CLIENT, client, b"lost");
     let start = pair.now;
     pair.run_until_idle();
-    let report = &pair.ends[CLIENT].reports[0];
+    let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!(report.reason, fourwave_core::EndReason::UserTimeout);
     // Not at the back-off's next step, but when the time is up.
     let millis = report.ended.since(start).as_millis();
@@ -401,11 +403,11 @@ fn ports_run_out_with_a_word_about_what_ran_out() {
     let conns: Vec<ConnId> = (0..10).map(|_| pair.connect()).collect();
     pair.run_for(Duration::from_millis(100));
     let now = pair.now;
-    let (local, remote) = (pair.address(CLIENT, 0), pair.address(SERVER, 80));
+    let (local, remote) = (pair.ends[CLIENT].address(0), pair.ends[SERVER].address(80));
     let error = pair.ends[CLIENT].stack.connect(now, local, remote).unwrap_err();
     assert!(error.to_string().contains("all 10 ports"), "{error}");
     // Another destination has all of them.
-    let other = pair.address(SERVER, 81);
+    let other = pair.ends[SERVER].address(81);
     assert!(pair.ends[CLIENT].stack.connect(now, local, other).is_ok());
     assert_eq!(conns.len(), 10);
 }

@@ -10,6 +10,7 @@ use fourwave_core::error::ConnectError;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{Config, ConnId, EndReason, Event, SocketOption};
+use fourwave_net::segment;
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::options::TcpOptions;
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -241,15 +242,8 @@ fn rfc9293_3_9_2_3_a_syn_to_or_from_a_group_is_dropped_in_silence() {
     for source in ["224.0.0.1:4000", "255.255.255.255:4000", "0.0.0.0:4000"] {
         bench.raw(address(source), syn, b"");
     }
-    for target in ["224.0.0.1", "255.255.255.255"] {
-        let (src, dst) = (address(PEER).ip(), target.parse().unwrap());
-        let mut bytes = Vec::new();
-        let to = TcpHeader { src_port: 4000, dst_port: 80, ..syn };
-        let ip = IpEmit { src, dst, protocol: protocol::TCP, ttl: 64, ecn: 0 };
-        ip.emit(to.emitted_len(), &mut bytes);
-        to.emit(&mut bytes);
-        let checksum = RxChecksum::Trusted;
-        let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+    for target in ["224.0.0.1:80", "255.255.255.255:80"] {
+        let packet = segment(address(PEER), address(target), syn, b"");
         assert!(bench.stack.handle_packet(bench.now, &packet));
     }
     bench.silence();

@@ -78,7 +78,7 @@ fn at_the_bound_the_new_one_is_refused() {
     assert_eq!(time_waits(&pair), 3);
     assert_eq!((counters(&pair).time_wait_overflow, counters(&pair).tw_evicted), (2, 0));
     let reports = &pair.ends[CLIENT].reports;
-    assert!(reports[2].time_wait_until.is_some() && reports[3].time_wait_until.is_none());
+    assert!(reports[2].1.time_wait_until.is_some() && reports[3].1.time_wait_until.is_none());
     pair.run_until_idle();
     pair.assert_empty();
 }
@@ -130,7 +130,7 @@ fn recycle_needs_timestamps() {
 }
 
 fn connect(pair: &mut Pair) -> Result<ConnId, ConnectError> {
-    let (local, remote) = (pair.address(CLIENT, 0), pair.address(SERVER, 80));
+    let (local, remote) = (pair.ends[CLIENT].address(0), pair.ends[SERVER].address(80));
     let now = pair.now;
     pair.ends[CLIENT].stack.connect(now, local, remote)
 }
@@ -143,7 +143,7 @@ fn rfc6191_reuse_takes_a_time_wait_over_after_its_delay() {
     let mut pair = pair(&[ONE_PORT[0], ONE_PORT[1], ("tcp_tw_reuse", "1")]);
     short(&mut pair);
     let exhausted = connect(&mut pair).unwrap_err();
-    let remote = pair.address(SERVER, 80);
+    let remote = pair.ends[SERVER].address(80);
     assert_eq!(exhausted, ConnectError::PortsExhausted { remote, ports: 1, time_wait: 1 });
     pair.run_for(Duration::from_millis(1100));
     let (client, server) = pair.open();
@@ -175,7 +175,7 @@ fn a_port_that_the_caller_insists_on_may_be_in_time_wait_where_there_are_timesta
     for (timestamps, allowed) in [("1", true), ("0", false)] {
         let mut pair = pair(&[ONE_PORT[0], ONE_PORT[1], ("tcp_timestamps", timestamps)]);
         short(&mut pair);
-        let (local, remote) = (pair.address(CLIENT, 40_000), pair.address(SERVER, 80));
+        let (local, remote) = (pair.ends[CLIENT].address(40_000), pair.ends[SERVER].address(80));
         let now = pair.now;
         let again = pair.ends[CLIENT].stack.connect(now, local, remote);
         assert_eq!(again.is_ok(), allowed);
@@ -207,7 +207,7 @@ fn the_peer_may_be_let_to_close_first() {
     pair.run_for(Duration::from_secs(1));
     assert_eq!(time_waits(&pair), 0);
     assert_eq!(pair.ends[SERVER].stack.population().time_wait, 1);
-    assert_eq!(pair.ends[CLIENT].reports[0].closed_first, Some(Side::Remote));
+    assert_eq!(pair.ends[CLIENT].reports[0].1.closed_first, Some(Side::Remote));
     pair.run_until_idle();
     pair.assert_empty();
 }
@@ -225,7 +225,7 @@ fn a_peer_that_does_not_close_first_is_not_waited_for_for_ever() {
     pair.run_for(Duration::from_secs(2));
     pair.close(SERVER, server);
     pair.run_for(Duration::from_secs(1));
-    assert_eq!(pair.ends[CLIENT].reports[0].closed_first, Some(Side::Local));
+    assert_eq!(pair.ends[CLIENT].reports[0].1.closed_first, Some(Side::Local));
     assert_eq!(time_waits(&pair), 1);
 }
 
@@ -240,9 +240,9 @@ fn linger2_bounds_fin_wait_2_of_one_connection() {
         pair.close(CLIENT, client);
         let closed = pair.now;
         pair.run_for(Duration::from_secs(10));
-        let report = pair.ends[CLIENT].reports[0].clone();
+        let report = pair.ends[CLIENT].reports[0].1.clone();
         assert_eq!((report.reason, report.ended.since(closed).as_secs()), (reason, life));
-        let peer = pair.ends[SERVER].reports.first().map(|r| r.reason);
+        let peer = pair.ends[SERVER].reports.first().map(|(_, r)| r.reason);
         assert_eq!(peer, (life == 0).then_some(EndReason::ResetByPeer));
         pair.close(SERVER, server);
     }
@@ -256,8 +256,8 @@ fn linger_zero_leaves_no_time_wait_and_resets_the_peer() {
     pair.ends[CLIENT].stack.set_option(now, client, SocketOption::LingerZero(true)).unwrap();
     pair.close(CLIENT, client);
     pair.run_for(Duration::from_millis(50));
-    assert_eq!(pair.ends[CLIENT].reports[0].reason, EndReason::Linger);
-    assert_eq!(pair.ends[SERVER].reports[0].reason, EndReason::ResetByPeer);
+    assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::Linger);
+    assert_eq!(pair.ends[SERVER].reports[0].1.reason, EndReason::ResetByPeer);
     assert_eq!((time_waits(&pair), counters(&pair).abort_on_linger), (0, 1));
     pair.close(SERVER, server);
     pair.assert_empty();
@@ -272,7 +272,7 @@ fn tcp_max_orphans_bounds_what_is_closed_and_unfinished() {
     pair.close(CLIENT, first);
     assert!(pair.ends[CLIENT].reports.is_empty());
     pair.close(CLIENT, second);
-    assert_eq!(pair.ends[CLIENT].reports[0].reason, EndReason::TooManyOrphans);
+    assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::TooManyOrphans);
     assert_eq!(counters(&pair).abort_on_memory, 1);
 }
 

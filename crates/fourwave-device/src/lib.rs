@@ -17,7 +17,6 @@ pub mod pcapng;
 mod reason;
 #[cfg(feature = "iface")]
 pub mod refusals;
-pub mod segment;
 pub mod tap;
 pub mod tun;
 
@@ -27,6 +26,7 @@ use std::task::{Context, Poll};
 
 use fourwave_wire::{Link, RxPacket, TxPacket};
 
+pub use fourwave_wire::segment;
 pub use reason::reason;
 
 /// One queue of IP packets in both directions. Never blocks.

@@ -3,64 +3,10 @@
 use std::io;
 
 use bytes::Bytes;
-use fourwave_wire::checksum::{Chunks, Sum};
-use fourwave_wire::ip::{IpHeader, protocol};
-use fourwave_wire::{GsoKind, TxChecksum, TxPacket, tcp};
+use fourwave_wire::checksum::{Chunks, UDP_CHECKSUM_OFFSET};
+use fourwave_wire::{GsoKind, TxChecksum, TxPacket};
 
-/// Where a UDP header keeps its checksum.
-const UDP_CHECKSUM_OFFSET: usize = 6;
-
-/// Computes the TCP or UDP checksum of an IP packet anew and writes it into the packet, whatever
-/// stood there. Other protocols, fragments and malformed packets are left as they are. An IPv4
-/// UDP packet that has none (0) keeps none. O(bytes).
-///
-/// Returns whether a checksum was written.
-pub fn complete_checksum(packet: &mut [u8]) -> bool {
-    let Ok(header) = IpHeader::parse(packet) else { return false };
-    let Some(transport) = packet.get_mut(header.payload.clone()) else { return false };
-    let offset = match header.protocol {
-        protocol::TCP => tcp::CHECKSUM_OFFSET,
-        protocol::UDP => UDP_CHECKSUM_OFFSET,
-        _ => return false,
-    };
-    let Some(field) = transport.get(offset..offset + 2) else { return false };
-    if header.protocol == protocol::UDP && field == [0, 0] && !header.is_ipv6() {
-        return false;
-    }
-    transport[offset..offset + 2].fill(0);
-    let sum = Sum::default()
-        .with_pseudo_header(header.src, header.dst, header.protocol, transport.len())
-        .with(transport)
-        .finish();
-    write_checksum(transport, offset, header.protocol == protocol::UDP, sum);
-    true
-}
-
-/// Whether the TCP or UDP checksum of an IP packet is right. A packet of another protocol, and
-/// IPv4 UDP without a checksum, are right; a malformed one is not. O(bytes).
-pub fn checksum_is_right(packet: &[u8]) -> bool {
-    let Ok(header) = IpHeader::parse(packet) else { return false };
-    let Some(transport) = packet.get(header.payload.clone()) else { return false };
-    match header.protocol {
-        protocol::TCP => tcp::verify_checksum(header.src, header.dst, transport),
-        protocol::UDP => {
-            let Some(field) = transport.get(UDP_CHECKSUM_OFFSET..UDP_CHECKSUM_OFFSET + 2) else {
-                return false;
-            };
-            let sum = Sum::default()
-                .with_pseudo_header(header.src, header.dst, protocol::UDP, transport.len())
-                .with(transport);
-            sum.finish() == [0, 0] || (field == [0, 0] && !header.is_ipv6())
-        }
-        _ => true,
-    }
-}
-
-fn write_checksum(transport: &mut [u8], offset: usize, udp: bool, sum: [u8; 2]) {
-    // RFC 768: a computed 0 is sent as all ones; 0 means "none".
-    let sum = if udp && sum == [0, 0] { [0xff, 0xff] } else { sum };
-    transport[offset..offset + 2].copy_from_slice(&sum);
-}
+pub use fourwave_wire::checksum::{checksum_is_right, complete_checksum};
 
 /// The packet with its checksum finished; `None` when it is finished as it stands. The payload
 /// is summed but not copied.
@@ -82,7 +28,51 @@ pub fn finish(packet: &TxPacket) -> io::Result<Option<TxPacket>> {
     // The field holds the pseudo-header's sum, which so enters the total.
     let chunks = Chunks::default().with(transport);
     let sum = packet.payload.iter().fold(chunks, |sum, chunk: &Bytes| sum.with(chunk)).sum();
-    write_checksum(transport, offset, offset == UDP_CHECKSUM_OFFSET, sum.finish());
+    let field = &mut transport[offset..offset + 2];
+    field.copy_from_slice(&sum.finish_for(offset == UDP_CHECKSUM_OFFSET));
     finished.meta.checksum = TxChecksum::Complete;
     Ok(Some(finished))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fourwave_wire::TxMeta;
+    use fourwave_wire::checksum::Sum;
+    use fourwave_wire::ip::{IpEmit, protocol};
+    use fourwave_wire::tcp::{CHECKSUM_OFFSET, TcpHeader};
+    use std::net::IpAddr;
+
+    #[test]
+    fn finishing_a_partial_checksum_equals_computing_it() {
+        let addresses: [[IpAddr; 2]; 2] =
+            [[[10, 4, 0, 1].into(), [10, 4, 0, 9].into()], [[0xfd04; 8].into(), [1; 8].into()]];
+        for [src, dst] in addresses {
+            for len in [0, 1, 2, 99, 1400] {
+                let (mut whole, tcp) = (Vec::new(), TcpHeader::default());
+                let segment = tcp.emitted_len() + len;
+                let ip = IpEmit { src, dst, protocol: protocol::TCP, ttl: 64, ecn: 2 };
+                ip.emit(segment, &mut whole);
+                let start = whole.len();
+                tcp.emit(&mut whole);
+                let header_len = whole.len();
+                whole.resize(header_len + len, 0xa5);
+                let pseudo = Sum::default().with_pseudo_header(src, dst, protocol::TCP, segment);
+                let field = start + CHECKSUM_OFFSET;
+                whole[field..field + 2].copy_from_slice(&pseudo.folded());
+                let (header, payload) = whole.split_at(header_len);
+                let checksum = TxChecksum::Partial { start: start as u16, offset: 16 };
+                let packet = TxPacket {
+                    header: header.to_vec(),
+                    payload: payload.chunks(7).map(Bytes::copy_from_slice).collect(),
+                    meta: TxMeta { len: whole.len(), checksum, ..Default::default() },
+                };
+                let finished = finish(&packet).unwrap().expect("it was partial");
+                assert!(checksum_is_right(&finished.to_vec()), "{src} {len}");
+                assert!(finish(&finished).unwrap().is_none());
+                complete_checksum(&mut whole);
+                assert_eq!(finished.to_vec(), whole);
+            }
+        }
+    }
 }

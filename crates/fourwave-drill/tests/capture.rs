@@ -1,34 +1,53 @@
 //! Captures made by two engines in memory become scripts, and the scripts pass; broken, they fail.
 
-use std::collections::VecDeque;
 use std::io::Cursor;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fourwave_core::{Config, ConnId, Instant, Listen, Stack};
+use fourwave_core::{Config, ConnId, Instant, Stack};
 use fourwave_drill::capture::{Capture, CaptureError};
 use fourwave_drill::lang;
 use fourwave_drill::run::{Options, Outcome, run};
 use fourwave_drill::virt::{Setup, Virtual};
-use fourwave_wire::{Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
+use fourwave_net::{Filter, Host, Network, Way, read_all};
+use fourwave_wire::Link;
 
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 const DELAY: Duration = Duration::from_millis(10);
 const PORT: u16 = 80;
 
+/// When, sent by the server, the packet.
+type Seen = Vec<(Duration, bool, Vec<u8>)>;
+
 /// What passes at the server's end of the link.
-struct World {
-    now: Instant,
-    stacks: [Stack; 2],
-    conns: [Option<ConnId>; 2],
-    wire: VecDeque<(Instant, usize, Vec<u8>, RxChecksum)>,
-    /// When, sent by the server, the packet.
-    seen: Vec<(Duration, bool, Vec<u8>)>,
+#[derive(Default)]
+struct Tap {
+    seen: Seen,
     /// One packet in so many is lost: those of the server behind the capture, those of the client
     /// before it.
     loses: Option<usize>,
     passed: usize,
+}
+
+impl Filter for Tap {
+    fn decide(&mut self, now: Instant, from: usize, packet: &Bytes) -> Way {
+        self.passed += 1;
+        let lost = self.loses.is_some_and(|each| self.passed.is_multiple_of(each));
+        if from == SERVER || !lost {
+            let at = if from == SERVER { now } else { now + DELAY };
+            let at = Duration::from_micros(at.as_micros());
+            let place = self.seen.partition_point(|(before, ..)| *before <= at);
+            self.seen.insert(place, (at, from == SERVER, packet.to_vec()));
+        }
+        if lost { Way::Drop } else { Way::Pass }
+    }
+}
+
+/// A connection of two hosts.
+struct World {
+    net: Network<Tap>,
+    conns: [Option<ConnId>; 2],
 }
 
 impl World {
@@ -37,87 +56,40 @@ impl World {
     }
 
     fn with(link: Link) -> Self {
-        let stack = |seed| Stack::new(Config::default(), link, [seed; 32]);
-        let mut world = Self {
-            now: Instant::from_micros(5_000_000),
-            stacks: [stack(1), stack(2)],
-            conns: [None; 2],
-            wire: VecDeque::new(),
-            seen: Vec::new(),
-            loses: None,
-            passed: 0,
-        };
-        let listen = Listen { address: None, port: Some(PORT), deferred: false, backlog: 8 };
-        let listener = world.stacks[SERVER].listen(listen).unwrap();
-        let (client, server) = ("10.9.0.1".parse().unwrap(), "10.9.0.2".parse().unwrap());
-        let now = world.now;
-        let local = std::net::SocketAddr::new(client, 0);
-        let remote = std::net::SocketAddr::new(server, PORT);
-        let conn = world.stacks[CLIENT].connect(now, local, remote).unwrap();
-        world.conns[CLIENT] = Some(conn);
+        let host = |n| Host::new([10, 9, 0, n].into(), Config::default(), link, n);
+        let start = Instant::from_micros(5_000_000);
+        let mut net = Network::new(start, vec![host(1), host(2)], Tap::default());
+        net.delay = DELAY;
+        net.ends[SERVER].listen(PORT, 8);
+        let client = net.connect((CLIENT, 0), (SERVER, PORT)).unwrap();
+        let mut world = Self { net, conns: [Some(client), None] };
         world.pass(Duration::from_millis(100));
-        world.conns[SERVER] = Some(world.stacks[SERVER].accept(world.now, listener).unwrap().conn);
+        world.conns[SERVER] = world.net.ends[SERVER].accept(world.net.now);
         world
     }
 
-    fn flush(&mut self) {
-        let mut out = TxPacket::default();
-        for from in [CLIENT, SERVER] {
-            while self.stacks[from].poll_transmit(self.now, &mut out) {
-                let checksum = match out.meta.checksum {
-                    TxChecksum::Complete => RxChecksum::Unverified,
-                    TxChecksum::Partial { .. } => RxChecksum::Trusted,
-                };
-                let packet = out.to_vec();
-                if from == SERVER {
-                    self.see(true, &packet);
-                }
-                self.passed += 1;
-                if self.loses.is_none_or(|each| !self.passed.is_multiple_of(each)) {
-                    self.wire.push_back((self.now + DELAY, 1 - from, packet, checksum));
-                }
-            }
-            while self.stacks[from].poll_event().is_some() {}
-        }
-    }
-
-    fn see(&mut self, sent: bool, packet: &[u8]) {
-        let at = Duration::from_micros(self.now.as_micros());
-        self.seen.push((at, sent, packet.to_vec()));
-    }
-
-    /// Lets time go on.
+    /// Lets time go on. Both applications read all that came, as it comes.
     fn pass(&mut self, time: Duration) {
-        let end = self.now + time;
-        loop {
-            self.flush();
-            let timers = self.stacks.iter().filter_map(Stack::poll_timeout);
-            let wire = self.wire.front().map(|(at, ..)| *at);
-            let next = timers.chain(wire).min().filter(|at| *at <= end);
-            let Some(next) = next else { break };
-            self.now = self.now.max(next);
-            while self.wire.front().is_some_and(|(at, ..)| *at <= self.now) {
-                let (_, to, packet, checksum) = self.wire.pop_front().unwrap();
-                if to == SERVER {
-                    self.see(false, &packet);
-                }
-                let packet = RxPacket { bytes: packet.into(), gso_size: 0, checksum };
-                assert!(self.stacks[to].handle_packet(self.now, &packet));
+        let end = self.net.now + time;
+        self.net.flush();
+        while self.net.jump(end) {
+            self.net.deliver();
+            for (host, conn) in self.net.ends.iter_mut().zip(self.conns) {
+                conn.map(|conn| read_all(&mut host.stack, self.net.now, conn));
             }
-            self.read();
-            for stack in &mut self.stacks {
-                if stack.poll_timeout().is_some_and(|at| at <= self.now) {
-                    stack.handle_timeout(self.now);
-                }
-            }
+            self.net.fire();
+            self.net.flush();
         }
-        self.now = end;
+    }
+
+    /// The engine of an end, with the time and its connection.
+    fn end(&mut self, who: usize) -> (&mut Stack, Instant, ConnId) {
+        (&mut self.net.ends[who].stack, self.net.now, self.conns[who].unwrap())
     }
 
     fn send(&mut self, who: usize, len: usize) {
-        let mut data = Bytes::from(vec![0; len]);
-        let sent = self.stacks[who].send(self.now, self.conns[who].unwrap(), &mut data);
-        assert_eq!(sent.unwrap(), len);
+        let (stack, now, conn) = self.end(who);
+        assert_eq!(stack.send(now, conn, &mut Bytes::from(vec![0; len])), Ok(len));
         self.pass(Duration::from_millis(100));
     }
 
@@ -125,34 +97,30 @@ impl World {
     fn bulk(&mut self, who: usize, mut left: usize, write: usize) {
         while left > 0 {
             let mut data = Bytes::from(vec![0; write.min(left)]);
-            let sent = self.stacks[who].send(self.now, self.conns[who].unwrap(), &mut data);
-            left -= sent.unwrap();
+            let (stack, now, conn) = self.end(who);
+            left -= stack.send(now, conn, &mut data).unwrap();
             self.pass(Duration::from_micros(500));
         }
         self.pass(Duration::from_secs(3));
     }
 
-    /// Both applications read all that came.
-    fn read(&mut self) {
-        for who in [CLIENT, SERVER] {
-            let Some(conn) = self.conns[who] else { continue };
-            let stack = &mut self.stacks[who];
-            while stack.receive(self.now, conn, usize::MAX).is_ok_and(|data| !data.is_empty()) {}
-        }
-    }
-
     fn close(&mut self, who: usize) {
-        self.stacks[who].close(self.now, self.conns[who].take().unwrap()).unwrap();
+        let (stack, now, conn) = self.end(who);
+        stack.close(now, conn).unwrap();
+        self.conns[who] = None;
         self.pass(Duration::from_millis(100));
     }
 
     fn shut(&mut self, who: usize) {
-        self.stacks[who].shutdown(self.now, self.conns[who].unwrap()).unwrap();
+        let (stack, now, conn) = self.end(who);
+        stack.shutdown(now, conn).unwrap();
         self.pass(Duration::from_millis(100));
     }
 
     fn abort(&mut self, who: usize) {
-        self.stacks[who].abort(self.now, self.conns[who].take().unwrap()).unwrap();
+        let (stack, now, conn) = self.end(who);
+        stack.abort(now, conn).unwrap();
+        self.conns[who] = None;
         self.pass(Duration::from_millis(100));
     }
 
@@ -195,11 +163,11 @@ fn cut_otherwise(
     seen: &[(Duration, bool, Vec<u8>)],
     most: usize,
     psh: impl Fn(usize) -> bool,
-) -> Vec<(Duration, bool, Vec<u8>)> {
+) -> Seen {
     const HEADERS: usize = 20 + 32;
     let word =
         |packet: &[u8], at: usize| u32::from_be_bytes(packet[at..at + 4].try_into().unwrap());
-    let mut out: Vec<(Duration, bool, Vec<u8>)> = Vec::new();
+    let mut out: Seen = Vec::new();
     let mut joined = 1;
     for (at, sent, packet) in seen {
         let plain = packet.len() > HEADERS && packet[33] & 0x07 == 0;
@@ -230,7 +198,7 @@ fn cut_otherwise(
 const RAW: u32 = 101;
 
 fn raw(world: &World) -> Vec<u8> {
-    pcap(&world.seen, RAW, |_| Vec::new())
+    pcap(&world.net.filter.seen, RAW, |_| Vec::new())
 }
 
 fn read(file: &[u8]) -> Result<Capture, CaptureError> {
@@ -322,12 +290,12 @@ fn every_link_gives_the_same_script() {
     let cooked = |sent| [vec![0, if sent { 4 } else { 0 }], vec![0; 12], vec![8, 0]].concat();
     let cooked2 =
         |sent| [vec![8, 0], vec![0; 8], vec![if sent { 4 } else { 0 }], vec![0; 9]].concat();
-    assert_eq!(script(&pcap(&world.seen, 1, ethernet), "10.9.0.2"), wanted);
-    assert_eq!(script(&pcap(&world.seen, 1, vlan), "10.9.0.2"), wanted);
+    assert_eq!(script(&pcap(&world.net.filter.seen, 1, ethernet), "10.9.0.2"), wanted);
+    assert_eq!(script(&pcap(&world.net.filter.seen, 1, vlan), "10.9.0.2"), wanted);
     // These say themselves who is local.
     let marked = wanted.replace("as asked for", "whose packets the capture marks as outgoing");
-    assert_eq!(script(&pcap(&world.seen, 113, cooked), ""), marked);
-    assert_eq!(script(&pcap(&world.seen, 276, cooked2), ""), marked);
+    assert_eq!(script(&pcap(&world.net.filter.seen, 113, cooked), ""), marked);
+    assert_eq!(script(&pcap(&world.net.filter.seen, 276, cooked2), ""), marked);
 }
 
 #[test]
@@ -335,7 +303,7 @@ fn a_packet_that_loopback_shows_twice_counts_once() {
     let world = World::exchange();
     let cooked = |sent| [vec![0, if sent { 4 } else { 0 }], vec![0; 12], vec![8, 0]].concat();
     let leaves = |(at, _, packet): &(_, bool, Vec<u8>)| (*at, true, packet.clone());
-    let once: Vec<_> = world.seen.iter().map(leaves).collect();
+    let once: Vec<_> = world.net.filter.seen.iter().map(leaves).collect();
     let comes = |(at, _, packet): &(_, bool, Vec<u8>)| (*at, false, packet.clone());
     let twice: Vec<_> = once.iter().flat_map(|one| [one.clone(), comes(one)]).collect();
     assert_eq!(script(&pcap(&twice, 113, cooked), ""), script(&pcap(&once, 113, cooked), ""));
@@ -363,7 +331,7 @@ fn what_is_no_capture_is_refused_in_one_line() {
         "no TCP segment in it (0 packets of other kinds)"
     );
     let world = World::new();
-    let radio = line(&pcap(&world.seen, 105, |_| vec![]));
+    let radio = line(&pcap(&world.net.filter.seen, 105, |_| vec![]));
     assert!(radio.starts_with("its link layer IEEE802_11 (105) cannot be read"), "{radio}");
 }
 
@@ -378,10 +346,10 @@ fn a_capture_that_breaks_off_is_used_as_far_as_it_goes() {
 #[test]
 fn connections_that_no_script_can_replay_are_named() {
     let world = World::exchange();
-    let late = read(&pcap(&world.seen[3..], RAW, |_| vec![])).unwrap();
+    let late = read(&pcap(&world.net.filter.seen[3..], RAW, |_| vec![])).unwrap();
     let refused = late.connection(1).unwrap().script(None, "x").unwrap_err();
     assert!(matches!(refused, CaptureError::NoBeginning { number: 1 }), "{refused}");
-    let syns: Vec<_> = world.seen[..1].to_vec();
+    let syns: Vec<_> = world.net.filter.seen[..1].to_vec();
     let silent = read(&pcap(&syns, RAW, |_| vec![])).unwrap();
     let server = Some("10.9.0.2".parse().unwrap());
     let refused = silent.connection(1).unwrap().script(server, "x").unwrap_err();
@@ -418,7 +386,7 @@ fn a_stream_passes_however_the_captured_stack_cut_it() {
             world.close(1 - who);
             for most in [1, 3, 40] {
                 for psh in [|_| true, |_| false, |place: usize| place.is_multiple_of(3)] {
-                    for text in both_ends(&cut_otherwise(&world.seen, most, psh)) {
+                    for text in both_ends(&cut_otherwise(&world.net.filter.seen, most, psh)) {
                         passes(&text, &[]);
                     }
                 }
@@ -431,12 +399,12 @@ fn a_stream_passes_however_the_captured_stack_cut_it() {
 fn a_stream_with_losses_passes() {
     for (who, each) in [(CLIENT, 11), (CLIENT, 37), (SERVER, 13), (SERVER, 41)] {
         let mut world = World::new();
-        world.loses = Some(each);
+        world.net.filter.loses = Some(each);
         world.bulk(who, 200_000, 10_000);
-        world.loses = None;
+        world.net.filter.loses = None;
         world.close(who);
         world.close(1 - who);
-        for text in both_ends(&world.seen) {
+        for text in both_ends(&world.net.filter.seen) {
             passes(&text, &["--loose_segments"]);
         }
     }
@@ -448,7 +416,7 @@ fn a_stream_that_breaks_fails() {
     world.bulk(SERVER, 300_000, 65_536);
     world.close(SERVER);
     world.close(CLIENT);
-    let [client, server] = both_ends(&world.seen);
+    let [client, server] = both_ends(&world.net.filter.seen);
     for (text, right, wrong) in [
         // The last byte, the order of ends, who acknowledges a FIN, a call that is not made.
         (&server, "> F. 300001:300001(0)", "> F. 300002:300002(0)"),
@@ -477,12 +445,12 @@ fn an_ack_that_never_got_there_is_not_played() {
     world.send(SERVER, 100);
     world.shut(SERVER);
     // The capture is made at the server; what comes in is seen, and then lost.
-    let last = world.seen.iter().rposition(|(_, sent, _)| !sent).unwrap();
-    let (at, _, ack) = world.seen[last].clone();
-    let fin = world.seen.iter().rposition(|(_, sent, _)| *sent).unwrap();
-    let again = (at + Duration::from_millis(250), true, world.seen[fin].2.clone());
-    world.seen.push(again);
-    world.seen.push((at + Duration::from_millis(260), false, ack));
+    let last = world.net.filter.seen.iter().rposition(|(_, sent, _)| !sent).unwrap();
+    let (at, _, ack) = world.net.filter.seen[last].clone();
+    let fin = world.net.filter.seen.iter().rposition(|(_, sent, _)| *sent).unwrap();
+    let again = (at + Duration::from_millis(250), true, world.net.filter.seen[fin].2.clone());
+    world.net.filter.seen.push(again);
+    world.net.filter.seen.push((at + Duration::from_millis(260), false, ack));
     let text = script(&raw(&world), "10.9.0.2");
     passes(&text, &["// It never reached our side", "// < . 1:1(0) ack 102"]);
     assert_eq!(text.matches("> F. 101:101(0)").count(), 2, "{text}");

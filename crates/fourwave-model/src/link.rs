@@ -5,9 +5,9 @@ use std::hash::{Hash, Hasher};
 
 use fourwave_core::Instant;
 use fourwave_core::time::Duration;
+use fourwave_wire::RxPacket;
 use fourwave_wire::ip::IpHeader;
 use fourwave_wire::tcp::TcpHeader;
-use fourwave_wire::{RxChecksum, RxPacket};
 
 use crate::print::Print;
 
@@ -26,8 +26,8 @@ pub(crate) struct Segment {
 
 impl Segment {
     /// `packet` must be one that the engine made.
-    pub(crate) fn new(bytes: Vec<u8>, gso_size: u16, sent: Instant) -> Self {
-        let (header, payload) = parse(&bytes);
+    pub(crate) fn new(packet: RxPacket, sent: Instant) -> Self {
+        let (header, payload) = parse(&packet.bytes);
         let stamps = header.options.timestamps;
         let mut print = Print::default();
         let bare = TcpHeader {
@@ -41,7 +41,6 @@ impl Segment {
         print.write_u8(stamps.is_some().into());
         let timestamps = stamps.map_or([0; 2], |t| [t.value, t.echo]);
         let print = print.finish();
-        let packet = RxPacket { bytes: bytes.into(), gso_size, checksum: RxChecksum::Trusted };
         Self { packet, sent, print, timestamps }
     }
 

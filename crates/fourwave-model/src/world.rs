@@ -8,7 +8,8 @@ use bytes::Bytes;
 use fourwave_core::error::ReceiveError;
 use fourwave_core::time::Duration;
 use fourwave_core::{ConnId, Event, Instant, Listen, ListenerId, Stack};
-use fourwave_wire::{Link, TxPacket};
+use fourwave_net::{Carry, convert, transmit};
+use fourwave_wire::Link;
 
 use crate::action::{Action, End};
 use crate::judge::Broken;
@@ -286,14 +287,12 @@ impl World {
     fn flush(&mut self, end: End) {
         let Self { setup, now, hosts, lanes, tape, .. } = self;
         let host = Rc::make_mut(&mut hosts[end.index()]);
-        let mut out = TxPacket::default();
-        while host.stack.poll_transmit(*now, &mut out) {
-            let bytes = out.to_vec();
+        let sent = transmit(&mut host.stack, *now);
+        for packet in sent.flat_map(|out| convert(&out, Carry::Whole)) {
             if let Some(tape) = tape {
-                tape.push(Taped::Packet(*now, bytes.clone().into()));
+                tape.push(Taped::Packet(*now, packet.bytes.clone()));
             }
-            let segment = Segment::new(bytes, out.meta.gso_size, *now);
-            lanes[end.other().index()].queue.push_back(segment);
+            lanes[end.other().index()].queue.push_back(Segment::new(packet, *now));
         }
         while let Some(event) = host.stack.poll_event() {
             let Event::Closed { conn, report } = event else { continue };

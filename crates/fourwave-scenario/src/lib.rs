@@ -17,8 +17,8 @@
 mod failure;
 pub mod html;
 pub mod json;
+mod middle;
 mod nat;
-mod network;
 mod scenarios;
 mod script;
 pub mod text;

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use fourwave_core::counters::Counters;
 use fourwave_core::{Config, ConnId, EndReport, Population};
 use fourwave_lens::{Event, Names, Story};
+use fourwave_net::Host;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
+use crate::middle::clock;
 use crate::scenarios::Scenario;
 use crate::world::World;
 
@@ -99,32 +101,25 @@ pub(crate) struct Script {
 
 /// What stays of a world that was shown.
 pub(crate) struct Seen {
-    hosts: Vec<SeenHost>,
-}
-
-struct SeenHost {
-    reports: Vec<(ConnId, EndReport)>,
-    population: Population,
-    counters: Counters,
+    hosts: Vec<Host>,
 }
 
 impl Seen {
     /// How a connection of a host ended.
     pub(crate) fn report(&self, host: usize, conn: ConnId) -> Result<&EndReport, Failure> {
-        let report = self.hosts[host].reports.iter().find(|(of, _)| *of == conn);
-        report
-            .map(|(_, report)| report)
+        self.hosts[host]
+            .report(conn)
             .ok_or_else(|| Failure::new("the connection", "ended", "it is alive".to_owned()))
     }
 
     /// What was alive on a host at the end.
     pub(crate) fn population(&self, host: usize) -> Population {
-        self.hosts[host].population
+        self.hosts[host].stack.population()
     }
 
     /// What a host's engine counted.
     pub(crate) fn counters(&self, host: usize) -> Counters {
-        self.hosts[host].counters
+        *self.hosts[host].stack.counters()
     }
 }
 
@@ -162,21 +157,16 @@ impl Script {
     /// Draws the ladders of `drawn`, connections by number.
     pub(crate) fn show_some(&mut self, title: &str, mut world: World, drawn: Vec<u64>) -> Seen {
         world.flush();
-        let at = world.clock();
+        let at = clock(world.now);
         let mut events = Vec::new();
-        if let Some(mut lens) = world.lens.take() {
+        if let Some(mut lens) = world.filter.lens.take() {
             lens.finish(at);
             events.extend(std::iter::from_fn(|| lens.poll_event()));
             let (title, names) = (title.to_owned(), world.names.clone());
-            let packets = std::mem::take(&mut world.passed);
+            let packets = std::mem::take(&mut world.filter.passed);
             self.parts.push(Part::Watched { title, events, names, drawn, packets });
         }
-        let hosts = world.hosts.into_iter().map(|host| SeenHost {
-            population: host.stack.population(),
-            counters: *host.stack.counters(),
-            reports: host.reports,
-        });
-        Seen { hosts: hosts.collect() }
+        Seen { hosts: std::mem::take(&mut world.ends) }
     }
 
     /// Adds a table.

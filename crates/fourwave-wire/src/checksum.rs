@@ -2,6 +2,12 @@
 
 use core::net::IpAddr;
 
+use crate::ip::{IpHeader, protocol};
+use crate::tcp;
+
+/// Where a UDP header keeps its checksum.
+pub const UDP_CHECKSUM_OFFSET: usize = 6;
+
 /// A running one's-complement sum, not yet folded.
 ///
 /// Sums 8 bytes at a time; about 0.1 ns for each byte.
@@ -54,6 +60,15 @@ impl Sum {
         let [a, b] = self.folded();
         [!a, !b]
     }
+
+    /// As [`finish`](Self::finish). For UDP a computed 0 is sent as all ones, since 0 means that
+    /// there is no checksum (RFC 768).
+    pub fn finish_for(self, udp: bool) -> [u8; 2] {
+        match self.finish() {
+            [0, 0] if udp => [0xff, 0xff],
+            sum => sum,
+        }
+    }
 }
 
 /// Adds chunks of any length, odd ones in the middle too.
@@ -88,6 +103,52 @@ fn fold64(sum: u128) -> u64 {
     let (low, high) = (sum as u64, (sum >> 64) as u64);
     let (sum, carry) = low.overflowing_add(high);
     sum.wrapping_add(u64::from(carry))
+}
+
+/// Computes the TCP or UDP checksum of an IP packet anew and writes it into the packet, whatever
+/// stood there. Other protocols, fragments and malformed packets are left as they are. An IPv4
+/// UDP packet that has none (0) keeps none. O(bytes).
+///
+/// Returns whether a checksum was written.
+pub fn complete_checksum(packet: &mut [u8]) -> bool {
+    let Ok(header) = IpHeader::parse(packet) else { return false };
+    let Some(transport) = packet.get_mut(header.payload.clone()) else { return false };
+    let offset = match header.protocol {
+        protocol::TCP => tcp::CHECKSUM_OFFSET,
+        protocol::UDP => UDP_CHECKSUM_OFFSET,
+        _ => return false,
+    };
+    let Some(field) = transport.get(offset..offset + 2) else { return false };
+    if header.protocol == protocol::UDP && field == [0, 0] && !header.is_ipv6() {
+        return false;
+    }
+    transport[offset..offset + 2].fill(0);
+    let sum = Sum::default()
+        .with_pseudo_header(header.src, header.dst, header.protocol, transport.len())
+        .with(transport)
+        .finish_for(header.protocol == protocol::UDP);
+    transport[offset..offset + 2].copy_from_slice(&sum);
+    true
+}
+
+/// Whether the TCP or UDP checksum of an IP packet is right. A packet of another protocol, and
+/// IPv4 UDP without a checksum, are right; a malformed one is not. O(bytes).
+pub fn checksum_is_right(packet: &[u8]) -> bool {
+    let Ok(header) = IpHeader::parse(packet) else { return false };
+    let Some(transport) = packet.get(header.payload.clone()) else { return false };
+    match header.protocol {
+        protocol::TCP => tcp::verify_checksum(header.src, header.dst, transport),
+        protocol::UDP => {
+            let Some(field) = transport.get(UDP_CHECKSUM_OFFSET..UDP_CHECKSUM_OFFSET + 2) else {
+                return false;
+            };
+            let sum = Sum::default()
+                .with_pseudo_header(header.src, header.dst, protocol::UDP, transport.len())
+                .with(transport);
+            sum.finish() == [0, 0] || (field == [0, 0] && !header.is_ipv6())
+        }
+        _ => true,
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod icmp;
 pub mod ip;
 mod offload;
 pub mod options;
+pub mod segment;
 mod seq;
 pub mod tcp;
 mod window;

@@ -3,9 +3,10 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 16] = [
+const TABLE: [(&str, &[&str]); 17] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
+    ("fourwave-net", &["fourwave-wire", "fourwave-core"]),
     ("fourwave-device", &["fourwave-wire"]),
     ("fourwave-lens", &["fourwave-wire", "fourwave-core"]),
     ("fourwave", &["fourwave-core", "fourwave-device"]),
@@ -13,8 +14,8 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("fourwave-capture", &["fourwave-device"]),
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
     ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
-    ("fourwave-drill", &["fourwave-capture", "fourwave-core", "fourwave-device", "fourwave-lens"]),
-    ("fourwave-scenario", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
+    ("fourwave-drill", &["fourwave-capture", "fourwave-net", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-scenario", &["fourwave-net", "fourwave-lens"]),
     (
         "fourwave-cli",
         &[
@@ -27,8 +28,8 @@ const TABLE: [(&str, &[&str]); 16] = [
             "fourwave-doctor",
         ],
     ),
-    ("fourwave-model", &["fourwave-core", "fourwave-wire", "fourwave-lens"]),
-    ("fourwave-sim", &["fourwave-core", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-model", &["fourwave-net", "fourwave-lens"]),
+    ("fourwave-sim", &["fourwave-net", "fourwave-device", "fourwave-lens"]),
     ("fourwave-testkit", &[]),
     ("xtask", &[]),
 ];

@@ -8,10 +8,11 @@ use fourwave_core::time::Duration;
 use fourwave_core::{
     Config, ConnId, EndReason, Event, Instant, Listen, ListenerId, PendingId, Stack,
 };
-use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
+use fourwave_net::{segment, transmit};
+use fourwave_wire::ip::IpHeader;
 use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
-use fourwave_wire::{Link, RawWindow, RxChecksum, RxPacket, SeqNum, TxPacket, WindowScale};
+use fourwave_wire::{Link, RawWindow, SeqNum, WindowScale};
 
 pub const US: &str = "10.0.0.1:80";
 pub const PEER: &str = "10.0.0.2:4000";
@@ -68,12 +69,7 @@ impl Bench {
     }
 
     pub fn packets(&mut self) -> Vec<Vec<u8>> {
-        let mut out = TxPacket::default();
-        let mut all = Vec::new();
-        while self.stack.poll_transmit(self.now, &mut out) {
-            all.push(out.to_vec());
-        }
-        all
+        transmit(&mut self.stack, self.now).map(|out| out.to_vec()).collect()
     }
 
     pub fn sent(&mut self) -> Vec<Sent> {
@@ -107,17 +103,8 @@ impl Bench {
         assert_eq!(sent.header.ack, SeqNum::new(IRS) + ack);
     }
 
-    pub fn raw(&mut self, from: SocketAddr, mut header: TcpHeader, payload: &[u8]) {
-        let to: SocketAddr = US.parse().unwrap();
-        header.src_port = from.port();
-        header.dst_port = to.port();
-        let mut bytes = Vec::new();
-        let ip = IpEmit { src: from.ip(), dst: to.ip(), protocol: protocol::TCP, ttl: 64, ecn: 0 };
-        ip.emit(header.emitted_len() + payload.len(), &mut bytes);
-        header.emit(&mut bytes);
-        bytes.extend_from_slice(payload);
-        let checksum = RxChecksum::Trusted;
-        let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+    pub fn raw(&mut self, from: SocketAddr, header: TcpHeader, payload: &[u8]) {
+        let packet = segment(from, US.parse().unwrap(), header, payload);
         assert!(self.stack.handle_packet(self.now, &packet));
     }
 

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_core::{Event, Instant};
-use fourwave_device::segment::segments;
-use fourwave_wire::checksum::Sum;
+use fourwave_net::{Carry, convert};
+use fourwave_wire::RxPacket;
+use fourwave_wire::checksum::complete_checksum;
 use fourwave_wire::ip::{IpHeader, protocol};
-use fourwave_wire::tcp::{CHECKSUM_OFFSET, Flags};
-use fourwave_wire::{RxChecksum, RxPacket};
+use fourwave_wire::tcp::Flags;
 
 use super::abi::event;
 use super::calls::{Outcome, Stop};
@@ -50,10 +50,7 @@ fn unpush(packet: &mut [u8]) {
         return;
     }
     tcp[FLAGS_AT] &= !push;
-    tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].fill(0);
-    let len = tcp.len();
-    let sum = Sum::default().with_pseudo_header(ip.src, ip.dst, protocol::TCP, len).with(tcp);
-    tcp[CHECKSUM_OFFSET..CHECKSUM_OFFSET + 2].copy_from_slice(&sum.finish());
+    complete_checksum(packet);
 }
 
 impl Job {
@@ -154,19 +151,15 @@ impl Virtual {
         if !self.stack.poll_transmit(self.now, &mut self.scratch) {
             return false;
         }
-        let (at, gso_size) = (self.elapsed(), self.scratch.meta.gso_size);
-        let mut packet = self.scratch.to_vec();
-        self.times.went(&packet, self.now);
-        match segments(&packet, gso_size) {
-            Ok(cut) if gso_size > 0 => {
-                self.sent.extend(cut.map(|packet| Sniffed { at, packet: packet.to_vec() }));
+        let at = self.elapsed();
+        let push = push || self.scratch.meta.gso_size > 0;
+        for packet in convert(&self.scratch, Carry::Cut) {
+            self.times.went(&packet.bytes, self.now);
+            let mut packet = Vec::from(packet.bytes);
+            if !push {
+                unpush(&mut packet);
             }
-            _ => {
-                if !push {
-                    unpush(&mut packet);
-                }
-                self.sent.push_back(Sniffed { at, packet });
-            }
+            self.sent.push_back(Sniffed { at, packet });
         }
         true
     }
@@ -228,7 +221,7 @@ impl Virtual {
         }
         self.times.came(packet, self.now);
         let bytes = Bytes::copy_from_slice(packet);
-        let packet = RxPacket { bytes, gso_size: 0, checksum: RxChecksum::Unverified };
+        let packet = RxPacket { bytes, ..RxPacket::default() };
         self.stack.handle_packet(self.now, &packet);
         self.settle()
     }

@@ -92,7 +92,7 @@ pub(super) const SERVER_CLOSES_FIRST: Scenario = Scenario {
 
 fn server_closes_first(s: &mut Script) -> Result<(), Failure> {
     let mut w = s.world();
-    w.narrators = vec![SERVER];
+    w.filter.narrators = vec![SERVER];
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
     w.close(SERVER, server)?;
@@ -131,7 +131,7 @@ fn three_waves(s: &mut Script) -> Result<(), Failure> {
     // The ACK of a FIN goes out at once; an application that closes in the same moment is faster.
     w.hold_back(SERVER);
     w.shutdown(CLIENT, client)?;
-    w.run(w.delay);
+    w.run_ms(10);
     w.close(SERVER, server)?;
     w.let_go(SERVER);
     let mut states = Vec::new();
@@ -170,7 +170,7 @@ fn half_close(s: &mut Script) -> Result<(), Failure> {
     w.shutdown(CLIENT, client)?;
     w.run_ms(100);
     w.read(SERVER, server);
-    w.run(Duration::from_secs(600));
+    w.run_for(Duration::from_secs(600));
     let states = [w.state(CLIENT, client), w.state(SERVER, server)];
     w.send(SERVER, server, &vec![b'.'; ANSWER])?;
     w.close(SERVER, server)?;

@@ -7,7 +7,7 @@ use fourwave_lens::units::{bytes, count, span};
 use super::Scenario;
 use super::close::question_and_answer;
 use crate::failure::Failure;
-use crate::network::Segment;
+use crate::middle::Segment;
 use crate::script::{Script, ensure, expect};
 use crate::world::{CLIENT, PORT, SERVER, World};
 
@@ -129,7 +129,7 @@ fn only_timestamps(s: &mut Script) -> Result<u64, Failure> {
 /// A connection whose last segment stays in the network as a copy, a second one from the same port
 /// if that can be had, and the copy.
 fn two_incarnations(s: &mut Script, title: &str, mut w: World) -> Result<Second, Failure> {
-    w.network.copy(
+    w.filter.copy(
         |segment| segment.is_from_server() && segment.is_fin(),
         "a copy of this segment stays in the network",
     );
@@ -218,7 +218,7 @@ fn assassination(s: &mut Script) -> Result<(), Failure> {
 fn assassinate(s: &mut Script, title: &str, rfc1337: &str) -> Result<(usize, u64), Failure> {
     let client = s.config_with(&[("tcp_rfc1337", rfc1337)])?;
     let mut w = World::new(client, s.config());
-    w.network.copy(
+    w.filter.copy(
         |segment: &Segment| segment.from.port() == PORT && segment.len > 0,
         "a copy of this segment stays in the network",
     );

@@ -28,8 +28,8 @@ fn close_wait_leak(s: &mut Script) -> Result<(), Failure> {
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
     w.close(CLIENT, client)?;
-    w.run(limit + Duration::from_secs(1));
-    let suspected = w.hosts[SERVER].events.iter().find_map(|event| match event {
+    w.run_for(limit + Duration::from_secs(1));
+    let suspected = w.ends[SERVER].events.iter().find_map(|event| match event {
         Event::CloseWaitSuspected { conn, since, last_call, last_call_at } if *conn == server => {
             Some((since.since(*last_call_at), last_call.name()))
         }
@@ -44,7 +44,7 @@ fn close_wait_leak(s: &mut Script) -> Result<(), Failure> {
         );
         w.note(SERVER, server, &word);
     }
-    w.run(Duration::from_secs(24 * 3600));
+    w.run_for(Duration::from_secs(24 * 3600));
     let state = w.state(SERVER, server);
     let seen = s.show("", w);
 
@@ -120,7 +120,7 @@ pub(super) const UNREAD_DATA_RESET: Scenario = Scenario {
 
 fn unread_data_reset(s: &mut Script) -> Result<(), Failure> {
     let mut w = s.world();
-    w.narrators = vec![SERVER];
+    w.filter.narrators = vec![SERVER];
     let (client, server) = w.open()?;
     w.send(CLIENT, client, b"POST /upload HTTP/1.0\r\n\r\n")?;
     w.run_ms(30);

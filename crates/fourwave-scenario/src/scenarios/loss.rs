@@ -8,7 +8,7 @@ use fourwave_lens::units::{counted, span};
 use super::Scenario;
 use super::close::question_and_answer;
 use crate::failure::Failure;
-use crate::network::Segment;
+use crate::middle::Segment;
 use crate::script::{Script, Seen, ensure, expect};
 use crate::world::{CLIENT, SERVER, World};
 
@@ -52,11 +52,11 @@ fn lose_the_last_ack(
     let forgets = config.tcp_timewait_len == 0;
     let mut w = World::new(config, s.config());
     if forgets {
-        w.narrators = vec![SERVER];
+        w.filter.narrators = vec![SERVER];
     }
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
-    w.network.lose(1, Segment::is_last_ack);
+    w.filter.lose(1, Segment::is_last_ack);
     w.close(CLIENT, client)?;
     w.run_ms(50);
     w.close(SERVER, server)?;
@@ -81,12 +81,12 @@ fn lost_fin(s: &mut Script) -> Result<(), Failure> {
     let mut w = s.world();
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
-    w.network.lose(1, |segment| segment.is_fin() && !segment.is_from_server());
+    w.filter.lose(1, |segment| segment.is_fin() && !segment.is_from_server());
     w.shutdown(CLIENT, client)?;
     w.run_ms(50);
     let states = [w.state(CLIENT, client), w.state(SERVER, server)];
-    let rto = w.hosts[CLIENT].stack.info(client).map(|info| info.rto).unwrap_or_default();
-    w.run(Duration::from_secs(3));
+    let rto = w.ends[CLIENT].stack.info(client).map(|info| info.rto).unwrap_or_default();
+    w.run_for(Duration::from_secs(3));
     w.close(SERVER, server)?;
     w.run_ms(50);
     w.close(CLIENT, client)?;
@@ -125,7 +125,7 @@ fn lost_fin_orphan(s: &mut Script) -> Result<(), Failure> {
     let mut w = s.world();
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
-    w.network.lose(u32::MAX, |segment| !segment.is_from_server());
+    w.filter.lose(u32::MAX, |segment| !segment.is_from_server());
     w.close(CLIENT, client)?;
     let orphans = w.population(CLIENT).orphans;
     w.run_to_the_end()?;

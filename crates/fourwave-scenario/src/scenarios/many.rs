@@ -312,7 +312,7 @@ impl Load {
         // What is under way is answered.
         let end = self.world.now + Duration::from_secs(2);
         self.play_until(end)?;
-        let counters = [CLIENT, SERVER].map(|host| *self.world.hosts[host].stack.counters());
+        let counters = [CLIENT, SERVER].map(|host| *self.world.ends[host].stack.counters());
         self.o.segments = counters.iter().map(|c| c.out_segs).sum();
         self.o.recycled = counters[CLIENT].tw_recycled;
         self.o.taken_over = counters[SERVER].tw_taken_over;
@@ -326,10 +326,10 @@ impl Load {
                 let held = self.world.population(host).time_wait;
                 self.o.peaks[host] = self.o.peaks[host].max(held);
             }
-            for event in std::mem::take(&mut self.world.hosts[SERVER].events) {
+            for event in std::mem::take(&mut self.world.ends[SERVER].events) {
                 self.server(&event)?;
             }
-            for event in std::mem::take(&mut self.world.hosts[CLIENT].events) {
+            for event in std::mem::take(&mut self.world.ends[CLIENT].events) {
                 self.client(&event)?;
             }
         }
@@ -396,7 +396,7 @@ impl Load {
                 return self.leave(SERVER, conn);
             }
         }
-        let failed = self.world.hosts[SERVER]
+        let failed = self.world.ends[SERVER]
             .stack
             .info(conn)
             .is_ok_and(|info| info.state == fourwave_core::state::State::Closed);

@@ -64,10 +64,8 @@ fn behind_one_nat(s: &mut Script, title: &str, recycle: &str) -> Result<Second, 
     let server = s.config_with(&[("tcp_tw_recycle", recycle)])?;
     let mut w = World::new(s.config(), server);
     w.add("second client", Ipv4Addr::new(192, 0, 2, 2), s.config(), OTHER_SEED);
-    w.put_behind_nat(CLIENT);
-    w.put_behind_nat(OTHER);
-    w.nat = Some(Nat::new(OUTSIDE));
-    w.narrators = vec![SERVER, OTHER];
+    w.filter.nat = Some(Nat::new(OUTSIDE, &[CLIENT, OTHER]));
+    w.filter.narrators = vec![SERVER, OTHER];
     let name = Name { title: "NAT {}".to_owned(), word: "the client behind the NAT".to_owned() };
     w.names.hosts.push((OUTSIDE.into(), name));
 
@@ -75,7 +73,7 @@ fn behind_one_nat(s: &mut Script, title: &str, recycle: &str) -> Result<Second, 
     serve(&mut w, CLIENT, first)?;
     let other = w.connect(OTHER, 0).map_err(failed)?;
     w.run_ms(40);
-    if let [first, .., second] = w.network.syn_timestamps[..] {
+    if let [first, .., second] = w.filter.syn_timestamps[..] {
         let word = format!(
             "its timestamp is {}; the first client, from the same address, had {}",
             count(second.into()),
@@ -87,7 +85,7 @@ fn behind_one_nat(s: &mut Script, title: &str, recycle: &str) -> Result<Second, 
         serve_accepted(&mut w, OTHER, other)?;
     }
     for _ in 0..12 {
-        w.run(Duration::from_secs(20));
+        w.run_for(Duration::from_secs(20));
         let again = w.connect(CLIENT, 0).map_err(failed)?;
         serve(&mut w, CLIENT, again)?;
     }

@@ -28,7 +28,7 @@ fn fin_wait_2_timeout(s: &mut Script) -> Result<(), Failure> {
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
     w.close(CLIENT, client)?;
-    w.run(limit + Duration::from_secs(10));
+    w.run_for(limit + Duration::from_secs(10));
     let state = w.state(SERVER, server);
     w.send(SERVER, server, b"are you still there?")?;
     w.run_ms(100);
@@ -70,11 +70,10 @@ fn keepalive_dead_peer(s: &mut Script) -> Result<(), Failure> {
     question_and_answer(&mut w, client, server)?;
     w.set(CLIENT, client, SocketOption::KeepAlive(true))?;
     w.note(CLIENT, client, "the cable is cut here");
-    w.network.lose(u32::MAX, |_| true);
-    let cut = w.clock();
+    w.filter.lose(u32::MAX, |_| true);
+    let cut = w.now;
     w.run_to_the_end()?;
-    let lasted = w.report(CLIENT, client)?.ended.as_micros();
-    let lasted = Duration::from_micros(lasted).saturating_sub(cut);
+    let lasted = w.report(CLIENT, client)?.ended.since(cut);
     let state = w.state(SERVER, server);
     let seen = s.show("", w);
 

@@ -9,13 +9,12 @@ use fourwave_core::{
     Config, ConnId, Decision, Event, FastOpenConnect, FastOpenKeys, Instant, Listen, ListenerId,
     PendingId, Population, SocketOption, Stack,
 };
+use fourwave_net::{Carry, convert, segment, transmit};
 use fourwave_wire::icmp::{IcmpError, emit_error};
-use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
+use fourwave_wire::ip::{IpHeader, protocol};
 use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
-use fourwave_wire::{
-    Link, RawWindow, RxChecksum, RxPacket, SeqNum, TxChecksum, TxPacket, WindowScale,
-};
+use fourwave_wire::{Link, RawWindow, RxChecksum, RxPacket, SeqNum, TxPacket, WindowScale};
 
 use super::Input;
 
@@ -71,7 +70,7 @@ struct Bench {
     /// By our port and the peer's.
     seen: BTreeMap<(u16, u16), Seen>,
     /// A packet that was sent, for ICMP and echoes.
-    last: Vec<u8>,
+    last: Bytes,
     /// The last Fast Open cookie that was given to the peer.
     cookie: Option<FastOpen>,
 }
@@ -117,7 +116,7 @@ impl Bench {
             early: BTreeSet::new(),
             pending: Vec::new(),
             seen: BTreeMap::new(),
-            last: Vec::new(),
+            last: Bytes::new(),
             cookie: None,
         };
         bench.listen(more);
@@ -166,8 +165,7 @@ impl Bench {
         }
     }
 
-    fn deliver(&mut self, bytes: Vec<u8>, gso_size: u16, checksum: RxChecksum) {
-        let packet = RxPacket { bytes: bytes.into(), gso_size, checksum };
+    fn deliver(&mut self, packet: RxPacket) {
         let _ = self.stack.handle_packet(self.now, &packet);
     }
 
@@ -176,8 +174,8 @@ impl Bench {
         let checksum =
             if input.byte() & 1 == 0 { RxChecksum::Trusted } else { RxChecksum::Unverified };
         let len = usize::from(input.byte());
-        let bytes = input.take(len).to_vec();
-        self.deliver(bytes, 0, checksum);
+        let bytes = input.take(len).to_vec().into();
+        self.deliver(RxPacket { bytes, gso_size: 0, checksum });
     }
 
     /// A segment of the peer, more or less at the right place.
@@ -210,22 +208,19 @@ impl Bench {
             if shape & exact == 0 { 0 } else { input.distance() }
         };
         let header = TcpHeader {
-            src_port: remote,
-            dst_port: local,
             seq: start + near(input, 4),
             ack: seen.nxt + near(input, 8),
             flags,
             window: RawWindow(if shape & 16 == 0 { 20_000 } else { input.word() }),
             urgent: 0,
             options,
+            ..TcpHeader::default()
         };
         let len = if shape & 32 == 0 { 0 } else { usize::from(input.word()) % 5000 };
         let gso_size = if len > 1000 { 1000 } else { 0 };
-        let mut bytes = Vec::new();
-        self.ip().emit(header.emitted_len() + len, &mut bytes);
-        header.emit(&mut bytes);
-        bytes.resize(bytes.len() + len, 7);
-        self.deliver(bytes, gso_size, RxChecksum::Trusted);
+        let (from, to) = ((self.theirs, remote).into(), (self.ours, local).into());
+        let packet = RxPacket { gso_size, ..segment(from, to, header, &vec![7; len]) };
+        self.deliver(packet);
     }
 
     /// SACK and Fast Open.
@@ -261,10 +256,6 @@ impl Bench {
         std::iter::once(80).chain(met).collect()
     }
 
-    fn ip(&self) -> IpEmit {
-        IpEmit { src: self.theirs, dst: self.ours, protocol: protocol::TCP, ttl: 64, ecn: 0 }
-    }
-
     /// An ICMP error about the last packet.
     fn icmp(&mut self, input: &mut Input<'_>) {
         let error = match input.byte() % 4 {
@@ -275,18 +266,19 @@ impl Bench {
         };
         let mut packet = Vec::new();
         emit_error(self.theirs, error, &self.last, &mut packet);
-        self.deliver(packet, 0, RxChecksum::Unverified);
+        self.deliver(RxPacket { bytes: packet.into(), ..RxPacket::default() });
     }
 
     /// The last packet, changed in one byte, as if it came from the peer.
     fn echo(&mut self, input: &mut Input<'_>) {
-        let mut bytes = self.last.clone();
+        let mut bytes = self.last.to_vec();
         if bytes.is_empty() {
             return;
         }
         let at = usize::from(input.word()) % bytes.len();
         bytes[at] ^= input.byte();
-        self.deliver(bytes, 0, RxChecksum::Trusted);
+        let checksum = RxChecksum::Trusted;
+        self.deliver(RxPacket { bytes: bytes.into(), gso_size: 0, checksum });
     }
 
     fn connect(&mut self, input: &mut Input<'_>) {
@@ -439,30 +431,25 @@ impl Bench {
     }
 
     fn transmit(&mut self) {
-        let mut out = TxPacket::default();
-        for n in 0.. {
-            assert!(n < MOST_PACKETS, "poll_transmit does not come to an end");
-            if !self.stack.poll_transmit(self.now, &mut out) {
-                return;
-            }
-            let bytes = out.to_vec();
-            assert_eq!(bytes.len(), out.meta.len);
+        let sent: Vec<TxPacket> = transmit(&mut self.stack, self.now).take(MOST_PACKETS).collect();
+        assert!(sent.len() < MOST_PACKETS, "poll_transmit does not come to an end");
+        for out in sent {
             let each = usize::from(out.meta.header_len) + usize::from(out.meta.gso_size);
-            assert!(bytes.len() <= if out.meta.gso_size == 0 { 1500 } else { 65_535 });
+            assert!(out.meta.len <= if out.meta.gso_size == 0 { 1500 } else { 65_535 });
             assert!(out.meta.gso_size == 0 || each <= 1500);
-            let ip = IpHeader::parse(&bytes).unwrap_or_else(|e| panic!("{e:?}"));
-            if ip.protocol == protocol::TCP {
-                self.note(&ip, &bytes, out.meta.checksum);
+            for RxPacket { bytes, .. } in convert(&out, Carry::Whole) {
+                let ip = IpHeader::parse(&bytes).unwrap_or_else(|e| panic!("{e:?}"));
+                if ip.protocol == protocol::TCP {
+                    self.note(&ip, &bytes);
+                }
+                self.last = bytes;
             }
-            self.last = bytes;
         }
     }
 
-    fn note(&mut self, ip: &IpHeader, bytes: &[u8], checksum: TxChecksum) {
+    fn note(&mut self, ip: &IpHeader, bytes: &[u8]) {
         let segment = &bytes[ip.payload.clone()];
-        if checksum == TxChecksum::Complete {
-            assert!(verify_checksum(ip.src, ip.dst, segment));
-        }
+        assert!(verify_checksum(ip.src, ip.dst, segment));
         let (header, payload) = TcpHeader::parse(segment).unwrap_or_else(|e| panic!("{e:?}"));
         let seen = self.seen.entry((header.src_port, header.dst_port)).or_default();
         let end = header.seq + header.segment_len(payload.len());

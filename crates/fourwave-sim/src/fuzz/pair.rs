@@ -9,8 +9,8 @@ use fourwave_core::{
     Config, ConnId, EndReason, EndReport, Event, Instant, Listen, ListenerId, Population,
     SocketOption, Stack,
 };
-use fourwave_device::offload::complete_checksum;
-use fourwave_wire::{Link, RxChecksum, RxPacket, TxPacket};
+use fourwave_net::{Carry, convert, transmit};
+use fourwave_wire::{Link, RxPacket};
 
 use super::Input;
 use crate::text::Text;
@@ -272,23 +272,16 @@ impl Pair {
 
     /// Packets to the wire, events to the applications.
     fn settle(&mut self) {
-        let mut out = TxPacket::default();
         for n in 0..2 {
-            for count in 0.. {
+            let sent = transmit(&mut self.ends[n].stack, self.now);
+            for (count, packet) in sent.flat_map(|out| convert(&out, Carry::Whole)).enumerate() {
                 assert!(count < MOST_PACKETS, "poll_transmit does not come to an end");
-                if !self.ends[n].stack.poll_transmit(self.now, &mut out) {
-                    break;
-                }
-                let mut bytes = out.to_vec();
-                complete_checksum(&mut bytes);
-                let seen = Sighting::read(&bytes, RxChecksum::Unverified)
+                let seen = Sighting::read(&packet.bytes, packet.checksum)
                     .unwrap_or_else(|| panic!("a packet that nobody reads"));
-                let (at, gso_size) = (self.now.since(Instant::ZERO), out.meta.gso_size);
-                if let Err(broken) = self.watch.sent(at, &seen, &bytes, gso_size) {
+                let at = self.now.since(Instant::ZERO);
+                if let Err(broken) = self.watch.sent(at, &seen, &packet.bytes, packet.gso_size) {
                     panic!("{}: {broken}", seen.src);
                 }
-                let checksum = RxChecksum::Unverified;
-                let packet = RxPacket { bytes: bytes.into(), gso_size, checksum };
                 self.wire.push_back(Flying { to: 1 - n, packet, damaged: false });
             }
             self.events(n);

@@ -1,9 +1,9 @@
 //! Headers, options, checksums and cutting under arbitrary bytes.
 
-use fourwave_device::segment::{segments, segments_of_received};
 use fourwave_wire::checksum::{Chunks, Sum};
 use fourwave_wire::icmp::{IcmpError, emit_error, parse_quoted_tcp};
 use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::segment::{segments, segments_of_received};
 use fourwave_wire::tcp::{TcpHeader, verify_checksum};
 use fourwave_wire::{RxChecksum, RxPacket};
 

@@ -2,10 +2,9 @@
 
 use std::net::IpAddr;
 
-use fourwave_device::offload::complete_checksum;
-use fourwave_device::segment::segments;
+use fourwave_net::{Carry, convert};
 use fourwave_wire::icmp::{IcmpError, emit_error};
-use fourwave_wire::{GsoKind, RxChecksum, RxPacket, TxChecksum, TxPacket};
+use fourwave_wire::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
 
 use super::{MOST_AT_ONCE, World};
 use crate::failure::Failure;
@@ -61,52 +60,38 @@ impl World {
     }
 
     fn put_on_the_link(&mut self, host: usize, out: &TxPacket) -> Result<(), Failure> {
-        let mut bytes = out.to_vec();
-        if bytes.len() != out.meta.len {
-            return self.fail(None, format!("a packet's length is wrong: {:?}", out.meta));
-        }
         let link = self.hosts[host].plan.link;
         let whole = out.meta.gso_kind == GsoKind::None;
         let limit = if whole { u32::from(link.mtu) } else { link.gso_max };
-        if bytes.len() as u32 > limit || whole != (out.meta.gso_size == 0) {
+        if out.meta.len as u32 > limit || whole != (out.meta.gso_size == 0) {
             return self.fail(None, format!("the link cannot carry {:?}", out.meta));
         }
-        match out.meta.checksum {
-            TxChecksum::Complete => {}
-            TxChecksum::Partial { .. } if link.checksum_offload => {
-                complete_checksum(&mut bytes);
-            }
-            TxChecksum::Partial { .. } => {
-                return self.fail(None, "a partial checksum for a device that finishes none");
-            }
+        if out.meta.checksum != TxChecksum::Complete && !link.checksum_offload {
+            return self.fail(None, "a partial checksum for a device that finishes none");
         }
-        let gso_size = out.meta.gso_size;
-        let (conn, to) = self.look_at(host, &bytes, gso_size)?;
-        let Some(&n) = self.routes.get(&(host, to)) else {
-            return self.fail(conn, format!("a packet for {to}, where no link leads"));
-        };
-        let p = self.pipes[n].plan.cut;
-        let chosen = self.pipes[n].dice.chance(p);
-        let cut = gso_size > 0 && (chosen || self.pipes[n].plan.mtu.is_some());
-        if !cut {
-            // A link within one machine may vouch for what never crossed a wire.
-            let trusted = link.checksum_offload && self.pipes[n].dice.chance(0.3);
-            let (bytes, checksum) = match trusted {
-                true => (out.to_vec(), RxChecksum::Trusted),
-                false => (bytes, RxChecksum::Unverified),
+        for packet in convert(out, Carry::Whole) {
+            let (conn, to) = self.look_at(host, &packet.bytes, packet.gso_size)?;
+            let Some(&n) = self.routes.get(&(host, to)) else {
+                return self.fail(conn, format!("a packet for {to}, where no link leads"));
             };
-            self.offer(n, RxPacket { bytes: bytes.into(), gso_size, checksum });
-            return Ok(());
-        }
-        let pieces: Vec<Vec<u8>> = match segments(&bytes, gso_size) {
-            Ok(pieces) => pieces.collect(),
-            Err(e) => return self.fail(conn, format!("a packet that cannot be cut: {e}")),
-        };
-        for piece in pieces {
-            let checksum = RxChecksum::Unverified;
-            self.offer(n, RxPacket { bytes: piece.into(), gso_size: 0, checksum });
+            match self.carry(n, &packet, link) {
+                Carry::Whole => self.offer(n, packet),
+                carry => convert(out, carry).for_each(|packet| self.offer(n, packet)),
+            }
         }
         Ok(())
+    }
+
+    /// How a link, by its number, hands over a packet of a host with `link`.
+    fn carry(&mut self, pipe: usize, packet: &RxPacket, link: Link) -> Carry {
+        let super::Pipe { plan, dice, .. } = &mut self.pipes[pipe];
+        let cut = dice.chance(plan.cut) || plan.mtu.is_some();
+        if packet.gso_size > 0 && cut {
+            return Carry::Cut;
+        }
+        // A link within one machine may vouch for what never crossed a wire.
+        let trusted = link.checksum_offload && dice.chance(0.3);
+        if trusted { Carry::Trusted } else { Carry::Whole }
     }
 
     /// Holds a packet that leaves its host against the rules. Its connection, if it has one, and

@@ -1,13 +1,15 @@
 //! Segmentation in software: cuts a super-packet as the kernel's GSO does (Linux
 //! `net/ipv4/tcp_offload.c` and `udp_offload.c`), for links that cannot carry it.
 
-use bytes::Bytes;
-use fourwave_wire::checksum::Sum;
-use fourwave_wire::ip::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, IpHeader, protocol};
-use fourwave_wire::tcp::{Flags, TcpHeader};
-use fourwave_wire::{RxChecksum, RxPacket, SeqNum, WireError};
+use alloc::vec;
+use alloc::vec::Vec;
 
-use crate::offload::{checksum_is_right, complete_checksum};
+use bytes::Bytes;
+
+use crate::checksum::{Sum, checksum_is_right, complete_checksum};
+use crate::ip::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, IpHeader, protocol};
+use crate::tcp::{Flags, TcpHeader};
+use crate::{RxChecksum, RxPacket, SeqNum, WireError};
 
 const UDP_HEADER_LEN: usize = 8;
 /// What only the last segment of TCP carries.
@@ -24,7 +26,7 @@ pub struct Segments<'a> {
     transport: usize,
     protocol: u8,
     /// The payload not yet cut off.
-    payload: std::ops::Range<usize>,
+    payload: core::ops::Range<usize>,
     /// Bytes of IP and transport headers.
     header_len: usize,
     gso_size: usize,
