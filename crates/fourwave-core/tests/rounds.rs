@@ -49,24 +49,24 @@ fn paths() -> Vec<Path> {
 }
 
 /// Loses packets by a xorshift generator, but no SYN: a handshake is no round of data.
-fn lossy(lost: u64, mut state: u64) -> Box<dyn FnMut(usize, &[u8]) -> Way> {
-    Box::new(move |_, packet| {
+fn lossy(lost: u64, mut state: u64) -> impl FnMut(usize, &[u8]) -> Way {
+    move |_, packet| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         let is_syn = packet[20 + 13] & 2 != 0;
         if !is_syn && state % 1000 < lost { Way::Drop } else { Way::Pass }
-    })
+    }
 }
 
 /// A line for each round trip that changes something, until everything is acknowledged.
 fn rounds(path: &Path) -> String {
-    let mut config = Config::default();
-    config.tcp_timestamps = path.timestamps;
+    let config = Config { tcp_timestamps: path.timestamps, ..Config::default() };
     let mut pair = Pair::with(config.clone(), config, path.link);
     pair.delay = path.delay;
     let (client, server) = pair.open();
-    pair.filter = lossy(path.lost, path.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let seed = path.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    pair.filter = Box::new(lossy(path.lost, seed));
     let data = text(path.bytes);
     let (mut left, mut got) = (bytes::Bytes::from(data.clone()), Vec::new());
     let (mut lines, mut last) = (format!("{}\n", path.name), String::new());

@@ -15,9 +15,7 @@ use std::time::Duration;
 use fourwave_core::state::State;
 use fourwave_doctor::{Gatherer, Scope, Snapshot};
 use fourwave_testkit::{Bounded, Limited};
-use gather_support::{
-    INSIDE, Running, in_namespace, is_root, listen, own, pair, run, skip, tell, until,
-};
+use gather_support::{INSIDE, Running, in_namespace, is_root, listen, own, pair, run, skip, until};
 use socket2::{Domain, Type};
 
 fn look(scope: Scope) -> Snapshot {
@@ -111,7 +109,7 @@ fn other_namespaces() {
             let error = refusal(Scope::Netns("fwgathernone".into()));
             assert!(error.contains(&name.0) && error.contains("fwgathernone"), "{error}");
         } else {
-            tell("SKIPPED other_namespaces: names of `ip netns` need root");
+            skip("other_namespaces", "names of `ip netns` need root");
         }
         // This thread has stayed where it was.
         let own = own();

@@ -11,6 +11,7 @@
 mod bounded;
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,16 +21,36 @@ use rustix::process::{Pid, kill_process};
 pub use bounded::{Bounded, LIMIT, Limited, accept, bounded, ended, rest};
 pub use rustix::process::Signal;
 
+/// Where skipped tests are written, a line each: `cargo xtask test` sets it, and counts them.
+const SKIPS: &str = "FOURWAVE_SKIPS";
+/// With `all` in this variable a test that cannot be done fails.
+const REQUIRE: &str = "FOURWAVE_REQUIRE";
+
 /// Says in one line on standard error, past the harness, that the test of this thread does nothing,
 /// and why. Returns false.
+///
+/// # Panics
+/// Where `FOURWAVE_REQUIRE` is `all`.
+#[track_caller]
 pub fn skip(why: impl Display) -> bool {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     skip_test(&name, why)
 }
 
 /// The same where the thread is not the test's own.
+///
+/// # Panics
+/// Where `FOURWAVE_REQUIRE` is `all`, or the list of skipped tests cannot be written.
+#[track_caller]
 pub fn skip_test(test: &str, why: impl Display) -> bool {
-    tell(&format!("SKIPPED {test}: {why}"));
+    let line = format!("SKIPPED {test}: {why}");
+    tell(&line);
+    if let Some(list) = std::env::var_os(SKIPS) {
+        let file = OpenOptions::new().append(true).create(true).open(&list);
+        let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+        written.unwrap_or_else(|error| panic!("{}: {error}", Path::new(&list).display()));
+    }
+    assert!(std::env::var(REQUIRE).as_deref() != Ok("all"), "{REQUIRE}=all, and {line}");
     false
 }
 
@@ -40,6 +61,7 @@ pub fn tell(line: &str) {
 }
 
 /// Whether all of these programs are there; if not, a line says which the test lacks.
+#[track_caller]
 pub fn has(programs: &[&str]) -> bool {
     match programs.iter().find(|program| find(program).is_none()) {
         Some(lacking) => skip(missing(lacking)),
