@@ -5,12 +5,13 @@ use core::net::{IpAddr, SocketAddr};
 
 use crate::error::ListenError;
 use crate::event::{ConnId, ListenerId, PendingId};
-use crate::fast_open::FastOpenKeys;
+use crate::options::{ListenFastOpen, Shared, SocketOptions};
 use crate::slab::Slab;
 
-/// For whom a listener answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listen {
+/// For whom a listener answers, and what its connections begin with.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ListenOptions {
     /// Address to answer for; `None` for any.
     pub address: Option<IpAddr>,
     /// Port to answer for; `None` for any (a gateway's).
@@ -20,39 +21,90 @@ pub struct Listen {
     pub deferred: bool,
     /// Longest queue of connections that wait for accept; limited by `somaxconn`.
     pub backlog: usize,
+    /// What its connections begin with.
+    pub socket: SocketOptions,
+    /// Its part in Fast Open. It needs bit 2 of `tcp_fastopen` too; a deferring listener takes no
+    /// part.
+    pub fast_open: ListenFastOpen,
 }
 
-/// A listener's part in Fast Open.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ListenFast {
-    /// Most connections that may wait for the end of their handshake; 0 takes no part.
-    pub(crate) queue: usize,
-    /// How many wait.
-    pub(crate) waiting: usize,
-    /// Keys of its own.
-    pub(crate) keys: Option<FastOpenKeys>,
+impl ListenOptions {
+    /// Answers for `port` of every address, with a backlog of 128.
+    pub fn port(port: u16) -> Self {
+        Self { port: Some(port), ..Self::any() }
+    }
+
+    /// Answers for every address and port, with a backlog of 128.
+    pub fn any() -> Self {
+        Self {
+            address: None,
+            port: None,
+            deferred: false,
+            backlog: 128,
+            socket: SocketOptions::default(),
+            fast_open: ListenFastOpen::default(),
+        }
+    }
+
+    /// Answers for one address only.
+    #[must_use]
+    pub fn on(self, address: IpAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// Sets [`backlog`](Self::backlog).
+    #[must_use]
+    pub fn with_backlog(self, backlog: usize) -> Self {
+        Self { backlog, ..self }
+    }
+
+    /// Sets [`deferred`](Self::deferred).
+    #[must_use]
+    pub fn deferring(self) -> Self {
+        Self { deferred: true, ..self }
+    }
+
+    /// Sets [`socket`](Self::socket).
+    #[must_use]
+    pub fn with_socket(self, socket: SocketOptions) -> Self {
+        Self { socket, ..self }
+    }
+
+    /// Sets [`fast_open`](Self::fast_open).
+    #[must_use]
+    pub fn with_fast_open(self, fast_open: ListenFastOpen) -> Self {
+        Self { fast_open, ..self }
+    }
 }
 
 /// A listener.
 #[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Listener {
     pub(crate) id: ListenerId,
-    pub(crate) options: Listen,
+    /// For which address and port it answers.
+    place: Place,
+    pub(crate) deferred: bool,
+    pub(crate) backlog: usize,
+    /// What its connections begin with.
+    pub(crate) socket: Shared,
     /// Fast Open.
-    pub(crate) fast_open: ListenFast,
-    /// `TCP_MAXSEG` of its connections; 0 for the link's.
-    pub(crate) max_seg: u16,
+    pub(crate) fast_open: ListenFastOpen,
+    /// Connections that wait for the end of their handshake, opened fast.
+    pub(crate) opened_fast: usize,
     /// Half-open records that belong to it.
     pub(crate) half_open: usize,
     /// Open connections that wait for accept.
     pub(crate) queue: VecDeque<(ConnId, Option<PendingId>)>,
 }
 
+/// An address and a port; `None` for any.
+type Place = (Option<IpAddr>, Option<u16>);
+
 /// All listeners.
 #[cfg_attr(feature = "model", derive(Clone))]
 pub(crate) struct Listeners {
     table: Slab<Listener>,
-    by_address: BTreeMap<(Option<IpAddr>, Option<u16>), u32>,
+    by_address: BTreeMap<Place, u32>,
 }
 
 impl Listeners {
@@ -60,27 +112,31 @@ impl Listeners {
         Self { table: Slab::new(), by_address: BTreeMap::new() }
     }
 
-    pub(crate) fn insert(&mut self, options: Listen) -> Result<ListenerId, ListenError> {
-        let key = (options.address, options.port);
-        if self.by_address.contains_key(&key) {
+    pub(crate) fn insert(&mut self, options: ListenOptions) -> Result<ListenerId, ListenError> {
+        let ListenOptions { address, port, deferred, backlog, socket, fast_open } = options;
+        let place = (address, port);
+        if self.by_address.contains_key(&place) {
             return Err(ListenError::AddressInUse);
         }
         let index = self.table.insert_with(|index, generation| Listener {
             id: ListenerId { index, generation },
-            options,
-            fast_open: ListenFast::default(),
-            max_seg: 0,
+            place,
+            deferred,
+            backlog,
+            socket: socket.shared(),
+            fast_open,
+            opened_fast: 0,
             half_open: 0,
             queue: VecDeque::new(),
         });
-        self.by_address.insert(key, index);
+        self.by_address.insert(place, index);
         Ok(self.table.get(index).map_or(ListenerId { index, generation: 0 }, |l| l.id))
     }
 
     pub(crate) fn remove(&mut self, id: ListenerId) -> Option<Listener> {
         let index = self.table.check(id.index, id.generation)?;
         let listener = self.table.remove(index)?;
-        self.by_address.remove(&(listener.options.address, listener.options.port));
+        self.by_address.remove(&listener.place);
         Some(listener)
     }
 
@@ -118,12 +174,10 @@ mod tests {
     fn the_most_exact_one_answers() {
         let mut listeners = Listeners::new();
         let ip = IpAddr::from([10, 0, 0, 1]);
-        let options = Listen { address: None, port: None, deferred: true, backlog: 1 };
-        let any = listeners.insert(options).unwrap();
-        let port = listeners.insert(Listen { port: Some(80), ..options }).unwrap();
-        let exact =
-            listeners.insert(Listen { address: Some(ip), port: Some(80), ..options }).unwrap();
-        assert_eq!(listeners.insert(options), Err(ListenError::AddressInUse));
+        let any = listeners.insert(ListenOptions::any()).unwrap();
+        let port = listeners.insert(ListenOptions::port(80)).unwrap();
+        let exact = listeners.insert(ListenOptions::port(80).on(ip)).unwrap();
+        assert_eq!(listeners.insert(ListenOptions::any()), Err(ListenError::AddressInUse));
         let found = |ip: [u8; 4], port| listeners.find((ip, port).into()).unwrap().id;
         assert_eq!(found([10, 0, 0, 1], 80), exact);
         assert_eq!(found([10, 0, 0, 2], 80), port);

@@ -4,6 +4,7 @@ use fourwave_wire::options::TcpOptions;
 use fourwave_wire::{Link, WindowScale};
 
 use crate::config::Config;
+use crate::options::SynOptions;
 
 /// What a peer may send when its SYN names no MSS (RFC 9293 §3.7.1).
 const DEFAULT_MSS_V4: u16 = 536;
@@ -41,28 +42,29 @@ pub(crate) fn largest(max_seg: u16) -> u16 {
     if max_seg == 0 { u16::MAX } else { max_seg }
 }
 
-fn our_scale(config: &Config) -> WindowScale {
-    WindowScale::for_window(config.tcp_rmem_max.min(u64::from(u32::MAX)) as u32)
+/// The largest window must fit: that of a buffer which was set does not grow.
+fn our_scale(config: &Config, syn: &SynOptions) -> WindowScale {
+    let largest = config.tcp_rmem_max.min(u64::from(u32::MAX)) as u32;
+    WindowScale::for_window(syn.receive_buffer.unwrap_or(largest))
 }
 
 /// The options of a SYN that opens.
-pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool) -> Negotiated {
+pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool, syn: &SynOptions) -> Negotiated {
     let mss = u32::from(our_mss(link, ipv6));
     let scaling = config.tcp_window_scaling == 1;
     Negotiated {
         snd_mss: mss,
         rcv_mss: mss,
         snd_scale: WindowScale::default(),
-        rcv_scale: if scaling { our_scale(config) } else { WindowScale::default() },
+        rcv_scale: if scaling { our_scale(config, syn) } else { WindowScale::default() },
         scaling,
         timestamps: config.tcp_timestamps == 1,
         sack: config.tcp_sack == 1,
     }
 }
 
-/// What holds once both SYNs are known: `theirs` is the peer's, ours was or will be [`offer`].
-pub(crate) fn agree(config: &Config, link: &Link, ipv6: bool, theirs: &TcpOptions) -> Negotiated {
-    let ours = offer(config, link, ipv6);
+/// What holds once both SYNs are known: `ours` is what we offered or will offer.
+pub(crate) fn agree(ours: &Negotiated, ipv6: bool, theirs: &TcpOptions) -> Negotiated {
     let default = if ipv6 { DEFAULT_MSS_V6 } else { DEFAULT_MSS_V4 };
     let timestamps = ours.timestamps && theirs.timestamps.is_some();
     let taken = if timestamps { TIMESTAMPS_LEN } else { 0 };
@@ -85,18 +87,20 @@ pub(crate) fn agree(config: &Config, link: &Link, ipv6: bool, theirs: &TcpOption
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SYN: SynOptions = SynOptions { receive_buffer: None, max_seg: 0 };
     use fourwave_wire::options::Timestamps;
 
     #[test]
     fn rfc9293_3_7_1_the_smaller_mss_and_a_default() {
         let (config, link) = (Config::default(), Link::plain(1500));
         let none = TcpOptions::default();
-        assert_eq!(agree(&config, &link, false, &none).snd_mss, 536);
-        assert_eq!(agree(&config, &link, true, &none).snd_mss, 1220);
+        assert_eq!(agree(&offer(&config, &link, false, &SYN), false, &none).snd_mss, 536);
+        assert_eq!(agree(&offer(&config, &link, true, &SYN), true, &none).snd_mss, 1220);
         let theirs = TcpOptions { mss: Some(9000), ..none };
-        assert_eq!(agree(&config, &link, false, &theirs).snd_mss, 1460);
+        assert_eq!(agree(&offer(&config, &link, false, &SYN), false, &theirs).snd_mss, 1460);
         let theirs = TcpOptions { mss: Some(1), ..none };
-        assert_eq!(agree(&config, &link, false, &theirs).snd_mss, 64);
+        assert_eq!(agree(&offer(&config, &link, false, &SYN), false, &theirs).snd_mss, 64);
     }
 
     #[test]
@@ -108,15 +112,15 @@ mod tests {
             timestamps: Some(Timestamps { value: 1, echo: 0 }),
             ..TcpOptions::default()
         };
-        let both = agree(&config, &link, false, &theirs);
+        let both = agree(&offer(&config, &link, false, &SYN), false, &theirs);
         assert_eq!((both.snd_scale.shift(), both.rcv_scale.shift()), (9, 7));
         assert_eq!((both.timestamps, both.snd_mss), (true, 1448));
         let plain = TcpOptions { mss: Some(1460), ..TcpOptions::default() };
-        let none = agree(&config, &link, false, &plain);
+        let none = agree(&offer(&config, &link, false, &SYN), false, &plain);
         assert_eq!((none.scaling, none.timestamps, none.rcv_scale.shift()), (false, false, 0));
         config.tcp_window_scaling = 0;
         config.tcp_timestamps = 0;
-        let none = agree(&config, &link, false, &theirs);
+        let none = agree(&offer(&config, &link, false, &SYN), false, &theirs);
         assert_eq!((none.scaling, none.timestamps, none.snd_scale.shift()), (false, false, 0));
     }
 }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{
-    CaState, ConnId, EndReason, FastOpenConnect, FastOpenKeys, Population, SocketOption,
+    CaState, ConnId, ConnectOptions, EndReason, FastOpenKeys, ListenFastOpen, Population,
+    SocketOption, SocketOptions,
 };
 use fourwave_wire::options::{FastOpen, TcpOptions};
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -20,8 +21,12 @@ const KEYS: FastOpenKeys = FastOpenKeys { primary: [1; 16], backup: None };
 fn listener(tcp_fastopen: &str) -> Bench {
     let mut bench = Bench::new(config(&[("tcp_fastopen", tcp_fastopen)]));
     bench.stack.set_fast_open_keys(KEYS);
-    assert!(bench.stack.set_fast_open(bench.listener, 2, None));
+    take_part(&mut bench, ListenFastOpen::new(2));
     bench
+}
+
+fn take_part(bench: &mut Bench, part: ListenFastOpen) {
+    assert!(bench.stack.set_listen_options(bench.listener, SocketOptions::default(), part));
 }
 
 /// Asks for a cookie by an ordinary open, and closes that.
@@ -99,7 +104,7 @@ fn without_leave_of_config_and_listener_text_on_a_syn_waits() {
     for (config, asked) in [("1", true), ("2", false)] {
         let mut bench = listener(config);
         if !asked {
-            bench.stack.set_fast_open(bench.listener, 0, None);
+            take_part(&mut bench, ListenFastOpen::new(0));
         }
         bench.fast_open = FastOpen::new(&[9; 8], false);
         bench.arrives(Flags::SYN, 0, 0, b"question");
@@ -123,7 +128,7 @@ fn a_key_that_was_replaced_is_believed_and_its_cookie_renewed() {
     let mut bench = listener("2");
     bench.fast_open = Some(cookie(&mut bench));
     let new = FastOpenKeys { primary: [2; 16], backup: Some(KEYS.primary) };
-    bench.stack.set_fast_open(bench.listener, 2, Some(new));
+    take_part(&mut bench, ListenFastOpen::new(2).with_keys(new));
     bench.arrives(Flags::SYN, 0, 0, b"question");
     let syn_ack = bench.one().header;
     assert_eq!(syn_ack.ack, SeqNum::new(IRS) + 9);
@@ -133,7 +138,7 @@ fn a_key_that_was_replaced_is_believed_and_its_cookie_renewed() {
 #[test]
 fn rfc7413_5_1_as_many_wait_for_their_handshake_as_the_listener_allows() {
     let mut bench = listener("514");
-    bench.stack.set_fast_open(bench.listener, 1, None);
+    take_part(&mut bench, ListenFastOpen::new(1));
     bench.arrives(Flags::SYN, 0, 0, b"question");
     bench.iss = bench.one().header.seq;
     let second = TcpHeader {
@@ -187,7 +192,9 @@ fn a_reset_before_the_handshake_is_through_ends_it() {
 fn open(bench: &mut Bench, text: &'static [u8]) -> (ConnId, usize) {
     let (us, peer): (SocketAddr, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
     let mut data = Bytes::from_static(text);
-    bench.stack.connect_fast(bench.now, us, peer, FastOpenConnect::default(), &mut data).unwrap()
+    let mut options = ConnectOptions::default();
+    options.fast_open = true;
+    bench.stack.connect_with(bench.now, us, peer, options, &mut data).unwrap()
 }
 
 fn syn(bench: &mut Bench) -> Sent {
@@ -467,7 +474,9 @@ fn rfc7413_7_1_the_third_timeout_is_counted_once() {
 fn a_largest_segment_holds_without_leave_for_fast_open_too() {
     let mut bench = Bench::new(config(&[("tcp_fastopen", "0")]));
     let (us, peer): (SocketAddr, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
-    let how = FastOpenConnect { no_cookie: false, max_seg: 700 };
-    bench.stack.connect_fast(bench.now, us, peer, how, &mut Bytes::new()).unwrap();
+    let mut options = ConnectOptions::default();
+    options.fast_open = true;
+    options.socket = SocketOptions::default().with(SocketOption::MaxSeg(700));
+    bench.stack.connect_with(bench.now, us, peer, options, &mut Bytes::new()).unwrap();
     assert_eq!(syn(&mut bench).header.options.mss, Some(700));
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use fourwave_core::error::ReceiveError;
 use fourwave_core::time::Duration;
-use fourwave_core::{ConnId, Event, Instant, Listen, ListenerId, Stack};
+use fourwave_core::{ConnId, Event, Instant, ListenOptions, ListenerId, Stack};
 use fourwave_net::{Carry, convert, transmit};
 use fourwave_wire::Link;
 
@@ -82,7 +82,7 @@ impl World {
             ended: Vec::new(),
         };
         let mut hosts = [host(1), host(2)];
-        let options = Listen { address: None, port: Some(80), deferred: false, backlog: 8 };
+        let options = ListenOptions::port(80).with_backlog(8);
         let listener = hosts[1].stack.listen(options).expect("nobody else listens");
         let mut world = Self {
             setup: Rc::new(setup.clone()),

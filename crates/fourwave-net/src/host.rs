@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fourwave_core::{Config, ConnId, EndReport, Event, Instant, Listen, ListenerId, Stack};
+use fourwave_core::{Config, ConnId, EndReport, Event, Instant, ListenOptions, ListenerId, Stack};
 use fourwave_wire::{Link, TxPacket};
 
 /// A machine with a TCP.
@@ -36,7 +36,7 @@ impl Host {
     /// # Panics
     /// Somebody listens on that port.
     pub fn listen(&mut self, port: u16, backlog: usize) {
-        let options = Listen { address: None, port: Some(port), deferred: false, backlog };
+        let options = ListenOptions::port(port).with_backlog(backlog);
         let listener = self.stack.listen(options).unwrap_or_else(|error| panic!("listen: {error}"));
         self.listener = Some(listener);
     }

@@ -59,6 +59,7 @@ mod shared;
 mod socket;
 mod stack;
 mod stream;
+mod tcp_socket;
 
 pub use error::{CloseError, end_reason};
 pub use halves::{FarEnd, OwnedReadHalf, OwnedWriteHalf, ReadHalf, ReuniteError, WriteHalf};
@@ -68,13 +69,17 @@ pub use listener::TcpListener;
 pub use notice::{Notice, NoticeKind};
 pub use stack::{Stack, StackOptions};
 pub use stream::TcpStream;
+pub use tcp_socket::TcpSocket;
+
+/// Congestion control: the engine's, and the trait for one of your own.
+pub use fourwave_core::congestion;
 
 pub use fourwave_core::config::{Knob, KnobError, Unit};
 pub use fourwave_core::counters::Counters;
 pub use fourwave_core::state::State;
 pub use fourwave_core::{
-    Config, Decision, EndReason, EndReport, FarEndQuery, Instant, Population, Side, SocketOption,
-    TcpInfo, UserCall,
+    Config, Decision, EndReason, EndReport, FarEndQuery, FastOpenKeys, Instant, Population, Side,
+    SocketOption, TcpInfo, UserCall,
 };
 pub use fourwave_device::{self as device, Device};
 pub use fourwave_wire::icmp::IcmpError;

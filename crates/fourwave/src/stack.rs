@@ -8,20 +8,19 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use fourwave_core::counters::Counters;
-use fourwave_core::error::ConnectError;
-use fourwave_core::{Config, EndReport, Instant, Listen, Population, Stack as Engine};
+use fourwave_core::{Config, EndReport, Instant, ListenOptions, Population, Stack as Engine};
 use fourwave_device::Device;
 use fourwave_wire::{Link, RxPacket, TxPacket};
 use tokio::sync::mpsc;
 
 use crate::driver::Driver;
 use crate::incoming::IncomingListener;
-use crate::inner::{Inner, IoCounters, ListenerState, wait, wait_with_others};
+use crate::inner::{Inner, IoCounters, ListenerState, wait_with_others};
 use crate::listener::TcpListener;
 use crate::notice::Notice;
 use crate::shared::{Ref, Shared};
-use crate::socket::Socket;
 use crate::stream::TcpStream;
+use crate::tcp_socket::TcpSocket;
 
 /// Packets that are not TCP and wait for their taker; beyond, they are dropped and counted.
 const OTHER_PACKETS: usize = 1024;
@@ -46,7 +45,7 @@ pub struct StackOptions {
 /// [`shutdown`](Self::shutdown), the device is dropped.
 #[derive(Clone)]
 pub struct Stack {
-    shared: Ref,
+    pub(crate) shared: Ref,
     addresses: Arc<[IpAddr]>,
 }
 
@@ -78,37 +77,17 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Listens for connections to `addr`. An unspecified address (`0.0.0.0` or `::`) stands for
-    /// all addresses of both families, port 0 for one that is free. At most `backlog`
-    /// connections, and not more than `somaxconn`, wait for [`TcpListener::accept`].
+    /// A socket whose options hold from its SYN on.
+    pub fn socket(&self) -> TcpSocket {
+        TcpSocket::new(self.clone())
+    }
+
+    /// As [`TcpSocket::listen`].
     ///
     /// # Errors
-    /// `AddrInUse` when another listener has the same address and port.
+    /// As [`TcpSocket::listen`].
     pub fn listen(&self, addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
-        let address = Some(addr.ip()).filter(|ip| !ip.is_unspecified());
-        let id = self.shared.call(|inner, _| {
-            if inner.stopping {
-                return Err(inner.stopped());
-            }
-            let ports = match addr.port() {
-                0 => {
-                    let config = inner.engine.config();
-                    config.ip_local_port_first as u16..=config.ip_local_port_last as u16
-                }
-                port => port..=port,
-            };
-            for port in ports {
-                let port_of_any = Some(port);
-                let listen = Listen { address, port: port_of_any, deferred: false, backlog };
-                if let Ok(id) = inner.engine.listen(listen) {
-                    inner.listeners.insert(id, ListenerState::default());
-                    return Ok((id, SocketAddr::new(addr.ip(), port)));
-                }
-            }
-            let text = format!("cannot listen on {addr}: another listener of this stack does");
-            Err(io::Error::new(io::ErrorKind::AddrInUse, text))
-        })?;
-        Ok(TcpListener::new(self.shared.clone(), id.0, id.1))
+        self.socket().listen(addr, backlog)
     }
 
     /// Listens on every address and port that no other listener has, as a gateway does. No SYN
@@ -122,7 +101,7 @@ impl Stack {
                 return Err(inner.stopped());
             }
             let backlog = usize::try_from(inner.engine.config().somaxconn).unwrap_or(usize::MAX);
-            let listen = Listen { address: None, port: None, deferred: true, backlog };
+            let listen = ListenOptions::any().deferring().with_backlog(backlog);
             let id = inner
                 .engine
                 .listen(listen)
@@ -134,48 +113,39 @@ impl Stack {
         Ok(IncomingListener::new(self.shared.clone(), id))
     }
 
-    /// Opens a connection from the first of our addresses that is of `remote`'s family.
+    /// Opens a connection from the first of our addresses that is of `remote`'s family, as
+    /// [`TcpSocket::connect`].
     ///
     /// # Errors
-    /// As for [`connect_from`](Self::connect_from), and `AddrNotAvailable` when
-    /// [`StackOptions::addresses`] has no such address.
+    /// As [`TcpSocket::connect`].
     pub async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        let local = self.addresses.iter().find(|ip| ip.is_ipv6() == remote.is_ipv6());
-        let Some(local) = local else {
-            let family = if remote.is_ipv6() { "IPv6" } else { "IPv4" };
-            let text = format!(
-                "cannot connect to {remote}: the stack has no {family} address; add one to \
-                 StackOptions::addresses or use connect_from"
-            );
-            return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, text));
-        };
-        self.connect_from(SocketAddr::new(*local, 0), remote).await
+        self.socket().connect(remote).await
     }
 
-    /// Opens a connection from `local`, which may be any address at all; its port 0 stands for
-    /// one that is free. Dropping the future gives the attempt up.
+    /// Opens a connection from `local`, which may be any address at all, as [`TcpSocket::bind`] and
+    /// [`TcpSocket::connect`].
     ///
     /// # Errors
-    /// What the engine refuses (addresses of two families, no free port), or how the attempt
-    /// ended, with its [`CloseError`](crate::CloseError).
+    /// As [`TcpSocket::connect`].
     pub async fn connect_from(
         &self,
         local: SocketAddr,
         remote: SocketAddr,
     ) -> io::Result<TcpStream> {
-        let socket = self.shared.call(|inner, now| {
-            if inner.stopping {
-                return Err(inner.stopped());
-            }
-            let conn = inner.engine.connect(now, local, remote).map_err(connect_error)?;
-            inner.register(conn);
-            let local = inner.engine.info(conn).map_or(local, |info| info.local);
-            Ok((conn, local))
-        });
-        let (conn, local) = socket?;
-        let socket = Socket::new(self.shared.clone(), conn, local, remote);
-        poll_fn(|cx| socket.poll_connected(cx)).await?;
-        Ok(TcpStream::new(socket))
+        self.socket().bind(local).connect(remote).await
+    }
+
+    /// The first of our addresses that is of `remote`'s family.
+    pub(crate) fn address_for(&self, remote: SocketAddr) -> io::Result<IpAddr> {
+        let local = self.addresses.iter().find(|ip| ip.is_ipv6() == remote.is_ipv6());
+        local.copied().ok_or_else(|| {
+            let family = if remote.is_ipv6() { "IPv6" } else { "IPv4" };
+            let text = format!(
+                "cannot connect to {remote}: the stack has no {family} address; add one to \
+                 StackOptions::addresses or bind the socket"
+            );
+            io::Error::new(io::ErrorKind::AddrNotAvailable, text)
+        })
     }
 
     /// The packets from now on that are not TCP's: UDP, ICMP and so on. There is one taker at a
@@ -299,31 +269,5 @@ impl Stack {
 impl std::fmt::Debug for Stack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stack").field("population", &self.population()).finish_non_exhaustive()
-    }
-}
-
-fn connect_error(error: ConnectError) -> io::Error {
-    let kind = match error {
-        ConnectError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
-        ConnectError::PortsExhausted { .. } => io::ErrorKind::AddrNotAvailable,
-        ConnectError::BadAddress => io::ErrorKind::InvalidInput,
-    };
-    io::Error::new(kind, error)
-}
-
-impl Socket {
-    fn poll_connected(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut inner = self.shared.lock();
-        let Some(slot) = inner.slot(self.conn) else {
-            return Poll::Ready(Err(inner.stopped()));
-        };
-        if let Some(reason) = slot.ended {
-            return Poll::Ready(Err(inner.ended(reason)));
-        }
-        if slot.connected {
-            return Poll::Ready(Ok(()));
-        }
-        wait(&mut slot.writer, cx);
-        Poll::Pending
     }
 }

@@ -35,6 +35,7 @@ use crate::fast_open::Part;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
 use crate::negotiated::{self, Negotiated};
+use crate::options::{Shared, SynOptions};
 use crate::sender::{Flight, RtoLimits, Sender};
 use crate::state::{self, Input, State};
 use crate::time::{Duration, Instant};
@@ -275,17 +276,21 @@ pub(crate) struct Birth {
     pub(crate) ts_offset: u32,
     pub(crate) ts_recent: u32,
     pub(crate) opened: Instant,
+    /// What our SYN tells beside `options`.
+    pub(crate) syn: SynOptions,
 }
 
 impl Connection {
     pub(crate) fn new(birth: Birth, now: Instant, config: &Config) -> Self {
-        let Birth { tuple, id, iss, irs, state, options, ts_offset, ts_recent, opened } = birth;
+        let Birth { tuple, id, iss, irs, state, options, ts_offset, ts_recent, opened, syn } =
+            birth;
+        let receive_buffer = syn.receive_buffer.unwrap_or(config.tcp_rmem_default as u32);
         let mut conn = Self {
             tuple,
             id,
             state,
             snd: SendSide::new(iss, options.snd_mss),
-            rcv: ReceiveSide::new(irs, config.tcp_rmem_default as u32, now),
+            rcv: ReceiveSide::new(irs, receive_buffer, now),
             options,
             ts: TimestampState { offset: ts_offset, recent: ts_recent, recent_at: now },
             sender: Sender::new(iss, now),
@@ -312,6 +317,7 @@ impl Connection {
             },
         };
         conn.adopt(options, config);
+        conn.limit_segments(syn.max_seg);
         conn
     }
 
@@ -323,6 +329,16 @@ impl Connection {
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
         self.sender.start(self.initial_cwnd(config));
+    }
+
+    /// Takes what its socket was given before it.
+    pub(crate) fn inherit(&mut self, socket: &Shared, ctx: &Ctx<'_>) {
+        if let Some(algorithm) = &socket.congestion {
+            self.sender.set_congestion(algorithm.clone());
+        }
+        for option in socket.options() {
+            self.set_option(*option, ctx);
+        }
     }
 
     fn initial_cwnd(&self, config: &Config) -> u32 {

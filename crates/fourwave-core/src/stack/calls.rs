@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use core::ops::RangeInclusive;
 
 use bytes::Bytes;
 use fourwave_wire::SeqNum;
@@ -12,6 +13,7 @@ use fourwave_wire::tcp::{Flags, TcpHeader};
 
 use super::input::{TAKEOVER_GAP, is_unicast};
 use super::{Accepted, Stack};
+use crate::config::Config;
 use crate::conn::{Birth, Connection, Fate, Signals};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
@@ -19,8 +21,9 @@ use crate::error::{ConnectError, ListenError, NoSuchConnection, ReceiveError, Se
 use crate::event::{ConnId, Decision, ListenerId, PendingId};
 use crate::half_open::Answer;
 use crate::info::TcpInfo;
-use crate::listener::Listen;
+use crate::listener::ListenOptions;
 use crate::negotiated::offer;
+use crate::options::{ConnectOptions, ListenFastOpen, SocketOptions, SynOptions};
 use crate::ports::{Exhausted, Ports, Seat};
 use crate::sender::congestion::Algorithm;
 use crate::socket_option::{FarEndQuery, SocketOption};
@@ -33,16 +36,25 @@ impl Stack {
     ///
     /// # Errors
     /// Another listener answers for exactly the same address and port.
-    pub fn listen(&mut self, options: Listen) -> Result<ListenerId, ListenError> {
+    pub fn listen(&mut self, mut options: ListenOptions) -> Result<ListenerId, ListenError> {
         let limit = self.config.somaxconn as usize;
-        self.listeners.insert(Listen { backlog: options.backlog.clamp(1, limit), ..options })
+        options.backlog = options.backlog.clamp(1, limit);
+        options.fast_open.queue = options.fast_open.queue.min(limit);
+        self.listeners.insert(options)
     }
 
-    /// `TCP_MAXSEG` in bytes for all connections that a listener gets; 0 for the link's. False when
-    /// there is no such listener.
-    pub fn set_listen_max_seg(&mut self, listener: ListenerId, max_seg: u16) -> bool {
+    /// Changes what the connections of a listener begin with, as far as their SYN is not there yet,
+    /// and its part in Fast Open. False when there is no such listener.
+    pub fn set_listen_options(
+        &mut self,
+        listener: ListenerId,
+        socket: SocketOptions,
+        fast_open: ListenFastOpen,
+    ) -> bool {
+        let limit = self.config.somaxconn as usize;
         let Some(listener) = self.listeners.get_mut(listener) else { return false };
-        listener.max_seg = max_seg;
+        listener.socket = socket.shared();
+        listener.fast_open = ListenFastOpen { queue: fast_open.queue.min(limit), ..fast_open };
         true
     }
 
@@ -132,16 +144,53 @@ impl Stack {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Result<ConnId, ConnectError> {
-        self.open(now, local, remote, Connection::open)
+        let nothing = &mut Bytes::new();
+        let opened = self.connect_with(now, local, remote, ConnectOptions::default(), nothing)?;
+        Ok(opened.0)
     }
 
-    /// Files a new connection, which `start` lets begin.
-    pub(super) fn open(
+    /// Opens a connection that has its options before the SYN goes out.
+    ///
+    /// With [`fast_open`](ConnectOptions::fast_open) what rides on the SYN is taken off the front
+    /// of `data`, and its length returned; without a cookie that is nothing, and the SYN asks for
+    /// one. The rest is the caller's to [`send`](Self::send), which may be done at once. Where
+    /// `tcp_fastopen` forbids it or the way was found to be blocked, nothing rides.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_with(
         &mut self,
         now: Instant,
         local: SocketAddr,
         remote: SocketAddr,
-        start: impl FnOnce(&mut Connection),
+        options: ConnectOptions,
+        data: &mut Bytes,
+    ) -> Result<(ConnId, usize), ConnectError> {
+        let ConnectOptions { socket, local_ports, fast_open, no_cookie } = options;
+        let socket = socket.shared();
+        let offer = if fast_open { self.fast_offer(now, remote.ip(), no_cookie) } else { None };
+        let conn = self.open(now, local, remote, (local_ports, socket.syn))?;
+        let index = self.index(conn).ok_or(ConnectError::BadAddress)?;
+        let (opening, ctx) = self.conn_and_ctx(index, now).ok_or(ConnectError::BadAddress)?;
+        opening.inherit(&socket, &ctx);
+        let taken = match offer {
+            Some(offer) => opening.open_fast(offer, data),
+            None => {
+                opening.open();
+                0
+            }
+        };
+        self.schedule(index);
+        Ok((conn, taken))
+    }
+
+    /// Makes a connection of an active open, whose SYN does not go out yet.
+    fn open(
+        &mut self,
+        now: Instant,
+        local: SocketAddr,
+        remote: SocketAddr,
+        (ports, syn): (Option<RangeInclusive<u16>>, SynOptions),
     ) -> Result<ConnId, ConnectError> {
         let tuple = FourTuple::new(local, remote).ok_or(ConnectError::BadAddress)?;
         // RFC 9293 §3.9.2.3: no connection with a multicast or broadcast address.
@@ -149,7 +198,7 @@ impl Stack {
             return Err(ConnectError::BadAddress);
         }
         let chosen = local.port() != 0;
-        let tuple = if chosen { tuple } else { self.choose_port(now, tuple)? };
+        let tuple = if chosen { tuple } else { self.choose_port(now, tuple, ports)? };
         let after = match self.seat(now, &tuple) {
             Seat::Free => None,
             Seat::Reusable => self.take_time_wait_over(&tuple),
@@ -161,7 +210,7 @@ impl Stack {
                 return Err(ConnectError::AddressInUse { local: tuple.local(), remote });
             }
         };
-        let options = offer(&self.config, &self.link, tuple.is_ipv6());
+        let options = offer(&self.config, &self.link, tuple.is_ipv6(), &syn);
         let iss = self.records.secret.isn(&tuple, now);
         let iss = after.map_or(iss, |end| iss.later(end + TAKEOVER_GAP));
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
@@ -177,19 +226,29 @@ impl Stack {
                 ts_offset,
                 ts_recent: 0,
                 opened: now,
+                syn,
             };
-            let mut conn = Box::new(Connection::new(birth, now, config));
-            start(&mut conn);
-            conn
+            Box::new(Connection::new(birth, now, config))
         });
         self.counters.active_opens += 1;
         self.demux.insert(&self.records, &tuple, Target::Connection(index));
-        self.schedule(index);
         self.records.conns.get(index).map(|c| c.id).ok_or(ConnectError::BadAddress)
     }
 
-    fn choose_port(&mut self, now: Instant, tuple: FourTuple) -> Result<FourTuple, ConnectError> {
-        let range = (self.config.ip_local_port_first as u16, self.config.ip_local_port_last as u16);
+    fn choose_port(
+        &mut self,
+        now: Instant,
+        tuple: FourTuple,
+        ports: Option<RangeInclusive<u16>>,
+    ) -> Result<FourTuple, ConnectError> {
+        let Config { ip_local_port_first: first, ip_local_port_last: last, .. } = self.config;
+        let (first, last) = ports.map_or((first as u16, last as u16), |p| (*p.start(), *p.end()));
+        // Port 0 stands for none.
+        let range = (first.max(1), last);
+        if range.0 > range.1 {
+            let remote = tuple.remote();
+            return Err(ConnectError::PortsExhausted { remote, ports: 0, time_wait: 0 });
+        }
         let hash = self.records.secret.port_hash(&tuple.with_local_port(0));
         // Taken out for the search, which looks at everything else.
         let mut ports = core::mem::replace(&mut self.ports, Ports::new());

@@ -1,9 +1,8 @@
 //! TCP Fast Open (RFC 7413): connections that carry text on their SYN, both ways.
 
 use alloc::boxed::Box;
-use core::net::{IpAddr, SocketAddr};
+use core::net::IpAddr;
 
-use bytes::Bytes;
 use fourwave_wire::SeqNum;
 use fourwave_wire::options::FastOpen;
 
@@ -11,45 +10,19 @@ use super::{Queued, Stack};
 use crate::conn::arrive::Segment;
 use crate::conn::{Birth, Connection};
 use crate::demux::{FourTuple, Target};
-use crate::error::ConnectError;
 use crate::event::{ConnId, Event, ListenerId};
-use crate::fast_open::{FastOpenKeys, Part, Worth, bit};
+use crate::fast_open::{FastOpenKeys, Offer, Part, Worth, bit};
 use crate::half_open::{HalfOpen, SYN_WINDOW};
-use crate::listener::ListenFast;
-use crate::negotiated::agree;
+use crate::negotiated::{agree, offer};
+use crate::options::ListenFastOpen;
 use crate::state::State;
 use crate::time::{Duration, Instant};
-
-/// How [`Stack::connect_fast`] opens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct FastOpenConnect {
-    /// The peer is known to need no cookie (`TCP_FASTOPEN_NO_COOKIE`).
-    pub no_cookie: bool,
-    /// `TCP_MAXSEG` in bytes; 0 for the link's.
-    pub max_seg: u16,
-}
 
 impl Stack {
     /// Sets what cookies are made from. Until then a key is drawn from the seed; several machines
     /// behind one address need the same.
     pub fn set_fast_open_keys(&mut self, keys: FastOpenKeys) {
         self.fast_open_keys = keys;
-    }
-
-    /// Lets a listener take text on SYNs, for `queue` connections at most whose handshake is not
-    /// through (`TCP_FASTOPEN`; 0 ends it), with keys of its own or the stack's. It needs bit 2 of
-    /// `tcp_fastopen` too; a deferring listener takes no part. False when there is no such
-    /// listener.
-    pub fn set_fast_open(
-        &mut self,
-        listener: ListenerId,
-        queue: usize,
-        keys: Option<FastOpenKeys>,
-    ) -> bool {
-        let Some(listener) = self.listeners.get_mut(listener) else { return false };
-        let queue = queue.min(self.config.somaxconn as usize);
-        listener.fast_open = ListenFast { queue, keys, ..listener.fast_open };
-        true
     }
 
     /// Whether a SYN to `remote` could carry text now: a cookie is remembered, or none is needed.
@@ -63,37 +36,10 @@ impl Stack {
         self.config.tcp_fastopen & bit::CLIENT != 0 && !self.cookies.is_blocked(now, pause)
     }
 
-    /// Opens a connection with Fast Open. What rides on the SYN is taken off the front of `data`,
-    /// and its length returned; without a cookie that is nothing, and the SYN asks for one. The
-    /// rest is the caller's to [`send`](Self::send), which may be done at once. Where
-    /// `tcp_fastopen` forbids it or the way was found to be blocked, this is
-    /// [`connect`](Self::connect).
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn connect_fast(
-        &mut self,
-        now: Instant,
-        local: SocketAddr,
-        remote: SocketAddr,
-        how: FastOpenConnect,
-        data: &mut Bytes,
-    ) -> Result<(ConnId, usize), ConnectError> {
-        let no_cookie = how.no_cookie || self.config.tcp_fastopen & bit::CLIENT_NO_COOKIE != 0;
-        let offer = if self.may_open_fast(now) {
-            Some(self.cookies.offer(remote.ip(), no_cookie))
-        } else {
-            None
-        };
-        let mut taken = 0;
-        let conn = self.open(now, local, remote, |conn| {
-            conn.limit_segments(how.max_seg);
-            match offer {
-                Some(offer) => taken = conn.open_fast(offer, data),
-                None => conn.open(),
-            }
-        })?;
-        Ok((conn, taken))
+    /// What the SYN of a fast open carries; `None` where there is to be none.
+    pub(super) fn fast_offer(&self, now: Instant, host: IpAddr, no_cookie: bool) -> Option<Offer> {
+        let no_cookie = no_cookie || self.config.tcp_fastopen & bit::CLIENT_NO_COOKIE != 0;
+        self.may_open_fast(now).then(|| self.cookies.offer(host, no_cookie))
     }
 
     /// Forgets all cookies that peers gave (`ip tcp_metrics flush`).
@@ -112,11 +58,13 @@ impl Stack {
         segment: &Segment<'_>,
     ) -> bool {
         let Some(part) = self.judge_syn(id, &tuple, segment) else { return false };
-        let options = agree(&self.config, &self.link, tuple.is_ipv6(), &segment.header.options);
+        let Some(listener) = self.listeners.get(id) else { return false };
+        let (syn, socket) = (listener.socket.syn, listener.socket.clone());
+        let ours = offer(&self.config, &self.link, tuple.is_ipv6(), &syn);
+        let options = agree(&ours, tuple.is_ipv6(), &segment.header.options);
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let text = segment.packet.slice(segment.payload.clone());
         let text = text.slice(..text.len().min(SYN_WINDOW as usize));
-        let max_seg = self.listeners.get(id).map_or(0, |listener| listener.max_seg);
         let config = &self.config;
         let conn = self.records.conns.insert_with(|index, generation| {
             let birth = Birth {
@@ -129,20 +77,23 @@ impl Stack {
                 ts_offset,
                 ts_recent: segment.header.options.timestamps.map_or(0, |ts| ts.value),
                 opened: now,
+                syn,
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
-            conn.limit_segments(max_seg);
             conn.open_passive(&segment.header, text, part);
             conn.handle.listener = Some(id);
             conn
         });
         self.demux.insert(&self.records, &tuple, Target::Connection(conn));
+        if let Some((made, ctx)) = self.conn_and_ctx(conn, now) {
+            made.inherit(&socket, &ctx);
+        }
         self.counters.passive_opens += 1;
         self.counters.fast_open_passive += 1;
         if let (Some(listener), Some(made)) =
             (self.listeners.get_mut(id), self.records.conns.get(conn))
         {
-            listener.fast_open.waiting += 1;
+            listener.opened_fast += 1;
             listener.queue.push_back((made.id, None));
         }
         self.events.push_back(Queued::Event(Event::Acceptable { listener: id }));
@@ -153,13 +104,13 @@ impl Stack {
     /// Whether a SYN may make a connection at once.
     fn judge_syn(&mut self, id: ListenerId, tuple: &FourTuple, syn: &Segment<'_>) -> Option<Part> {
         let asked = syn.header.options.fast_open;
-        let listener = self.fast_listener(id)?;
+        let (listener, is_full) = self.fast_listener(id)?;
         if syn.payload.is_empty() && asked.is_none() {
             return None;
         }
         self.counters.fast_open_cookie_reqd +=
             u64::from(asked.is_some_and(|option| option.cookie().is_empty()));
-        if listener.waiting >= listener.queue {
+        if is_full {
             self.counters.fast_open_overflow += 1;
             return None;
         }
@@ -180,23 +131,21 @@ impl Stack {
         }
     }
 
-    /// The listener's settings, where Fast Open is on for it.
-    fn fast_listener(&self, id: ListenerId) -> Option<ListenFast> {
+    /// The listener's settings, where Fast Open is on for it, and whether its queue is full.
+    fn fast_listener(&self, id: ListenerId) -> Option<(ListenFastOpen, bool)> {
         let on = self.config.tcp_fastopen & bit::SERVER != 0;
         let every = self.config.tcp_fastopen & bit::EVERY_LISTENER != 0;
         let listener = self.listeners.get(id).filter(|_| on)?;
-        let backlog = if every { listener.options.backlog } else { 0 };
+        let backlog = if every { listener.backlog } else { 0 };
         let queue = listener.fast_open.queue.max(backlog);
-        let takes_part = queue > 0 && !listener.options.deferred;
-        takes_part.then_some(ListenFast { queue, ..listener.fast_open })
+        let takes_part = queue > 0 && !listener.deferred;
+        takes_part.then_some((listener.fast_open, listener.opened_fast >= queue))
     }
 
     /// A SYN that makes a half-open record: notes whether its SYN ACK is to bring a cookie.
     pub(super) fn promise_cookie(&self, record: &mut HalfOpen, asked: Option<FastOpen>) {
-        let (Some(asked), Some(listener)) = (asked, self.fast_listener(record.listener)) else {
-            return;
-        };
-        if listener.waiting < listener.queue {
+        let listener = self.fast_listener(record.listener);
+        if let (Some(asked), Some((_, false))) = (asked, listener) {
             record.promise_cookie(&asked);
         }
     }
@@ -205,7 +154,7 @@ impl Stack {
     pub(super) fn cookie_for(&self, record_index: u32) -> Option<FastOpen> {
         let record = self.records.half_open.get(record_index)?;
         let (like, id, tuple) = (record.cookie_due()?, record.listener, record.tuple);
-        let keys = self.fast_listener(id)?.keys.unwrap_or(self.fast_open_keys);
+        let keys = self.fast_listener(id)?.0.keys.unwrap_or(self.fast_open_keys);
         keys.give(tuple.remote().ip(), tuple.local().ip(), &like)
     }
 
@@ -237,7 +186,7 @@ impl Stack {
         if let Some(id) = part.waits_at.take()
             && let Some(listener) = self.listeners.get_mut(id)
         {
-            listener.fast_open.waiting -= 1;
+            listener.opened_fast -= 1;
         }
     }
 

@@ -98,10 +98,9 @@ impl Stack {
     }
 
     pub(super) fn connection_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
-        let link = self.link;
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
         let (tuple, was) = (conn.tuple, conn.state);
-        let mut fate = arrive::arrive(conn, segment, &link, &mut ctx);
+        let mut fate = arrive::arrive(conn, segment, &mut ctx);
         if conn.fast_open.is_some() {
             self.fast_open_steps(index, was, segment);
         }
@@ -157,20 +156,20 @@ impl Stack {
             self.counters.paws_passive += 1;
             return;
         }
-        let full = listener.queue.len() >= listener.options.backlog;
+        let full = listener.queue.len() >= listener.backlog;
         if full || listener.half_open as u64 >= self.config.tcp_max_syn_backlog {
             self.counters.listen_overflows += u64::from(full);
             self.counters.listen_drops += 1;
             return;
         }
-        let (id, deferred) = (listener.id, listener.options.deferred);
+        let (id, deferred, syn) = (listener.id, listener.deferred, listener.socket.syn);
         let iss = self.records.secret.isn(&tuple, now);
         let iss = after.map_or(iss, |old| iss.later(old.snd_nxt + TAKEOVER_GAP));
         if self.fast_open_arrives(now, id, tuple, iss, segment) {
             return;
         }
-        let reception =
-            Reception { listener: id, deferred, iss, config: &self.config, link: &self.link };
+        let (config, link) = (&self.config, &self.link);
+        let reception = Reception { listener: id, deferred, iss, config, link, syn };
         let mut record = receive_syn(tuple, header, &reception, now);
         record.took_over = after.map(Box::new);
         self.promise_cookie(&mut record, header.options.fast_open);
@@ -274,7 +273,7 @@ impl Stack {
     fn promote(&mut self, now: Instant, index: u32, header: &TcpHeader) -> Option<u32> {
         let record = self.records.half_open.get(index)?.clone();
         let listener = self.listeners.get_mut(record.listener)?;
-        if listener.queue.len() >= listener.options.backlog {
+        if listener.queue.len() >= listener.backlog {
             self.counters.listen_overflows += 1;
             if self.config.tcp_abort_on_overflow == 1 {
                 self.reset_segment(record.tuple, header, 0);
@@ -283,7 +282,7 @@ impl Stack {
             return None;
         }
         listener.half_open -= 1;
-        let max_seg = listener.max_seg;
+        let socket = listener.socket.clone();
         let pending = PendingId { index, generation: record.generation };
         let ts_offset = self.records.secret.timestamp_offset(&record.tuple);
         let config = &self.config;
@@ -298,9 +297,9 @@ impl Stack {
                 ts_offset,
                 ts_recent: record.ts_recent,
                 opened: record.opened,
+                syn: socket.syn,
             };
             let mut conn = Box::new(Connection::new(birth, now, config));
-            conn.limit_segments(max_seg);
             let answered_at = record.answered_at(config.rto_max());
             conn.handshake_done(header, record.window(), answered_at, now);
             conn.handle.listener = Some(record.listener);
@@ -310,6 +309,9 @@ impl Stack {
         let (from, to) = (Target::HalfOpen(index), Target::Connection(conn));
         self.demux.replace(&self.records, &record.tuple, from, to);
         self.records.half_open.remove(index);
+        if let Some((made, ctx)) = self.conn_and_ctx(conn, now) {
+            made.inherit(&socket, &ctx);
+        }
         let listener = self.listeners.get_mut(record.listener)?;
         listener.queue.push_back((id, record.is_deferred().then_some(pending)));
         self.counters.passive_opens += 1;

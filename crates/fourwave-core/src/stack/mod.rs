@@ -16,8 +16,6 @@ mod input;
 mod lifetime;
 mod output;
 
-pub use fast::FastOpenConnect;
-
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use core::net::SocketAddr;

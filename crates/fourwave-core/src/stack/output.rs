@@ -104,7 +104,7 @@ impl Stack {
         let tuple = record.tuple;
         let ts_now = self.ts_now(&tuple, now);
         let ours = our_mss(&self.link, tuple.is_ipv6());
-        let max_seg = self.listeners.get(record.listener).map_or(0, |listener| listener.max_seg);
+        let max_seg = self.listeners.get(record.listener).map_or(0, |l| l.socket.syn.max_seg);
         let mss = ours.min(largest(max_seg));
         let mut header = record.syn_ack(mss, ts_now);
         header.options.fast_open = self.cookie_for(index);

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{
-    Config, ConnId, EndReason, Event, Instant, Listen, ListenerId, PendingId, Stack,
+    Config, ConnId, EndReason, Event, Instant, ListenOptions, ListenerId, PendingId, Stack,
 };
 use fourwave_net::{segment, transmit};
 use fourwave_wire::ip::IpHeader;
@@ -48,7 +48,8 @@ impl Bench {
 
     pub fn with(config: Config, deferred: bool) -> Self {
         let mut stack = Stack::new(config, Link::plain(1500), [7; 32]);
-        let options = Listen { address: None, port: Some(80), deferred, backlog: 2 };
+        let mut options = ListenOptions::port(80).with_backlog(2);
+        options.deferred = deferred;
         let listener = stack.listen(options).unwrap();
         let now = Instant::from_micros(10_000_000);
         Self {

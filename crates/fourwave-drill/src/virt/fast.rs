@@ -1,8 +1,8 @@
 //! Fast Open as sockets have it: `MSG_FASTOPEN`, `TCP_FASTOPEN_CONNECT`, and a listener's options.
 
 use bytes::Bytes;
-use fourwave_core::FastOpenKeys;
 use fourwave_core::state::State;
+use fourwave_core::{FastOpenKeys, ListenFastOpen, SocketOptions};
 
 use super::Virtual;
 use super::abi::{self, errno, msg};
@@ -107,14 +107,20 @@ impl Virtual {
         Ok(errno::EINPROGRESS)
     }
 
-    /// Brings what a listener gives its connections before they are accepted up to date.
+    /// What a listener hands down to its connections, and its part in Fast Open.
+    pub(super) fn handed_down(&mut self, fd: Fd) -> Result<(SocketOptions, ListenFastOpen), Stop> {
+        let options = &self.socket(fd)?.options;
+        let part = ListenFastOpen::new(options.fastopen);
+        let part = options.fastopen_keys.map_or(part, |keys| part.with_keys(keys));
+        Ok((self.socket_options(fd)?, part))
+    }
+
+    /// Tells the engine what a socket hands down now, where it listens.
     pub(super) fn tell_listener(&mut self, fd: Fd) -> Result<(), Stop> {
-        let socket = self.socket(fd)?;
-        if let Phase::Listening(listener) = socket.phase {
-            let (queue, keys) = (socket.options.fastopen, socket.options.fastopen_keys);
-            let max_seg = u16::try_from(socket.options.maxseg).unwrap_or(0);
-            self.stack.set_fast_open(listener, queue, keys);
-            self.stack.set_listen_max_seg(listener, max_seg);
+        if let Phase::Listening(listener) = self.socket(fd)?.phase {
+            let (socket, fast_open) = self.handed_down(fd)?;
+            // It fails for a handle that names nothing, and this one is held.
+            let _ = self.stack.set_listen_options(listener, socket, fast_open);
         }
         Ok(())
     }

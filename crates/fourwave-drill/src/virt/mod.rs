@@ -49,15 +49,12 @@ use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
 use drive::Job;
 use file::{File, Gone};
-use socket::Phase;
+
 use sysctl::Sysctls;
 use times::Times;
 
 /// The engine's time when a script starts. Not zero: clocks that count from then on have a past.
 const START: Instant = Instant::from_micros(1_000_000_000);
-
-/// The engine's smallest receive buffer.
-const LEAST_RECEIVE_SPACE: u64 = 1024;
 
 /// What a [`Virtual`] target is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,30 +150,13 @@ impl Virtual {
     /// Puts changed settings into force.
     fn configure(&mut self) {
         if self.used {
-            self.stack.set_config(self.effective());
+            self.stack.set_config(self.sysctls.config.clone());
         } else {
             self.stack = stack(&self.setup, self.sysctls.config.clone());
         }
         if let Some(keys) = self.sysctls.fast_open_keys {
             self.stack.set_fast_open_keys(keys);
         }
-    }
-
-    /// The settings, with the receive buffer that a socket was given before it had a connection:
-    /// the handshake's window and its scale follow from it.
-    pub(super) fn effective(&self) -> Config {
-        let mut config = self.sysctls.config.clone();
-        let fixed = self.files.values().find_map(|file| match file {
-            File::Socket(socket) if !matches!(socket.phase, Phase::Connection(_)) => {
-                socket.options.receive_space()
-            }
-            _ => None,
-        });
-        if let Some(space) = fixed {
-            config.tcp_rmem_default = space.max(LEAST_RECEIVE_SPACE);
-            config.tcp_rmem_max = space.max(LEAST_RECEIVE_SPACE);
-        }
-        config
     }
 
     fn elapsed(&self) -> Duration {

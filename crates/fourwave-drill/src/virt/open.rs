@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use fourwave_core::error::ConnectError;
 use fourwave_core::state::State;
-use fourwave_core::{FastOpenConnect, Listen};
+use fourwave_core::{Config, ConnectOptions, ListenOptions};
 
 use super::Virtual;
 use super::abi::{self, errno};
@@ -130,14 +130,15 @@ impl Virtual {
         let address = (!addr.ip().is_unspecified()).then_some(addr.ip());
         // Linux refuses when more than `backlog` wait; a negative one is a very large one.
         let backlog = usize::try_from(backlog).map_or(usize::MAX, |n| n + 1);
-        let options = Listen { address, port: Some(addr.port()), deferred: false, backlog };
+        let mut options = ListenOptions::port(addr.port()).with_backlog(backlog);
+        options.address = address;
+        (options.socket, options.fast_open) = self.handed_down(fd)?;
         match self.stack.listen(options) {
             Ok(id) => {
                 let socket = self.socket(fd)?;
                 socket.phase = Phase::Listening(id);
                 socket.local = Some(addr);
                 socket.shut = Shut::NONE;
-                self.tell_listener(fd)?;
                 done(0)
             }
             Err(_) => fail(errno::EADDRINUSE),
@@ -193,7 +194,6 @@ impl Virtual {
         }
         let child_fd = self.place(as_fd, File::Socket(Box::new(child)))?;
         self.owners.insert(accepted.conn, child_fd);
-        self.apply_options(child_fd, accepted.conn)?;
         done_with(child_fd.into(), Output::Peer(peer))
     }
 
@@ -259,6 +259,7 @@ impl Virtual {
         remote: SocketAddr,
         text: Option<&mut Bytes>,
     ) -> Result<usize, Stop> {
+        let mut nothing = Bytes::new();
         let ours: IpAddr = match remote.ip() {
             ip if ip.is_loopback() => ip,
             IpAddr::V4(_) => self.setup.local_v4.into(),
@@ -270,26 +271,17 @@ impl Virtual {
             Some(addr) => addr,
             None => SocketAddr::new(ours, 0),
         };
-        let options = &self.socket(fd)?.options;
-        let how = FastOpenConnect {
-            no_cookie: options.fastopen_no_cookie,
-            max_seg: u16::try_from(options.maxseg).unwrap_or(0),
-        };
-        if let Some((low, high)) = self.socket(fd)?.options.ports {
-            let mut config = self.effective();
-            if low != 0 {
-                config.ip_local_port_first = low.into();
-            }
-            if high != 0 {
-                config.ip_local_port_last = high.into();
-            }
-            self.stack.set_config(config);
-        }
-        let opened = match text {
-            None => self.stack.connect(self.now, local, remote).map(|conn| (conn, 0)),
-            Some(text) => self.stack.connect_fast(self.now, local, remote, how, text),
-        };
-        self.configure();
+        let mut how = ConnectOptions::default();
+        how.socket = self.socket_options(fd)?;
+        how.no_cookie = self.socket(fd)?.options.fastopen_no_cookie;
+        how.fast_open = text.is_some();
+        how.local_ports = self.socket(fd)?.options.ports.map(|(low, high)| {
+            let Config { ip_local_port_first, ip_local_port_last, .. } = self.sysctls.config;
+            let or = |port: u16, usual: u64| if port == 0 { usual as u16 } else { port };
+            or(low, ip_local_port_first)..=or(high, ip_local_port_last)
+        });
+        let text = text.unwrap_or(&mut nothing);
+        let opened = self.stack.connect_with(self.now, local, remote, how, text);
         let (conn, taken) = opened.map_err(|error| {
             Stop::Errno(match error {
                 ConnectError::AddressInUse { .. } | ConnectError::PortsExhausted { .. } => {
@@ -302,7 +294,6 @@ impl Virtual {
         if let Ok(info) = self.stack.info(conn) {
             self.socket(fd)?.local = Some(info.local);
         }
-        self.apply_options(fd, conn)?;
         let socket = self.socket(fd)?;
         socket.phase = Phase::Connection(conn);
         socket.opening = Opening::Connecting;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fourwave_core::state::State;
-use fourwave_core::{ConnId, FastOpenKeys, SocketOption};
+use fourwave_core::{ConnId, FastOpenKeys, SocketOption, SocketOptions};
 
 use super::Virtual;
 use super::abi::{self, errno, ip, ipv6, so, stamp, tcp};
@@ -252,7 +252,6 @@ impl Virtual {
             so::RCVBUF | so::RCVBUFFORCE => {
                 let value = value.clamp(0, MOST_BUFFER);
                 options.receive_buffer = Some((value * 2).max(LEAST_RECEIVE_BUFFER));
-                self.configure();
                 return self.tell_engine(fd);
             }
             so::TYPE | so::ERROR | so::ACCEPTCONN | so::PROTOCOL | so::DOMAIN | so::SNDLOWAT => {
@@ -381,8 +380,23 @@ impl Virtual {
         done(0)
     }
 
-    /// Tells the engine all that a socket was told.
-    pub(super) fn apply_options(&mut self, fd: Fd, conn: ConnId) -> Result<(), Stop> {
+    /// Tells a connection all that its socket was told.
+    fn apply_options(&mut self, fd: Fd, conn: ConnId) -> Result<(), Stop> {
+        for option in self.engine_options(fd)? {
+            // It fails for a handle that names nothing, and this one is held.
+            let _ = self.stack.set_option(self.now, conn, option);
+        }
+        Ok(())
+    }
+
+    /// The same for a connection that there will be.
+    pub(super) fn socket_options(&mut self, fd: Fd) -> Result<SocketOptions, Stop> {
+        let options = self.engine_options(fd)?;
+        Ok(options.into_iter().fold(SocketOptions::default(), SocketOptions::with))
+    }
+
+    /// What a socket was told, as the engine's options.
+    fn engine_options(&mut self, fd: Fd) -> Result<Vec<SocketOption>, Stop> {
         let config = &self.sysctls.config;
         let (idle, interval) = (config.tcp_keepalive_time, config.tcp_keepalive_intvl);
         let (probes, fin_timeout) = (config.tcp_keepalive_probes, config.tcp_fin_timeout);
@@ -417,11 +431,7 @@ impl Virtual {
             Some(0) => told.push(SocketOption::Linger2(Duration::from_secs(fin_timeout))),
             Some(n) => told.push(SocketOption::Linger2(Duration::from_secs(n.max(0) as u64))),
         }
-        for option in told {
-            // It fails for a handle that names nothing, and this one is held.
-            let _ = self.stack.set_option(self.now, conn, option);
-        }
-        Ok(())
+        Ok(told)
     }
 
     pub(super) fn get_option(&mut self, fd: Fd, level: i32, name: i32, len: usize) -> Attempt {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_core::{
-    Config, ConnId, Decision, Event, FastOpenConnect, FastOpenKeys, Instant, Listen, ListenerId,
-    PendingId, Population, SocketOption, Stack,
+    Config, ConnId, ConnectOptions, Decision, Event, FastOpenKeys, Instant, ListenFastOpen,
+    ListenOptions, ListenerId, PendingId, Population, SocketOption, SocketOptions, Stack,
 };
 use fourwave_net::{Carry, convert, segment, transmit};
 use fourwave_wire::icmp::{IcmpError, emit_error};
@@ -124,23 +124,22 @@ impl Bench {
     }
 
     fn listen(&mut self, bits: u8) {
-        let options = Listen {
-            address: None,
-            port: if bits & 32 == 0 { Some(80) } else { None },
-            deferred: bits & 64 != 0,
-            backlog: if bits & 128 == 0 { 128 } else { 1 },
-        };
+        let mut options = ListenOptions::any();
+        options.port = (bits & 32 == 0).then_some(80);
+        options.deferred = bits & 64 != 0;
+        options.backlog = if bits & 128 == 0 { 128 } else { 1 };
+        options.fast_open = Self::part(bits);
         if let Ok(listener) = self.stack.listen(options) {
             self.listener = Some(listener);
-            self.fast_open(listener, bits);
         }
     }
 
-    fn fast_open(&mut self, listener: ListenerId, bits: u8) {
-        let key = [bits & 4; 16];
-        let keys = FastOpenKeys { primary: key, backup: Some([4 ^ (bits & 4); 16]) };
-        let keys = (bits & 8 != 0).then_some(keys);
-        assert!(self.stack.set_fast_open(listener, usize::from(bits & 3), keys));
+    /// A listener's part in Fast Open.
+    fn part(bits: u8) -> ListenFastOpen {
+        let part = ListenFastOpen::new(usize::from(bits & 3));
+        let backup = Some([4 ^ (bits & 4); 16]);
+        let keys = FastOpenKeys { primary: [bits & 4; 16], backup };
+        if bits & 8 == 0 { part } else { part.with_keys(keys) }
     }
 
     fn step(&mut self, input: &mut Input<'_>) {
@@ -292,10 +291,15 @@ impl Bench {
             self.stack.connect(self.now, local, remote)
         } else {
             let max_seg = if bits & 4 == 0 { 0 } else { input.word() };
-            let how = FastOpenConnect { no_cookie: bits & 8 == 0, max_seg };
+            let mut how = ConnectOptions::default();
+            (how.fast_open, how.no_cookie) = (true, bits & 8 == 0);
+            how.socket.set(SocketOption::MaxSeg(max_seg));
+            if bits & 16 != 0 {
+                Self::socket_option(input).into_iter().for_each(|option| how.socket.set(option));
+            }
             let len = usize::from(input.word());
             let mut data = Bytes::from(vec![3; len]);
-            let opened = self.stack.connect_fast(self.now, local, remote, how, &mut data);
+            let opened = self.stack.connect_with(self.now, local, remote, how, &mut data);
             opened.map(|(id, taken)| {
                 assert_eq!(taken + data.len(), len);
                 id
@@ -375,10 +379,19 @@ impl Bench {
 
     fn option(&mut self, input: &mut Input<'_>) {
         let Some(id) = self.any(input) else { return };
+        match Self::socket_option(input) {
+            Some(option) => self.stack.set_option(self.now, id, option),
+            None => self.stack.confirm_far_end(self.now, id),
+        }
+        .unwrap_or_else(|e| panic!("held: {e}"));
+    }
+
+    /// An option, or `None` for the confirmation of a far end.
+    fn socket_option(input: &mut Input<'_>) -> Option<SocketOption> {
         let on = input.byte() & 1 == 0;
         let n = input.word();
         let time = Duration::from_millis(u64::from(n));
-        let option = match input.byte() % 21 {
+        Some(match input.byte() % 21 {
             0 => SocketOption::NoDelay(on),
             1 => SocketOption::KeepAlive(on),
             2 => SocketOption::LingerZero(on),
@@ -397,20 +410,17 @@ impl Bench {
             15 => SocketOption::MaxSeg(n),
             16 => SocketOption::MaxSeg(n % 100),
             17 => SocketOption::FarEnd(time),
-            18 => {
-                let confirmed = self.stack.confirm_far_end(self.now, id);
-                return confirmed.unwrap_or_else(|e| panic!("held: {e}"));
-            }
+            18 => return None,
             _ => SocketOption::KeepAliveTimes { idle: time, interval: time, probes: 3 },
-        };
-        self.stack.set_option(self.now, id, option).unwrap_or_else(|e| panic!("held: {e}"));
+        })
     }
 
     fn relisten(&mut self, input: &mut Input<'_>) {
         match self.listener.take() {
             Some(listener) if input.byte() & 3 == 3 => {
                 self.listener = Some(listener);
-                self.fast_open(listener, input.byte());
+                let (none, part) = (SocketOptions::default(), Self::part(input.byte()));
+                assert!(self.stack.set_listen_options(listener, none, part));
             }
             Some(listener) => {
                 // What waits for accept is reset, and its handle with it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fourwave_core::error::ReceiveError;
 use fourwave_core::{
-    Config, ConnId, EndReason, EndReport, Event, Instant, Listen, ListenerId, Population,
+    Config, ConnId, EndReason, EndReport, Event, Instant, ListenOptions, ListenerId, Population,
     SocketOption, Stack,
 };
 use fourwave_net::{Carry, convert, transmit};
@@ -90,7 +90,7 @@ impl Pair {
             };
             let link = if bits & 32 == 0 { Link::plain(mtu) } else { Link::offloading(mtu) };
             let mut stack = Stack::new(config, link, [n as u8; 32]);
-            let options = Listen { address: None, port: Some(n), deferred: false, backlog: 4 };
+            let options = ListenOptions::port(n).with_backlog(4);
             let listener = stack.listen(options).unwrap_or_else(|e| panic!("{e}"));
             let text = Text::new(1, 0, usize::from(n));
             let address = (ip, n).into();

@@ -11,7 +11,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use fourwave_core::{ConnId, Decision, EndReport, Instant, Listen, ListenerId, PendingId, Stack};
+use fourwave_core::{
+    ConnId, Decision, EndReport, Instant, ListenOptions, ListenerId, PendingId, Stack,
+};
 use fourwave_device::fault::Injector;
 use fourwave_lens::{Lens, LensOptions};
 use fourwave_wire::RxPacket;
@@ -317,12 +319,8 @@ impl World {
 impl Host {
     fn new(plan: HostPlan) -> Self {
         let mut stack = Stack::new(plan.config.clone(), plan.link, plan.seed);
-        let options = Listen {
-            address: None,
-            port: Some(LISTENS_ON),
-            deferred: plan.listener.decides_after.is_some(),
-            backlog: plan.listener.backlog,
-        };
+        let mut options = ListenOptions::port(LISTENS_ON).with_backlog(plan.listener.backlog);
+        options.deferred = plan.listener.decides_after.is_some();
         // The only listener of a new stack: its address is free.
         let listener = stack.listen(options).unwrap_or_else(|e| panic!("listen: {e}"));
         Self {

@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::half_open::HalfOpen;
-use crate::negotiated::agree;
+use crate::negotiated::{agree, offer};
+use crate::options::SynOptions;
 use crate::state::{self, Input, State};
 use crate::time::Instant;
 use fourwave_wire::SeqNum;
@@ -19,6 +20,7 @@ pub(crate) struct Reception<'a> {
     pub(crate) iss: SeqNum,
     pub(crate) config: &'a Config,
     pub(crate) link: &'a Link,
+    pub(crate) syn: SynOptions,
 }
 
 /// The record of a SYN; text on it is not kept, the peer sends it again (RFC 9293 §3.10.7.2
@@ -30,11 +32,12 @@ pub(crate) fn receive_syn(
     now: Instant,
 ) -> HalfOpen {
     debug_assert_eq!(state::next(State::Listen, Input::RecvSyn), Ok(State::SynReceived));
-    let Reception { listener, deferred, iss, config, link } = *reception;
-    let options = agree(config, link, tuple.is_ipv6(), &header.options);
+    let Reception { listener, deferred, iss, config, link, syn } = *reception;
+    let ours = offer(config, link, tuple.is_ipv6(), &syn);
+    let options = agree(&ours, tuple.is_ipv6(), &header.options);
     let ts_recent = header.options.timestamps.map_or(0, |ts| ts.value);
     let numbers = (iss, header.seq);
     let mut record = HalfOpen::new(tuple, listener, options, numbers, ts_recent, deferred, now);
-    record.promise(config.tcp_rmem_default);
+    record.promise(syn.receive_buffer.map_or(config.tcp_rmem_default, u64::from));
     record
 }

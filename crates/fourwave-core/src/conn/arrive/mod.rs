@@ -58,28 +58,18 @@ impl Segment<'_> {
 }
 
 /// Takes a segment through the steps.
-pub(crate) fn arrive(
-    conn: &mut Connection,
-    segment: &Segment<'_>,
-    link: &fourwave_wire::Link,
-    ctx: &mut Ctx<'_>,
-) -> Fate {
+pub(crate) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
     let nxt = conn.rcv.nxt;
-    let fate = steps(conn, segment, link, ctx);
+    let fate = steps(conn, segment, ctx);
     if fate == Fate::Alive {
         conn.ask_far_end(segment, nxt, ctx);
     }
     fate
 }
 
-fn steps(
-    conn: &mut Connection,
-    segment: &Segment<'_>,
-    link: &fourwave_wire::Link,
-    ctx: &mut Ctx<'_>,
-) -> Fate {
+fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
     if conn.state == State::SynSent {
-        return syn_sent::arrive(conn, segment, link, ctx);
+        return syn_sent::arrive(conn, segment, ctx);
     }
     if syn::completes(conn, segment) {
         return syn::arrive(conn, segment, ctx);

@@ -1,7 +1,5 @@
 //! A segment in SYN_SENT (RFC 9293 §3.10.7.3).
 
-use fourwave_wire::Link;
-
 use super::Segment;
 use crate::conn::{Connection, Ctx, Fate, Signals};
 use crate::end::{EndReason, Side};
@@ -9,12 +7,7 @@ use crate::negotiated::agree;
 use crate::state::Input;
 use crate::time::Duration;
 
-pub(super) fn arrive(
-    conn: &mut Connection,
-    segment: &Segment<'_>,
-    link: &Link,
-    ctx: &mut Ctx<'_>,
-) -> Fate {
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
     let header = &segment.header;
     // First: the ACK must be that of our SYN.
     let ack_ok = header.flags.ack()
@@ -45,7 +38,8 @@ pub(super) fn arrive(
     }
     conn.heard(ctx.now);
     conn.rcv.synchronize(header.seq);
-    conn.adopt(agree(ctx.config, link, conn.tuple.is_ipv6(), &header.options), ctx.config);
+    let ours = conn.options;
+    conn.adopt(agree(&ours, conn.tuple.is_ipv6(), &header.options), ctx.config);
     if let Some(ts) = header.options.timestamps {
         conn.ts.recent = ts.value;
         conn.ts.recent_at = ctx.now;
