@@ -5,7 +5,7 @@ use std::fs::{File, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -97,7 +97,7 @@ fn component(root: &Path, name: &str, arguments: &[&str]) -> Result<Outcome, Str
 /// `cargo test`, its output passed on and its results counted: a run of no test has not passed, and
 /// a test that did nothing has not either.
 fn tests(root: &Path) -> Result<Outcome, String> {
-    let mut command = shell::cargo(root);
+    let mut command = interruptible(shell::cargo(root), root);
     let list = root.join("target/skipped-tests");
     let fresh = std::fs::create_dir_all(root.join("target")).and_then(|()| File::create(&list));
     fresh.map_err(|e| format!("{}: {e}", list.display()))?;
@@ -128,6 +128,26 @@ fn tests(root: &Path) -> Result<Outcome, String> {
         return Err(format!("`{shown}` ran no test"));
     }
     Ok(Outcome::Passed(sum.to_string()))
+}
+
+/// A shell has its background jobs ignore SIGINT and SIGQUIT, and tests send them: so that they
+/// arrive, `env` (coreutils) takes that back.
+fn interruptible(command: Command, root: &Path) -> Command {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    if !ignores_interrupts(&status) {
+        return command;
+    }
+    let mut env = Command::new("env");
+    env.arg("--default-signal=INT,QUIT").arg(command.get_program()).args(command.get_args());
+    env.current_dir(root);
+    env
+}
+
+/// Whether SIGINT (2) or SIGQUIT (3) is ignored, by `/proc/PID/status`.
+fn ignores_interrupts(status: &str) -> bool {
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored & 0b110 != 0)
 }
 
 /// The results of all test binaries together.
@@ -193,6 +213,14 @@ mod tests {
             "SKIPPED a::b: no ip\nSKIPPED c: no tun\nSKIPPED a::b: no ip\nSKIPPED c: nobody\n";
         assert_eq!(sum.skip(lines).count(), 3, "a line is said once");
         assert_eq!(sum, Count { passed: 5, failed: 2, skipped: 3 }, "a test is counted once");
+    }
+
+    #[test]
+    fn a_background_jobs_signals_are_seen() {
+        assert!(ignores_interrupts(
+            "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001006\n"
+        ));
+        assert!(!ignores_interrupts("SigBlk:\t0000000000000006\nSigIgn:\t0000000000001000\n"));
     }
 
     #[test]
