@@ -10,6 +10,7 @@ use crate::time::Duration;
 
 /// A connection's figures, named as in Linux's `struct tcp_info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TcpInfo {
     /// State.
     pub state: State,

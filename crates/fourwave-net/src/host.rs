@@ -70,8 +70,7 @@ impl Host {
     }
 }
 
-/// Everything that the engine has to send now. What is not taken stays
-/// in the engine.
+/// Everything that the engine has to send now. What is not taken stays in the engine.
 pub fn transmit(stack: &mut Stack, now: Instant) -> impl Iterator<Item = TxPacket> {
     std::iter::from_fn(move || {
         let mut out = TxPacket::default();

@@ -2,9 +2,8 @@
 //! randomness but the seeds; time jumps to whatever comes next.
 //!
 //! A [`Network`] is the whole of it: hosts, a [`Filter`] and a [`Bottleneck`] on the way, a delay,
-//! and steps. Who needs
-//! an order of their own (a fuzzer, a model checker, a script) takes the parts: [`transmit`],
-//! [`convert`], [`segment`].
+//! and steps. Who needs an order of their own (a fuzzer, a model checker, a script) takes the
+//! parts: [`transmit`], [`convert`], [`segment`].
 #![forbid(unsafe_code)]
 
 mod convert;
