@@ -6,7 +6,6 @@
 
 #[cfg(feature = "calls")]
 pub mod calls;
-pub mod fault;
 #[cfg(feature = "iface")]
 pub mod iface;
 pub mod memory;

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fourwave::{Device, Stack, StackOptions};
-use fourwave_device::fault::{FaultSpec, Faulty, Plan};
+use fourwave_fault::{FaultSpec, Faulty, Plan};
 
 /// The faults of a running gateway. Cheap to clone.
 #[derive(Clone)]

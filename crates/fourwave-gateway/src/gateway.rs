@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourwave::{Config, Counters, Device, Population, Stack, StackOptions};
-use fourwave_device::fault::FaultSpec;
 use fourwave_device::refusals::Refusals;
+use fourwave_fault::FaultSpec;
 use fourwave_lens::summary::Summary;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;

@@ -30,7 +30,7 @@ mod traffic;
 mod udp;
 
 pub use faults::Faults;
-pub use fourwave_device::fault::{FaultSpec, FaultSpecError};
+pub use fourwave_fault::{FaultSpec, FaultSpecError};
 pub use fourwave_lens::summary::Summary;
 pub use gateway::{Gateway, GatewayOptions};
 pub use memory_demo::{DEMO_REQUEST, demo_answer_is_whole, demo_in_memory};

@@ -9,9 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use fourwave_core::Config;
-use fourwave_device::fault::FaultSpec;
 use fourwave_device::reason;
 use fourwave_device::tun::Tun;
+use fourwave_fault::FaultSpec;
 use fourwave_lens::ladder::LadderOptions;
 
 use crate::dns;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
-use fourwave_device::fault::Probability;
+use fourwave_fault::Probability;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_sim::{Failure, Outcome, Overrides, Plan, Trace, replay};
 

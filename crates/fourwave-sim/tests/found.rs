@@ -1,7 +1,7 @@
 //! On links without faults, the lens finds nothing that only a fault can do.
 
 use fourwave_core::Config;
-use fourwave_device::fault::FaultConfig;
+use fourwave_fault::FaultConfig;
 use fourwave_lens::{AnomalyKind, Names};
 use fourwave_sim::{Overrides, Plan, World};
 

@@ -5,9 +5,9 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{CLIENT, check_pattern, connected, options, send_pattern};
-use fourwave::device::fault::{Faulty, Plan};
 use fourwave::device::memory::{self, MemoryDevice};
 use fourwave::{Config, EndReason, EndReport, Link, Stack, StackOptions, end_reason};
+use fourwave_fault::{Faulty, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// The client's device has the faults: the client is the peer, the server the program.

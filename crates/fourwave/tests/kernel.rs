@@ -7,11 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fourwave::device::fault::{Faulty, Plan};
 use fourwave::device::tap::{Direction, ObserveFn, PacketView, Tapped};
 use fourwave::device::tun::{self, Tun, TunOptions};
 use fourwave::{Stack, StackOptions};
 use fourwave_core::state::State;
+use fourwave_fault::{Faulty, Plan};
 use fourwave_lens::{Event, Lens, LensOptions};
 use fourwave_testkit::{Bounded, command, find, missing, skip_test};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,9 +8,9 @@ use bytes::Bytes;
 use common::{
     CLIENT6, PORT, SERVER6, check_pattern, connected, echo, listen, send_pattern, stacks, stacks_on,
 };
-use fourwave::device::fault::Faulty;
 use fourwave::device::memory;
 use fourwave::{EndReason, Link, Stack, State, end_reason};
+use fourwave_fault::Faulty;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test(start_paused = true)]

@@ -3,14 +3,15 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 17] = [
+const TABLE: [(&str, &[&str]); 18] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-net", &["fourwave-wire", "fourwave-core"]),
     ("fourwave-device", &["fourwave-wire"]),
+    ("fourwave-fault", &["fourwave-device"]),
     ("fourwave-lens", &["fourwave-wire", "fourwave-core"]),
     ("fourwave", &["fourwave-core", "fourwave-device"]),
-    ("fourwave-gateway", &["fourwave", "fourwave-lens"]),
+    ("fourwave-gateway", &["fourwave", "fourwave-fault", "fourwave-lens"]),
     ("fourwave-capture", &["fourwave-device"]),
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
     ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
@@ -29,7 +30,7 @@ const TABLE: [(&str, &[&str]); 17] = [
         ],
     ),
     ("fourwave-model", &["fourwave-net", "fourwave-lens"]),
-    ("fourwave-sim", &["fourwave-net", "fourwave-device", "fourwave-lens"]),
+    ("fourwave-sim", &["fourwave-net", "fourwave-fault", "fourwave-lens"]),
     ("fourwave-testkit", &[]),
     ("xtask", &[]),
 ];

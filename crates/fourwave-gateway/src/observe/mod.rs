@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fourwave::{Config, Device, EndReport, Notice, NoticeKind, Stack, StackOptions};
-use fourwave_device::fault::FaultSpec;
 use fourwave_device::tap::Tapped;
+use fourwave_fault::FaultSpec;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::summary::{Summary, Unopened};
 use fourwave_lens::{Names, Trouble};

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fourwave_core::{Config, Instant, Stack};
-use fourwave_device::fault::{FaultConfig, Probability};
+use fourwave_fault::{FaultConfig, Probability};
 use fourwave_wire::tcp::TcpHeader;
 use fourwave_wire::{Link, TxPacket};
 

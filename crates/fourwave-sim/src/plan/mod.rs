@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use fourwave_core::{Config, Instant};
-use fourwave_device::fault::{FaultConfig, Probability};
+use fourwave_fault::{FaultConfig, Probability};
 use fourwave_wire::Link;
 
 /// A whole world.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use fourwave_core::{
     ConnId, Decision, EndReport, Instant, ListenOptions, ListenerId, PendingId, Stack,
 };
-use fourwave_device::fault::Injector;
+use fourwave_fault::Injector;
 use fourwave_lens::{Lens, LensOptions};
 use fourwave_wire::RxPacket;
 

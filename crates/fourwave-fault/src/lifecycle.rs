@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::flow::{Flow, Segment, rst};
-use super::spec::{Farewell, Fault, FaultSpec, LifecycleFault, Side, Target};
+use crate::flow::{Flow, Segment, rst};
+use crate::spec::{Farewell, Fault, FaultSpec, LifecycleFault, Side, Target};
 
 /// Connections that are followed at once, a few hundred bytes each. Beyond it the one that has
 /// been over for longest is forgotten, or else the oldest.

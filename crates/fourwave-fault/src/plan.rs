@@ -9,11 +9,11 @@ use fourwave_wire::ip::{IpHeader, protocol};
 use fourwave_wire::tcp::{CHECKSUM_OFFSET, Flags};
 use fourwave_wire::{RxChecksum, RxPacket, TxPacket};
 
-use super::Faults;
-use super::flow::Segment;
-use super::injector::{FaultCounters, Faultable, Injector};
-use super::lifecycle::{Fate, Lifecycle, Note, Tally, Verdict};
-use super::spec::{Fault, FaultSpec, Side, Target};
+use crate::Faults;
+use crate::flow::Segment;
+use crate::injector::{FaultCounters, Faultable, Injector};
+use crate::lifecycle::{Fate, Lifecycle, Note, Tally, Verdict};
+use crate::spec::{Fault, FaultSpec, Side, Target};
 
 /// Where a TCP header keeps its window.
 const WINDOW_OFFSET: usize = 14;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
-use super::super::Probability;
 use super::*;
+use crate::Probability;
 
 fn parse(text: &str) -> FaultSpec {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))

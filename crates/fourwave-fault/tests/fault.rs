@@ -1,5 +1,6 @@
 //! Faults on a device, in tokio's paused time.
 
+#[path = "../../fourwave-device/tests/common/mod.rs"]
 mod common;
 
 use std::future::poll_fn;
@@ -9,10 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::*;
-use fourwave_device::fault::{FaultConfig, Faultable, Faulty, Injector};
 use fourwave_device::memory::pair;
 use fourwave_device::offload::checksum_is_right;
 use fourwave_device::{Device, memory};
+use fourwave_fault::{FaultConfig, Faultable, Faulty, Injector};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
 use tokio::time::{Instant, timeout};

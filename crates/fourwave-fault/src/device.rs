@@ -8,10 +8,10 @@ use std::time::Duration;
 use fourwave_wire::{Link, RxPacket, TxPacket};
 use tokio::time::Instant;
 
-use super::alarm::Alarm;
-use super::{FaultConfig, FaultCounters, Injector};
-use crate::segment::segments_of_received;
-use crate::{Device, offload};
+use crate::alarm::Alarm;
+use crate::{FaultConfig, FaultCounters, Injector};
+use fourwave_device::segment::segments_of_received;
+use fourwave_device::{Device, offload};
 
 /// Packets read from the device below in one go.
 const BATCH: usize = 64;

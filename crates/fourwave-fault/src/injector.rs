@@ -9,8 +9,8 @@ use fourwave_wire::{RxChecksum, RxPacket, TxPacket};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::config::{FaultConfig, Probability};
-use crate::offload;
+use crate::config::{FaultConfig, Probability};
+use fourwave_device::offload;
 
 /// A packet that faults may happen to.
 pub trait Faultable: Clone {

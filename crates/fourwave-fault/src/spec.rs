@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::config::{BYTES, FaultConfig, FaultConfigError, parse_bytes, parse_duration, with_unit};
+use crate::config::{BYTES, FaultConfig, FaultConfigError, parse_bytes, parse_duration, with_unit};
 
 /// One end of a link on which a program's packets come out of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

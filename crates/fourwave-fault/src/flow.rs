@@ -7,8 +7,8 @@ use fourwave_wire::SeqNum;
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 
-use super::spec::{Farewell, Side};
-use crate::offload;
+use crate::spec::{Farewell, Side};
+use fourwave_device::offload;
 
 /// A TCP segment.
 pub(super) struct Segment {
