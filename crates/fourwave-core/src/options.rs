@@ -115,6 +115,11 @@ impl ListenFastOpen {
         Self { queue, keys: None }
     }
 
+    /// For no more than `most`.
+    pub(crate) fn limited_to(self, most: usize) -> Self {
+        Self { queue: self.queue.min(most), ..self }
+    }
+
     /// With keys of its own.
     #[must_use]
     pub const fn with_keys(self, keys: FastOpenKeys) -> Self {

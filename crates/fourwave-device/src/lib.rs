@@ -25,7 +25,6 @@ use std::task::{Context, Poll};
 
 use fourwave_wire::{Link, RxPacket, TxPacket};
 
-pub use fourwave_wire::segment;
 pub use reason::reason;
 
 /// One queue of IP packets in both directions. Never blocks.

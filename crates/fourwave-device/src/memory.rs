@@ -9,8 +9,8 @@ use bytes::Bytes;
 use fourwave_wire::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
 
 use crate::Device;
-use crate::offload::complete_checksum;
-use crate::segment::segments;
+use fourwave_wire::checksum::complete_checksum;
+use fourwave_wire::segment::segments;
 
 /// One end of a link in memory. Dropping it closes the link: the other end receives what is on
 /// its way and then fails with `BrokenPipe`.

@@ -6,8 +6,6 @@ use bytes::Bytes;
 use fourwave_wire::checksum::{Chunks, UDP_CHECKSUM_OFFSET};
 use fourwave_wire::{GsoKind, TxChecksum, TxPacket};
 
-pub use fourwave_wire::checksum::{checksum_is_right, complete_checksum};
-
 /// The packet with its checksum finished; `None` when it is finished as it stands. The payload
 /// is summed but not copied.
 ///
@@ -38,7 +36,7 @@ pub fn finish(packet: &TxPacket) -> io::Result<Option<TxPacket>> {
 mod tests {
     use super::*;
     use fourwave_wire::TxMeta;
-    use fourwave_wire::checksum::Sum;
+    use fourwave_wire::checksum::{Sum, checksum_is_right, complete_checksum};
     use fourwave_wire::ip::{IpEmit, protocol};
     use fourwave_wire::tcp::{CHECKSUM_OFFSET, TcpHeader};
     use std::net::IpAddr;

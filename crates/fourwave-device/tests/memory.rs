@@ -13,8 +13,8 @@ use std::task::{Context, Wake, Waker};
 use bytes::Bytes;
 use common::*;
 use fourwave_device::memory::{MemoryDevice, pair};
-use fourwave_device::offload::checksum_is_right;
 use fourwave_device::{Device, memory};
+use fourwave_wire::checksum::checksum_is_right;
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{GsoKind, Link, RxChecksum, TxChecksum, TxPacket};
 

@@ -191,7 +191,7 @@ fn a_snap_length_cuts_after_the_checksum_is_finished() {
     let directory = Directory::new();
     let sent = tcp(0, Flags::ACK, 1000, 0);
     let mut whole = sent.to_vec();
-    assert!(fourwave_device::offload::complete_checksum(&mut whole));
+    assert!(fourwave_wire::checksum::complete_checksum(&mut whole));
     let options = PcapngOptions { snap_len: 60, ..Default::default() };
     let mut writer = create_with(&directory.file(), options);
     send(&mut writer, &sent);

@@ -10,8 +10,8 @@ use tokio::time::Instant;
 
 use crate::alarm::Alarm;
 use crate::{FaultConfig, FaultCounters, Injector};
-use fourwave_device::segment::segments_of_received;
 use fourwave_device::{Device, offload};
+use fourwave_wire::segment::segments_of_received;
 
 /// Packets read from the device below in one go.
 const BATCH: usize = 64;

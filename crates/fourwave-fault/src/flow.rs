@@ -8,7 +8,7 @@ use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 
 use crate::spec::{Farewell, Side};
-use fourwave_device::offload;
+use fourwave_wire::checksum::complete_checksum;
 
 /// A TCP segment.
 pub(super) struct Segment {
@@ -176,6 +176,6 @@ pub(super) fn rst(src: SocketAddr, dst: SocketAddr, seq: SeqNum, ack: SeqNum) ->
     let mut packet = Vec::with_capacity(ip.len() + tcp.emitted_len());
     ip.emit(tcp.emitted_len(), &mut packet);
     tcp.emit(&mut packet);
-    offload::complete_checksum(&mut packet);
+    complete_checksum(&mut packet);
     packet.into()
 }

@@ -82,11 +82,7 @@ impl Datagram {
         let check = if offload {
             pseudo.folded()
         } else {
-            match Chunks::new(pseudo).with(&udp).with(&self.payload).sum().finish() {
-                // RFC 768: 0 would mean none.
-                [0, 0] => [0xff, 0xff],
-                sum => sum,
-            }
+            Chunks::new(pseudo).with(&udp).with(&self.payload).sum().finish_for(true)
         };
         udp[6..8].copy_from_slice(&check);
         if whole {

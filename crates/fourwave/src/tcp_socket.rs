@@ -190,9 +190,9 @@ impl TcpSocket {
     /// # Errors
     /// `AddrInUse` when another listener has the same address and port.
     pub fn listen(self, addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
-        let mut listen = ListenOptions::any().with_backlog(backlog).with_socket(self.options);
+        let listen = ListenOptions::any().with_backlog(backlog).with_socket(self.options);
+        let mut listen = listen.with_fast_open(self.fast_open);
         listen.address = Some(addr.ip()).filter(|ip| !ip.is_unspecified());
-        listen.fast_open = self.fast_open;
         let id = self.stack.shared.call(|inner, _| {
             if inner.stopping {
                 return Err(inner.stopped());

@@ -447,7 +447,7 @@ impl Connection {
         }
         if mss < self.snd.mss && self.snd.syn_acknowledged() {
             self.snd.mss = mss;
-            self.sender.on_path_mtu(self.snd.una, self.snd.nxt);
+            self.sender.on_path_mtu(self.flight());
         }
     }
 

@@ -401,8 +401,8 @@ impl Sender {
     }
 
     /// Segments were too large for the path, and go out again smaller.
-    pub(crate) fn on_path_mtu(&mut self, una: SeqNum, nxt: SeqNum) {
-        self.recovery.on_timeout(una, nxt);
+    pub(crate) fn on_path_mtu(&mut self, flight: Flight) {
+        self.recovery.on_timeout(flight.una, flight.nxt);
     }
 
     fn arm(&mut self, now: Instant, limits: &RtoLimits) {

@@ -39,7 +39,7 @@ impl Stack {
     pub fn listen(&mut self, mut options: ListenOptions) -> Result<ListenerId, ListenError> {
         let limit = self.config.somaxconn as usize;
         options.backlog = options.backlog.clamp(1, limit);
-        options.fast_open.queue = options.fast_open.queue.min(limit);
+        options.fast_open = options.fast_open.limited_to(limit);
         self.listeners.insert(options)
     }
 
@@ -54,7 +54,7 @@ impl Stack {
         let limit = self.config.somaxconn as usize;
         let Some(listener) = self.listeners.get_mut(listener) else { return false };
         listener.socket = socket.shared();
-        listener.fast_open = ListenFastOpen { queue: fast_open.queue.min(limit), ..fast_open };
+        listener.fast_open = fast_open.limited_to(limit);
         true
     }
 

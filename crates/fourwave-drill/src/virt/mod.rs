@@ -49,7 +49,6 @@ use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
 use drive::Job;
 use file::{File, Gone};
-
 use sysctl::Sysctls;
 use times::Times;
 

@@ -5,7 +5,7 @@ use fourwave_wire::tcp::{TcpHeader, verify_checksum};
 use fourwave_wire::{RawWindow, SeqNum};
 
 use super::*;
-use fourwave_device::offload::complete_checksum;
+use fourwave_wire::checksum::complete_checksum;
 
 const MS: Duration = Duration::from_millis(1);
 const PROGRAM: &str = "10.4.0.100";

@@ -157,7 +157,7 @@ impl NewReno {
         self.cwnd_inflation
     }
 
-    /// Neither fast recovery nor the way back from a timeout: the window may grow by ACKs.
+    /// From the third duplicate until all that was in flight then is acknowledged.
     pub(crate) fn in_fast_recovery(&self) -> bool {
         matches!(self.phase, Phase::Fast { .. })
     }
