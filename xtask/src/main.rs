@@ -1,5 +1,6 @@
 //! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`,
 //! `cargo xtask bench`, `cargo xtask tw`, `cargo xtask conformance`.
+#![forbid(unsafe_code)]
 
 mod bench;
 mod conformance;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 /// A capture that cannot be read: one line that names it.
 #[derive(Debug, thiserror::Error)]

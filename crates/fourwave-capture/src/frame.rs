@@ -4,7 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 /// One frame in the window.
 pub(crate) struct Frame {

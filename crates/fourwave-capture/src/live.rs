@@ -3,8 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use fourwave_device::iface::{Iface, IfaceError};
-use fourwave_device::reason;
+use fourwave_linux::iface::{Iface, IfaceError};
+use fourwave_linux::reason;
 
 use crate::link;
 use crate::packet::{Packet, Tally};

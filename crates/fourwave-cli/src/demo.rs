@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
-use fourwave_device::reason;
 use fourwave_gateway::addresses::GATEWAY_V4;
 use fourwave_gateway::{DEMO_REQUEST, demo_answer_is_whole};
+use fourwave_linux::reason;
 
 use crate::DEMO_CLIENT;
 use crate::output::say;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fourwave_core::Config;
 use fourwave_core::config::{KnobError, Unit};
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 use crate::layout::hanging;
 use crate::output::print;

@@ -3,19 +3,11 @@
 //! A [`Device`] is one queue of IP packets in both directions, with the offloads of
 //! `fourwave-wire`'s [`Link`]. Devices compose: a wrapper is a device too, and costs nothing
 //! when it is absent.
+#![forbid(unsafe_code)]
 
-#[cfg(feature = "calls")]
-pub mod calls;
-#[cfg(feature = "iface")]
-pub mod iface;
 pub mod memory;
-#[cfg(feature = "namespace")]
-pub mod namespace;
 pub mod offload;
 pub mod pcapng;
-mod reason;
-#[cfg(feature = "iface")]
-pub mod refusals;
 pub mod tap;
 pub mod tun;
 
@@ -24,8 +16,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use fourwave_wire::{Link, RxPacket, TxPacket};
-
-pub use reason::reason;
 
 /// One queue of IP packets in both directions. Never blocks.
 ///

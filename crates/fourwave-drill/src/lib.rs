@@ -10,6 +10,7 @@
 //! | … the running kernel in a namespace, in real time | [`linux`] |
 //! | what came out → lines for people and machines | [`report`] |
 //! | a capture's connection → a script's text | [`capture`] |
+#![forbid(unsafe_code)]
 
 pub mod ast;
 pub mod capture;

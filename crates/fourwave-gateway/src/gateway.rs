@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourwave::{Config, Counters, Device, Population, Stack, StackOptions};
-use fourwave_device::refusals::Refusals;
 use fourwave_fault::FaultSpec;
 use fourwave_lens::summary::Summary;
+use fourwave_linux::refusals::Refusals;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;

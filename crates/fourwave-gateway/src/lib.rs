@@ -3,6 +3,7 @@
 
 // They panic where nobody reads any more, or the disk is full.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![forbid(unsafe_code)]
 
 pub mod addresses;
 mod demo;
@@ -24,7 +25,6 @@ mod publish;
 mod relay;
 pub mod run;
 mod supervise;
-mod sys;
 mod target;
 mod traffic;
 mod udp;

@@ -6,12 +6,12 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use fourwave_device::refusals::Refusals;
+use fourwave_linux::descriptor::Watched;
+use fourwave_linux::refusals::Refusals;
 use tokio_util::sync::CancellationToken;
 
 use crate::addresses::GATEWAY_V4;
 use crate::gateway::Shared;
-use crate::sys;
 
 /// Ports of the program's localhost about which the host is asked: each costs a look at all its
 /// sockets.
@@ -32,7 +32,7 @@ pub(crate) fn hint(shared: &Shared, called: SocketAddr) {
 /// program that was refused may be gone at once.
 pub(crate) async fn serve(shared: Arc<Shared>, refusals: Refusals, end: CancellationToken) {
     // Without it only the advice is missing.
-    let Ok(refusals) = sys::watch_refusals(refusals) else { return };
+    let Ok(refusals) = Watched::new(refusals) else { return };
     let mut asked = HashSet::new();
     let mut over = false;
     while asked.len() < ASKED_MAX {

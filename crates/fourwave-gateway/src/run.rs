@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use fourwave_core::Config;
-use fourwave_device::reason;
 use fourwave_device::tun::Tun;
 use fourwave_fault::FaultSpec;
 use fourwave_lens::ladder::LadderOptions;
+use fourwave_linux::reason;
 
 use crate::dns;
 use crate::gateway::{Finale, Gateway, GatewayOptions};

@@ -3,15 +3,13 @@
 use std::fs;
 use std::io;
 
+use fourwave_linux::descriptor::Watched;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, WaitId, WaitIdOptions, getpgid, getpgrp, kill_process, kill_process_group, waitid,
 };
-use tokio::io::unix::AsyncFd;
-
-use crate::sys;
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +46,7 @@ impl Ended {
 
 /// The signals that are not left to their default action, read one by one.
 #[derive(Debug)]
-pub(crate) struct Signals(AsyncFd<SignalFd>);
+pub(crate) struct Signals(Watched<SignalFd>);
 
 /// Signals that are read. The terminal's stop signals keep their default: Ctrl-Z stops us with
 /// the program, and the shell's `fg` continues both.
@@ -76,7 +74,7 @@ impl Signals {
     pub(crate) fn new() -> io::Result<Self> {
         let set: SigSet = READ.into_iter().collect();
         let fd = SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-        sys::watch(fd).map(Self)
+        Watched::new(fd).map(Self)
     }
 
     async fn next(&self) -> io::Result<Received> {

@@ -1,4 +1,5 @@
 //! `fourwave-model`: explores a setup, or all of them, and says how many states there were.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 use std::time::Instant;

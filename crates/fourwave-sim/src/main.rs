@@ -1,4 +1,5 @@
 //! `fourwave-sim`: runs the simulator over many seeds, or one seed again.
+#![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, Tally};
-use fourwave_device::reason;
 use fourwave_lens::{Event, Lens, LensOptions, Story};
+use fourwave_linux::reason;
 
 use crate::filter::Filter;
 use crate::overview::{FileRead, Overview};

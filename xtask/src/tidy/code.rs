@@ -10,12 +10,9 @@ pub(super) const FUNCTION_LINES: usize = 70;
 /// Where the banned calls are banned.
 const ENGINE: [&str; 2] = ["crates/fourwave-wire/src/", "crates/fourwave-core/src/"];
 
-/// Where `unsafe` may stand: a directory, or a module that is a file or a directory.
-const UNSAFE: [&str; 3] = [
-    "crates/fourwave-device/",
-    "crates/fourwave-gateway/src/sys/",
-    "crates/fourwave-gateway/src/sys.rs",
-];
+/// The crate in which `unsafe` may stand; the roots of all others forbid it.
+const UNSAFE: &str = "crates/fourwave-linux/";
+const FORBID: [&str; 8] = ["#", "!", "[", "forbid", "(", "unsafe_code", ")", "]"];
 
 const NO_CLOCK: &str = "the engine reads no clock: `now` is an argument";
 const NO_DICE: &str = "the engine's only randomness is the seed it is given";
@@ -85,13 +82,23 @@ fn unbounded_waits(source: &Source, findings: &mut Vec<Finding>) {
 }
 
 fn unsafe_in_its_place(source: &Source, findings: &mut Vec<Finding>) {
-    if UNSAFE.iter().any(|place| source.path.starts_with(place)) {
+    if source.path.starts_with(UNSAFE) {
         return;
     }
     for token in source.find(&["unsafe"]) {
-        let what = "`unsafe` lives in fourwave-device and in the gateway's `sys` module".to_owned();
+        let what = "`unsafe` lives in fourwave-linux".to_owned();
         findings.push(Finding::new("unsafe", &source.path, token.line, what));
     }
+    if is_root(&source.path) && source.find(&FORBID).next().is_none() {
+        let what = "every crate but fourwave-linux says `#![forbid(unsafe_code)]`".to_owned();
+        findings.push(Finding::new("unsafe", &source.path, 1, what));
+    }
+}
+
+/// Whether it is the root file of a crate: its library or its program.
+fn is_root(path: &str) -> bool {
+    let home = path.strip_suffix("/src/lib.rs").or_else(|| path.strip_suffix("/src/main.rs"));
+    home.is_some_and(|home| home == "xtask" || home.starts_with("crates/"))
 }
 
 fn ignored_tests(source: &Source, findings: &mut Vec<Finding>) {
@@ -160,7 +167,7 @@ mod tests {
             found,
             [("banned-call", 1), ("banned-call", 3), ("banned-call", 4), ("banned-call", 5)]
         );
-        assert!(rules("crates/fourwave/src/lib.rs", text).is_empty(), "only the engine");
+        assert!(rules("crates/fourwave/src/a.rs", text).is_empty(), "only the engine");
     }
 
     #[test]
@@ -182,11 +189,21 @@ mod tests {
     #[test]
     fn unsafe_stands_only_in_its_places() {
         let text = "fn f() {\n  unsafe { g() }\n}";
-        assert_eq!(rules("crates/fourwave-cli/src/main.rs", text), [("unsafe", 2)]);
-        assert_eq!(rules("crates/fourwave-gateway/src/system.rs", text), [("unsafe", 2)]);
-        assert!(rules("crates/fourwave-gateway/src/sys/ns.rs", text).is_empty());
-        assert!(rules("crates/fourwave-device/src/tun.rs", text).is_empty());
+        assert_eq!(rules("crates/fourwave-cli/src/knobs.rs", text), [("unsafe", 2)]);
+        assert_eq!(rules("crates/fourwave-device/src/tun/slab.rs", text), [("unsafe", 2)]);
+        assert_eq!(rules("crates/fourwave-device/tests/tun.rs", text), [("unsafe", 2)]);
+        assert!(rules("crates/fourwave-linux/src/tun.rs", text).is_empty());
         assert!(rules(CORE, "#![forbid(unsafe_code)]").is_empty());
+    }
+
+    #[test]
+    fn every_other_crate_forbids_it_at_its_root() {
+        for root in ["crates/fourwave/src/lib.rs", "crates/a/src/main.rs", "xtask/src/main.rs"] {
+            assert_eq!(rules(root, "mod a;\nmod b;"), [("unsafe", 1)], "{root}");
+            assert!(rules(root, "//! A.\n#![forbid(unsafe_code)]\nmod a;").is_empty(), "{root}");
+        }
+        assert!(rules("crates/fourwave-linux/src/lib.rs", "").is_empty());
+        assert!(rules("crates/fourwave-cli/src/doctor/main/lib.rs", "").is_empty());
     }
 
     #[test]

@@ -3,16 +3,17 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 18] = [
+const TABLE: [(&str, &[&str]); 19] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-net", &["fourwave-wire", "fourwave-core"]),
-    ("fourwave-device", &["fourwave-wire"]),
+    ("fourwave-linux", &["fourwave-wire"]),
+    ("fourwave-device", &["fourwave-linux"]),
     ("fourwave-fault", &["fourwave-device"]),
     ("fourwave-lens", &["fourwave-wire", "fourwave-core"]),
     ("fourwave", &["fourwave-core", "fourwave-device"]),
     ("fourwave-gateway", &["fourwave", "fourwave-fault", "fourwave-lens"]),
-    ("fourwave-capture", &["fourwave-device"]),
+    ("fourwave-capture", &["fourwave-linux"]),
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
     ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
     ("fourwave-drill", &["fourwave-capture", "fourwave-net", "fourwave-device", "fourwave-lens"]),

@@ -153,8 +153,7 @@ mod tests {
         let found = lines(&[("crates/fourwave-cli/src/a.rs", "fn a() {\n unsafe {}\n}")]);
         assert_eq!(
             found,
-            ["crates/fourwave-cli/src/a.rs:2: unsafe: `unsafe` lives in fourwave-device and in \
-                 the gateway's `sys` module"]
+            ["crates/fourwave-cli/src/a.rs:2: unsafe: `unsafe` lives in fourwave-linux"]
         );
     }
 

@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use fourwave_device::reason;
 use fourwave_doctor::{GatherError, Look, metrics, watch};
+use fourwave_linux::reason;
 
 use super::Order;
 use super::once::{Form, told};

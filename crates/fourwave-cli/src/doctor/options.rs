@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use fourwave_device::reason;
 use fourwave_doctor::Thresholds;
+use fourwave_linux::reason;
 
 /// Least and greatest time between two looks.
 const SAMPLE: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(3600)];

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
 
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 use super::play::{Played, Settings, play};
 use super::print::Printer;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 /// Deepest directory below one that was named.
 const DEPTH: usize = 64;

@@ -11,11 +11,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use fourwave_device::reason;
 use fourwave_drill::ast::{EventKind, Script, Time};
 use fourwave_drill::linux;
 use fourwave_drill::report;
 use fourwave_drill::run::{self, Options, Report};
+use fourwave_linux::reason;
 
 use super::play::{Settings, Source, broken, read};
 

@@ -17,8 +17,8 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 
-use fourwave_device::reason;
 pub(crate) use fourwave_gateway::notice::{in_ascii, say};
+use fourwave_linux::reason;
 
 use crate::USAGE_ERROR;
 use crate::terminal::{Screen, TextArguments};

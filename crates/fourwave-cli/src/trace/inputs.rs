@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, ReadError, Reader};
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 use super::stdin::Stdin;
 use crate::say;

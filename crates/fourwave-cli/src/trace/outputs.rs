@@ -6,8 +6,8 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use fourwave_device::reason;
 use fourwave_lens::{Event, Names, Story};
+use fourwave_linux::reason;
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::json::Json;
 use fourwave_trace::parquet::Tables;

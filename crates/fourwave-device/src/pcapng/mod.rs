@@ -18,8 +18,8 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
 
-use crate::reason;
 use crate::tap::{Direction, Observer, PacketView};
+use fourwave_linux::reason;
 use fourwave_wire::checksum::complete_checksum;
 
 /// How many newer packets a comment may come after.

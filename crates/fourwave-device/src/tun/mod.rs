@@ -5,7 +5,6 @@
 
 mod open;
 mod slab;
-pub mod vnet;
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -13,17 +12,17 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
+use fourwave_linux::descriptor::{Watched, read_into};
+use fourwave_linux::vnet::{self, VnetHeader};
 use fourwave_wire::{GsoKind, Link, RxPacket, TxPacket};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 pub use open::{PATH, TunError, TunOptions, open};
 
 use crate::{Device, offload};
 use slab::Slabs;
-use vnet::VnetHeader;
 
 /// Slices that one writev takes without an allocation; most packets have one chunk or two.
 const FEW_SLICES: usize = 16;
@@ -37,10 +36,10 @@ const MIN_MTU: u16 = 68;
 /// Received payload is a slice of the buffer that the kernel wrote into; small packets are
 /// copied out so that they do not keep a large buffer alive.
 pub struct Tun {
-    fd: AsyncFd<OwnedFd>,
+    fd: Watched<OwnedFd>,
     /// The same file, watched for errors only: a deleted interface raises EPOLLERR alone, which
     /// tokio does not count as readable.
-    gone: AsyncFd<OwnedFd>,
+    gone: Watched<OwnedFd>,
     name: String,
     link: Link,
     vnet_header: bool,
@@ -67,13 +66,9 @@ impl Tun {
         set_nonblocking(fd.as_fd())
             .map_err(|errno| TunError::Other { action: "fcntl", source: errno.into() })?;
         let failed = |source| TunError::Other { action: "epoll_ctl", source };
-        let twin = fd.try_clone().map_err(failed)?;
-        // SAFETY: each OwnedFd stays inside, is never exchanged, and always names the same file.
-        let (fd, gone) = unsafe {
-            (AsyncFd::register(fd), AsyncFd::register_with_interest(twin, Interest::ERROR))
-        };
-        let fd = fd.map_err(|error| failed(error.into()))?;
-        let gone = gone.map_err(|error| failed(error.into()))?;
+        let duplicate = fd.try_clone().map_err(failed)?;
+        let fd = Watched::new(fd).map_err(failed)?;
+        let gone = Watched::with_interest(duplicate, Interest::ERROR).map_err(failed)?;
         let link = if attached.vnet_header { Link::offloading(mtu) } else { Link::plain(mtu) };
         Ok(Self {
             fd,
@@ -98,15 +93,14 @@ impl Tun {
 
     fn read(&self, fd: BorrowedFd<'_>) -> io::Result<RxPacket> {
         let mut slabs = self.slabs.lock().unwrap_or_else(PoisonError::into_inner);
-        let (written, _) = rustix::io::read(fd, slabs.room()).map_err(|e| self.failed(e))?;
-        let len = written.len();
-        let vnet = match written.first_chunk() {
+        let buffer = slabs.buffer();
+        read_into(fd, buffer).map_err(|e| self.failed(e))?;
+        let vnet = match buffer.first_chunk() {
             Some(header) if self.vnet_header => VnetHeader::decode(header),
             _ => VnetHeader::default(),
         };
         let skip = if self.vnet_header { vnet::LEN } else { 0 };
-        // SAFETY: the kernel wrote the first `len` bytes of `room`, and the lock is still held.
-        let bytes = unsafe { slabs.take(len, skip) };
+        let bytes = slabs.take(skip);
         Ok(RxPacket { bytes, gso_size: vnet.rx_gso_size(), checksum: vnet.rx_checksum() })
     }
 

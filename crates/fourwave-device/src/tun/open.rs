@@ -2,50 +2,20 @@
 //! namespace can do it and pass the descriptor on.
 
 use std::io;
-use std::mem::size_of;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 
+use fourwave_linux::tun::{
+    IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TUN, IFF_VNET_HDR, IFNAMSIZ, IfReq, TUN_F_CSUM, TUN_F_TSO_ECN,
+    TUN_F_TSO4, TUN_F_TSO6, TUN_F_USO4, TUN_F_USO6, attach, attached, set_offload,
+    set_vnet_header_len,
+};
+use fourwave_linux::{reason, vnet};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, IntegerSetter, Opcode, Setter, Updater, ioctl, opcode};
-
-use crate::reason;
 
 /// The clone device of the TUN driver.
 pub const PATH: &str = "/dev/net/tun";
-
-/// Bytes of an interface name, the closing zero included.
-const IFNAMSIZ: usize = 16;
-
-const IFF_TUN: u16 = 0x0001;
-const IFF_MULTI_QUEUE: u16 = 0x0100;
-const IFF_NO_PI: u16 = 0x1000;
-const IFF_VNET_HDR: u16 = 0x4000;
-
-const TUN_F_CSUM: usize = 0x01;
-const TUN_F_TSO4: usize = 0x02;
-const TUN_F_TSO6: usize = 0x04;
-const TUN_F_TSO_ECN: usize = 0x08;
-const TUN_F_USO4: usize = 0x20;
-const TUN_F_USO6: usize = 0x40;
-
-// include/uapi/linux/if_tun.h; the type there is not always that of the argument.
-const TUNSETIFF: Opcode = opcode::write::<i32>(b'T', 202);
-const TUNSETOFFLOAD: Opcode = opcode::write::<u32>(b'T', 208);
-const TUNGETIFF: Opcode = opcode::read::<u32>(b'T', 210);
-const TUNSETVNETHDRSZ: Opcode = opcode::write::<i32>(b'T', 216);
-
-/// `struct ifreq` as the TUN driver uses it.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct IfReq {
-    name: [u8; IFNAMSIZ],
-    flags: u16,
-    rest: [u8; 22],
-}
-
-const _: () = assert!(size_of::<IfReq>() == 40, "struct ifreq has 40 bytes on 64-bit Linux");
 
 /// What kind of TUN to open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,12 +126,12 @@ impl From<TunError> for io::Error {
 /// [`TunError`] says which step failed and what helps.
 pub fn open(name: Option<&str>, options: TunOptions) -> Result<(OwnedFd, String), TunError> {
     let wanted = name.unwrap_or("tun%d");
-    let request = IfReq { name: encode_name(wanted)?, flags: flags(options), rest: [0; 22] };
+    let mut request = IfReq::new(encode_name(wanted)?, flags(options));
     let fd =
         rustix::fs::open(PATH, OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())
             .map_err(open_error)?;
-    let name = attach(fd.as_fd(), request).map_err(|errno| attach_error(errno, wanted))?;
-    Ok((fd, name))
+    attach(fd.as_fd(), &mut request).map_err(|errno| attach_error(errno, wanted))?;
+    Ok((fd, decode_name(&request.name)))
 }
 
 fn flags(options: TunOptions) -> u16 {
@@ -189,12 +159,6 @@ fn encode_name(name: &str) -> Result<[u8; IFNAMSIZ], TunError> {
 fn decode_name(field: &[u8; IFNAMSIZ]) -> String {
     let end = field.iter().position(|b| *b == 0).unwrap_or(IFNAMSIZ);
     String::from_utf8_lossy(&field[..end]).into_owned()
-}
-
-fn attach(fd: BorrowedFd<'_>, mut request: IfReq) -> rustix::io::Result<String> {
-    // SAFETY: TUNSETIFF reads and writes a `struct ifreq`, whose size and layout IfReq has.
-    unsafe { ioctl(fd, Updater::<TUNSETIFF, IfReq>::new(&mut request)) }?;
-    Ok(decode_name(&request.name))
 }
 
 fn open_error(errno: Errno) -> TunError {
@@ -233,50 +197,32 @@ pub(super) struct Attached {
 /// Asks a descriptor what it is and switches on the offloads that the kernel has. Works in any
 /// namespace and needs no privilege.
 pub(super) fn negotiate(fd: BorrowedFd<'_>) -> Result<Attached, TunError> {
-    // SAFETY: TUNGETIFF writes a `struct ifreq`, whose size and layout IfReq has; every bit
-    // pattern is a valid IfReq.
-    let request = unsafe { ioctl(fd, Getter::<TUNGETIFF, IfReq>::new()) }
-        .map_err(|errno| TunError::NotATun { source: errno.into() })?;
+    let request = attached(fd).map_err(|errno| TunError::NotATun { source: errno.into() })?;
     if request.flags & IFF_TUN == 0 || request.flags & IFF_NO_PI == 0 {
         return Err(TunError::Incompatible { name: decode_name(&request.name) });
     }
-    let mut attached = Attached {
+    let mut found = Attached {
         name: decode_name(&request.name),
         vnet_header: request.flags & IFF_VNET_HDR != 0,
         udp_gso: false,
     };
-    if !attached.vnet_header {
-        return Ok(attached);
+    if !found.vnet_header {
+        return Ok(found);
     }
-    let size = super::vnet::LEN as i32;
-    // SAFETY: TUNSETVNETHDRSZ reads an int through its pointer.
-    unsafe { ioctl(fd, Setter::<TUNSETVNETHDRSZ, i32>::new(size)) }
+    set_vnet_header_len(fd, vnet::LEN as i32)
         .map_err(|errno| TunError::Other { action: "TUNSETVNETHDRSZ", source: errno.into() })?;
     let tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
-    attached.udp_gso = set_offload(fd, tcp | TUN_F_USO4 | TUN_F_USO6).is_ok();
-    if !attached.udp_gso {
+    found.udp_gso = set_offload(fd, tcp | TUN_F_USO4 | TUN_F_USO6).is_ok();
+    if !found.udp_gso {
         set_offload(fd, tcp)
             .map_err(|errno| TunError::Other { action: "TUNSETOFFLOAD", source: errno.into() })?;
     }
-    Ok(attached)
-}
-
-fn set_offload(fd: BorrowedFd<'_>, offload: usize) -> rustix::io::Result<()> {
-    // SAFETY: TUNSETOFFLOAD takes its argument by value, any bits; unknown ones are EINVAL.
-    unsafe { ioctl(fd, IntegerSetter::<TUNSETOFFLOAD>::new_usize(offload)) }
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ioctl_numbers_are_those_of_the_kernel() {
-        assert_eq!(TUNSETIFF, 0x4004_54ca);
-        assert_eq!(TUNSETOFFLOAD, 0x4004_54d0);
-        assert_eq!(TUNGETIFF, 0x8004_54d2);
-        assert_eq!(TUNSETVNETHDRSZ, 0x4004_54d8);
-    }
 
     #[test]
     fn names_the_kernel_would_refuse_are_refused_by_name() {

@@ -1,10 +1,7 @@
 //! The buffers that packets are read into.
 
-use std::mem::MaybeUninit;
-
 use bytes::{Bytes, BytesMut};
-
-use super::vnet;
+use fourwave_linux::vnet;
 
 /// Bytes of one slab. A multiple of the largest packet, so that little is left over at its end.
 const SLAB: usize = 512 * 1024;
@@ -21,7 +18,7 @@ pub(super) const COPY_OUT: usize = 2048;
 /// A few large buffers in turn. Packets are cut off the front of the current one; it is used
 /// again, without an allocation, once all of its packets are gone.
 pub(super) struct Slabs {
-    /// Always empty; its capacity is the room that is left.
+    /// Empty between packets; its capacity is the space that is left.
     current: BytesMut,
     /// Used up, oldest first.
     retired: [Option<BytesMut>; RETIRED],
@@ -35,13 +32,14 @@ impl Slabs {
         Self { current: BytesMut::new(), retired: [const { None }; RETIRED], oldest: 0 }
     }
 
-    /// Room for the largest packet and its vnet header.
-    pub(super) fn room(&mut self) -> &mut [MaybeUninit<u8>] {
-        // try_reclaim: true at once while there is room, else if nobody holds a packet of it.
+    /// An empty buffer with space for the largest packet and its vnet header.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        self.current.clear();
+        // try_reclaim: true at once while there is space, else if nobody holds a packet of it.
         if !self.current.try_reclaim(vnet::MAX_PACKET) {
             self.turn();
         }
-        self.current.spare_capacity_mut()
+        &mut self.current
     }
 
     fn turn(&mut self) {
@@ -54,16 +52,10 @@ impl Slabs {
         *place = Some(std::mem::replace(&mut self.current, next));
     }
 
-    /// Takes the packet of which the first `len` bytes of [`room`](Self::room) were written.
-    /// `skip` bytes in front are left out.
-    ///
-    /// # Safety
-    /// The first `len` bytes of the last `room` are initialised.
-    pub(super) unsafe fn take(&mut self, len: usize, skip: usize) -> Bytes {
-        debug_assert!(len <= self.current.capacity());
-        // SAFETY: `current` is empty, so its first `len` bytes are those of `room`, which the
-        // caller has initialised.
-        unsafe { self.current.set_len(len) };
+    /// Takes the packet that was read into [`buffer`](Self::buffer). `skip` bytes in front are
+    /// left out.
+    pub(super) fn take(&mut self, skip: usize) -> Bytes {
+        let len = self.current.len();
         let skip = skip.min(len);
         if len - skip <= COPY_OUT {
             let packet = Bytes::copy_from_slice(&self.current[skip..]);
@@ -80,13 +72,10 @@ mod tests {
     use super::*;
 
     fn packet(slabs: &mut Slabs, len: usize, fill: u8) -> Bytes {
-        let room = slabs.room();
-        assert!(room.len() >= vnet::MAX_PACKET);
-        for byte in &mut room[..len] {
-            byte.write(fill);
-        }
-        // SAFETY: the loop above wrote `len` bytes.
-        unsafe { slabs.take(len, vnet::LEN) }
+        let buffer = slabs.buffer();
+        assert!(buffer.is_empty() && buffer.capacity() >= vnet::MAX_PACKET);
+        buffer.resize(len, fill);
+        slabs.take(vnet::LEN)
     }
 
     #[test]
@@ -135,7 +124,7 @@ mod tests {
     fn a_small_packet_pins_no_slab() {
         let mut slabs = Slabs::new();
         let small = packet(&mut slabs, vnet::LEN + COPY_OUT, 1);
-        let at = slabs.room().as_ptr() as usize;
+        let at = slabs.buffer().as_ptr() as usize;
         assert!(!(at..at + SLAB).contains(&(small.as_ptr() as usize)));
     }
 }

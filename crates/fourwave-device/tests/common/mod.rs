@@ -26,13 +26,10 @@ const STUCK: Duration = Duration::from_secs(60);
 /// line, when the system does not let us.
 pub(crate) fn in_namespace(test: &'static str, body: impl FnOnce() + Send + 'static) -> bool {
     let thread = std::thread::spawn(move || {
-        // SAFETY: no CLONE_FILES; only this thread's network namespace changes.
-        let unshared =
-            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) };
-        if let Err(errno) = unshared {
+        if let Err(error) = fourwave_linux::namespace::enter_network() {
             return skip_test(
                 test,
-                format!("no network namespace may be made here ({errno}); run as root"),
+                format!("no network namespace may be made here ({error}); run as root"),
             );
         }
         match tun::open(Some("probe%d"), TunOptions::default()) {

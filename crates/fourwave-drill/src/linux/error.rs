@@ -2,8 +2,9 @@
 
 use std::io;
 
-use fourwave_device::namespace::{EnterError, Forbidden, reason};
 use fourwave_device::tun::TunError;
+use fourwave_linux::namespace::{EnterError, Forbidden};
+use fourwave_linux::reason_of;
 
 /// Why [`enter`](super::enter) failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +17,7 @@ pub enum Error {
     #[error("{0}")]
     Tun(#[from] TunError),
     /// A step that normally works.
-    #[error("{what}: {}", reason(*errno))]
+    #[error("{what}: {}", reason_of(*errno))]
     Step {
         /// What was tried.
         what: String,

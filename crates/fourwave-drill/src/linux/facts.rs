@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use fourwave_device::calls;
+use fourwave_linux::calls;
 
 use crate::target::Facts;
 

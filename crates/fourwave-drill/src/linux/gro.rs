@@ -1,6 +1,6 @@
 //! What a network card says of a packet that it joined from several: the virtio-net header.
 
-use fourwave_device::tun::vnet::{self, VnetHeader};
+use fourwave_linux::vnet::{self, VnetHeader};
 use fourwave_wire::ip::{IpHeader, protocol};
 use fourwave_wire::tcp::TcpHeader;
 

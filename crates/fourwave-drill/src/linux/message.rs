@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use fourwave_device::calls::{self, Ancillary, Destination};
+use fourwave_linux::calls::{self, Ancillary, Destination};
 
 use super::perform::{Clock, Outcome};
 use crate::syscall::{Control, Output, Received};

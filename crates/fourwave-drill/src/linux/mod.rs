@@ -26,8 +26,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use fourwave_device::calls;
-use fourwave_device::namespace;
+use fourwave_linux::calls;
+use fourwave_linux::namespace;
 use rustix::io::Errno;
 
 pub use error::Error;

@@ -6,8 +6,9 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourwave_device::namespace::{LinkSettings, Netlink};
-use fourwave_device::{reason, tun};
+use fourwave_device::tun;
+use fourwave_linux::namespace::{LinkSettings, Netlink};
+use fourwave_linux::reason;
 
 use super::{Error, INTERFACE, Options};
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use fourwave_device::calls;
+use fourwave_linux::calls;
 use rustix::io::Errno;
 
 use super::perform::Outcome;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use fourwave_device::reason;
+use fourwave_linux::reason;
 
 use super::perform::Table;
 use crate::profile;

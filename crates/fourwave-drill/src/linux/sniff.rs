@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourwave_device::calls;
-use fourwave_device::tun::vnet;
+use fourwave_linux::calls;
+use fourwave_linux::vnet;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 

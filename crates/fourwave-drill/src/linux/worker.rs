@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fourwave_device::calls;
+use fourwave_linux::calls;
 
 use super::perform::{Clock, Table, perform};
 use crate::syscall::{Returned, SysCall};

@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use std::io;
 use std::time::{Duration, Instant};
 
-use fourwave_device::reason;
+use fourwave_linux::descriptor::inherited;
+use fourwave_linux::reason;
 use nix::sys::signal::SigSet;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -16,7 +17,6 @@ use super::members::{Member, Namespace};
 use super::{Answer, Leftovers, Order};
 use crate::namespace::Channel;
 use crate::notice::say;
-use crate::sys;
 
 /// Processes that end by themselves when the program does get this long.
 const SETTLE: Duration = Duration::from_millis(200);
@@ -30,7 +30,7 @@ const KILL_PAUSE: Duration = Duration::from_millis(100);
 /// exit status.
 pub(crate) fn serve(mut arguments: impl Iterator<Item = OsString>) -> u8 {
     let number = arguments.next().and_then(|n| n.to_str()?.parse().ok());
-    let Some(Ok(fd)) = number.map(sys::inherited) else { return 2 };
+    let Some(Ok(fd)) = number.map(inherited) else { return 2 };
     let channel = Channel::from_fd(fd);
     // The terminal's signals, and those to a whole group, are not for it.
     let _leader = setsid();

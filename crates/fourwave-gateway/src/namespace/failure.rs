@@ -3,7 +3,8 @@
 use std::fmt;
 use std::io;
 
-use fourwave_device::namespace::{EnterError, reason};
+use fourwave_linux::namespace::EnterError;
+use fourwave_linux::reason_of;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -80,7 +81,7 @@ impl fmt::Display for Failure {
             Self::Namespaces(forbidden) => forbidden.fmt(f),
             Self::Tun(text) => f.write_str(text),
             Self::Step { what, errno: 0 } => write!(f, "{what} failed"),
-            Self::Step { what, errno } => write!(f, "{what}: {}", reason(*errno)),
+            Self::Step { what, errno } => write!(f, "{what}: {}", reason_of(*errno)),
             Self::Command { name, interpreter_missing: true, .. } => write!(
                 f,
                 "{name}: cannot be executed: the interpreter that its first line names is missing"
@@ -89,7 +90,7 @@ impl fmt::Display for Failure {
                 write!(f, "{name}: command not found")
             }
             Self::Command { name, errno, .. } => {
-                write!(f, "{name}: cannot be executed: {}", reason(*errno))
+                write!(f, "{name}: cannot be executed: {}", reason_of(*errno))
             }
             Self::Killed { signal } => {
                 write!(f, "signal {signal} came before the program was started")

@@ -20,8 +20,8 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
 pub use failure::Failure;
-pub use fourwave_device::namespace::Forbidden;
-use fourwave_device::refusals::Refusals;
+pub use fourwave_linux::namespace::Forbidden;
+use fourwave_linux::refusals::Refusals;
 pub(crate) use handoff::Channel;
 use handoff::{Message, Request};
 pub use stage::stage;

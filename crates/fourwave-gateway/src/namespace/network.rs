@@ -5,8 +5,9 @@ use std::io;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
-use fourwave_device::namespace::{LinkSettings, Netlink, reason};
 use fourwave_device::tun;
+use fourwave_linux::namespace::{LinkSettings, Netlink};
+use fourwave_linux::reason_of;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
@@ -47,7 +48,7 @@ pub(super) fn set_up(mtu: u16) -> Result<(OwnedFd, Vec<String>), Failure> {
         Err(errno @ (Errno::ACCESS | Errno::OPNOTSUPP | Errno::AFNOSUPPORT)) => {
             warnings.push(format!(
                 "this system has no IPv6 ({}): the program has only IPv4",
-                reason(errno.raw_os_error())
+                reason_of(errno.raw_os_error())
             ));
         }
         Err(errno) => {

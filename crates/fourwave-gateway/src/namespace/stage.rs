@@ -10,8 +10,9 @@ use std::os::unix::process::{CommandExt, parent_id};
 use std::path::Path;
 use std::process::Command;
 
-use fourwave_device::namespace::{Users, enter};
-use fourwave_device::refusals::Refusals;
+use fourwave_linux::descriptor::inherited;
+use fourwave_linux::namespace::{Users, enter};
+use fourwave_linux::refusals::Refusals;
 use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
@@ -20,7 +21,6 @@ use super::{Failure, network, resolv};
 use crate::guard::{self, GUARD_ARGUMENT};
 use crate::notice::say;
 use crate::privileges::as_a_user;
-use crate::sys;
 
 /// In the program's environment: that it is inside, and the process id of its gateway.
 const INSIDE: &str = "FOURWAVE_RUN";
@@ -33,7 +33,7 @@ pub fn stage(mut arguments: impl Iterator<Item = OsString>) -> u8 {
         return guard::serve(arguments);
     }
     let number = first.and_then(|n| n.to_str()?.parse().ok());
-    let Some(Ok(fd)) = number.map(sys::inherited) else {
+    let Some(Ok(fd)) = number.map(inherited) else {
         say("this subcommand is internal: `fourwave run` starts it");
         return 2;
     };

@@ -5,9 +5,9 @@ use std::io::{self, BufWriter, Write};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 
-use fourwave_device::reason;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::{Event, Names, follow, json, ladder};
+use fourwave_linux::reason;
 
 use super::Drawn;
 use crate::notice::say;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fourwave::{Decision, IcmpError, Incoming, IncomingListener};
-use fourwave_device::reason;
 use fourwave_lens::summary::Unopened;
+use fourwave_linux::reason;
 use rustix::io::Errno;
 use tokio::net::{TcpSocket, TcpStream};
 

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use fourwave::{FarEnd, FarEndQuery};
-use fourwave_device::calls::get_option;
+use fourwave_linux::calls::get_option;
 use rustix::net::sockopt::{
     set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
 };

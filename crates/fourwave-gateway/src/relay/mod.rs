@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::sync::OnceLock;
 
 use fourwave::{EndReason, ReadHalf, SocketOption, TcpStream};
-use fourwave_device::reason;
+use fourwave_linux::reason;
 use tokio::io::Interest;
 
 use crate::gateway::Shared;

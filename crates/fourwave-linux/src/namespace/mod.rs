@@ -5,13 +5,13 @@ mod enter;
 mod forbidden;
 mod netlink;
 
-use std::io;
-
 use rustix::io::Errno;
 
-pub use enter::{Users, enter};
+pub use enter::{Users, enter, enter_network};
 pub use forbidden::Forbidden;
 pub use netlink::{LinkSettings, Netlink};
+
+use crate::reason_of;
 
 /// Why this process is in no namespace of its own.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum EnterError {
     #[error("{0}")]
     Forbidden(Forbidden),
     /// A step that normally works.
-    #[error("{what}: {}", reason(*errno))]
+    #[error("{what}: {}", reason_of(*errno))]
     Step {
         /// What was tried.
         what: String,
@@ -34,9 +34,4 @@ impl EnterError {
     fn step(what: impl Into<String>, errno: Errno) -> Self {
         Self::Step { what: what.into(), errno: errno.raw_os_error() }
     }
-}
-
-/// The kernel's words for an error's number.
-pub fn reason(errno: i32) -> String {
-    crate::reason(&io::Error::from_raw_os_error(errno))
 }

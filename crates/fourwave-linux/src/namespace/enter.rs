@@ -57,6 +57,14 @@ pub fn enter(users: Users) -> Result<(), EnterError> {
     })
 }
 
+/// Takes the calling thread, and what it starts, to a new network namespace; other threads stay.
+///
+/// # Errors
+/// The kernel's: EPERM without CAP_SYS_ADMIN.
+pub fn enter_network() -> io::Result<()> {
+    Ok(unshare(UnshareFlags::NEWNET)?)
+}
+
 /// Leaves namespaces for new ones. `FILES` is not among the flags it takes.
 fn unshare(flags: UnshareFlags) -> rustix::io::Result<()> {
     let flags = flags & (UnshareFlags::NEWUSER | UnshareFlags::NEWNET | UnshareFlags::NEWNS);

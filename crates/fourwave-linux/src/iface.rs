@@ -12,7 +12,7 @@ use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
 
 use crate::calls::{get_option, set_option};
 use crate::reason;
-use crate::tun::vnet::{self, VnetHeader};
+use crate::vnet::{self, VnetHeader};
 
 /// Bytes of packets that wait in the kernel: 0.1 s at 2.5 Gbit/s.
 const RECEIVE_BUFFER: usize = 32 << 20;

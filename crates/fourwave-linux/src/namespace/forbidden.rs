@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::reason;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::reason_of;
 
 /// Who forbids the namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ impl fmt::Display for Forbidden {
                 "namespaces may not be made here ({}; no sysctl forbids them, so a container's \
                  seccomp filter, SELinux or a chroot does): for Docker and Podman add \
                  `--security-opt seccomp=unconfined --device /dev/net/tun`",
-                reason(*errno)
+                reason_of(*errno)
             ),
         }
     }

@@ -14,6 +14,11 @@ pub fn reason(error: &io::Error) -> String {
     text
 }
 
+/// The kernel's words for an error's number.
+pub fn reason_of(errno: i32) -> String {
+    reason(&io::Error::from_raw_os_error(errno))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
