@@ -78,7 +78,8 @@ fn main() -> ExitCode {
     let root = shell::workspace_root();
     let done = match Arguments::parse().chore {
         Chore::Setup => {
-            let (report::Outcome::Passed(note) | report::Outcome::Skipped(note)) = setup::run();
+            let (report::Outcome::Passed(note) | report::Outcome::Skipped(note)) =
+                setup::run(&root);
             println!("setup: {note}");
             true
         }

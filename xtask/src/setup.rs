@@ -12,7 +12,7 @@ use crate::report::Outcome;
 use crate::shell;
 
 /// Debian package → a program of it.
-const NEEDED: [(&str, &str); 20] = [
+const NEEDED: [(&str, &str); 21] = [
     ("iperf3", "iperf3"),
     ("wrk", "wrk"),
     ("nginx-light", "nginx"),
@@ -27,6 +27,7 @@ const NEEDED: [(&str, &str); 20] = [
     ("redis-server", "redis-server"),
     ("git", "git"),
     ("python3", "python3"),
+    ("python3-pip", "pip3"),
     ("iputils-ping", "ping"),
     ("passt", "pasta"),
     ("slirp4netns", "slirp4netns"),
@@ -34,6 +35,9 @@ const NEEDED: [(&str, &str); 20] = [
     ("hyperfine", "hyperfine"),
     ("chromium", "chromium"),
 ];
+
+/// What reads `trace --parquet` in a test, by its name and version for pip.
+const DUCKDB: &str = "duckdb==2.0.1";
 
 /// How apt-get may be started here, if at all.
 #[derive(Debug, PartialEq)]
@@ -44,8 +48,58 @@ enum Apt {
 }
 
 /// Installs what is missing where that is possible; says in one line how it ended.
-pub(crate) fn run() -> Outcome {
+pub(crate) fn run(root: &Path) -> Outcome {
     components();
+    let programs = programs();
+    let Err(why) = python_module(root) else { return programs };
+    let (Outcome::Passed(note) | Outcome::Skipped(note)) = programs;
+    Outcome::Skipped(format!("{note}; {why}"))
+}
+
+/// A Python of the project's own that has DuckDB: the tests hear of it by `FOURWAVE_DUCKDB`.
+pub(crate) fn duckdb(root: &Path) -> std::path::PathBuf {
+    root.join("target/tools/duckdb/bin/python")
+}
+
+fn python_module(root: &Path) -> Result<(), String> {
+    let python = duckdb(root);
+    let there =
+        || python.is_file() && shell::succeeds(Command::new(&python).args(["-c", "import duckdb"]));
+    if there() {
+        return Ok(());
+    }
+    let why = format!("no {DUCKDB} (python3 -m venv, pip install): a test of --parquet says so");
+    println!("setup: installing {DUCKDB} into target/tools");
+    let environment = root.join("target/tools/duckdb");
+    let made =
+        Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(environment).output();
+    if !made.is_ok_and(|made| made.status.success()) {
+        return Err(why);
+    }
+    let mut pip = Command::new("pip3");
+    pip.arg("--python").arg(&python).args(["install", "--quiet", "--no-deps", DUCKDB]);
+    // What pip says at length is in the line above.
+    let installed = pip.output().is_ok_and(|output| output.status.success());
+    if installed && there() { Ok(()) } else { Err(why) }
+}
+
+/// Whether tests find all that a package or a permission can give: what is lacking, if anything.
+pub(crate) fn lacking(root: &Path) -> Option<String> {
+    let lacking = missing(|program| shell::find(program).is_some());
+    if !lacking.is_empty() {
+        return Some(advice(&lacking));
+    }
+    if !duckdb(root).is_file() {
+        return Some(format!("no {DUCKDB}"));
+    }
+    let world = "test $(id -u) = 0 && : <>/dev/net/tun && nft list ruleset \
+                 && ip link add v0 type veth";
+    let made = Command::new("unshare").args(["-nm", "sh", "-c", world]).output();
+    let may = made.is_ok_and(|made| made.status.success());
+    (!may).then(|| "not root with namespaces, TUN, veth and nftables".to_owned())
+}
+
+fn programs() -> Outcome {
     let lacking = missing(|program| shell::find(program).is_some());
     if lacking.is_empty() {
         return Outcome::Passed("every program the tests talk to is installed".to_owned());

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use common::{Bounded, fourwave, is_root, permitted, permitted_with, run, stderr, stdout};
-use fourwave_testkit::{LIMIT, Limited, Signal, accept, ended, rest, signal};
+use fourwave_testkit::{LIMIT, Limited, Signal, accept, ended, not_here, rest, signal, this_test};
 
 fn spawn(arguments: &[&str]) -> Child {
     fourwave()
@@ -339,34 +339,19 @@ fn an_unprivileged_user_can_do_all_this_too() {
     if !permitted_with(&["setpriv"]) {
         return;
     }
-    if !is_root() {
-        common::skip("the tests run unprivileged anyway");
-        return;
-    }
-    // Where nobody may execute it.
     let scratch = common::Scratch::new("unprivileged");
-    let binary = scratch.path().join("fourwave");
-    fs::copy(env!("CARGO_BIN_EXE_fourwave"), &binary).unwrap();
-    let nobody = |script: &str| {
-        Command::new("setpriv")
-            .args([
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-                "--inh-caps=-all",
-                "sh",
-                "-c",
-            ])
-            .args([script, binary.to_str().unwrap()])
-            .bounded()
-    };
-    if !nobody("unshare -Unm true && : <>/dev/net/tun").status.success() {
-        common::skip("only root may make namespaces or open /dev/net/tun here");
+    let Some(user) = common::Unprivileged::new(&scratch) else { return };
+    let sh = |script: &str| user.start("sh").args(["-c", script]).arg(user.binary()).bounded();
+    if !sh("unshare -Unm true && : <>/dev/net/tun").status.success() {
+        let why = "only root may make namespaces or open /dev/net/tun here";
+        not_here(&this_test(), why);
         return;
     }
     let script = "\"$0\" run -q -- sh -c 'id -u; id -g; head -1 /etc/resolv.conf; exit 5'";
-    let output = nobody(script);
-    let expected = "65534\n65534\nnameserver 10.4.0.1\n";
-    assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), (expected, ""));
+    let own = stdout(&sh("id -u; id -g"));
+    let output = sh(script);
+    let expected = format!("{own}nameserver 10.4.0.1\n");
+    assert_ne!(own, "0\n0\n");
+    assert_eq!((stdout(&output), stderr(&output)), (expected, String::new()));
     assert_eq!(output.status.code(), Some(5));
 }

@@ -4,10 +4,11 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use common::{Bounded, Scratch, fourwave, is_root, permitted_with, skip, stderr, stdout};
+use common::{Bounded, Scratch, Unprivileged, fourwave, is_root, permitted_with, stderr, stdout};
 use fourwave_testkit::{Limited, Signal, ended, rest, signal};
 use serde_json::Value;
 
@@ -311,15 +312,11 @@ fn each_mistake_is_one_line_and_status_2() {
 
 #[test]
 fn a_file_that_may_not_be_read_is_named() {
-    if is_root() {
-        let _told = skip("root may read every file");
-        return;
-    }
-    use std::os::unix::fs::PermissionsExt;
     let scratch = captured("forbidden", "four-waves");
+    let Some(user) = Unprivileged::new(&scratch) else { return };
     let path = scratch.path().join("a.pcapng");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    let out = trace(scratch.path(), &["a.pcapng"]);
+    let out = user.fourwave().args(["trace", "a.pcapng"]).current_dir(scratch.path()).bounded();
     let line = "fourwave: a.pcapng: permission denied: its owner, or root, can read it\n";
     assert_line(&out, 2, line);
 }

@@ -26,15 +26,15 @@ const SKIPS: &str = "FOURWAVE_SKIPS";
 /// With `all` in this variable a test that cannot be done fails.
 const REQUIRE: &str = "FOURWAVE_REQUIRE";
 
-/// Says in one line on standard error, past the harness, that the test of this thread does nothing,
-/// and why. Returns false.
+/// Says in one line on standard error, past the harness, that the test of this thread does nothing
+/// for want of something that this machine could have (a package, a permission, a device), and
+/// why. Returns false.
 ///
 /// # Panics
 /// Where `FOURWAVE_REQUIRE` is `all`.
 #[track_caller]
 pub fn skip(why: impl Display) -> bool {
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    skip_test(&name, why)
+    skip_test(&this_test(), why)
 }
 
 /// The same where the thread is not the test's own.
@@ -43,15 +43,39 @@ pub fn skip(why: impl Display) -> bool {
 /// Where `FOURWAVE_REQUIRE` is `all`, or the list of skipped tests cannot be written.
 #[track_caller]
 pub fn skip_test(test: &str, why: impl Display) -> bool {
-    let line = format!("SKIPPED {test}: {why}");
+    let line = record("SKIPPED", test, why);
+    assert!(std::env::var(REQUIRE).as_deref() != Ok("all"), "{REQUIRE}=all, and {line}");
+    false
+}
+
+/// Says that a test does not apply here, and why: no package and no permission would change it, but
+/// another kernel, another user or a setting that asks for more. Named and counted as a skipped one
+/// is, and never a failure. Returns false.
+///
+/// # Panics
+/// Where the list of skipped tests cannot be written.
+#[track_caller]
+pub fn not_here(test: &str, why: impl Display) -> bool {
+    record("NOT HERE", test, why);
+    false
+}
+
+/// The line, on standard error and in the list.
+#[track_caller]
+fn record(kind: &str, test: &str, why: impl Display) -> String {
+    let line = format!("{kind} {test}: {why}");
     tell(&line);
     if let Some(list) = std::env::var_os(SKIPS) {
         let file = OpenOptions::new().append(true).create(true).open(&list);
         let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
         written.unwrap_or_else(|error| panic!("{}: {error}", Path::new(&list).display()));
     }
-    assert!(std::env::var(REQUIRE).as_deref() != Ok("all"), "{REQUIRE}=all, and {line}");
-    false
+    line
+}
+
+/// The name of the test whose thread this is.
+pub fn this_test() -> String {
+    std::thread::current().name().unwrap_or("a test").to_owned()
 }
 
 /// A line past the harness, which captures what is printed otherwise.

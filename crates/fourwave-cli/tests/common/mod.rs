@@ -1,7 +1,9 @@
 //! Shared by the end-to-end tests.
 #![allow(dead_code)]
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -48,6 +50,44 @@ pub(crate) fn permitted() -> bool {
 /// The same, and these programs are here.
 pub(crate) fn permitted_with(programs: &[&str]) -> bool {
     has(programs) && permitted()
+}
+
+/// The program, in a place where everyone may execute it, as somebody without rights: nobody
+/// where the tests are root's, else whoever runs them.
+pub(crate) struct Unprivileged(PathBuf);
+
+impl Unprivileged {
+    /// Copied into `scratch`, which everyone may then enter; none, and a line that says so, where
+    /// root cannot become nobody.
+    pub(crate) fn new(scratch: &Scratch) -> Option<Self> {
+        if is_root() && !has(&["setpriv"]) {
+            return None;
+        }
+        let binary = scratch.path().join("fourwave");
+        fs::copy(env!("CARGO_BIN_EXE_fourwave"), &binary).unwrap();
+        fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        Some(Self(binary))
+    }
+
+    /// A program with these arguments.
+    pub(crate) fn start(&self, program: impl AsRef<OsStr>) -> Command {
+        if !is_root() {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"]);
+        command.arg(program);
+        command
+    }
+
+    /// `fourwave` itself.
+    pub(crate) fn fourwave(&self) -> Command {
+        self.start(&self.0)
+    }
+
+    pub(crate) fn binary(&self) -> &Path {
+        &self.0
+    }
 }
 
 /// A directory that goes with the value.

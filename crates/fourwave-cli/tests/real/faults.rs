@@ -1,8 +1,10 @@
 //! `run --fault`: how real programs and real kernels stand up to what goes wrong on purpose.
 
+use fourwave_testkit::{not_here, this_test};
+
 use crate::lens::{Watched, watched};
 use crate::process::finish;
-use crate::world::{HOST4, HOST6, OTHER4, World, each_user, skipped};
+use crate::world::{HOST4, HOST6, OTHER4, World, each_user};
 
 const PORT: &str = "61235";
 
@@ -78,7 +80,7 @@ fn lost_and_late_fins_of_the_chosen_connections_only_take_longer() {
         if world.ipv6 {
             hosts.push((HOST6, v6));
         } else {
-            skipped("IPv6 is missing");
+            not_here(&this_test(), "this kernel has no IPv6");
         }
         for (host, target) in hosts {
             let faults = ["drop:fin:2", "delay:fin:30ms"].map(|fault| format!("{fault}{target}"));

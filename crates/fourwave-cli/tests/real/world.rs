@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 pub(crate) use fourwave_testkit::find;
-use fourwave_testkit::{Limited, has, path, rest, skip};
+use fourwave_testkit::{Limited, has, not_here, path, rest, skip, this_test};
 
 use crate::process::{Server, kill};
 
@@ -99,6 +99,9 @@ pub(crate) fn each_user(needs: &[&str], scenario: impl Fn(&World)) {
     for &user in users {
         match World::new(user) {
             Ok(world) => scenario(&world),
+            Err(why) if user == User::Nobody => {
+                not_here(&this_test(), format!("as nobody: {why}"));
+            }
             Err(why) => skipped(&why),
         }
     }
