@@ -48,7 +48,7 @@ fn apply(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
         KnobError::NotANumber(_) | KnobError::OutOfRange(_) | KnobError::NotAName(_) => {
             format!("{error}, not {value}")
         }
-        KnobError::EmptyPortRange => error.to_string(),
+        _ => error.to_string(),
     })
 }
 

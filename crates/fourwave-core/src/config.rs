@@ -74,6 +74,7 @@ impl Knob {
 
 /// Why a setting was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum KnobError {
     /// No knob has this name.
     Unknown,

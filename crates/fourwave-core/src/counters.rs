@@ -4,6 +4,7 @@ macro_rules! counters {
     ($($field:ident = $name:literal, $about:literal;)*) => {
         /// Counters since the stack was made. They only grow, and wrap at 2⁶⁴.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+        #[non_exhaustive]
         pub struct Counters {
             $(#[doc = $about] pub $field: u64,)*
         }

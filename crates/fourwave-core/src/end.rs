@@ -124,6 +124,7 @@ impl fmt::Display for EndReason {
 
 /// What the application last did with a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum UserCall {
     /// Opened it, or had it accepted.
     Open,
@@ -155,6 +156,7 @@ impl UserCall {
 
 /// How a connection ended, told once, when it leaves the engine's table of connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EndReport {
     /// Our address.
     pub local: SocketAddr,
@@ -186,4 +188,28 @@ pub struct EndReport {
     pub fin_retransmits: u32,
     /// How many segments were retransmitted in all.
     pub retransmits: u32,
+}
+
+impl EndReport {
+    /// A report with nothing but these: no bytes, no times, [`UserCall::Open`] the last call. The
+    /// engine fills in the rest; so do simulations that make reports of their own.
+    pub fn new(local: SocketAddr, remote: SocketAddr, reason: EndReason) -> Self {
+        Self {
+            local,
+            remote,
+            reason,
+            closed_first: None,
+            last_call: UserCall::Open,
+            last_call_ago: Duration::ZERO,
+            opened: Instant::ZERO,
+            ended: Instant::ZERO,
+            time_wait_until: None,
+            bytes_acked: 0,
+            bytes_received: 0,
+            bytes_unsent: 0,
+            bytes_unread: 0,
+            fin_retransmits: 0,
+            retransmits: 0,
+        }
+    }
 }

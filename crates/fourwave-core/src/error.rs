@@ -19,6 +19,7 @@ impl core::error::Error for NoSuchConnection {}
 
 /// Why [`Stack::listen`](crate::Stack::listen) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ListenError {
     /// Another listener has the same address and port.
     AddressInUse,
@@ -34,6 +35,7 @@ impl core::error::Error for ListenError {}
 
 /// Why [`Stack::connect`](crate::Stack::connect) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// A connection with the same four numbers exists.
     AddressInUse {
@@ -75,6 +77,7 @@ impl core::error::Error for ConnectError {}
 
 /// Why [`Stack::send`](crate::Stack::send) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SendError {
     /// The handle names no connection.
     NoSuchConnection,
@@ -98,6 +101,7 @@ impl core::error::Error for SendError {}
 
 /// Why [`Stack::receive`](crate::Stack::receive) has no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ReceiveError {
     /// The handle names no connection.
     NoSuchConnection,

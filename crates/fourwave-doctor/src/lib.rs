@@ -3,6 +3,9 @@
 //! It goes one way: [`Snapshot`]s are gathered from the kernel (`gather`), two of them with the
 //! time between are a [`Sample`], [`judge`] makes [`Finding`]s of it by [`Thresholds`], and those
 //! are written as text, JSON, a table that redraws, or metrics. Nothing on the host is changed.
+//!
+//! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
+//! with any release.
 #![forbid(unsafe_code)]
 
 pub mod explain;

@@ -10,6 +10,9 @@
 //! | … the running kernel in a namespace, in real time | [`linux`] |
 //! | what came out → lines for people and machines | [`report`] |
 //! | a capture's connection → a script's text | [`capture`] |
+//!
+//! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
+//! with any release.
 #![forbid(unsafe_code)]
 
 pub mod ast;

@@ -4,6 +4,9 @@
 //! [`Injector`] has the faults of one direction of a link, [`Lifecycle`] those of connections,
 //! [`Plan`] any number of both, each for its own target. They are sans-I/O, for simulators in
 //! virtual time; [`Faulty`] puts them on a device, in tokio's time.
+//!
+//! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
+//! with any release.
 #![forbid(unsafe_code)]
 
 mod alarm;

@@ -107,8 +107,8 @@ impl Gateway {
     /// The device's or a published listener's, or an output's that cannot be written.
     pub fn start(device: impl Device + 'static, options: GatewayOptions) -> io::Result<Self> {
         raise_descriptor_limit();
-        let addresses = vec![GATEWAY_V4.into(), GATEWAY_V6.into()];
-        let stack_options = StackOptions { config: options.config, seed: None, addresses };
+        let stack_options =
+            StackOptions::default().config(options.config).address(GATEWAY_V4).address(GATEWAY_V6);
         let ports = options.published.iter().map(|published| published.port).collect();
         let (stack, observer) = Observer::start(
             device,

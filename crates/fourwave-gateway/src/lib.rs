@@ -1,5 +1,8 @@
 //! `fourwave run`: an unmodified program in a network namespace of its own, and the relay of
 //! that namespace's packets to host sockets.
+//!
+//! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
+//! with any release.
 
 // They panic where nobody reads any more, or the disk is full.
 #![deny(clippy::print_stdout, clippy::print_stderr)]

@@ -67,8 +67,7 @@ async fn exchange(options: GatewayOptions, mtu: u16) -> io::Result<Summary> {
     let (ours, theirs) = memory::pair(link, link, CAPACITY);
     let config = options.config.clone();
     let gateway = Gateway::start(ours, options)?;
-    let addresses = vec![PROGRAM_V4.into()];
-    let client = Stack::spawn(theirs, StackOptions { config, seed: None, addresses })?;
+    let client = Stack::spawn(theirs, StackOptions::default().config(config).address(PROGRAM_V4))?;
     let mut stream = client.connect(SocketAddr::from((GATEWAY_V4, 80))).await?;
     stream.write_all(DEMO_REQUEST).await?;
     let mut answer = Vec::new();

@@ -396,7 +396,7 @@ impl World {
                     user.error = Some(reason);
                     return Ok(true);
                 }
-                Err(ReceiveError::NoSuchConnection) => return Err(Broken::LostHandle { end }),
+                Err(_) => return Err(Broken::LostHandle { end }),
             }
         }
     }

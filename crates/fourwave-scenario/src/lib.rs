@@ -12,6 +12,9 @@
 //! let performance = scenario.play(&fourwave_core::Config::default());
 //! assert_eq!(performance.failure, None);
 //! ```
+//!
+//! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
+//! with any release.
 #![forbid(unsafe_code)]
 
 mod failure;

@@ -134,7 +134,9 @@ impl Filter for Middle {
             && let Some(lens) = &mut self.lens
         {
             let local = outside(&self.nat, report.local);
-            lens.end(&EndReport { local, ..report.clone() });
+            let mut report = report.clone();
+            report.local = local;
+            lens.end(&report);
         }
     }
 }

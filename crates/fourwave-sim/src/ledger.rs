@@ -213,23 +213,13 @@ mod tests {
     use super::*;
 
     fn report(reason: EndReason, time_wait: bool) -> EndReport {
-        EndReport {
-            local: ([10, 0, 0, 1], 80).into(),
-            remote: ([10, 0, 0, 2], 40_000).into(),
-            reason,
-            closed_first: Some(Side::Local),
-            last_call: UserCall::Close,
-            last_call_ago: std::time::Duration::ZERO,
-            opened: Instant::ZERO,
-            ended: Instant::ZERO,
-            time_wait_until: time_wait.then_some(Instant::from_micros(1)),
-            bytes_acked: 0,
-            bytes_received: 0,
-            bytes_unsent: 0,
-            bytes_unread: 0,
-            fin_retransmits: 0,
-            retransmits: 1,
-        }
+        let mut report =
+            EndReport::new(([10, 0, 0, 1], 80).into(), ([10, 0, 0, 2], 40_000).into(), reason);
+        report.closed_first = Some(Side::Local);
+        report.last_call = UserCall::Close;
+        report.time_wait_until = time_wait.then_some(Instant::from_micros(1));
+        report.retransmits = 1;
+        report
     }
 
     /// Books of one end of each kind, and counters that agree with them.

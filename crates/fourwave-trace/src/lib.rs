@@ -4,6 +4,9 @@
 //! comes out passes the filter and goes to every [`Sink`]: text, JSON lines, an HTML page,
 //! Parquet tables. The [`Overview`] sums up all of them at the end. Memory is bounded by the
 //! connections that are alive, and by what a sink keeps on purpose.
+//!
+//! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
+//! with any release.
 #![forbid(unsafe_code)]
 
 mod analyse;

@@ -22,3 +22,8 @@ pub use error::WireError;
 pub use offload::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxMeta, TxPacket};
 pub use seq::SeqNum;
 pub use window::{RawWindow, WindowScale};
+
+/// The README's example is compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

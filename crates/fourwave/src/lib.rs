@@ -16,10 +16,7 @@
 //! # #[tokio::main(flavor = "current_thread", start_paused = true)]
 //! # async fn main() -> std::io::Result<()> {
 //! let (near, far) = memory::pair(Link::offloading(1500), Link::offloading(1500), 256);
-//! let client = Stack::spawn(
-//!     near,
-//!     StackOptions { addresses: vec!["10.4.0.100".parse().unwrap()], ..Default::default() },
-//! )?;
+//! let client = Stack::spawn(near, StackOptions::default().address([10, 4, 0, 100]))?;
 //! let server = Stack::spawn(far, StackOptions::default())?;
 //!
 //! let listener = server.listen("10.4.0.1:80".parse().unwrap(), 16)?;
@@ -84,3 +81,8 @@ pub use fourwave_core::{
 pub use fourwave_device::{self as device, Device};
 pub use fourwave_wire::icmp::IcmpError;
 pub use fourwave_wire::{Link, RxPacket, TxPacket};
+
+/// The README's example is compiled and run as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -89,6 +89,7 @@ impl Socket {
             Err(ReceiveError::WouldBlock) => self.wait_in(cx, inner, |slot| &mut slot.reader),
             Err(ReceiveError::Ended(reason)) => Poll::Ready(Err(inner.ended(reason))),
             Err(ReceiveError::NoSuchConnection) => Poll::Ready(Err(inner.dead(self.conn))),
+            Err(other) => Poll::Ready(Err(io::Error::other(other))),
         }
     }
 
@@ -264,6 +265,7 @@ impl Socket {
             SendError::NoSuchConnection => inner.dead(self.conn),
             SendError::Shutdown => io::Error::new(io::ErrorKind::BrokenPipe, why),
             SendError::Ended(reason) => inner.ended(reason),
+            other => io::Error::other(other),
         }
     }
 }

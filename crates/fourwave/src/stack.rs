@@ -26,7 +26,13 @@ use crate::tcp_socket::TcpSocket;
 const OTHER_PACKETS: usize = 1024;
 
 /// How a stack is set up.
+///
+/// ```
+/// let options = fourwave::StackOptions::default().address([10, 4, 0, 100]);
+/// assert_eq!(options.addresses.len(), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct StackOptions {
     /// The engine's knobs.
     pub config: Config,
@@ -36,6 +42,27 @@ pub struct StackOptions {
     /// Our own addresses: [`Stack::connect`] calls from the first one of the right family.
     /// Listeners and [`Stack::connect_from`] may use any other address too.
     pub addresses: Vec<IpAddr>,
+}
+
+impl StackOptions {
+    /// Adds one of our own [`addresses`](Self::addresses).
+    #[must_use]
+    pub fn address(mut self, address: impl Into<IpAddr>) -> Self {
+        self.addresses.push(address.into());
+        self
+    }
+
+    /// Sets the engine's knobs.
+    #[must_use]
+    pub fn config(self, config: Config) -> Self {
+        Self { config, ..self }
+    }
+
+    /// Sets [`seed`](Self::seed): the same seed, packets and times give the same run.
+    #[must_use]
+    pub fn seed(self, seed: [u8; 32]) -> Self {
+        Self { seed: Some(seed), ..self }
+    }
 }
 
 /// A TCP of your own on a packet device. A cheap handle: clones are the same stack.

@@ -240,6 +240,7 @@ fn connect_error(error: ConnectError) -> io::Error {
         ConnectError::AddressInUse { .. } => io::ErrorKind::AddrInUse,
         ConnectError::PortsExhausted { .. } => io::ErrorKind::AddrNotAvailable,
         ConnectError::BadAddress => io::ErrorKind::InvalidInput,
+        _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
 }

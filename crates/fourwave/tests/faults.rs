@@ -30,7 +30,7 @@ fn bench_with(specs: &[&str], config: Config) -> Bench {
     let specs = specs.iter().map(|text| text.parse().unwrap()).collect();
     let plan = Plan::new(specs, 3, move |note| hears.lock().unwrap().push(note.text.clone()));
     let faulty = Arc::new(Faulty::with_faults(a, plan));
-    let client = StackOptions { config, ..options(&[CLIENT], 1) };
+    let client = options(&[CLIENT], 1).config(config);
     let client = Stack::spawn(Arc::clone(&faulty), client).unwrap();
     let server = Stack::spawn(b, options(&[], 2)).unwrap();
     Bench { client, server, faulty, told }

@@ -120,7 +120,7 @@ impl World {
         let device = Tapped::new(Tun::from_fd(fd, 1500).expect("attaches"), ObserveFn::new(watch));
         let specs = faults.split_whitespace().map(|spec| spec.parse().expect("a fault")).collect();
         let device = Faulty::with_faults(device, Plan::new(specs, 1, |_| {}));
-        let options = StackOptions { addresses: vec![OURS], ..StackOptions::default() };
+        let options = StackOptions::default().address(OURS);
         let stack = Stack::spawn(device, options).expect("a stack");
         Self { stack, states }
     }

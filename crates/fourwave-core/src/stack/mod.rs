@@ -104,6 +104,7 @@ pub struct Stack {
 
 /// A connection handed out by [`Stack::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Accepted {
     /// The connection.
     pub conn: ConnId,
@@ -117,6 +118,7 @@ pub struct Accepted {
 
 /// How many of each size are alive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Population {
     /// Half-open records.
     pub half_open: usize,

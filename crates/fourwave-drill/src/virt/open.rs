@@ -287,7 +287,7 @@ impl Virtual {
                 ConnectError::AddressInUse { .. } | ConnectError::PortsExhausted { .. } => {
                     errno::EADDRNOTAVAIL
                 }
-                ConnectError::BadAddress => errno::ENETUNREACH,
+                _ => errno::ENETUNREACH,
             })
         })?;
         self.owners.insert(conn, fd);

@@ -43,8 +43,7 @@ impl Bench {
         let link = Link::offloading(1500);
         let (ours, theirs) = memory::pair(link, link, 256);
         let gateway = Gateway::start(ours, options).unwrap();
-        let addresses = vec![PROGRAM_V4.into(), PROGRAM_V6.into()];
-        let options = StackOptions { config: Config::default(), seed: Some([7; 32]), addresses };
+        let options = StackOptions::default().seed([7; 32]).address(PROGRAM_V4).address(PROGRAM_V6);
         Self { gateway, program: Stack::spawn(theirs, options).unwrap() }
     }
 

@@ -72,12 +72,10 @@ impl Watch {
     pub(super) fn end(&self, report: &EndReport) {
         let mut state = self.lock();
         let shift = state.engine_epoch;
-        let report = EndReport {
-            opened: report.opened + shift,
-            ended: report.ended + shift,
-            time_wait_until: report.time_wait_until.map(|until| until + shift),
-            ..report.clone()
-        };
+        let mut report = report.clone();
+        report.opened = report.opened + shift;
+        report.ended = report.ended + shift;
+        report.time_wait_until = report.time_wait_until.map(|until| until + shift);
         state.lens.end(&report);
         state.tell();
     }

@@ -185,23 +185,12 @@ impl Wire {
 
     /// The engine speaks for the server.
     pub fn report(&self, reason: EndReason, closed_first: Option<Side>) -> EndReport {
-        EndReport {
-            local: self.addrs[1],
-            remote: self.addrs[0],
-            reason,
-            closed_first,
-            last_call: UserCall::Shutdown,
-            last_call_ago: Duration::from_millis(3),
-            opened: Instant::ZERO,
-            ended: Instant::from_micros(self.now.as_micros() as u64),
-            time_wait_until: None,
-            bytes_acked: 0,
-            bytes_received: 0,
-            bytes_unsent: 0,
-            bytes_unread: 0,
-            fin_retransmits: 0,
-            retransmits: 0,
-        }
+        let mut report = EndReport::new(self.addrs[1], self.addrs[0], reason);
+        report.closed_first = closed_first;
+        report.last_call = UserCall::Shutdown;
+        report.last_call_ago = Duration::from_millis(3);
+        report.ended = Instant::from_micros(self.now.as_micros() as u64);
+        report
     }
 
     pub fn drain(&mut self) {

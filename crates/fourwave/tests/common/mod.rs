@@ -15,11 +15,7 @@ pub(crate) const SERVER6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd04, 0, 0, 0, 0, 
 pub(crate) const PORT: u16 = 80;
 
 pub(crate) fn options(addresses: &[IpAddr], seed: u8) -> StackOptions {
-    StackOptions {
-        config: Config::default(),
-        seed: Some([seed; 32]),
-        addresses: addresses.to_vec(),
-    }
+    addresses.iter().fold(StackOptions::default().seed([seed; 32]), |to, &ip| to.address(ip))
 }
 
 /// A client and a server stack on a link that holds `capacity` packets.
