@@ -138,11 +138,11 @@ fn json_is_whole_stories_and_a_summary() {
     };
     let about: Vec<bool> = lines[1..lines.len() - 1].iter().map(|l| l["conn"].is_u64()).collect();
     assert!(about.iter().all(|is| *is));
-    assert_eq!(of("anomaly")[0]["name"], "fin-resent");
+    assert_eq!(of("anomaly")[0]["name"], "fin-retransmitted");
     assert_eq!(of("anomaly")[0]["packets"], Value::from([12]));
     let fin = of("segment").into_iter().find(|line| line["kind"] == "fin").unwrap();
     assert_eq!((&fin["file"], &fin["packet"]), (&0.into(), &8.into()));
-    assert_eq!((of("open").len(), of("measures").len(), of("end").len()), (2, 2, 2));
+    assert_eq!((of("open").len(), of("metrics").len(), of("end").len()), (2, 2, 2));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub struct Figures {
     /// When, by the host's clock.
     pub taken: SystemTime,
     /// The time since the look before; zero in the first.
-    pub over: Duration,
+    pub interval: Duration,
     /// How many sockets are in each state of [`State::ALL`] that a socket can be in.
     pub states: Vec<(State, u64)>,
     /// By destination, those to which this host opens connections.
@@ -122,7 +122,7 @@ impl Figures {
         }
         Self {
             taken: *taken,
-            over: sample.over,
+            interval: sample.interval,
             states,
             destinations: destinations(sample),
             ports: sample.after.ports.len().into(),
@@ -157,7 +157,7 @@ impl Use {
 type Uses = HashMap<(IpAddr, SocketAddr), Use>;
 
 /// A connection is this host's own when its port is an ephemeral one that nobody listens on.
-fn uses(snapshot: &Snapshot, over: Duration) -> Uses {
+fn uses(snapshot: &Snapshot, interval: Duration) -> Uses {
     let listening: HashSet<u16> = snapshot.listeners.iter().map(|l| l.local.port()).collect();
     let mut uses = Uses::new();
     for socket in &snapshot.sockets {
@@ -168,7 +168,7 @@ fn uses(snapshot: &Snapshot, over: Duration) -> Uses {
             if socket.state == State::TimeWait {
                 let left = socket.timer.map_or(TIME_WAIT, |timer| timer.expires);
                 one.time_wait += 1;
-                one.new += u64::from(TIME_WAIT.saturating_sub(left) < over);
+                one.new += u64::from(TIME_WAIT.saturating_sub(left) < interval);
             }
         }
     }
@@ -177,14 +177,14 @@ fn uses(snapshot: &Snapshot, over: Duration) -> Uses {
 
 fn destinations(sample: &Sample) -> Vec<Destination> {
     let total = u64::from(sample.after.ports.len());
-    let over = sample.over;
-    let earlier = if over.is_zero() { Uses::new() } else { uses(&sample.before, over) };
+    let interval = sample.interval;
+    let earlier = if interval.is_zero() { Uses::new() } else { uses(&sample.before, interval) };
     let none = Use::default();
-    let mut rows: Vec<Destination> = uses(&sample.after, over)
+    let mut rows: Vec<Destination> = uses(&sample.after, interval)
         .into_iter()
         .map(|((from, to), now)| {
             let was = earlier.get(&(from, to)).unwrap_or(&none);
-            let (used, seconds) = (now.ports.len() as u64, over.as_secs_f64());
+            let (used, seconds) = (now.ports.len() as u64, interval.as_secs_f64());
             let a_second = |number: f64| if seconds > 0.0 { number / seconds } else { 0.0 };
             let per_second = a_second(used as f64 - was.ports.len() as f64);
             // In the end there are as many TIME_WAIT as come in the time that one lasts.

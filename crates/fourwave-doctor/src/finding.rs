@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-/// How much harm a finding does: the order in which findings are told.
+/// How severe a finding is: the order in which findings are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Harm {
+pub enum Severity {
     /// Nothing fails; a setting does not do what its name suggests, or protection is given away.
     Advice,
     /// It will fail if it goes on.
@@ -92,8 +92,8 @@ pub struct Command {
 pub struct Finding {
     /// Which.
     pub kind: FindingKind,
-    /// How much harm it does.
-    pub harm: Harm,
+    /// How severe it is.
+    pub severity: Severity,
     /// What it is about, stable between two looks at the same host: a destination, a pid, a
     /// listener, a knob. Empty for the whole host.
     pub about: String,
@@ -108,10 +108,10 @@ pub struct Finding {
     /// What to change on the host.
     pub host: Vec<Command>,
     /// What does not help, and why.
-    pub not: Vec<String>,
+    pub does_not_help: Vec<String>,
 }
 
-impl Harm {
+impl Severity {
     /// The name, as text and JSON spell it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -40,7 +40,7 @@ fn comment(out: &mut String, lead: &str, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Command, FindingKind, Harm};
+    use crate::{Command, FindingKind, Severity};
 
     fn finding(headline: &str, lines: &[&str]) -> Finding {
         let host = lines
@@ -49,14 +49,14 @@ mod tests {
             .collect();
         Finding {
             kind: FindingKind::Setting,
-            harm: Harm::Advice,
+            severity: Severity::Advice,
             about: String::new(),
             headline: headline.to_owned(),
             evidence: vec![],
             cause: String::new(),
             program: vec!["close it".to_owned()],
             host,
-            not: vec![],
+            does_not_help: vec![],
         }
     }
 

@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::{Command, Figures, Finding, Harm, Lack, Sample, Scope, Snapshot};
+use crate::{Command, Figures, Finding, Limitation, Sample, Scope, Severity, Snapshot};
 
 /// How many destinations a `host` line has at most; the others are in `destinations`.
 const MOST: usize = 100;
 
-/// One `host` line, a `finding` line for each, a `lack` line for each. Ends with a line feed.
+/// One `host` line, a `finding` line for each, a `limitation` line for each. Ends with a line feed.
 pub fn lines(sample: &Sample, findings: &[Finding]) -> String {
     let mut out = String::new();
     let t = unix(sample.after.taken);
@@ -19,8 +19,8 @@ pub fn lines(sample: &Sample, findings: &[Finding]) -> String {
     for finding in findings {
         write(&mut out, &Out::Finding(Box::new(Found::of(t, finding))));
     }
-    for Lack { what, remedy } in &sample.after.lacks {
-        write(&mut out, &Out::Lack { t, what, remedy });
+    for Limitation { what, remedy } in &sample.after.limitations {
+        write(&mut out, &Out::Limitation { t, what, remedy });
     }
     out
 }
@@ -50,17 +50,17 @@ fn seconds(time: Duration) -> f64 {
 enum Out<'a> {
     Host(Box<Host<'a>>),
     Finding(Box<Found<'a>>),
-    Lack { t: f64, what: &'a str, remedy: &'a str },
+    Limitation { t: f64, what: &'a str, remedy: &'a str },
 }
 
 #[derive(Serialize)]
 struct Host<'a> {
     t: f64,
     scope: String,
-    over: f64,
+    interval: f64,
     healthy: bool,
     findings: usize,
-    worst: Option<Harm>,
+    worst: Option<Severity>,
     states: BTreeMap<&'static str, u64>,
     time_wait_kernel: u64,
     ports: Ports,
@@ -110,21 +110,31 @@ struct Listener {
 struct Found<'a> {
     t: f64,
     kind: &'static str,
-    harm: Harm,
+    severity: Severity,
     about: &'a str,
     headline: &'a str,
     evidence: &'a [String],
     cause: &'a str,
     program: &'a [String],
     host: &'a [Command],
-    not: &'a [String],
+    does_not_help: &'a [String],
 }
 
 impl<'a> Found<'a> {
     fn of(t: f64, finding: &'a Finding) -> Self {
-        let Finding { kind, harm, about, headline, evidence, cause, program, host, not } = finding;
-        let (kind, harm) = (kind.name(), *harm);
-        Self { t, kind, harm, about, headline, evidence, cause, program, host, not }
+        let Finding {
+            kind,
+            severity,
+            about,
+            headline,
+            evidence,
+            cause,
+            program,
+            host,
+            does_not_help,
+        } = finding;
+        let (kind, severity) = (kind.name(), *severity);
+        Self { t, kind, severity, about, headline, evidence, cause, program, host, does_not_help }
     }
 }
 
@@ -139,10 +149,10 @@ fn host<'a>(sample: &'a Sample, findings: &[Finding]) -> Out<'a> {
             Scope::Pid(pid) => format!("pid {pid}"),
             Scope::Netns(name) => format!("netns {name}"),
         },
-        over: seconds(sample.over),
+        interval: seconds(sample.interval),
         healthy: findings.is_empty(),
         findings: findings.len(),
-        worst: findings.iter().map(|one| one.harm).max(),
+        worst: findings.iter().map(|one| one.severity).max(),
         states: figures.states.iter().map(|(state, number)| (state.name(), *number)).collect(),
         time_wait_kernel: now.time_wait,
         ports: Ports {

@@ -24,12 +24,12 @@ pub mod watch;
 mod words;
 
 pub use figures::{CloseWait, Destination, Figures, Queue, STATES};
-pub use finding::{Command, Finding, FindingKind, Harm};
+pub use finding::{Command, Finding, FindingKind, Severity};
 pub use gather::{GatherError, Gatherer};
 pub use judge::judge;
 pub use look::{Look, Looker};
 pub use snapshot::{
-    Counters, Lack, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket, TcpInfo,
-    Timer, TimerKind,
+    Counters, Limitation, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket,
+    TcpInfo, Timer, TimerKind,
 };
 pub use thresholds::{Counts, THRESHOLDS, Threshold, ThresholdError, Thresholds, parse_time};

@@ -44,7 +44,7 @@ impl Looker {
     }
 
     /// Looks, and judges by what has changed since the look before. The first look knows of no
-    /// change: its [`Sample::over`] is zero. Cost: O(sockets).
+    /// change: its [`Sample::interval`] is zero. Cost: O(sockets).
     ///
     /// # Errors
     /// What [`Gatherer::snapshot`] says; the look before is kept.
@@ -52,11 +52,11 @@ impl Looker {
         let start = Instant::now();
         let after = self.gatherer.snapshot()?;
         let last = self.last.take().map(|(look, at)| (look.sample.after, at));
-        let (before, over) = match self.begun.take().or(last) {
+        let (before, interval) = match self.begun.take().or(last) {
             Some((before, at)) => (before, start.saturating_duration_since(at)),
             None => (after.clone(), Duration::ZERO),
         };
-        let sample = Sample { before, after, over };
+        let sample = Sample { before, after, interval };
         let findings = judge(&sample, &self.thresholds);
         let look = Look { sample, findings, took: start.elapsed() };
         Ok(&self.last.insert((look, start)).0)

@@ -113,7 +113,7 @@ pub struct Listener {
     /// Connections that wait for accept().
     pub queue: u32,
     /// How many may wait: the smaller of listen()'s backlog and `somaxconn`; Linux lets one more.
-    /// 0 where it is not known (without sock_diag, which is a [`Lack`]).
+    /// 0 where it is not known (without sock_diag, which is a [`Limitation`]).
     pub backlog: u32,
     /// Half-open connections (SYN_RECV) to its address. Where several listen on one address
     /// (SO_REUSEPORT), the kernel does not tell whose: they are counted at the first.
@@ -172,7 +172,7 @@ pub type Counters = BTreeMap<String, u64>;
 
 /// Something that could not be looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lack {
+pub struct Limitation {
     /// What: `the programs of 12 sockets`.
     pub what: String,
     /// What would help: `run it as root`.
@@ -205,7 +205,7 @@ pub struct Snapshot {
     /// The kernel's counters.
     pub counters: Counters,
     /// What could not be looked at.
-    pub lacks: Vec<Lack>,
+    pub limitations: Vec<Limitation>,
 }
 
 impl Snapshot {
@@ -223,7 +223,7 @@ impl Snapshot {
             time_wait: 0,
             sysctls: BTreeMap::new(),
             counters: Counters::new(),
-            lacks: Vec::new(),
+            limitations: Vec::new(),
         }
     }
 
@@ -241,7 +241,7 @@ pub struct Sample {
     /// The later one.
     pub after: Snapshot,
     /// The time between, by a clock that does not jump. Zero when there is only one.
-    pub over: Duration,
+    pub interval: Duration,
 }
 
 impl Sample {

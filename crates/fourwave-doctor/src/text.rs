@@ -7,7 +7,7 @@ use fourwave_core::state::State;
 use fourwave_lens::paint::to_ascii;
 
 use crate::words::{count, of, share, span, wrapped};
-use crate::{Figures, Finding, Harm, Sample, Scope};
+use crate::{Figures, Finding, Sample, Scope, Severity};
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +41,11 @@ pub fn report(sample: &Sample, findings: &[Finding], options: &TextOptions) -> S
             one(&mut page, number + 1, finding);
         }
     }
-    if !sample.after.lacks.is_empty() {
+    if !sample.after.limitations.is_empty() {
         page.feed();
         page.line(Paint::Dim, "not looked at", "");
-        for lack in &sample.after.lacks {
-            page.item(&format!("{}: {}", lack.what, lack.remedy));
+        for limitation in &sample.after.limitations {
+            page.item(&format!("{}: {}", limitation.what, limitation.remedy));
         }
     }
     page.text
@@ -146,10 +146,10 @@ fn header(page: &mut Page, sample: &Sample) {
         Scope::Pid(pid) => format!("the network namespace of pid {pid}"),
         Scope::Netns(name) => format!("the network namespace {name}"),
     };
-    let watched = if sample.over.is_zero() {
+    let watched = if sample.interval.is_zero() {
         "at one moment".to_owned()
     } else {
-        format!("watched for {}", span(sample.over))
+        format!("watched for {}", span(sample.interval))
     };
     page.line(Paint::Bold, "looked at", &format!("{place}, {watched}"));
     page.line(Paint::Bold, "sockets", &sockets(&figures));
@@ -219,12 +219,15 @@ fn healthy(page: &mut Page, sample: &Sample) {
 }
 
 fn summary(page: &mut Page, findings: &[Finding]) {
-    let mut harms: BTreeMap<Harm, u64> = BTreeMap::new();
+    let mut harms: BTreeMap<Severity, u64> = BTreeMap::new();
     for finding in findings {
-        *harms.entry(finding.harm).or_default() += 1;
+        *harms.entry(finding.severity).or_default() += 1;
     }
-    let parts: Vec<String> =
-        harms.iter().rev().map(|(harm, number)| format!("{number} {}", harm.name())).collect();
+    let parts: Vec<String> = harms
+        .iter()
+        .rev()
+        .map(|(severity, number)| format!("{number} {}", severity.name()))
+        .collect();
     page.line(
         Paint::Bold,
         "found",
@@ -233,12 +236,12 @@ fn summary(page: &mut Page, findings: &[Finding]) {
 }
 
 fn one(page: &mut Page, number: usize, finding: &Finding) {
-    let paint = match finding.harm {
-        Harm::Critical => Paint::Red,
-        Harm::Warning => Paint::Yellow,
-        Harm::Advice => Paint::Cyan,
+    let paint = match finding.severity {
+        Severity::Critical => Paint::Red,
+        Severity::Warning => Paint::Yellow,
+        Severity::Advice => Paint::Cyan,
     };
-    let label = format!("{number}. {}", finding.harm.name());
+    let label = format!("{number}. {}", finding.severity.name());
     page.line(paint, &label, &finding.headline);
     for text in &finding.evidence {
         page.item(text);
@@ -258,7 +261,7 @@ fn one(page: &mut Page, number: usize, finding: &Finding) {
             }
         }
     }
-    list(page, "  not", &finding.not);
+    list(page, "  not", &finding.does_not_help);
     let explain = format!("fourwave doctor --explain {}", finding.explained_by());
     page.line(Paint::Dim, "  more", &explain);
 }

@@ -124,7 +124,7 @@ fn very_many_sockets() {
         assert_eq!(count(&before), expected.into());
         assert_eq!(count(&after), expected.into());
         assert_eq!(after.owners.len(), 12 * groups, "unread and CLOSE_WAIT");
-        assert!(after.lacks.is_empty(), "{:?}", after.lacks);
+        assert!(after.limitations.is_empty(), "{:?}", after.limitations);
         let sockets = after.sockets.len();
         let times = format!("looked in {first:.2?}, again in {second:.2?}");
         tell(&format!("measured: {sockets} sockets: {times}, {used:.2?} of CPU in all"));

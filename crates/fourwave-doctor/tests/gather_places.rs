@@ -72,7 +72,7 @@ fn assert_elsewhere(snapshot: &Snapshot, pid: u32) {
     let values = opens.lines().filter_map(|line| line.strip_prefix("Tcp: ")).nth(1).unwrap();
     let passive: u64 = values.split(' ').nth(5).unwrap().parse().unwrap();
     assert_eq!(snapshot.counters["TcpPassiveOpens"], passive);
-    assert!(snapshot.lacks.is_empty(), "{:?}", snapshot.lacks);
+    assert!(snapshot.limitations.is_empty(), "{:?}", snapshot.limitations);
 }
 
 /// A name among those of `ip netns`, gone with the value.
@@ -193,9 +193,11 @@ fn owners_without_root() {
             let snapshot = own();
             assert_eq!(snapshot.listeners.len(), 2);
             assert!(snapshot.owners.is_empty());
-            let [lack] = &snapshot.lacks[..] else { panic!("{:?}", snapshot.lacks) };
-            assert_eq!(lack.what, "the programs of 2 sockets");
-            assert_eq!(lack.remedy, "run it as root");
+            let [limitation] = &snapshot.limitations[..] else {
+                panic!("{:?}", snapshot.limitations)
+            };
+            assert_eq!(limitation.what, "the programs of 2 sockets");
+            assert_eq!(limitation.remedy, "run it as root");
             return;
         }
         if !is_root() {
@@ -262,11 +264,11 @@ fn beside(argument: &str) {
     let left = timer.expect("a timer").expires;
     assert!(left > Duration::from_secs(20) && left <= Duration::from_secs(60), "{left:?}");
     assert!(snapshot.counters["TcpPassiveOpens"] >= 3);
-    let what = snapshot.lacks[0].what.as_str();
+    let what = snapshot.limitations[0].what.as_str();
     assert!(what.contains("may not be entered"), "{what}");
     assert!(what.ends_with("ports 32768 to 60999 are assumed"), "{what}");
-    assert_eq!(snapshot.lacks[1].what, "the programs of 3 sockets");
-    assert!(snapshot.lacks[0].remedy.contains(&format!("--target {pid}")));
+    assert_eq!(snapshot.limitations[1].what, "the programs of 3 sockets");
+    assert!(snapshot.limitations[0].remedy.contains(&format!("--target {pid}")));
     // By its path, there is no such way round.
     let error = refusal(Scope::Netns(format!("/proc/{pid}/ns/net")));
     assert!(error.contains("may not be entered") && error.contains("as root"), "{error}");

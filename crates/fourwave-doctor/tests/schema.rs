@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use fourwave_core::state::State;
 use fourwave_doctor::{
-    FindingKind, Lack, Listener, Owner, Sample, Scope, Snapshot, Socket, TcpInfo, Thresholds, json,
-    judge,
+    FindingKind, Limitation, Listener, Owner, Sample, Scope, Snapshot, Socket, TcpInfo, Thresholds,
+    json, judge,
 };
 use serde_json::Value;
 
@@ -79,10 +79,10 @@ fn sample() -> Sample {
     now.listeners.push(Listener { local, queue: 0, backlog: 128, half_open: 0, inode: 1, uid: 0 });
     now.sysctls.insert("ipv4.tcp_fin_timeout".to_owned(), "15".to_owned());
     now.counters.insert("TcpExtTW".to_owned(), 9);
-    now.lacks.push(Lack { what: "a".to_owned(), remedy: "b".to_owned() });
+    now.limitations.push(Limitation { what: "a".to_owned(), remedy: "b".to_owned() });
     let mut before = now.clone();
     before.counters.insert("TcpExtTW".to_owned(), 4);
-    Sample { before, after: now, over: Duration::from_secs(2) }
+    Sample { before, after: now, interval: Duration::from_secs(2) }
 }
 
 fn lines() -> Vec<Value> {
@@ -110,8 +110,8 @@ fn every_kind_and_harm_is_documented() {
         // serde's own name, which a program that embeds `Finding` writes.
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
     }
-    for harm in ["critical", "warning", "advice"] {
-        assert!(SCHEMA.contains(&format!("`{harm}`")));
+    for severity in ["critical", "warning", "advice"] {
+        assert!(SCHEMA.contains(&format!("`{severity}`")));
     }
 }
 
@@ -134,5 +134,5 @@ fn figures_are_what_was_seen() {
     assert_eq!(host["destinations"][0]["to"], "10.2.0.5:80");
     assert_eq!(host["orphans_limit"], Value::Null);
     assert_eq!(lines[1]["about"], "pid 7");
-    assert_eq!(lines[3]["event"], "lack");
+    assert_eq!(lines[3]["event"], "limitation");
 }

@@ -54,10 +54,10 @@ fn watch(packets: &Packets, options: LensOptions) -> Vec<Story> {
 
 fn line(story: &Story) -> String {
     let mut out = format!("{} {} {}", story.conn, story.addrs[0], story.how.name());
-    let Some(measures) = &story.measures else { return out };
+    let Some(metrics) = &story.metrics else { return out };
     for who in Role::BOTH {
-        let end = &measures.ends[who.index()];
-        let again = end.again;
+        let end = &metrics.ends[who.index()];
+        let again = end.retransmissions;
         out.push_str(&format!(
             " | {} again={} (syn {} fin {} fast {} timeout {} spurious {}) ooo={} dup={} fins={} \
              rsts={} payload={} rtt={:?} flight={} zero={}",
@@ -78,7 +78,7 @@ fn line(story: &Story) -> String {
             end.zero_windows,
         ));
     }
-    for anomaly in &story.found {
+    for anomaly in &story.anomalies {
         let sentence = anomaly.sentence(story, &Names::default());
         out.push_str(&format!(
             "\n    {}: {sentence} {:?}",
@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let file = args.next().ok_or("usage: watch FILE [PASSES]")?;
     let packets = read(&std::fs::read(file)?)?;
     let options =
-        LensOptions { measure: true, settle: Duration::from_secs(60), ..LensOptions::default() };
+        LensOptions { metrics: true, settle: Duration::from_secs(60), ..LensOptions::default() };
     let Some(passes) = args.next() else {
         for story in watch(&packets, options) {
             println!("{}", line(&story));
@@ -102,13 +102,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     };
     let passes: u32 = passes.parse()?;
-    for measure in [false, true] {
+    for metrics in [false, true] {
         let start = Instant::now();
         for _ in 0..passes {
-            std::hint::black_box(watch(&packets, LensOptions { measure, ..options }));
+            std::hint::black_box(watch(&packets, LensOptions { metrics, ..options }));
         }
         let nanos = start.elapsed().as_nanos() / (u128::from(passes) * packets.len() as u128);
-        println!("{} packets, measure {measure}: {nanos} ns each", packets.len());
+        println!("{} packets, measure {metrics}: {nanos} ns each", packets.len());
     }
     Ok(())
 }

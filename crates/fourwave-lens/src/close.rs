@@ -24,8 +24,8 @@ impl Conn {
         match self.ends[i].fin {
             Some(before) if before == fin => return self.on_fin_again(at, from, row),
             Some(_) => {
-                self.anomalies = self.anomalies.saturating_add(1);
-                row.remark = Some("a FIN at another place than the first");
+                self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+                row.annotation = Some("a FIN at another place than the first");
                 return;
             }
             None => {}
@@ -52,14 +52,14 @@ impl Conn {
         if self.ends[i].is_whole() {
             self.fin_arrives(at, from);
         } else {
-            row.remark = row.remark.or(Some("data before the FIN is missing"));
+            row.annotation = row.annotation.or(Some("data before the FIN is missing"));
         }
     }
 
     /// `from` sends its FIN without having got the other's: that one is still under way.
     fn fins_crossed(&mut self, from: Role, row: &mut Row) {
         let (i, to) = (from.index(), from.other());
-        row.remark = Some("the two FINs cross");
+        row.annotation = Some("the two FINs cross");
         self.crossed = true;
         if !self.fin_arrived[to.index()] {
             return;
@@ -87,12 +87,12 @@ impl Conn {
     /// A FIN sent again proves that its sender has not got the ACK.
     fn on_fin_again(&mut self, at: Duration, from: Role, row: &mut Row) {
         let (i, to) = (from.index(), from.other());
-        self.ends[i].fin_again = self.ends[i].fin_again.saturating_add(1);
+        self.ends[i].fin_retransmissions = self.ends[i].fin_retransmissions.saturating_add(1);
         if self.how.is_some_and(|how| how != Ended::Orderly) {
             return;
         }
         if self.fin_acked[i] {
-            row.remark = Some("its ACK was lost or late");
+            row.annotation = Some("its ACK was lost or late");
             match self.ends[i].state {
                 State::Closed => {
                     self.ends[i].set(State::LastAck);
@@ -122,7 +122,7 @@ impl Conn {
                 self.time_wait[i] = Some(at);
             }
             if self.fin_acked[i] {
-                row.remark = Some("once more");
+                row.annotation = Some("once more");
             }
         }
         if !self.fin_acked[i] {
@@ -136,8 +136,8 @@ impl Conn {
     pub(crate) fn on_rst(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
         let to = from.other();
         if !self.rst_counts(from, s) {
-            self.anomalies = self.anomalies.saturating_add(1);
-            row.remark = Some("not the next number: ignored, a challenge ACK is due");
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+            row.annotation = Some("not the next number: ignored, a challenge ACK is due");
             self.challenge_due[to.index()] = true;
             return;
         }
@@ -166,16 +166,16 @@ impl Conn {
     }
 
     fn rst_after_the_end(&mut self, from: Role, row: &mut Row) {
-        row.remark = Some("after the end");
+        row.annotation = Some("after the end");
         let to = from.other();
         if self.ends[to.index()].state != State::TimeWait {
             return;
         }
         row.cause = Some(RstCause::AfterTheEnd);
         if self.options.rfc1337 {
-            row.remark = Some("TIME_WAIT stays: tcp_rfc1337 is 1");
+            row.annotation = Some("TIME_WAIT stays: tcp_rfc1337 is 1");
         } else {
-            row.remark = Some("TIME_WAIT is cut short: tcp_rfc1337 is 0");
+            row.annotation = Some("TIME_WAIT is cut short: tcp_rfc1337 is 0");
             self.end_by_rst(to, Input::RecvRst);
         }
     }
@@ -255,7 +255,7 @@ impl Conn {
         self.close_run(out);
         let half_closed = self.half_closed();
         let how = self.how();
-        let (measures, found) = self.measured(now);
+        let (metrics, anomalies) = self.measured(now);
         let engine = self.report.as_ref().map(|report| self.role_of(report.local));
         let [client, server] = &self.ends;
         Story {
@@ -268,8 +268,8 @@ impl Conn {
             bytes: [client.bytes(), server.bytes()],
             bytes_acked: [client.bytes_acked(server.ack), server.bytes_acked(client.ack)],
             segments: [client.segments, server.segments],
-            retransmitted: [client.again, server.again],
-            fin_again: [client.fin_again, server.fin_again],
+            retransmitted: [client.retransmitted, server.retransmitted],
+            fin_retransmissions: [client.fin_retransmissions, server.fin_retransmissions],
             handshake: self.handshake,
             closed_first: self.closed_first,
             half_closed,
@@ -279,9 +279,9 @@ impl Conn {
             engine,
             unseen: [client.unseen, server.unseen],
             nagle_waits: self.nagle.waits(),
-            anomalies: self.anomalies,
-            measures,
-            found,
+            unexpected_segments: self.unexpected_segments,
+            metrics,
+            anomalies,
             rows: self.rows.into_vec(),
         }
     }
@@ -307,10 +307,10 @@ impl Conn {
         }
         match (self.ends[0].state, self.ends[1].state) {
             (State::SynSent, _) | (_, State::SynSent) => {
-                Ended::Unanswered { again: self.syn_again }
+                Ended::Unanswered { retransmissions: self.syn_retransmissions }
             }
             (State::Closed, State::Closed) if self.opened_by.is_some() && !self.was_answered() => {
-                Ended::Unanswered { again: self.syn_again }
+                Ended::Unanswered { retransmissions: self.syn_retransmissions }
             }
             (State::SynReceived, _) | (_, State::SynReceived) => Ended::HalfOpen,
             _ if self.report.is_some() => Ended::Silent,

@@ -15,7 +15,7 @@ use fourwave_wire::tcp::Flags;
 
 use crate::event::{Event, Opened, Outbox, RowSeen};
 use crate::kind::kind_of;
-use crate::measure::gauge::Gauge;
+use crate::metrics::gauge::Gauge;
 use crate::nagle::Nagle;
 use crate::options::LensOptions;
 use crate::row::{Kind, Place, Role, Row, Run, Shown, Wave, What};
@@ -42,7 +42,7 @@ pub(crate) struct Conn {
     /// When the last SYN, SYN ACK were seen; the SYN was seen more than once.
     syn_at: Option<Duration>,
     syn_ack_at: Option<Duration>,
-    pub(crate) syn_again: u32,
+    pub(crate) syn_retransmissions: u32,
     handshake_again: bool,
     pub(crate) handshake: Option<Duration>,
     pub(crate) closed_first: Option<ClosedFirst>,
@@ -69,7 +69,7 @@ pub(crate) struct Conn {
     /// When the engine said that it has ended: before the packet that shows it, or without one.
     pub(crate) reported_at: Option<Duration>,
     pub(crate) report: Option<EndReport>,
-    pub(crate) anomalies: u32,
+    pub(crate) unexpected_segments: u32,
     /// Who sent the last segment before the current one.
     pub(crate) last_from: Option<Role>,
     /// When each end sent new data last, and SND.NXT of the other one then.
@@ -107,7 +107,7 @@ impl Conn {
             rows: Rows::new(options.first_rows, options.last_rows),
             syn_at: None,
             syn_ack_at: None,
-            syn_again: 0,
+            syn_retransmissions: 0,
             handshake_again: false,
             handshake: None,
             closed_first: None,
@@ -124,11 +124,11 @@ impl Conn {
             over_at: None,
             reported_at: None,
             report: None,
-            anomalies: 0,
+            unexpected_segments: 0,
             last_from: None,
             last_data: [None; 2],
             nagle: Nagle::default(),
-            gauge: options.measure.then(|| Box::new(Gauge::new(options.close_wait))),
+            gauge: options.metrics.then(|| Box::new(Gauge::new(options.close_wait))),
             other_syn: None,
             run_queued: false,
             run_told: None,
@@ -155,7 +155,7 @@ impl Conn {
     /// Feeds the shared table; what it has no entry for is counted.
     pub(crate) fn feed(&mut self, who: Role, input: Input) {
         if !self.end(who).feed(input) {
-            self.anomalies = self.anomalies.saturating_add(1);
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
         }
     }
 
@@ -167,10 +167,10 @@ impl Conn {
         let shown = self.look(from, s);
         let mut row = Row::new(at, from, What::Segment(shown));
         if shown.place == Place::Outside {
-            self.anomalies = self.anomalies.saturating_add(1);
-            row.remark = Some("outside the window");
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+            row.annotation = Some("outside the window");
             if s.tcp.flags.syn() {
-                row.remark = Some("SYN in an open connection");
+                row.annotation = Some("SYN in an open connection");
                 self.other_syn = Some((from, s.tcp.seq.value()));
                 self.challenge_due[from.other().index()] = true;
             }
@@ -189,7 +189,7 @@ impl Conn {
             self.waited(time, out.packet, &mut row);
         }
         if self.how.is_some() && row.moved.iter().all(Option::is_none) && self.over_at.is_some() {
-            row.remark = row.remark.or(Some("after the end"));
+            row.annotation = row.annotation.or(Some("after the end"));
         }
         self.last_from = Some(from);
         self.finish_row(row, out);
@@ -199,7 +199,7 @@ impl Conn {
     /// The small segment of `row` waited at its sender for the other end's delayed ACK.
     fn waited(&mut self, time: Duration, packet: u64, row: &mut Row) {
         if self.nagle.waits()[row.from.index()].times <= SHOWN_WAITS {
-            row.remark = row.remark.or(Some("waited for the delayed ACK"));
+            row.annotation = row.annotation.or(Some("waited for the delayed ACK"));
         }
         if let Some(gauge) = &mut self.gauge {
             gauge.finder.waited_for_ack(row.at, row.from, packet, time);
@@ -250,7 +250,7 @@ impl Conn {
             // Simultaneous open: the SYN goes again with the ACK of the other one.
             Kind::SynAck if before.is_some() && !x.syn_acked => Place::InOrder,
             Kind::Keepalive | Kind::WindowProbe => match x.place(s, y) {
-                Place::Again => Place::InOrder,
+                Place::Retransmitted => Place::InOrder,
                 place => place,
             },
             _ => x.place(s, y),
@@ -277,7 +277,7 @@ impl Conn {
     pub(crate) fn count(&mut self, at: Duration, from: Role, s: &Segment, shown: &Shown) {
         if matches!(shown.kind, Kind::Data | Kind::Fin)
             && shown.len > 0
-            && shown.place != Place::Again
+            && shown.place != Place::Retransmitted
         {
             let other = self.ends[from.other().index()].next();
             self.last_data[from.index()] = other.map(|next| (at, next));
@@ -287,8 +287,8 @@ impl Conn {
         y.probes_unanswered = 0;
         match shown.kind {
             Kind::Keepalive => x.probes_unanswered = x.probes_unanswered.saturating_add(1),
-            _ if shown.place == Place::Again => {
-                x.again += u64::from(s.count);
+            _ if shown.place == Place::Retransmitted => {
+                x.retransmitted += u64::from(s.count);
                 x.again_unanswered = x.again_unanswered.saturating_add(1);
             }
             _ => {}
@@ -305,7 +305,7 @@ impl Conn {
         if isn == Some(s.tcp.seq) {
             self.handshake_again = true;
             if !s.tcp.flags.ack() {
-                self.syn_again = self.syn_again.saturating_add(1);
+                self.syn_retransmissions = self.syn_retransmissions.saturating_add(1);
                 self.syn_at = Some(at);
                 if self.over_at.take().is_some() {
                     // An ICMP error did not end it after all.
@@ -317,8 +317,8 @@ impl Conn {
                 return;
             }
         } else if isn.is_some() || self.ends[from.index()].state.is_synchronized() {
-            self.anomalies = self.anomalies.saturating_add(1);
-            row.remark = Some("SYN in an open connection");
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+            row.annotation = Some("SYN in an open connection");
             self.other_syn = Some((from, s.tcp.seq.value()));
             self.challenge_due[to.index()] = true;
             return;
@@ -333,7 +333,7 @@ impl Conn {
                 // Simultaneous open: the other SYN is still under way to us.
                 self.feed(to, Input::RecvSyn);
                 self.crossing[from.index()] = Some(Input::RecvSyn);
-                row.remark = Some("the two SYNs cross");
+                row.annotation = Some("the two SYNs cross");
             }
             return;
         }
@@ -351,8 +351,8 @@ impl Conn {
         if self.ends[to.index()].next().is_some_and(|next| s.tcp.ack.at_or_before(next)) {
             self.feed(to, Input::RecvSynAck);
         } else {
-            self.anomalies = self.anomalies.saturating_add(1);
-            row.remark = Some("acknowledges what was never sent");
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+            row.annotation = Some("acknowledges what was never sent");
         }
     }
 
@@ -387,8 +387,8 @@ impl Conn {
     fn on_ack(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
         let (x, y) = self.pair(from);
         if !y.can_have_sent(s.tcp.ack, x) {
-            self.anomalies = self.anomalies.saturating_add(1);
-            row.remark = Some("acknowledges what was never sent");
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+            row.annotation = Some("acknowledges what was never sent");
             return;
         }
         self.ack_advances(from, s);
@@ -427,10 +427,10 @@ impl Conn {
         let x = &self.ends[from.index()];
         // RFC 5927 §4.1: the number must be one that is under way.
         if !x.next().is_some_and(|next| q.seq.at_or_before(next) && next.since(q.seq) < 1 << 30) {
-            self.anomalies = self.anomalies.saturating_add(1);
-            row.remark = Some("quotes a number that was never sent");
+            self.unexpected_segments = self.unexpected_segments.saturating_add(1);
+            row.annotation = Some("quotes a number that was never sent");
         } else if matches!(q.error, fourwave_wire::icmp::IcmpError::PacketTooBig { .. }) {
-            row.remark = Some("path MTU discovery");
+            row.annotation = Some("path MTU discovery");
         } else if x.state == State::SynSent {
             self.feed(from, Input::Abort);
             self.how = Some(Ended::Unreachable(q.error));
@@ -478,7 +478,7 @@ impl Conn {
         row.moved = [self.ends[0].moved.take(), self.ends[1].moved.take()];
         if let What::Segment(shown) = row.what
             && !row.is_pinned()
-            && row.remark.is_none()
+            && row.annotation.is_none()
         {
             match shown.kind {
                 Kind::Data | Kind::Keepalive | Kind::WindowProbe => {
@@ -508,15 +508,15 @@ impl Conn {
             return;
         }
         self.close_run(out);
-        let again = if shown.place == Place::Again { shown.segments } else { 0 };
-        let late = if shown.place == Place::Late { shown.segments } else { 0 };
+        let retransmitted = if shown.place == Place::Retransmitted { shown.segments } else { 0 };
+        let out_of_order = if shown.place == Place::OutOfOrder { shown.segments } else { 0 };
         let run = Run {
             until: row.at,
             packets: 1,
             segments: shown.segments,
             bytes: shown.len,
-            again,
-            late,
+            retransmitted,
+            out_of_order,
             acks: 0,
             dup_acks: 0,
             zero_windows: 0,

@@ -81,8 +81,8 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
         let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
         text.push_str(&format!("   {}", cause.sentence(&word(row.from), &word(row.from.other()))));
     }
-    if let Some(remark) = row.remark {
-        text.push_str(&format!("   {remark}"));
+    if let Some(annotation) = row.annotation {
+        text.push_str(&format!("   {annotation}"));
     }
     if seen.so_far {
         text.push_str("   so far");

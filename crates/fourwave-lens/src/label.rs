@@ -19,12 +19,12 @@ pub(crate) const ASCII: Signs = Signs { more: "...", right: "->", left: "<-" };
 /// What is remarkable about a segment, in a few words.
 fn notes(shown: &Shown) -> Vec<&'static str> {
     let place = match shown.place {
-        Place::Again => Some("again"),
-        Place::Late => Some("out of order"),
+        Place::Retransmitted => Some("again"),
+        Place::OutOfOrder => Some("out of order"),
         Place::Ahead => Some("a gap before it"),
         Place::InOrder | Place::Outside => None,
     };
-    shown.kind.remark().into_iter().chain(place).collect()
+    shown.kind.annotation().into_iter().chain(place).collect()
 }
 
 /// The labels of one segment, the most telling first.
@@ -84,11 +84,11 @@ pub fn run(run: &Run, signs: Signs) -> Vec<String> {
     let segments = counted(run.segments, thing);
     let data = if run.bytes > 0 { format!(", {}", bytes(run.bytes)) } else { String::new() };
     let mut odd = String::new();
-    if run.again > 0 {
-        odd.push_str(&format!(", {} again", count(run.again)));
+    if run.retransmitted > 0 {
+        odd.push_str(&format!(", {} again", count(run.retransmitted)));
     }
-    if run.late > 0 {
-        odd.push_str(&format!(", {} out of order", count(run.late)));
+    if run.out_of_order > 0 {
+        odd.push_str(&format!(", {} out of order", count(run.out_of_order)));
     }
     let closed = match run.zero_windows {
         0 => String::new(),
@@ -128,12 +128,12 @@ pub fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
     let Signs { more, right, left } = signs;
     let turns = counted(exchange.turns.iter().sum(), "turn");
     let [client, server] = exchange.bytes.map(bytes);
-    let again = match exchange.again {
+    let retransmitted = match exchange.retransmitted {
         0 => String::new(),
         n => format!(", {} again", count(n)),
     };
     vec![
-        format!("{more} {turns}: {client} {right}, {server} {left}{again}"),
+        format!("{more} {turns}: {client} {right}, {server} {left}{retransmitted}"),
         format!("{more} {turns}: {client}, {server}"),
         format!("{more} {turns}"),
         more.to_owned(),
@@ -178,7 +178,7 @@ mod tests {
     fn shown() -> Shown {
         Shown {
             kind: Kind::Data,
-            place: Place::Again,
+            place: Place::Retransmitted,
             flags: Flags::ACK | Flags::PSH,
             seq: u64::MAX - 7,
             ack: Some(1_234_567),
@@ -203,8 +203,8 @@ mod tests {
             packets: 9,
             segments: u64::MAX,
             bytes: 117_200,
-            again: 65_535,
-            late: 1_234_567,
+            retransmitted: 65_535,
+            out_of_order: 1_234_567,
             acks: 9_876_543,
             dup_acks: 111_222,
             zero_windows: 333_444,
@@ -217,7 +217,7 @@ mod tests {
             turns: [1 << 40; 2],
             segments: [1 << 40; 2],
             bytes: [117_200, u64::MAX],
-            again: 65_535,
+            retransmitted: 65_535,
         };
         let out = LeftOut { until, rows: 1 << 40, segments: 1 << 50, bytes: [117_200, u64::MAX] };
         for labels in [

@@ -253,9 +253,9 @@ impl<'a> Ladder<'a> {
                     Style::Plain
                 };
                 let mut arrow = self.arrow_of(row.from, self.strokes.line, style);
-                arrow.lost = row.remark == Some(LOST);
-                let (labels, said) =
-                    self.with_remark(label::segment_in(self.options.notation, shown), row.remark);
+                arrow.lost = row.annotation == Some(LOST);
+                let (labels, said) = self
+                    .with_remark(label::segment_in(self.options.notation, shown), row.annotation);
                 self.arrow(row.at, &row.moved, &arrow, labels);
                 if said {
                     return self.captions(row, None);
@@ -287,19 +287,19 @@ impl<'a> Ladder<'a> {
                 self.gap(row, labels);
             }
         }
-        self.captions(row, row.remark);
+        self.captions(row, row.annotation);
     }
 
     /// Where a remark fits behind the first label, it stands there, and `true` is returned.
     fn with_remark(
         &self,
         mut labels: Vec<String>,
-        remark: Option<&'static str>,
+        annotation: Option<&'static str>,
     ) -> (Vec<String>, bool) {
-        if let (Some(remark), Some(label)) = (remark, labels.first_mut()) {
+        if let (Some(annotation), Some(label)) = (annotation, labels.first_mut()) {
             let longer = match label.strip_suffix(')') {
-                Some(open) => format!("{open}, {remark})"),
-                None => format!("{label}  ({remark})"),
+                Some(open) => format!("{open}, {annotation})"),
+                None => format!("{label}  ({annotation})"),
             };
             if longer.chars().count() <= self.middle() - 6 {
                 *label = longer;
@@ -426,10 +426,10 @@ impl<'a> Ladder<'a> {
     }
 
     /// What stands below an arrow: the wave and what it says, what an RST was for, remarks.
-    fn captions(&mut self, row: &Row, remark: Option<&'static str>) {
+    fn captions(&mut self, row: &Row, annotation: Option<&'static str>) {
         let mut captions = self.told(row);
-        if let Some(remark) = remark {
-            captions.push((Style::Dim, remark.to_owned()));
+        if let Some(annotation) = annotation {
+            captions.push((Style::Dim, annotation.to_owned()));
         }
         for (style, caption) in captions {
             for piece in wrap(&caption, self.middle() - 4) {
@@ -521,13 +521,16 @@ impl<'a> Ladder<'a> {
         let Strokes { long_right, long_left, .. } = *self.strokes;
         let [up, down] = story.bytes.map(bytes);
         let segments = counted(story.segments.iter().sum(), "segment");
-        let again: u64 = story.sent_again().iter().sum();
-        let again =
-            if again == 0 { String::new() } else { format!(", {} sent again", count(again)) };
+        let retransmitted: u64 = story.retransmissions().iter().sum();
+        let retransmitted = if retransmitted == 0 {
+            String::new()
+        } else {
+            format!(", {} sent again", count(retransmitted))
+        };
         let lasted = span(story.lasted());
         self.fact(
             "carried",
-            &format!("{up} {long_right}, {down} {long_left}, {segments}{again}, {lasted}"),
+            &format!("{up} {long_right}, {down} {long_left}, {segments}{retransmitted}, {lasted}"),
         );
         if let Some(handshake) = story.handshake {
             self.fact("handshake", &span(handshake));
@@ -546,8 +549,8 @@ impl<'a> Ladder<'a> {
                 self.fact("stalls", &format!("{who} waited {waited}; TCP_NODELAY there avoids it"));
             }
         }
-        if story.anomalies > 0 {
-            let odd = counted(story.anomalies.into(), "segment");
+        if story.unexpected_segments > 0 {
+            let odd = counted(story.unexpected_segments.into(), "segment");
             self.fact("anomalies", &format!("{odd} made no sense in the states of that time"));
         }
     }

@@ -539,7 +539,7 @@ fn reopened(conn: &mut Conn, at: Duration, key: Key, s: &Segment, told: Told, pa
         (Duration::ZERO, left) => (AnomalyKind::SynIntoTimeWait, left),
         (left, _) => (AnomalyKind::PortReusedEarly, left),
     };
-    gauge.finder.add(kind, Some(Role::Client), at, packet).lasted = Some(left);
+    gauge.finder.add(kind, Some(Role::Client), at, packet).duration = Some(left);
 }
 
 /// Takes the head of a queue of deadlines when it is due.

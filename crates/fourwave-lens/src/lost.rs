@@ -34,7 +34,7 @@ impl Conn {
             Some(Wave::TwoThree) => Some(Wave::Three),
             wave => wave.filter(|wave| wave.closes().is_none()),
         };
-        row.remark = Some(LOST);
+        row.annotation = Some(LOST);
         self.last_from = Some(from);
         self.not_arrived(from, before);
         self.finish_row(row, out);

@@ -26,10 +26,10 @@ pub struct LensOptions {
     /// Connections that were told and are remembered while they may be in TIME_WAIT, 128 bytes
     /// or so each; beyond that the oldest is forgotten.
     pub remembered: usize,
-    /// Take figures ([`Story::measures`](crate::Story::measures)) and name anomalies
+    /// Take figures ([`Story::metrics`](crate::Story::measures)) and name anomalies
     /// ([`Story::found`](crate::Story::found)). It costs time for each packet and, for each
     /// connection, 2 KiB, in a long one up to 20 KiB.
-    pub measure: bool,
+    pub metrics: bool,
     /// How long an end may stay in CLOSE_WAIT without sending anything, and an open connection
     /// without a word, before that is an anomaly. 60 s. Only with `measure`.
     pub close_wait: Duration,
@@ -52,7 +52,7 @@ impl Default for LensOptions {
             first_rows: 24,
             last_rows: 24,
             remembered: 65_536,
-            measure: false,
+            metrics: false,
             close_wait: Duration::from_secs(60),
             idle: None,
             live: false,

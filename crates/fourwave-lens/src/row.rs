@@ -51,9 +51,10 @@ pub enum Place {
     /// Where it was expected.
     InOrder,
     /// All of it was seen before: a retransmission.
-    Again,
-    /// It fills a gap: it was overtaken, or sent again after a loss before the point of watching.
-    Late,
+    Retransmitted,
+    /// It fills a gap: it was reordered, or retransmitted after a loss before the point of
+    /// capture.
+    OutOfOrder,
     /// A gap lies before it.
     Ahead,
     /// Far outside what the receiver can take.
@@ -65,8 +66,8 @@ impl Place {
     pub const fn name(self) -> &'static str {
         match self {
             Self::InOrder => "in_order",
-            Self::Again => "again",
-            Self::Late => "late",
+            Self::Retransmitted => "retransmitted",
+            Self::OutOfOrder => "out_of_order",
             Self::Ahead => "ahead",
             Self::Outside => "outside",
         }
@@ -125,7 +126,7 @@ impl Kind {
     }
 
     /// What a person is told beside the flags; `None` where they say it all.
-    pub const fn remark(self) -> Option<&'static str> {
+    pub const fn annotation(self) -> Option<&'static str> {
         match self {
             Self::DupAck => Some("duplicate ACK"),
             Self::WindowUpdate => Some("window update"),
@@ -323,9 +324,9 @@ pub struct Run {
     /// Payload bytes, retransmissions included.
     pub bytes: u64,
     /// Segments that were seen before.
-    pub again: u64,
+    pub retransmitted: u64,
     /// Segments that came after later ones.
-    pub late: u64,
+    pub out_of_order: u64,
     /// ACKs of the other direction.
     pub acks: u64,
     /// Duplicates among the ACKs.
@@ -352,7 +353,7 @@ pub struct Exchange {
     /// Payload bytes by the client and by the server.
     pub bytes: [u64; 2],
     /// Segments among them that were seen before.
-    pub again: u64,
+    pub retransmitted: u64,
 }
 
 /// Rows that were not kept.
@@ -409,13 +410,22 @@ pub struct Row {
     /// What the RST was for.
     pub cause: Option<RstCause>,
     /// One more thing that a person should know about it.
-    pub remark: Option<&'static str>,
+    pub annotation: Option<&'static str>,
 }
 
 impl Row {
     /// A row about `what` and nothing more.
     pub(crate) fn new(at: Duration, from: Role, what: What) -> Self {
-        Self { at, packet: 0, from, what, moved: [None; 2], wave: None, cause: None, remark: None }
+        Self {
+            at,
+            packet: 0,
+            from,
+            what,
+            moved: [None; 2],
+            wave: None,
+            cause: None,
+            annotation: None,
+        }
     }
 
     /// When the last of what it tells was seen.

@@ -91,8 +91,8 @@ impl Rows {
         run.bytes += shown.len;
         run.end_seq = run.end_seq.max(shown.seq + shown.len);
         match shown.place {
-            Place::Again => run.again += shown.segments,
-            Place::Late => run.late += shown.segments,
+            Place::Retransmitted => run.retransmitted += shown.segments,
+            Place::OutOfOrder => run.out_of_order += shown.segments,
             Place::InOrder | Place::Ahead | Place::Outside => {}
         }
         true
@@ -136,7 +136,7 @@ impl Rows {
                 turns: [0; 2],
                 segments: [0; 2],
                 bytes: [0; 2],
-                again: 0,
+                retransmitted: 0,
             },
         };
         let Row { at: began, packet, from, .. } = self.rows[at];
@@ -147,7 +147,7 @@ impl Rows {
                 exchange.turns[i] += 1;
                 exchange.segments[i] += run.segments;
                 exchange.bytes[i] += run.bytes;
-                exchange.again += run.again;
+                exchange.retransmitted += run.retransmitted;
             }
         }
         let row = Row { packet, ..Row::new(began, from, What::Exchange(exchange)) };

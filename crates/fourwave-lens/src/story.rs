@@ -8,7 +8,7 @@ use fourwave_core::{EndReason, EndReport};
 use fourwave_wire::icmp::IcmpError;
 
 use crate::anomaly::Anomaly;
-use crate::measure::Measures;
+use crate::metrics::Metrics;
 use crate::nagle::NagleWaits;
 use crate::names::Names;
 use crate::row::{Role, Row, RstCause, What};
@@ -86,7 +86,7 @@ pub enum Ended {
     /// Nothing answered the SYN.
     Unanswered {
         /// How often the SYN was sent again.
-        again: u32,
+        retransmissions: u32,
     },
     /// Nothing answered the SYN ACK.
     HalfOpen,
@@ -155,7 +155,7 @@ pub struct Story {
     /// Segments sent that had been sent before.
     pub retransmitted: [u64; 2],
     /// How often each end sent its FIN again.
-    pub fin_again: [u32; 2],
+    pub fin_retransmissions: [u32; 2],
     /// From SYN to ACK: the round trip from the client over the point of watching to the
     /// server. `None` when it was not seen or a retransmission makes it ambiguous.
     pub handshake: Option<Duration>,
@@ -176,12 +176,12 @@ pub struct Story {
     /// Small segments of each end that waited for the other's delayed ACKs.
     pub nagle_waits: [NagleWaits; 2],
     /// Segments that made no sense in the states at their time.
-    pub anomalies: u32,
-    /// Figures; only with [`LensOptions::measure`](crate::LensOptions::measure).
-    pub measures: Option<Box<Measures>>,
+    pub unexpected_segments: u32,
+    /// Figures; only with [`LensOptions::metrics`](crate::LensOptions::measure).
+    pub metrics: Option<Box<Metrics>>,
     /// What is odd about it, in the order in which it was seen; only with
-    /// [`LensOptions::measure`](crate::LensOptions::measure).
-    pub found: Vec<Anomaly>,
+    /// [`LensOptions::metrics`](crate::LensOptions::measure).
+    pub anomalies: Vec<Anomaly>,
     /// The rows of its ladder.
     pub rows: Vec<Row>,
 }
@@ -193,10 +193,10 @@ const RESETTING: &str = "rst-after:";
 impl Story {
     /// Segments sent again by each end: with figures, those of every kind, also where the first
     /// sending never passed here; else those that were seen before.
-    pub fn sent_again(&self) -> [u64; 2] {
-        match self.measures.as_deref() {
-            Some(Measures { ends: [client, server], .. }) => {
-                [client.again.total(), server.again.total()]
+    pub fn retransmissions(&self) -> [u64; 2] {
+        match self.metrics.as_deref() {
+            Some(Metrics { ends: [client, server], .. }) => {
+                [client.retransmissions.total(), server.retransmissions.total()]
             }
             None => self.retransmitted,
         }
@@ -272,10 +272,10 @@ impl Story {
                 let server = name(Role::Server);
                 format!("the network said about {server}: {}", icmp_words(error))
             }
-            Ended::Unanswered { again: 0 } => "nothing answered the SYN".to_owned(),
-            Ended::Unanswered { again } => format!(
+            Ended::Unanswered { retransmissions: 0 } => "nothing answered the SYN".to_owned(),
+            Ended::Unanswered { retransmissions } => format!(
                 "nothing answered the SYN and its {}",
-                units::counted(again.into(), "retransmission")
+                units::counted(retransmissions.into(), "retransmission")
             ),
             Ended::HalfOpen => "nothing answered the SYN ACK".to_owned(),
             Ended::Replaced => {

@@ -49,12 +49,12 @@ pub(crate) struct Track {
     /// The TTLs of its segments, RSTs left out: the smallest and the largest.
     ttl: Option<(u8, u8)>,
     pub(crate) segments: u64,
-    pub(crate) again: u64,
+    pub(crate) retransmitted: u64,
     /// Retransmissions since the other end answered last.
     pub(crate) again_unanswered: u32,
     /// Keepalive probes since the other end answered last.
     pub(crate) probes_unanswered: u32,
-    pub(crate) fin_again: u32,
+    pub(crate) fin_retransmissions: u32,
     /// Numbers that the other end acknowledged and that were never seen.
     pub(crate) unseen: u64,
 }
@@ -79,10 +79,10 @@ impl Track {
             max_window: 0,
             ttl: None,
             segments: 0,
-            again: 0,
+            retransmitted: 0,
             again_unanswered: 0,
             probes_unanswered: 0,
-            fin_again: 0,
+            fin_retransmissions: 0,
             unseen: 0,
         }
     }
@@ -214,8 +214,8 @@ impl Track {
                 Place::Ahead
             }
             _ if end.after(next) || len == 0 => Place::InOrder,
-            _ if self.fill_hole(seq, end) => Place::Late,
-            _ => Place::Again,
+            _ if self.fill_hole(seq, end) => Place::OutOfOrder,
+            _ => Place::Retransmitted,
         }
     }
 

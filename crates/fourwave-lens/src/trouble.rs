@@ -31,6 +31,14 @@ pub enum Trouble {
 }
 
 impl Trouble {
+    /// A name for machines, stable: `close_wait`, `unanswered`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::CloseWait { .. } => "close_wait",
+            Self::Unanswered { .. } => "unanswered",
+        }
+    }
+
     /// A sentence without a full stop, as of `at`. `who` is the end that it is about; `what` is
     /// what it has not closed, and may be empty.
     pub fn sentence(&self, at: Duration, who: &str, other: &str, what: &str) -> String {

@@ -8,14 +8,14 @@ use common::*;
 use fourwave_lens::{Anomaly, AnomalyKind as A, Ended, LensOptions, Names, Role, RstCause, Story};
 
 fn names(story: &Story) -> Vec<&'static str> {
-    story.found.iter().map(|anomaly| anomaly.kind.name()).collect()
+    story.anomalies.iter().map(|anomaly| anomaly.kind.name()).collect()
 }
 
 /// The only anomaly of the only story.
 fn only(w: &mut Wire, kind: A) -> (Story, Anomaly) {
     let story = w.story();
     assert_eq!(names(&story), [kind.name()]);
-    let anomaly = story.found[0].clone();
+    let anomaly = story.anomalies[0].clone();
     let sentence = anomaly.sentence(&story, &Names::default());
     assert!(sentence.len() > 20 && !sentence.ends_with('.'), "{sentence}");
     (story, anomaly)
@@ -47,7 +47,7 @@ fn nothing_is_found_without_being_asked() {
     let mut w = Wire::with(LensOptions::default());
     w.at(0, Server, "ACK", 1, 1, 10);
     let story = w.story();
-    assert!(story.found.is_empty() && story.measures.is_none());
+    assert!(story.anomalies.is_empty() && story.metrics.is_none());
 }
 
 #[test]
@@ -57,10 +57,10 @@ fn a_syn_sent_again() {
     w.at(1_000_000, Client, "SYN", 0, 0, 0);
     w.at(1_011_900, Server, "SYN ACK", 0, 1, 0);
     w.at(1_012_000, Client, "ACK", 1, 1, 0);
-    let (story, found) = only(&mut w, A::SynResent);
+    let (story, found) = only(&mut w, A::SynRetransmitted);
     assert_eq!(found.proof.packets(), [2]);
     assert_eq!(says(&story, &found), "the client sent its SYN twice: no answer came in time");
-    assert_eq!(story.measures.unwrap().ends[0].again.syn, 1);
+    assert_eq!(story.metrics.unwrap().ends[0].retransmissions.syn, 1);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_syn_that_nothing_answers() {
     let mut w = Wire::measuring();
     w.at(0, Client, "SYN", 0, 0, 0);
     w.now = Duration::from_secs(1);
-    assert!(w.story().found.is_empty());
+    assert!(w.story().anomalies.is_empty());
 }
 
 #[test]
@@ -117,10 +117,10 @@ fn reopen(w: &mut Wire, who: Role) -> Story {
 #[test]
 fn a_syn_into_time_wait() {
     let story = reopen(&mut Wire::measuring(), Server);
-    let [found] = &story.found[..] else { panic!("{:?}", story.found) };
+    let [found] = &story.anomalies[..] else { panic!("{:?}", story.anomalies) };
     assert_eq!((found.kind, found.who), (A::SynIntoTimeWait, Some(Client)));
     let left = Duration::from_micros(50_020_050);
-    assert_eq!((found.proof.packets(), found.lasted), (&[7][..], Some(left)));
+    assert_eq!((found.proof.packets(), found.duration), (&[7][..], Some(left)));
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_port_reused_early() {
     let story = reopen(&mut Wire::measuring(), Client);
     assert_eq!(names(&story), ["port-reused-early"]);
     assert_eq!(
-        says(&story, &story.found[0]),
+        says(&story, &story.anomalies[0]),
         "the client opened the same four numbers again while it held TIME_WAIT itself, 50 s \
          before its end"
     );
@@ -141,7 +141,7 @@ fn four_numbers_taken_again_after_2msl() {
     close(&mut w, 20_000, 1, 1);
     w.isn = [70_000_000, 80_000_000];
     w.at(62_000_000, Client, "SYN", 0, 0, 0);
-    assert!(w.stories().iter().all(|story| story.found.is_empty()));
+    assert!(w.stories().iter().all(|story| story.anomalies.is_empty()));
 }
 
 #[test]
@@ -168,13 +168,13 @@ fn a_fin_that_is_never_acknowledged() {
         says(&story, &found),
         "the server sent its FIN 3 times and the client never acknowledged it, within 2 s"
     );
-    assert_eq!(story.measures.unwrap().ends[1].again.fin, 2);
+    assert_eq!(story.metrics.unwrap().ends[1].retransmissions.fin, 2);
     // One FIN at the very end of a capture proves nothing.
     let mut w = Wire::measuring();
     w.open();
     w.at(20_000, Server, "FIN ACK", 1, 1, 0);
     w.now = Duration::from_secs(1);
-    assert!(w.story().found.is_empty());
+    assert!(w.story().anomalies.is_empty());
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn a_fin_sent_again() {
     w.at(110_030, Client, "ACK", 2, 2, 0);
     w.at(331_000, Server, "FIN ACK", 1, 2, 0);
     w.at(331_030, Client, "ACK", 2, 2, 0);
-    let (story, found) = only(&mut w, A::FinResent);
+    let (story, found) = only(&mut w, A::FinRetransmitted);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[7][..]));
     assert_eq!(
         says(&story, &found),
@@ -264,7 +264,7 @@ fn a_peer_that_answers_no_more() {
         says(&story, &found),
         "the server answered none of the client's last 4 keepalive probes, within 5 min"
     );
-    assert_eq!(story.measures.unwrap().ends[0].keepalives, 4);
+    assert_eq!(story.metrics.unwrap().ends[0].keepalives, 4);
     // Linux gives up retransmitting without a word.
     let mut w = Wire::measuring();
     w.open();
@@ -274,7 +274,7 @@ fn a_peer_that_answers_no_more() {
     w.now = Duration::from_secs(30);
     let story = w.story();
     assert_eq!(names(&story), ["retransmissions", "peer-dead"]);
-    assert_eq!(story.found[1].who, Some(Client));
+    assert_eq!(story.anomalies[1].who, Some(Client));
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn an_old_duplicate() {
     w.stamped(90_000, Server, (100, 1), (1, 1, 100));
     let (story, found) = only(&mut w, A::OldDuplicate);
     assert_eq!(found.proof.packets(), [7]);
-    assert_eq!(story.measures.unwrap().ends[1].again.total(), 0);
+    assert_eq!(story.metrics.unwrap().ends[1].retransmissions.total(), 0);
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn close_wait_that_lingers() {
     w.now = Duration::from_secs(90);
     let (story, found) = only(&mut w, A::CloseWaitLingers);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4][..]));
-    assert_eq!(found.lasted, Some(Duration::from_micros(89_980_000)));
+    assert_eq!(found.duration, Some(Duration::from_micros(89_980_000)));
     assert_eq!(
         says(&story, &found),
         "the server did not close for 90 s after the client had: CLOSE_WAIT"
@@ -368,7 +368,7 @@ fn close_wait_that_lingers() {
     }
     w.at(451_000_000, Server, "FIN ACK", 901, 2, 0);
     w.at(451_000_050, Client, "ACK", 2, 902, 0);
-    assert!(w.story().found.is_empty());
+    assert!(w.story().anomalies.is_empty());
     // It closes late, but it does.
     let mut w = Wire::measuring();
     w.open();
@@ -377,7 +377,7 @@ fn close_wait_that_lingers() {
     w.at(100_020_000, Server, "FIN ACK", 1, 2, 0);
     w.at(100_020_050, Client, "ACK", 2, 2, 0);
     let (_, found) = only(&mut w, A::CloseWaitLingers);
-    assert_eq!(found.lasted, Some(Duration::from_secs(100)));
+    assert_eq!(found.duration, Some(Duration::from_secs(100)));
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn a_connection_that_nobody_closes() {
     let mut w = Wire::measuring();
     w.open();
     w.now = Duration::from_secs(30);
-    assert!(w.story().found.is_empty());
+    assert!(w.story().anomalies.is_empty());
 }
 
 #[test]
@@ -459,7 +459,7 @@ fn packets_that_were_not_captured() {
     w.at(20_000, Client, "ACK", 1, 1001, 0);
     w.at(20_010, Server, "ACK", 1, 1, 1000);
     close(&mut w, 30_000, 1, 1001);
-    assert!(w.story().found.is_empty());
+    assert!(w.story().anomalies.is_empty());
 }
 
 #[test]
@@ -533,7 +533,7 @@ fn doubled(ids: [u16; 2]) {
     twice(&mut w, 31_040, Client, "ACK", 75, 514, 0);
     let story = w.story();
     assert_eq!(names(&story), [""; 0]);
-    assert_eq!(story.measures.unwrap().ends.map(|end| end.again.total()), [0, 0]);
+    assert_eq!(story.metrics.unwrap().ends.map(|end| end.retransmissions.total()), [0, 0]);
 }
 
 #[test]

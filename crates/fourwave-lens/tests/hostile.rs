@@ -51,16 +51,16 @@ fn check_story(story: &Story, names: &fourwave_lens::Names) {
         }
     }
     assert!(!comment::packet(story, names).contains('\n'));
-    assert!(story.found.len() <= 2 * AnomalyKind::ALL.len());
-    for anomaly in &story.found {
+    assert!(story.anomalies.len() <= 2 * AnomalyKind::ALL.len());
+    for anomaly in &story.anomalies {
         assert!(!anomaly.sentence(story, names).contains('\n'));
         assert!((1..=Proof::MAX).contains(&anomaly.proof.packets().len()));
         assert!(anomaly.proof.packets().is_sorted(), "{anomaly:?}");
     }
-    for (i, end) in story.measures.iter().flat_map(|m| &m.ends).enumerate() {
-        assert!(end.again.total() + end.out_of_order <= story.segments[i], "{end:?}");
+    for (i, end) in story.metrics.iter().flat_map(|m| &m.ends).enumerate() {
+        assert!(end.retransmissions.total() + end.out_of_order <= story.segments[i], "{end:?}");
     }
-    assert!(story.measures.iter().all(|m| m.points.len() <= 1024));
+    assert!(story.metrics.iter().all(|m| m.points.len() <= 1024));
 }
 
 /// Tells everything and renders it in every way.
@@ -165,7 +165,7 @@ proptest! {
             any::<usize>(), any::<u16>(), any::<u32>()), 0..20)
     ) {
         let mut lens =
-            Lens::new(LensOptions { live: true, measure: true, ..LensOptions::default() });
+            Lens::new(LensOptions { live: true, metrics: true, ..LensOptions::default() });
         for (mut packet, wire_len, gso_size, at) in packets {
             // Most start like a packet, so that something is read behind the first byte.
             if let Some(first) = packet.first_mut()
@@ -200,7 +200,7 @@ proptest! {
     ) {
         let options = LensOptions {
             live: true,
-            measure: true,
+            metrics: true,
             idle: Some(Duration::from_secs(30)),
             ..LensOptions::default()
         };

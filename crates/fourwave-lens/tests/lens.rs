@@ -107,7 +107,7 @@ fn a_syn_without_an_answer_is_given_up() {
     tick(&mut w, Duration::from_secs(130));
     assert_eq!(ended(&w), 0, "the last SYN came at 7 s");
     tick(&mut w, Duration::from_secs(137));
-    assert_eq!(w.story().how, Ended::Unanswered { again: 3 });
+    assert_eq!(w.story().how, Ended::Unanswered { retransmissions: 3 });
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn a_report_may_come_before_its_rst() {
     assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::Aborted });
     assert_eq!(story.states, [State::Closed; 2]);
     assert_eq!(story.reason(), Some(EndReason::Linger));
-    assert!(story.rows.iter().all(|row| row.remark.is_none()), "{:?}", story.rows);
+    assert!(story.rows.iter().all(|row| row.annotation.is_none()), "{:?}", story.rows);
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn more_than_4_gib_each_byte_counted_once() {
     assert_eq!(story.bytes, [0, chunk * chunks]);
     assert_eq!(story.bytes_acked, [0, chunk * chunks]);
     assert_eq!(story.segments[1], 1 + chunks * 60);
-    assert_eq!(story.anomalies, 0);
+    assert_eq!(story.unexpected_segments, 0);
 }
 
 #[test]

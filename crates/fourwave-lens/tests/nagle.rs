@@ -50,7 +50,7 @@ fn story(answers: &Answers) -> Story {
 }
 
 fn kinds(story: &Story) -> Vec<AnomalyKind> {
-    story.found.iter().map(|anomaly| anomaly.kind).collect()
+    story.anomalies.iter().map(|anomaly| anomaly.kind).collect()
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn an_answer_in_two_pieces_waits_for_the_delayed_ack() {
     assert_eq!(client, NagleWaits::default());
     let waited = Duration::from_millis(40);
     assert_eq!(server, NagleWaits { times: 5, total: waited * 5, longest: waited });
-    let found = &story.found[0];
-    assert_eq!((found.who, found.lasted), (Some(Role::Server), Some(waited * 5)));
+    let found = &story.anomalies[0];
+    assert_eq!((found.who, found.duration), (Some(Role::Server), Some(waited * 5)));
     // The handshake is 1 to 3; a request, the first piece, its ACK and the second piece.
     assert_eq!(found.proof.packets(), [7, 11, 15, 19, 23]);
     assert_eq!(
@@ -70,7 +70,8 @@ fn an_answer_in_two_pieces_waits_for_the_delayed_ack() {
         "the server's small segments waited for the client's delayed ACKs 5 times, 200 ms in all \
          (40 ms at most)"
     );
-    let shown = story.rows.iter().filter(|row| row.remark == Some("waited for the delayed ACK"));
+    let shown =
+        story.rows.iter().filter(|row| row.annotation == Some("waited for the delayed ACK"));
     assert_eq!(shown.count(), 3, "the first ones stand in the ladder");
 }
 
@@ -85,7 +86,9 @@ fn both_ends_may_wait() {
     let story = w.story();
     assert_eq!(story.nagle_waits.map(|waits| waits.times), [1, 0]);
     assert!(
-        story.found[0].sentence(&story, &Names::default()).contains("once, most likely: 40.2 ms")
+        story.anomalies[0]
+            .sentence(&story, &Names::default())
+            .contains("once, most likely: 40.2 ms")
     );
 }
 

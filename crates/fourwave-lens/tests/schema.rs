@@ -35,10 +35,10 @@ fn documented() -> Fields {
     for event in OF_TRACE {
         assert!(fields.remove(event).is_some(), "{event}");
     }
-    let measures = fields.get_mut("measures").unwrap();
-    let client = measures.iter().filter_map(|path| path.strip_prefix("client."));
+    let metrics = fields.get_mut("metrics").unwrap();
+    let client = metrics.iter().filter_map(|path| path.strip_prefix("client."));
     let server: Vec<String> = client.map(|path| format!("server.{path}")).collect();
-    measures.extend(server);
+    metrics.extend(server);
     for (event, of_event) in &mut fields {
         let has = |field: &&String| {
             !matches!(field.as_str(), "file" | "packet") || OF_PACKETS.contains(&event.as_str())
@@ -130,7 +130,7 @@ fn a_plain_connection_as_json() {
 fn kinds_places_and_causes_are_documented() {
     for (name, line) in lines() {
         let value: Value = serde_json::from_str(&line).unwrap();
-        for field in ["kind", "place", "cause", "how", "reset_cause", "name", "weight"] {
+        for field in ["kind", "place", "cause", "how", "reset_cause", "name", "severity"] {
             if let Some(text) = value[field].as_str() {
                 assert!(SCHEMA.contains(&format!("`{text}`")), "{name}: {field} {text}");
             }

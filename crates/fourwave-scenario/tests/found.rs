@@ -12,7 +12,7 @@ use fourwave_scenario::{Performance, all};
 fn found(performance: &Performance) -> String {
     // What comes in TIME_WAIT is part of the story.
     let settle = Duration::from_secs(60);
-    let options = LensOptions { measure: true, settle, ..LensOptions::default() };
+    let options = LensOptions { metrics: true, settle, ..LensOptions::default() };
     let mut lens = Lens::new(options);
     let mut last = Duration::ZERO;
     for (at, packet) in performance.packets() {
@@ -23,7 +23,7 @@ fn found(performance: &Performance) -> String {
     // The first sentence of each kind, and how many connections have it.
     let mut kinds: BTreeMap<&str, (usize, String)> = BTreeMap::new();
     while let Some(story) = lens.poll_story() {
-        for anomaly in &story.found {
+        for anomaly in &story.anomalies {
             let sentence = || anomaly.sentence(&story, &Names::default());
             let entry = kinds.entry(anomaly.kind.name()).or_insert_with(|| (0, sentence()));
             entry.0 += 1;

@@ -46,9 +46,9 @@ fn clean_links_show_no_faults() {
         let mut lens = world.lens().unwrap();
         while let Some(story) = lens.poll_story() {
             stories += 1;
-            clean_ones += u64::from(story.found.is_empty());
+            clean_ones += u64::from(story.anomalies.is_empty());
             segments += story.segments.iter().sum::<u64>();
-            for anomaly in story.found.iter().filter(|a| OF_THE_NETWORK.contains(&a.kind)) {
+            for anomaly in story.anomalies.iter().filter(|a| OF_THE_NETWORK.contains(&a.kind)) {
                 let sentence = anomaly.sentence(&story, &Names::default());
                 odd.push(format!("seed {seed}, {:?}: {sentence}", story.addrs));
             }

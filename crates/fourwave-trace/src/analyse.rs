@@ -82,7 +82,7 @@ impl Analysis {
     /// One that has seen nothing; what it finds goes to `outputs`.
     pub fn new(options: Options, outputs: Vec<Output>) -> Self {
         let lens = LensOptions {
-            measure: true,
+            metrics: true,
             idle: Some(IDLE),
             live: options.follow,
             ..LensOptions::default()

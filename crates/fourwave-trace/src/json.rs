@@ -122,9 +122,9 @@ struct File<'a> {
     last: Option<f64>,
     damaged: Option<&'a str>,
     dropped: Option<u64>,
-    cut: u64,
+    truncated: u64,
     other: u64,
-    twice: u64,
+    duplicates: u64,
     unknown_links: Vec<Unknown>,
 }
 
@@ -161,7 +161,7 @@ struct OfSuspect<'a> {
     client: String,
     server: String,
     name: &'static str,
-    weight: &'static str,
+    severity: &'static str,
     text: &'a str,
     packets: Vec<u64>,
     files: Vec<usize>,
@@ -216,9 +216,9 @@ fn file(read: &FileRead) -> File<'_> {
         last: span.map(|(_, last)| t(last)),
         damaged: damaged.as_deref(),
         dropped,
-        cut,
+        truncated: cut,
         other,
-        twice,
+        duplicates: twice,
         unknown_links: unknown.collect(),
     }
 }
@@ -237,7 +237,7 @@ fn service(service: &Service) -> OfService {
 }
 
 fn suspect<'a>(suspect: &'a Suspect, numbering: &Numbering) -> OfSuspect<'a> {
-    let Suspect { conn, addrs: [client, server], kind, weight, text, packets } = suspect;
+    let Suspect { conn, addrs: [client, server], kind, severity, text, packets } = suspect;
     let places: Vec<(usize, u64)> =
         packets.iter().map(|packet| numbering.locate(*packet)).collect();
     OfSuspect {
@@ -245,7 +245,7 @@ fn suspect<'a>(suspect: &'a Suspect, numbering: &Numbering) -> OfSuspect<'a> {
         client: client.to_string(),
         server: server.to_string(),
         name: kind.name(),
-        weight: weight.name(),
+        severity: severity.name(),
         text,
         packets: places.iter().map(|(_, packet)| *packet).collect(),
         files: places.iter().map(|(file, _)| *file).collect(),

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use fourwave_core::state::State;
 use fourwave_lens::{
-    Again, Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMeasures, Ended, Measures, Proof, Role,
-    Rtt, Story,
+    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMetrics, Ended, Metrics, Proof,
+    Retransmissions, Role, Rtt, Story,
 };
 
 /// A leak: the server stays in CLOSE_WAIT; 3 MB were sent, 5 segments again, in 2 s.
 pub(crate) fn leak() -> Story {
     let mut rtt = Rtt::default();
     rtt.add(Duration::from_millis(150));
-    let again = Again { timeout: 5, ..Again::default() };
-    let server = EndMeasures { again, rtt, zero_windows: 2, ..EndMeasures::default() };
-    let measures = Measures { ends: [EndMeasures::default(), server], ..Measures::default() };
+    let retransmissions = Retransmissions { timeout: 5, ..Retransmissions::default() };
+    let server = EndMetrics { retransmissions, rtt, zero_windows: 2, ..EndMetrics::default() };
+    let metrics = Metrics { ends: [EndMetrics::default(), server], ..Metrics::default() };
     Story {
         conn: 7,
         addrs: ["10.0.0.1:40000".parse().unwrap(), "[2001:db8::2]:8080".parse().unwrap()],
@@ -26,7 +26,7 @@ pub(crate) fn leak() -> Story {
         bytes_acked: [1000, 3_000_000],
         segments: [100, 2000],
         retransmitted: [0, 5],
-        fin_again: [0; 2],
+        fin_retransmissions: [0; 2],
         handshake: None,
         closed_first: Some(ClosedFirst {
             who: Role::Client,
@@ -40,14 +40,14 @@ pub(crate) fn leak() -> Story {
         engine: None,
         unseen: [0; 2],
         nagle_waits: Default::default(),
-        anomalies: 0,
-        measures: Some(Box::new(measures)),
-        found: vec![Anomaly {
+        unexpected_segments: 0,
+        metrics: Some(Box::new(metrics)),
+        anomalies: vec![Anomaly {
             kind: AnomalyKind::CloseWaitLingers,
             who: Some(Role::Server),
             at: Duration::from_secs(102),
             proof: Proof::default(),
-            lasted: None,
+            duration: None,
         }],
         rows: Vec::new(),
     }

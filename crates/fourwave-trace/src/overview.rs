@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fourwave_capture::Tally;
-use fourwave_lens::{AnomalyKind, Ignored, Weight};
+use fourwave_lens::{AnomalyKind, Ignored, Severity};
 
 /// One file, or one interface.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ pub struct Suspect {
     /// The worst of its anomalies.
     pub kind: AnomalyKind,
     /// How much that matters.
-    pub weight: Weight,
+    pub severity: Severity,
     /// What happened, in one sentence without a full stop.
     pub text: String,
     /// Running numbers of the packets that prove it.

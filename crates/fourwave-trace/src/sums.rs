@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::time::Duration;
 
-use fourwave_lens::{ClosedBy, Ended, Names, RstCause, Story, Weight};
+use fourwave_lens::{ClosedBy, Ended, Names, RstCause, Severity, Story};
 use hdrhistogram::Histogram;
 
 use crate::overview::{FileRead, Lifetimes, Overview, Service, Suspect};
@@ -16,7 +16,7 @@ const LONGEST: u64 = 10 * 366 * 86_400 * 1_000_000;
 
 /// How bad a connection is: the worst weight, how many anomalies have it, how often they
 /// happened; of equal ones the first counts more.
-type Rank = (Weight, usize, u64, Reverse<u64>);
+type Rank = (Severity, usize, u64, Reverse<u64>);
 
 #[derive(Debug)]
 struct Ranked {
@@ -88,9 +88,9 @@ impl Sums {
             *sum += bytes;
         }
         all.segments += story.segments.iter().sum::<u64>();
-        all.retransmitted += story.sent_again().iter().sum::<u64>();
+        all.retransmitted += story.retransmissions().iter().sum::<u64>();
         *all.ends.entry(story.how.name()).or_default() += 1;
-        let mut kinds: Vec<_> = story.found.iter().map(|anomaly| anomaly.kind).collect();
+        let mut kinds: Vec<_> = story.anomalies.iter().map(|anomaly| anomaly.kind).collect();
         kinds.sort_unstable();
         kinds.dedup();
         for kind in kinds {
@@ -136,14 +136,16 @@ impl Sums {
     }
 
     fn suspect(&mut self, story: &Story) {
-        let worst = story.found.iter().max_by_key(|anomaly| {
-            (anomaly.kind.weight(), anomaly.proof.times(), Reverse(anomaly.at))
+        let worst = story.anomalies.iter().max_by_key(|anomaly| {
+            (anomaly.kind.severity(), anomaly.proof.times(), Reverse(anomaly.at))
         });
-        let Some(worst) = worst.filter(|worst| worst.kind.weight() > Weight::Note) else { return };
-        let weight = worst.kind.weight();
-        let of_weight = || story.found.iter().filter(|one| one.kind.weight() == weight);
-        let times = of_weight().map(|one| one.proof.times()).sum();
-        let rank = (weight, of_weight().count(), times, Reverse(story.conn));
+        let Some(worst) = worst.filter(|worst| worst.kind.severity() > Severity::Note) else {
+            return;
+        };
+        let severity = worst.kind.severity();
+        let of_severity = || story.anomalies.iter().filter(|one| one.kind.severity() == severity);
+        let times = of_severity().map(|one| one.proof.times()).sum();
+        let rank = (severity, of_severity().count(), times, Reverse(story.conn));
         if self.suspects.len() == TOLD {
             match self.suspects.peek() {
                 Some(Reverse(least)) if least.rank < rank => self.suspects.pop(),
@@ -154,7 +156,7 @@ impl Sums {
             conn: story.conn,
             addrs: story.addrs,
             kind: worst.kind,
-            weight,
+            severity,
             text: worst.sentence(story, &Names::default()),
             packets: worst.proof.packets().to_vec(),
         };
@@ -216,7 +218,7 @@ mod tests {
             story.conn = conn;
             story.addrs[1].set_port(conn as u16);
             let times = if conn.is_multiple_of(100) { 2 } else { 1 };
-            (0..times).for_each(|_| story.found[0].proof.add(conn));
+            (0..times).for_each(|_| story.anomalies[0].proof.add(conn));
             sums.add(&story);
         }
         let overview = sums.finish();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fourwave_capture::Tally;
-use fourwave_lens::{AnomalyKind, Names, Weight};
+use fourwave_lens::{AnomalyKind, Names, Severity};
 use fourwave_trace::json::Json;
 use fourwave_trace::{FileRead, Numbering, Overview, Service, Sink, Suspect};
 use serde_json::Value;
@@ -46,13 +46,13 @@ fn lines() -> Vec<Value> {
         files: vec![FileRead { name: "a.pcap".to_owned(), tally, span, damaged: None }],
         span,
         ends: [("orderly", 1)].into(),
-        anomalies: [(AnomalyKind::FinResent, 1)].into(),
+        anomalies: [(AnomalyKind::FinRetransmitted, 1)].into(),
         services: vec![Service::default()],
         suspects: vec![Suspect {
             conn: 1,
             addrs: ["10.0.0.1:1".parse().unwrap(), "10.0.0.2:2".parse().unwrap()],
-            kind: AnomalyKind::FinResent,
-            weight: Weight::Warning,
+            kind: AnomalyKind::FinRetransmitted,
+            severity: Severity::Warning,
             text: "a sentence".to_owned(),
             packets: vec![3, 12],
         }],

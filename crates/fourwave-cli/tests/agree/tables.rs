@@ -82,7 +82,7 @@ fn duckdb_reads_the_tables() {
     let told = crate::told::connections(&lab.path("client.pcap")).0;
     let sum = |of: &dyn Fn(&crate::told::Told) -> u64| told.iter().map(of).sum::<u64>();
     let fins = sum(&|it| {
-        ["client", "server"].map(|end| it.measures[end]["fins"].as_u64().unwrap()).iter().sum()
+        ["client", "server"].map(|end| it.metrics[end]["fins"].as_u64().unwrap()).iter().sum()
     });
     let bytes = sum(&|it| it.end["bytes"]["client"].as_u64().unwrap());
     let all = told.len() * 2;

@@ -12,7 +12,7 @@ use crate::tshark::{self, Figures, Stream};
 #[derive(Debug)]
 pub(crate) struct Told {
     pub(crate) end: Value,
-    pub(crate) measures: Value,
+    pub(crate) metrics: Value,
     pub(crate) states: Vec<Value>,
 }
 
@@ -22,17 +22,17 @@ pub(crate) fn connections(capture: &str) -> (Vec<Told>, u64) {
         Command::new(env!("CARGO_BIN_EXE_fourwave")).args(["trace", "--json", capture]).bounded();
     assert!(output.status.success(), "{}", text(&output));
     let mut all: Vec<Told> = Vec::new();
-    let (mut states, mut measures, mut late) = (Vec::new(), Value::Null, None);
+    let (mut states, mut metrics, mut late) = (Vec::new(), Value::Null, None);
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let value: Value = serde_json::from_str(line).expect(line);
         match value["event"].as_str().unwrap() {
             "state" => states.push(value),
-            "measures" => measures = value,
+            "metrics" => metrics = value,
             "end" => {
-                let (states, measures) = (std::mem::take(&mut states), measures.take());
+                let (states, metrics) = (std::mem::take(&mut states), metrics.take());
                 let conn = &value["conn"];
-                assert!(states.iter().chain([&measures]).all(|told| told["conn"] == *conn));
-                all.push(Told { end: value, measures, states });
+                assert!(states.iter().chain([&metrics]).all(|told| told["conn"] == *conn));
+                all.push(Told { end: value, metrics, states });
             }
             "summary" => late = value["ignored"]["late"].as_u64(),
             _ => {}
@@ -52,7 +52,7 @@ impl Told {
     fn figures(&self, end: usize) -> Figures {
         let end = ["client", "server"][end];
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("{self:?}"));
-        let measured = &self.measures[end];
+        let measured = &self.metrics[end];
         Figures {
             segments: number(&self.end["segments"][end]),
             payload: number(&measured["payload"]),

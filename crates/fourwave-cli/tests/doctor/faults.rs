@@ -33,11 +33,11 @@ fn ports_that_run_out_are_told_with_the_time_that_is_left_and_then_that_none_is(
     let client = host.fault(&["churn", ADDRESS, "5432", "500", "50"]);
     let found = host.examine(&[]);
     let ports = found.finding("ports-exhausted", "10.9.0.2:5432");
-    assert_eq!(ports["harm"], "critical", "{ports:#}");
+    assert_eq!(ports["severity"], "critical", "{ports:#}");
     let headline = ports["headline"].as_str().unwrap();
     assert!(headline.contains("10.9.0.2:5432 run out in about"), "{headline}");
     assert!(joined(&ports["evidence"]).contains("of 1,100 ports (40000..41099)"), "{ports:#}");
-    assert!(joined(&ports["not"]).contains("tcp_fin_timeout"), "{ports:#}");
+    assert!(joined(&ports["does_not_help"]).contains("tcp_fin_timeout"), "{ports:#}");
     // The first is the worst.
     assert_eq!(found.kinds()[0], "ports-exhausted");
 
@@ -106,7 +106,7 @@ fn a_full_accept_queue_is_told_with_its_listener_and_program() {
     let queue = found.finding("accept-queue-full", "10.9.0.2:8081");
     let all = queue.to_string();
     assert!(all.contains("python3") && all.contains(&full.pid().to_string()), "{queue:#}");
-    assert_eq!(queue["harm"], "critical", "{queue:#}");
+    assert_eq!(queue["severity"], "critical", "{queue:#}");
     let row = &found.host["listeners"][0];
     assert_eq!(row["local"], "10.9.0.2:8081");
     assert_eq!((row["queue"].as_u64(), row["backlog"].as_u64()), (Some(5), Some(4)));
@@ -143,5 +143,5 @@ fn a_setting_that_cannot_help_is_told() {
     let setting = found.finding("setting", "tcp_fin_timeout");
     let headline = setting["headline"].as_str().unwrap();
     assert!(headline.contains("10 s") && headline.contains("does not shorten TIME_WAIT"));
-    assert_eq!((found.status, setting["harm"].as_str()), (1, Some("advice")));
+    assert_eq!((found.status, setting["severity"].as_str()), (1, Some("advice")));
 }

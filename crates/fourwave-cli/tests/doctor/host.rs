@@ -190,7 +190,7 @@ pub(crate) struct Examined {
     pub(crate) status: i32,
     pub(crate) host: Value,
     pub(crate) findings: Vec<Value>,
-    pub(crate) lacks: Vec<Value>,
+    pub(crate) limitations: Vec<Value>,
 }
 
 impl Examined {
@@ -205,10 +205,10 @@ impl Examined {
             lines.iter().filter(|line| line["event"] == event).cloned().collect()
         };
         let [host] = &of("host")[..] else { panic!("no host line: {output:?}") };
-        let (findings, lacks) = (of("finding"), of("lack"));
-        assert_eq!(lines.len(), 1 + findings.len() + lacks.len(), "unknown lines: {lines:?}");
+        let (findings, limitations) = (of("finding"), of("limitation"));
+        assert_eq!(lines.len(), 1 + findings.len() + limitations.len(), "unknown lines: {lines:?}");
         assert_eq!(status, i32::from(!findings.is_empty()), "{lines:?}");
-        Self { status, host: host.clone(), findings, lacks }
+        Self { status, host: host.clone(), findings, limitations }
     }
 
     /// The finding of a kind about something, if it is there.

@@ -114,9 +114,9 @@ fn a_user_without_rights_sees_the_sockets_and_is_told_what_is_missing() {
     let found = Examined::of(&nobody(thresholds));
     let leak = found.finding("close-wait-leak", "10.9.0.2:8080");
     assert!(leak["headline"].as_str().unwrap().contains("user 0"), "{leak:#}");
-    let [lack] = &found.lacks[..] else { panic!("{found:#?}") };
-    assert!(lack["what"].as_str().unwrap().contains("program"), "{lack}");
-    assert!(lack["remedy"].as_str().unwrap().contains("root"), "{lack}");
+    let [limitation] = &found.limitations[..] else { panic!("{found:#?}") };
+    assert!(limitation["what"].as_str().unwrap().contains("program"), "{limitation}");
+    assert!(limitation["remedy"].as_str().unwrap().contains("root"), "{limitation}");
     // And in words, after all that was found.
     let told = stdout(&nobody("--set close_wait=5 --set close_wait_age=0"));
     let (before, after) = told.split_once("not looked at").unwrap();
@@ -125,8 +125,8 @@ fn a_user_without_rights_sees_the_sockets_and_is_told_what_is_missing() {
     // A namespace that may not be entered: what its /proc has, and what is missing.
     let found = Examined::of(&nobody(&format!("--json --pid {}", host.pid())));
     assert_eq!(found.count("CLOSE_WAIT"), 5);
-    let lacks = serde_json::Value::from(found.lacks).to_string();
-    assert!(lacks.contains("may not be entered") && lacks.contains("as root"), "{lacks}");
+    let limitations = serde_json::Value::from(found.limitations).to_string();
+    assert!(limitations.contains("may not be entered") && limitations.contains("as root"), "{limitations}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::common::{Bounded, fourwave, stderr, stdout};
 use crate::host::{ADDRESS, Examined, Fault, Host, joined};
 
-/// A host with two faults of different harm.
+/// A host with two faults of different severity.
 fn ill() -> Option<(Host, Fault, Fault)> {
     let host = Host::new(&[])?;
     host.set("net.ipv4.tcp_fin_timeout", "10");
@@ -37,7 +37,7 @@ fn text_json_and_commands_say_the_same() {
             assert!(script.lines().any(|one| one == line), "{line}\n{script}");
             assert!(told.contains(&words(line)), "{line}\n{told}");
         }
-        let advice = [&finding["program"], &finding["not"]].map(joined).join("\n");
+        let advice = [&finding["program"], &finding["does_not_help"]].map(joined).join("\n");
         assert!(advice.lines().all(|line| told.contains(line)), "{advice}\n{told}");
     }
     assert!(!stdout(&text).contains('\x1b'), "no colours into a pipe");

@@ -70,7 +70,7 @@ impl End<'_> {
             let first = &end["closed_first"];
             assert_eq!((&first["end"], &first["by"]), (&json!(who), &json!(by)), "{context}");
         }
-        assert_eq!(end["anomalies"], 0, "{context}");
+        assert_eq!(end["unexpected_segments"], 0, "{context}");
         run.assert_told(self.told);
         let stderr = &ours.stderr;
         assert!(stderr.starts_with("fourwave: 1 connection, "), "{stderr}{context}");

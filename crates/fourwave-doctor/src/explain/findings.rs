@@ -7,7 +7,7 @@ pub(super) struct Note {
     pub(super) when: &'static [&'static str],
     pub(super) by_hand: &'static [&'static str],
     pub(super) helps: &'static [&'static str],
-    pub(super) not: &'static [&'static str],
+    pub(super) does_not_help: &'static [&'static str],
     pub(super) see: &'static [&'static str],
 }
 
@@ -50,7 +50,7 @@ const fn time_wait(kind: FindingKind) -> Note {
                 "more destination addresses or ports, or more source addresses",
                 "ip_local_port_range wider; tcp_tw_reuse=1 where both ends use timestamps",
             ],
-            not: NOT_TIME_WAIT,
+            does_not_help: NOT_TIME_WAIT,
             see: &["TIME_WAIT", "tcp_tw_reuse", "ip_local_port_range"],
         },
         FindingKind::TimeWaitOverflow => Note {
@@ -63,7 +63,7 @@ const fn time_wait(kind: FindingKind) -> Note {
             ],
             by_hand: &["nstat -az TcpExtTCPTimeWaitOverflow; grep TCP: /proc/net/sockstat"],
             helps: &["fewer short connections", "tcp_max_tw_buckets higher: 256 bytes each"],
-            not: NOT_TIME_WAIT,
+            does_not_help: NOT_TIME_WAIT,
             see: &["TIME_WAIT", "tcp_max_tw_buckets"],
         },
         _ => Note {
@@ -77,7 +77,7 @@ const fn time_wait(kind: FindingKind) -> Note {
                 "let the other side close first",
                 "for outgoing ones: tcp_tw_reuse=1 where both ends use timestamps",
             ],
-            not: NOT_TIME_WAIT,
+            does_not_help: NOT_TIME_WAIT,
             see: &["TIME_WAIT", "ports-exhausted", "tcp_tw_reuse"],
         },
     }
@@ -101,7 +101,7 @@ const fn closing(kind: FindingKind) -> Note {
                 "watch idle connections of a pool for their end",
                 "timeouts for reads",
             ],
-            not: &[
+            does_not_help: &[
                 "any knob: CLOSE_WAIT has no timer",
                 "keepalive: it finds a dead peer, not a forgotten socket",
             ],
@@ -119,7 +119,7 @@ const fn closing(kind: FindingKind) -> Note {
                 "find out why the peer does not answer: down, gone, a firewall that forgot the \
                  connection",
             ],
-            not: &["tcp_orphan_retries very low: it cuts answers on bad paths"],
+            does_not_help: &["tcp_orphan_retries very low: it cuts answers on bad paths"],
             see: &["LAST_ACK", "FIN_WAIT_1", "tcp_orphan_retries"],
         },
         FindingKind::OrphansLimit => Note {
@@ -128,7 +128,7 @@ const fn closing(kind: FindingKind) -> Note {
             when: &["orphans are at the share `orphans` of tcp_max_orphans"],
             by_hand: &["grep TCP: /proc/net/sockstat; sysctl net.ipv4.tcp_max_orphans"],
             helps: &["close after the peer has read everything", "tcp_max_orphans higher"],
-            not: &["tcp_max_orphans lower"],
+            does_not_help: &["tcp_max_orphans lower"],
             see: &["tcp_max_orphans", "orphans-stuck"],
         },
         _ => Note {
@@ -138,7 +138,7 @@ const fn closing(kind: FindingKind) -> Note {
             when: &["FIN_WAIT_2 is at `fin_wait_2` or more"],
             by_hand: &["ss -tanpo state fin-wait-2"],
             helps: &["the peer: it leaks CLOSE_WAIT", "here: read to the end with a timeout"],
-            not: &["tcp_fin_timeout, for those that a program holds"],
+            does_not_help: &["tcp_fin_timeout, for those that a program holds"],
             see: &["FIN_WAIT_2", "CLOSE_WAIT", "tcp_fin_timeout"],
         },
     }
@@ -160,7 +160,7 @@ const fn other(kind: FindingKind) -> Note {
                 "a larger backlog in listen()",
                 "then somaxconn, if that is the smaller one; programs have to listen() again",
             ],
-            not: &["tcp_max_syn_backlog", "tcp_abort_on_overflow"],
+            does_not_help: &["tcp_max_syn_backlog", "tcp_abort_on_overflow"],
             see: &["LISTEN", "somaxconn", "tcp_abort_on_overflow"],
         },
         FindingKind::SynBacklog => Note {
@@ -172,7 +172,7 @@ const fn other(kind: FindingKind) -> Note {
             ],
             by_hand: &["ss -tan state syn-recv; nstat -az TcpExtSyncookiesSent"],
             helps: &["tcp_syncookies=1", "a larger backlog in listen()"],
-            not: &["tcp_max_syn_backlog alone: with syncookies on it is not the limit"],
+            does_not_help: &["tcp_max_syn_backlog alone: with syncookies on it is not the limit"],
             see: &["SYN_RECEIVED", "tcp_syncookies", "tcp_max_syn_backlog"],
         },
         FindingKind::Retransmissions => Note {
@@ -183,7 +183,7 @@ const fn other(kind: FindingKind) -> Note {
             ],
             by_hand: &["nstat -az TcpRetransSegs TcpOutSegs TcpExtTCPTimeouts; ss -ti"],
             helps: &["see which peers and links have it in common", "`fourwave trace` a capture"],
-            not: &["larger buffers", "tcp_retries2 lower"],
+            does_not_help: &["larger buffers", "tcp_retries2 lower"],
             see: &["tcp_retries2"],
         },
         _ => Note {
@@ -199,7 +199,7 @@ const fn other(kind: FindingKind) -> Note {
             ],
             by_hand: &["sysctl -a | grep tcp_; grep -r tcp_ /etc/sysctl.conf /etc/sysctl.d"],
             helps: &["the default, and the reason why it was changed looked at again"],
-            not: &[],
+            does_not_help: &[],
             see: &["tcp_fin_timeout", "tcp_tw_reuse", "tcp_tw_recycle", "tcp_max_tw_buckets"],
         },
     }

@@ -170,7 +170,7 @@ fn finding_text(kind: FindingKind, width: usize) -> String {
     text.labelled("when it is found", &own(note.when));
     text.labelled("how to look by hand", &own(note.by_hand));
     text.labelled("what helps, in this order", &own(note.helps));
-    text.labelled("what does not", &own(note.not));
+    text.labelled("what does not", &own(note.does_not_help));
     text.see(note.see);
     text.text
 }

@@ -61,7 +61,7 @@ pub(crate) fn busy() -> Sample {
     after.listeners.push(listener(22, 0, 128));
     after.owners.insert(80, vec![Owner { pid: 80, program: "nginx".into(), fd: 6 }]);
     after.orphans.now = 3;
-    Sample { before, after, over: Duration::from_secs(2) }
+    Sample { before, after, interval: Duration::from_secs(2) }
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn ports_are_counted_by_destination_with_the_time_that_is_left() {
 
 #[test]
 fn a_first_look_knows_no_growth() {
-    let sample = Sample { over: Duration::ZERO, ..busy() };
+    let sample = Sample { interval: Duration::ZERO, ..busy() };
     let figures = Figures::of(&sample);
     assert_eq!(figures.destinations[0].per_second, 0.0);
     assert_eq!(figures.destinations[0].exhausted_in(), None);

@@ -3,7 +3,7 @@
 use std::io;
 
 /// Nothing could be looked at. One line each, with the way out. What is only partly visible is no
-/// error but a [`Lack`](crate::Lack).
+/// error but a [`Limitation`](crate::Limitation).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GatherError {

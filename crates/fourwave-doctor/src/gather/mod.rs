@@ -1,13 +1,13 @@
 //! Looks at a host: its sockets, who has them, the kernel's counters and knobs.
 //!
 //! Sockets come from sock_diag, or else from `/proc/net/tcp`. What cannot be looked at is a
-//! [`Lack`] of the snapshot; an error is only that no socket can be seen at all.
+//! [`Limitation`] of the snapshot; an error is only that no socket can be seen at all.
 
 mod decode;
 mod diag;
 mod error;
 mod kernel;
-mod lacks;
+mod limitations;
 mod namespace;
 mod owners;
 mod sockets;
@@ -22,7 +22,7 @@ use std::time::SystemTime;
 
 use fourwave_core::state::State;
 
-use crate::snapshot::{Counters, Lack, Orphans, Owner, Scope, Snapshot};
+use crate::snapshot::{Counters, Limitation, Orphans, Owner, Scope, Snapshot};
 use diag::Diag;
 pub use error::GatherError;
 pub(crate) use error::reason;
@@ -164,16 +164,16 @@ impl Look {
     ) -> Snapshot {
         let Self { taken, sockets, without_diag, counters, sockstat, knobs, unread } = self;
         let mut snapshot = Snapshot::empty(scope);
-        let mut lacks: Vec<Lack> = Vec::new();
-        lacks.extend(lacks::tables(&unread));
-        lacks.extend(match (without_diag, remedy) {
-            (Some(_), Some(remedy)) => Some(lacks::outside(remedy, &snapshot.ports)),
-            (Some(why), None) => Some(lacks::diag(&why)),
+        let mut limitations: Vec<Limitation> = Vec::new();
+        limitations.extend(limitations::tables(&unread));
+        limitations.extend(match (without_diag, remedy) {
+            (Some(_), Some(remedy)) => Some(limitations::outside(remedy, &snapshot.ports)),
+            (Some(why), None) => Some(limitations::diag(&why)),
             (None, _) => None,
         });
-        lacks.extend(sockets.is_torn.then(lacks::torn));
+        limitations.extend(sockets.is_torn.then(limitations::torn));
         let (mut sysctls, refused) = knobs.unwrap_or_default();
-        lacks.extend(lacks::knobs(refused));
+        limitations.extend(limitations::knobs(refused));
         if !sysctls.contains_key("ipv4.tcp_max_orphans") {
             let (host, _) = kernel::knobs(Path::new("/proc/sys/net"), &GLOBAL);
             for (name, value) in host {
@@ -184,16 +184,18 @@ impl Look {
         match kernel::ports(knob("ipv4.ip_local_port_range"), knob("ipv4.ip_local_reserved_ports"))
         {
             Some(ports) => snapshot.ports = ports,
-            None => lacks.extend(remedy.is_none().then(|| lacks::ports(&snapshot.ports))),
+            None => {
+                limitations.extend(remedy.is_none().then(|| limitations::ports(&snapshot.ports)))
+            }
         }
         let stat = |name| kernel::sockstat(&sockstat, "TCP", name).unwrap_or(0);
         let limit = knob("ipv4.tcp_max_orphans").parse().unwrap_or(0);
         snapshot.orphans = Orphans { now: stat("orphan"), limit };
         snapshot.time_wait = stat("tw");
-        let (owners, lack) = owners_of(&sockets, known, diag);
-        lacks.extend(lack);
+        let (owners, limitation) = owners_of(&sockets, known, diag);
+        limitations.extend(limitation);
         let Sockets { sockets, listeners, is_torn: _ } = sockets;
-        Snapshot { taken, sockets, listeners, owners, sysctls, counters, lacks, ..snapshot }
+        Snapshot { taken, sockets, listeners, owners, sysctls, counters, limitations, ..snapshot }
     }
 }
 
@@ -201,12 +203,12 @@ impl Look {
 const FEW: usize = 64;
 
 /// Who has those sockets that a finding may be about. What was closed meanwhile is nobody's, and
-/// no lack.
+/// no limitation.
 fn owners_of(
     all: &Sockets,
     known: &mut Known,
     diag: Option<&mut Diag>,
-) -> (HashMap<u64, Vec<Owner>>, Option<Lack>) {
+) -> (HashMap<u64, Vec<Owner>>, Option<Limitation>) {
     let is_of_interest = |state, unread| state == State::CloseWait || unread > 0;
     let sockets = all.sockets.iter().filter(|s| is_of_interest(s.state, s.unread));
     let inodes = sockets.map(|s| s.inode).chain(all.listeners.iter().map(|l| l.inode));
@@ -226,8 +228,8 @@ fn owners_of(
             }
             let without = missing.len();
             let is_root = rustix::process::geteuid().is_root();
-            (found.of, lacks::owners(without, found.hidden, is_root))
+            (found.of, limitations::owners(without, found.hidden, is_root))
         }
-        Err(error) => (HashMap::new(), lacks::processes(number, &reason(&error))),
+        Err(error) => (HashMap::new(), limitations::processes(number, &reason(&error))),
     }
 }

@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::error::{GatherError, reason};
-use super::lacks::{ALL, ROOT};
+use super::limitations::{ALL, ROOT};
 use crate::snapshot::Scope;
 
 /// Where `ip netns` keeps its names.

@@ -18,7 +18,7 @@ fn without_sock_diag_the_tables_are_read_and_what_they_lack_is_said() {
     let found = snapshot.listeners.iter().find(|l| l.local == local).expect("it listens");
     assert_eq!(found.backlog, 0);
     assert_eq!(snapshot.owners[&found.inode][0].pid, std::process::id());
-    let what = &snapshot.lacks[0].what;
+    let what = &snapshot.limitations[0].what;
     assert!(what.contains("sock_diag is not available (Protocol not supported)"), "{what}");
     assert!(snapshot.knob("ipv4.tcp_fin_timeout").is_some());
 }
@@ -47,9 +47,9 @@ fn a_socket_closed_before_its_program_was_sought_is_no_lack() {
     all.listeners.retain(|one| ours.contains(&one.local));
     assert_eq!(all.listeners.len(), 2);
     drop(goes);
-    let (owners, lack) = owners_of(&all, &mut Known::default(), Some(&mut diag));
-    assert_eq!((owners.len(), lack), (1, None));
+    let (owners, limitation) = owners_of(&all, &mut Known::default(), Some(&mut diag));
+    assert_eq!((owners.len(), limitation), (1, None));
     // Where that cannot be asked it is one.
-    let (_, lack) = owners_of(&all, &mut Known::default(), None);
-    assert_eq!(lack.expect("a lack").what, "the programs of 1 socket");
+    let (_, limitation) = owners_of(&all, &mut Known::default(), None);
+    assert_eq!(limitation.expect("a limitation").what, "the programs of 1 socket");
 }

@@ -9,7 +9,7 @@ use fourwave_core::state::State;
 use super::Judged;
 use super::view::{View, Way, listed, peer, ranked};
 use crate::words::{bytes, count, of, span};
-use crate::{Finding, FindingKind, Harm, Owner, Socket};
+use crate::{Finding, FindingKind, Owner, Severity, Socket};
 
 /// Whose sockets they are, as far as it is known.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -71,7 +71,7 @@ fn whose(view: &View<'_>, socket: &Socket) -> Whose {
 /// How long ago the FIN came, at least: since then nothing need have come.
 fn age(view: &View<'_>, socket: &Socket) -> Duration {
     let heard = socket.info.as_ref().map(|info| info.last_ack_received);
-    heard.unwrap_or(view.sample.over)
+    heard.unwrap_or(view.sample.interval)
 }
 
 fn finding(view: &View<'_>, whose: &Whose, leak: &Leak<'_>) -> Finding {
@@ -97,14 +97,14 @@ fn finding(view: &View<'_>, whose: &Whose, leak: &Leak<'_>) -> Finding {
     };
     Finding {
         kind: FindingKind::CloseWaitLeak,
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         about,
         headline,
         evidence: evidence(view, whose, leak),
         cause: cause(view, whose, leak),
         program: program(whose, leak),
         host: host(view, whose),
-        not: vec![
+        does_not_help: vec![
             "no knob ends CLOSE_WAIT: it has no timer, only the program's close() or its end does"
                 .to_owned(),
             "keepalive: the other end's kernel may answer for as long as it is in FIN_WAIT_2; it \

@@ -14,15 +14,15 @@ use std::cmp::Reverse;
 use crate::{Finding, Sample, Thresholds};
 use view::View;
 
-/// A finding and how many sockets, drops or segments it is about: the order within one harm.
+/// A finding and how many sockets, drops or segments it is about: the order within one severity.
 struct Judged {
     finding: Finding,
     size: u64,
 }
 
-/// What is wrong with the host, the most harmful first, within one harm the largest first.
+/// What is wrong with the host, the most harmful first, within one severity the largest first.
 ///
-/// Rates and growth need a [`Sample`] over some time; with `over` zero only what one snapshot
+/// Rates and growth need a [`Sample`] over some time; with `interval` zero only what one snapshot
 /// shows is judged. Cost: O(sockets), a few passes.
 pub fn judge(sample: &Sample, thresholds: &Thresholds) -> Vec<Finding> {
     let view = View::of(sample, thresholds);
@@ -35,7 +35,8 @@ pub fn judge(sample: &Sample, thresholds: &Thresholds) -> Vec<Finding> {
     traffic::judge(&view, &mut found);
     settings::judge(&view, &mut found);
     found.sort_by(|a, b| {
-        let key = |one: &Judged| (Reverse(one.finding.harm), Reverse(one.size), one.finding.kind);
+        let key =
+            |one: &Judged| (Reverse(one.finding.severity), Reverse(one.size), one.finding.kind);
         key(a).cmp(&key(b)).then_with(|| a.finding.about.cmp(&b.finding.about))
     });
     found.into_iter().map(|one| one.finding).collect()

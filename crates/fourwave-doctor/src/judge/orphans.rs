@@ -5,7 +5,7 @@ use fourwave_core::state::State;
 use super::Judged;
 use super::view::{View, listed, peer, ranked, states};
 use crate::words::{bytes, count, of, share};
-use crate::{Finding, FindingKind, Harm, Socket, TimerKind};
+use crate::{Finding, FindingKind, Severity, Socket, TimerKind};
 
 /// One retransmission is a lost packet; two in a row are a peer that does not answer.
 const SILENT: u8 = 2;
@@ -45,7 +45,7 @@ fn stuck(view: &View<'_>, found: &mut Vec<Judged>) {
     let unacked: u64 = stuck.iter().map(|one| u64::from(one.unacked)).sum();
     let finding = Finding {
         kind: FindingKind::OrphansStuck,
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         about: about.map(|peer| peer.to_string()).unwrap_or_default(),
         headline: format!(
             "{} closed here and unanswered by {}: the FIN is sent again and again",
@@ -72,7 +72,7 @@ fn stuck(view: &View<'_>, found: &mut Vec<Judged>) {
             "look for a rule that drops what belongs to no known connection (a firewall's state \
              that is shorter than the connection)",
         )],
-        not: vec![
+        does_not_help: vec![
             "tcp_orphan_retries very low: a loss of a second then cuts answers that are on their \
              way"
             .to_owned(),
@@ -92,7 +92,7 @@ fn limit(view: &View<'_>, found: &mut Vec<Judged>) {
     let orphaned: Vec<&Socket> = view.now.sockets.iter().filter(|one| one.is_orphan()).collect();
     let finding = Finding {
         kind: FindingKind::OrphansLimit,
-        harm: if full || killed > 0 { Harm::Critical } else { Harm::Warning },
+        severity: if full || killed > 0 { Severity::Critical } else { Severity::Warning },
         about: String::new(),
         headline: format!(
             "{} orphans: {} of tcp_max_orphans",
@@ -121,7 +121,9 @@ fn limit(view: &View<'_>, found: &mut Vec<Judged>) {
             &orphans.limit.saturating_mul(2).to_string(),
             "room for more, each up to 64 KiB of memory that cannot be swapped",
         )],
-        not: vec!["tcp_max_orphans lower: it cuts connections that would have ended well".into()],
+        does_not_help: vec![
+            "tcp_max_orphans lower: it cuts connections that would have ended well".into(),
+        ],
     };
     found.push(Judged { finding, size: orphans.now });
 }
@@ -151,7 +153,7 @@ fn fin_wait_2(view: &View<'_>, found: &mut Vec<Judged>) {
     };
     let finding = Finding {
         kind: FindingKind::FinWait2Pile,
-        harm: if mostly_held { Harm::Warning } else { Harm::Advice },
+        severity: if mostly_held { Severity::Warning } else { Severity::Advice },
         about: about.map(|peer| peer.to_string()).unwrap_or_default(),
         headline: format!(
             "{} FIN_WAIT_2: {} not close",
@@ -178,7 +180,7 @@ fn fin_wait_2(view: &View<'_>, found: &mut Vec<Judged>) {
                 .to_owned(),
         ],
         host: Vec::new(),
-        not: vec![
+        does_not_help: vec![
             "tcp_fin_timeout, for those that a program holds: it does not touch them".to_owned(),
         ],
     };

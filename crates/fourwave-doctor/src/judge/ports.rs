@@ -14,7 +14,7 @@ use super::Judged;
 use super::view::{View, Way, canonical, listed, ranked, states};
 use crate::snapshot::TIME_WAIT;
 use crate::words::{count, of, percent, rate, span};
-use crate::{Finding, FindingKind, Harm, Socket, TimerKind};
+use crate::{Finding, FindingKind, Severity, Socket, TimerKind};
 
 /// How far ahead it is looked.
 const HORIZON: u64 = 3600;
@@ -48,8 +48,8 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) -> HashSet<SocketA
     let mut told = HashSet::new();
     for (pair, group) in groups {
         let used = Used::of(view, pair, &group, available);
-        if let Some(harm) = used.harm(view) {
-            found.push(Judged { finding: used.finding(view, harm), size: used.taken() });
+        if let Some(severity) = used.severity(view) {
+            found.push(Judged { finding: used.finding(view, severity), size: used.taken() });
             told.insert(pair.1);
         }
     }
@@ -117,7 +117,7 @@ impl Used {
         let (mut live_growth, mut closes) = (0.0, 0.0);
         if let Some(seconds) = view.seconds() {
             live_growth = (live as f64 - group.lived as f64) / seconds;
-            let young = |one: &&&Socket| TIME_WAIT - left(one) < view.sample.over;
+            let young = |one: &&&Socket| TIME_WAIT - left(one) < view.sample.interval;
             closes = now.iter().filter(waiting).filter(young).count() as f64 / seconds;
         }
         let waiting = now.len() as u64 - live;
@@ -167,16 +167,16 @@ impl Used {
         })
     }
 
-    fn harm(&self, view: &View<'_>) -> Option<Harm> {
+    fn severity(&self, view: &View<'_>) -> Option<Severity> {
         let share = self.share();
         let soon = self.exhausted_in().is_some_and(|time| time <= view.thresholds.ports_time);
         if share >= view.thresholds.ports * BELIEVED && (self.is_exhausted() || soon) {
-            return Some(Harm::Critical);
+            return Some(Severity::Critical);
         }
-        (share >= view.thresholds.ports).then_some(Harm::Warning)
+        (share >= view.thresholds.ports).then_some(Severity::Warning)
     }
 
-    fn finding(&self, view: &View<'_>, harm: Harm) -> Finding {
+    fn finding(&self, view: &View<'_>, severity: Severity) -> Finding {
         let (from, to) = self.pair;
         let headline = if self.is_exhausted() && self.free() > 0 {
             format!(
@@ -186,7 +186,7 @@ impl Used {
         } else if self.is_exhausted() {
             format!("No port is left for connections to {to}: connect() fails (EADDRNOTAVAIL)")
         } else {
-            match self.exhausted_in().filter(|_| harm == Harm::Critical) {
+            match self.exhausted_in().filter(|_| severity == Severity::Critical) {
                 Some(time) => {
                     format!("Ports for connections to {to} run out in about {}", span(time))
                 }
@@ -198,14 +198,14 @@ impl Used {
         };
         Finding {
             kind: FindingKind::PortsExhausted,
-            harm,
+            severity,
             about: format!("{to} from {from}"),
             headline,
             evidence: self.evidence(view),
             cause: self.cause(),
             program: self.program(),
             host: self.host(view),
-            not: not(),
+            does_not_help: not(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use super::Judged;
 use super::view::View;
 use crate::words::{count, of, share};
-use crate::{Finding, FindingKind, Harm, Listener};
+use crate::{Finding, FindingKind, Listener, Severity};
 
 /// Fewer half-open ones are a normal moment of any listener, however short its queue.
 const FEW_HALF_OPEN: u32 = 16;
@@ -116,7 +116,7 @@ fn full(view: &View<'_>, listener: &Listener, overflows: u64) -> Finding {
     }
     Finding {
         kind: FindingKind::AcceptQueueFull,
-        harm: if critical { Harm::Critical } else { Harm::Warning },
+        severity: if critical { Severity::Critical } else { Severity::Warning },
         about: at.to_string(),
         headline: format!(
             "The accept queue {who}at {at} is {state}: {}{of_how_many}",
@@ -126,7 +126,7 @@ fn full(view: &View<'_>, listener: &Listener, overflows: u64) -> Finding {
         cause: cause().to_owned(),
         program: advice(),
         host,
-        not: not(),
+        does_not_help: not(),
     }
 }
 
@@ -136,7 +136,7 @@ fn burst(view: &View<'_>, overflows: u64) -> Finding {
     evidence.push("no queue is near its limit at the moment: bursts".to_owned());
     Finding {
         kind: FindingKind::AcceptQueueFull,
-        harm: Harm::Critical,
+        severity: Severity::Critical,
         about: String::new(),
         headline: format!(
             "{} for which an accept queue had no room {}",
@@ -147,7 +147,7 @@ fn burst(view: &View<'_>, overflows: u64) -> Finding {
         cause: cause().to_owned(),
         program: advice(),
         host: Vec::new(),
-        not: not(),
+        does_not_help: not(),
     }
 }
 
@@ -278,7 +278,7 @@ fn half_open(
     }
     Finding {
         kind: FindingKind::SynBacklog,
-        harm: if dropped > 0 || off { Harm::Critical } else { Harm::Warning },
+        severity: if dropped > 0 || off { Severity::Critical } else { Severity::Warning },
         about,
         headline,
         evidence,
@@ -292,7 +292,7 @@ fn half_open(
                 .to_owned(),
         ],
         host,
-        not: vec![
+        does_not_help: vec![
             "tcp_synack_retries lower than 2 or so: clients on bad paths need the retries"
                 .to_owned(),
             "tcp_max_syn_backlog alone: with syncookies on, the listener's backlog is the limit"

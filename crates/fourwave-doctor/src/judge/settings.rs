@@ -5,7 +5,7 @@ use fourwave_core::state::State;
 use super::Judged;
 use super::view::{View, Way};
 use crate::words::count;
-use crate::{Command, Finding, FindingKind, Harm};
+use crate::{Command, Finding, FindingKind, Severity};
 
 /// Fewer connections say nothing about what a host does.
 const FEW_CONNECTIONS: usize = 10;
@@ -15,7 +15,7 @@ const FEW_PORTS: u32 = 1_024;
 
 /// What one knob's rule has to say.
 struct Setting {
-    harm: Harm,
+    severity: Severity,
     /// `tcp_fin_timeout`: what the finding is about.
     knob: &'static str,
     headline: String,
@@ -23,7 +23,7 @@ struct Setting {
     cause: &'static str,
     program: Vec<&'static str>,
     host: Vec<Command>,
-    not: Vec<&'static str>,
+    does_not_help: Vec<&'static str>,
 }
 
 pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
@@ -39,18 +39,19 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
         services,
     ];
     for setting in rules.iter().filter_map(|rule| rule(view)) {
-        let Setting { harm, knob, headline, evidence, cause, program, host, not } = setting;
+        let Setting { severity, knob, headline, evidence, cause, program, host, does_not_help } =
+            setting;
         let own = |lines: Vec<&str>| lines.into_iter().map(str::to_owned).collect();
         let finding = Finding {
             kind: FindingKind::Setting,
-            harm,
+            severity,
             about: knob.to_owned(),
             headline,
             evidence,
             cause: cause.to_owned(),
             program: own(program),
             host,
-            not: own(not),
+            does_not_help: own(does_not_help),
         };
         found.push(Judged { finding, size: 0 });
     }
@@ -59,7 +60,7 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
 fn recycle(view: &View<'_>) -> Option<Setting> {
     let value = view.now.knob("ipv4.tcp_tw_recycle").filter(|value| *value != 0)?;
     Some(Setting {
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         knob: "tcp_tw_recycle",
         headline: "tcp_tw_recycle is on: it drops SYNs of clients behind one NAT".to_owned(),
         evidence: vec![format!("net.ipv4.tcp_tw_recycle = {value}")],
@@ -68,7 +69,9 @@ fn recycle(view: &View<'_>) -> Option<Setting> {
                 Linux 4.12 removed it",
         program: vec![],
         host: vec![view.sysctl("ipv4.tcp_tw_recycle", "0", "off, as it is by default")],
-        not: vec!["tcp_timestamps=0, to go around it: PAWS and tcp_tw_reuse go with them"],
+        does_not_help: vec![
+            "tcp_timestamps=0, to go around it: PAWS and tcp_tw_reuse go with them",
+        ],
     })
 }
 
@@ -76,7 +79,7 @@ fn fin_timeout(view: &View<'_>) -> Option<Setting> {
     let value = view.now.knob("ipv4.tcp_fin_timeout").filter(|value| *value < 60)?;
     let waiting = view.now.sockets.iter().filter(|one| one.state == State::TimeWait).count();
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "tcp_fin_timeout",
         headline: format!("tcp_fin_timeout is {value} s: it does not shorten TIME_WAIT"),
         evidence: vec![
@@ -93,7 +96,7 @@ fn fin_timeout(view: &View<'_>) -> Option<Setting> {
             "60",
             "the default; peers that answer late get their whole answer through",
         )],
-        not: vec!["an even lower value: peers that are slow to close meet an RST"],
+        does_not_help: vec!["an even lower value: peers that are slow to close meet an RST"],
     })
 }
 
@@ -109,7 +112,7 @@ fn max_tw_buckets(view: &View<'_>) -> Option<Setting> {
         return None;
     }
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "tcp_max_tw_buckets",
         headline: format!(
             "tcp_max_tw_buckets is {}: protection is given away, not time gained",
@@ -124,7 +127,9 @@ fn max_tw_buckets(view: &View<'_>) -> Option<Setting> {
                 same numbers. A TIME_WAIT costs 256 bytes",
         program: vec!["fewer TIME_WAIT come from fewer connections: keep them"],
         host: vec![view.sysctl("ipv4.tcp_max_tw_buckets", &usual.to_string(), "as it was")],
-        not: vec!["lowering it to free ports: raise ip_local_port_range, or set tcp_tw_reuse=1"],
+        does_not_help: vec![
+            "lowering it to free ports: raise ip_local_port_range, or set tcp_tw_reuse=1",
+        ],
     })
 }
 
@@ -132,7 +137,7 @@ fn reuse(view: &View<'_>) -> Option<Setting> {
     view.now.knob("ipv4.tcp_tw_reuse").filter(|value| *value == 1)?;
     if view.now.knob("ipv4.tcp_timestamps") == Some(0) {
         return Some(Setting {
-            harm: Harm::Advice,
+            severity: Severity::Advice,
             knob: "tcp_tw_reuse",
             headline: "tcp_tw_reuse is 1 and tcp_timestamps 0: it can do nothing".to_owned(),
             evidence: vec![
@@ -146,7 +151,7 @@ fn reuse(view: &View<'_>) -> Option<Setting> {
                 "1",
                 "timestamps: what tcp_tw_reuse rests on, and PAWS",
             )],
-            not: vec![],
+            does_not_help: vec![],
         });
     }
     let (mut incoming, mut outgoing) = (0, 0);
@@ -164,7 +169,7 @@ fn reuse(view: &View<'_>) -> Option<Setting> {
         return None;
     }
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "tcp_tw_reuse",
         headline: "tcp_tw_reuse is 1 on a host that opens no connections: it does nothing".into(),
         evidence: vec![
@@ -176,14 +181,14 @@ fn reuse(view: &View<'_>) -> Option<Setting> {
                 no port, and a new SYN takes it over without any knob",
         program: vec!["a server's TIME_WAIT are harmless; fewer come from keep-alive"],
         host: vec![view.sysctl("ipv4.tcp_tw_reuse", "2", "the default: on loopback only")],
-        not: vec![],
+        does_not_help: vec![],
     })
 }
 
 fn abort(view: &View<'_>) -> Option<Setting> {
     view.now.knob("ipv4.tcp_abort_on_overflow").filter(|value| *value == 1)?;
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "tcp_abort_on_overflow",
         headline: "tcp_abort_on_overflow is 1: a short burst resets clients".to_owned(),
         evidence: vec!["net.ipv4.tcp_abort_on_overflow = 1; the default is 0".to_owned()],
@@ -191,7 +196,7 @@ fn abort(view: &View<'_>) -> Option<Setting> {
                 and its retry a moment later finds room",
         program: vec!["accept faster, or a larger backlog in listen()"],
         host: vec![view.sysctl("ipv4.tcp_abort_on_overflow", "0", "clients try again")],
-        not: vec![],
+        does_not_help: vec![],
     })
 }
 
@@ -211,14 +216,14 @@ fn syncookies(view: &View<'_>) -> Option<Setting> {
     };
     let value = view.now.knob("ipv4.tcp_syncookies")?;
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "tcp_syncookies",
         headline: headline.to_owned(),
         evidence: vec![format!("net.ipv4.tcp_syncookies = {value}; the default is 1")],
         cause,
         program: vec![],
         host: vec![view.sysctl("ipv4.tcp_syncookies", "1", "cookies when a queue is full")],
-        not: vec![],
+        does_not_help: vec![],
     })
 }
 
@@ -240,7 +245,7 @@ fn orphan_retries(view: &View<'_>) -> Option<Setting> {
         ),
     };
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "tcp_orphan_retries",
         headline,
         evidence: vec![format!(
@@ -249,7 +254,7 @@ fn orphan_retries(view: &View<'_>) -> Option<Setting> {
         cause,
         program: vec![],
         host: vec![view.sysctl("ipv4.tcp_orphan_retries", "0", "8 tries: 102 s and more")],
-        not: vec![],
+        does_not_help: vec![],
     })
 }
 
@@ -260,7 +265,7 @@ fn range(view: &View<'_>) -> Option<Setting> {
     }
     let range = &view.now.ports.range;
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "ip_local_port_range",
         headline: format!(
             "Only {} ports for outgoing connections ({}..{})",
@@ -283,7 +288,7 @@ fn range(view: &View<'_>) -> Option<Setting> {
                 once, TIME_WAIT included",
         program: vec![],
         host: vec![view.sysctl("ipv4.ip_local_port_range", "32768 60999", "the default")],
-        not: vec![],
+        does_not_help: vec![],
     })
 }
 
@@ -316,7 +321,7 @@ fn services(view: &View<'_>) -> Option<Setting> {
         format!("{},{list}", reserved.trim())
     };
     Some(Setting {
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         knob: "ip_local_reserved_ports",
         headline: format!(
             "ip_local_port_range ({}..{}) covers ports of services: {list}",
@@ -332,7 +337,7 @@ fn services(view: &View<'_>) -> Option<Setting> {
             &value,
             "these are not given to outgoing connections any more",
         )],
-        not: vec!["a narrower range, when ports are short: reserving costs only these"],
+        does_not_help: vec!["a narrower range, when ports are short: reserving costs only these"],
     })
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use fourwave_core::state::State;
 
 use crate::judge;
-use crate::{FindingKind, Harm, Thresholds};
+use crate::{FindingKind, Severity, Thresholds};
 use make::{Host, kinds};
 
 #[test]
@@ -83,14 +83,15 @@ fn the_most_harmful_comes_first_then_the_largest() {
     }
     host.listener("0.0.0.0:8080", 6, 5);
     let found = judge(&host.over(Duration::from_secs(2)), &Thresholds::default());
-    let order: Vec<_> = found.iter().map(|one| (one.kind, one.harm, one.about.as_str())).collect();
+    let order: Vec<_> =
+        found.iter().map(|one| (one.kind, one.severity, one.about.as_str())).collect();
     assert_eq!(
         order,
         [
-            (FindingKind::AcceptQueueFull, Harm::Critical, "0.0.0.0:8080"),
-            (FindingKind::CloseWaitLeak, Harm::Warning, "pid 9"),
-            (FindingKind::CloseWaitLeak, Harm::Warning, "pid 8"),
-            (FindingKind::Setting, Harm::Advice, "tcp_fin_timeout"),
+            (FindingKind::AcceptQueueFull, Severity::Critical, "0.0.0.0:8080"),
+            (FindingKind::CloseWaitLeak, Severity::Warning, "pid 9"),
+            (FindingKind::CloseWaitLeak, Severity::Warning, "pid 8"),
+            (FindingKind::Setting, Severity::Advice, "tcp_fin_timeout"),
         ]
     );
 }
@@ -118,7 +119,7 @@ fn sentences_have_no_line_feeds_and_name_no_lie() {
     host.knob("ipv4.tcp_fin_timeout", "15");
     host.listener("0.0.0.0:8080", 6, 5);
     for finding in judge(&host.over(Duration::from_secs(2)), &Thresholds::default()) {
-        let all = finding.evidence.iter().chain(&finding.program).chain(&finding.not);
+        let all = finding.evidence.iter().chain(&finding.program).chain(&finding.does_not_help);
         for text in all.chain([&finding.headline, &finding.cause]) {
             assert!(!text.is_empty() && !text.contains('\n') && !text.contains("  "), "{text:?}");
         }

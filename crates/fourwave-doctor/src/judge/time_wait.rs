@@ -10,7 +10,7 @@ use super::Judged;
 use super::view::{View, Way, listed, ranked};
 use crate::snapshot::TIME_WAIT;
 use crate::words::{bytes, count, of, rate, share};
-use crate::{Command, Finding, FindingKind, Harm, Socket, TimerKind};
+use crate::{Command, Finding, FindingKind, Severity, Socket, TimerKind};
 
 /// What Linux keeps for one TIME_WAIT.
 const RECORD_BYTES: u64 = 256;
@@ -62,7 +62,7 @@ impl<K: Copy + Ord + std::hash::Hash + fmt::Display> Pile<K> {
     fn of(view: &View<'_>, sockets: &[(K, &Socket)]) -> Self {
         let young = |socket: &Socket| match socket.timer {
             Some(timer) if timer.kind == TimerKind::TimeWait => {
-                TIME_WAIT.saturating_sub(timer.expires) < view.sample.over
+                TIME_WAIT.saturating_sub(timer.expires) < view.sample.interval
             }
             _ => false,
         };
@@ -121,7 +121,7 @@ fn client(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
     }
     Finding {
         kind: FindingKind::TimeWaitPile,
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         about,
         headline: format!(
             "{} TIME_WAIT of connections {place}: this host opens and closes them",
@@ -137,7 +137,7 @@ fn client(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
             "let the server close first: read to the end of its answer before close()".to_owned(),
         ],
         host,
-        not: not(),
+        does_not_help: not(),
     }
 }
 
@@ -153,7 +153,7 @@ fn server(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
     );
     Finding {
         kind: FindingKind::TimeWaitPile,
-        harm: Harm::Advice,
+        severity: Severity::Advice,
         about,
         headline: format!(
             "{} TIME_WAIT {place}: this server closes first; harmless by itself",
@@ -172,7 +172,7 @@ fn server(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
                 .to_owned(),
         ],
         host: Vec::new(),
-        not,
+        does_not_help: not,
     }
 }
 
@@ -201,7 +201,7 @@ fn overflow(view: &View<'_>, found: &mut Vec<Judged>) {
     let raised = limit.saturating_mul(2).max(now.saturating_mul(2)).max(65_536);
     let finding = Finding {
         kind: FindingKind::TimeWaitOverflow,
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         about: String::new(),
         headline,
         evidence,
@@ -214,7 +214,7 @@ fn overflow(view: &View<'_>, found: &mut Vec<Judged>) {
             "keep connections and use them again, or let the other side close first".to_owned(),
         ],
         host: raise(view, raised),
-        not: vec![
+        does_not_help: vec![
             "tcp_max_tw_buckets lower: it makes fewer TIME_WAIT by giving their protection up"
                 .to_owned(),
             "tcp_fin_timeout: it does not shorten TIME_WAIT".to_owned(),

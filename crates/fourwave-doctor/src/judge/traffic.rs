@@ -3,7 +3,7 @@
 use super::Judged;
 use super::view::{View, listed, peer};
 use crate::words::{count, percent};
-use crate::{Finding, FindingKind, Harm};
+use crate::{Finding, FindingKind, Severity};
 
 /// Below so many segments a share says nothing.
 const LEAST_SEGMENTS: u64 = 1_000;
@@ -53,7 +53,7 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
     };
     let finding = Finding {
         kind: FindingKind::Retransmissions,
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         about: String::new(),
         headline: format!("{} of the segments sent are sent again", percent(share)),
         evidence,
@@ -65,7 +65,7 @@ pub(super) fn judge(view: &View<'_>, found: &mut Vec<Judged>) {
             view.command("ip -s link", "errors and drops of each interface"),
             view.command("tc -s qdisc", "drops and backlog of each queue"),
         ],
-        not: vec![
+        does_not_help: vec![
             "larger buffers: they make a full queue longer, not the link faster".to_owned(),
             "tcp_retries2 lower: connections end sooner, not better".to_owned(),
         ],

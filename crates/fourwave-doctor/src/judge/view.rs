@@ -47,13 +47,13 @@ impl<'a> View<'a> {
 
     /// The sample's time in seconds; `None` without one.
     pub(super) fn seconds(&self) -> Option<f64> {
-        let seconds = self.sample.over.as_secs_f64();
+        let seconds = self.sample.interval.as_secs_f64();
         (seconds > 0.0).then_some(seconds)
     }
 
     /// ` over 2 s`, for figures of the sample.
     pub(super) fn over(&self) -> String {
-        format!("in {}", crate::words::span(self.sample.over))
+        format!("in {}", crate::words::span(self.sample.interval))
     }
 
     /// Which end we are. Without a listener, the end whose port is an ephemeral one has opened.

@@ -193,10 +193,10 @@ fn judged(into: &mut Gauges<'_>, look: &Look) {
             .into_iter()
             .map(|kind| (vec![("kind", kind.name().to_owned())], number(kind) as f64)),
     );
-    let lacks = look.sample.after.lacks.len();
-    into.one("lacks", "Things that could not be looked at", lacks as f64);
-    into.one("look_seconds", "How long the look took", look.took.as_secs_f64());
-    into.one("sample_seconds", "Time since the look before", look.sample.over.as_secs_f64());
+    let limitations = look.sample.after.limitations.len();
+    into.one("limitations", "Things that could not be examined", limitations as f64);
+    into.one("collection_seconds", "How long reading the host took", look.took.as_secs_f64());
+    into.one("sample_seconds", "Time since the sample before", look.sample.interval.as_secs_f64());
 }
 
 fn kernel(registry: &mut Registry, look: &Look) {

@@ -36,7 +36,7 @@ fn a_look_becomes_rows() {
         "fourwave_doctor_findings{kind=\"syn-backlog\"} 0.0",
         "fourwave_doctor_findings{kind=\"ports-exhausted\"} 1.0",
         "fourwave_doctor_kernel_total{name=\"TcpExtTW\"} 5",
-        "fourwave_doctor_look_seconds 0.012",
+        "fourwave_doctor_collection_seconds 0.012",
         "fourwave_doctor_sample_seconds 2.0",
     ] {
         assert!(rows.contains(&row), "{row}\nis not in\n{text}");

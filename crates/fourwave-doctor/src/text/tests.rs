@@ -1,24 +1,24 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Command, FindingKind, Lack, Snapshot, Thresholds};
+use crate::{Command, FindingKind, Limitation, Snapshot, Thresholds};
 
 fn sample() -> Sample {
     let now = Snapshot::empty(Scope::Own);
-    Sample { before: now.clone(), after: now, over: Duration::from_secs(2) }
+    Sample { before: now.clone(), after: now, interval: Duration::from_secs(2) }
 }
 
 fn found() -> Finding {
     Finding {
         kind: FindingKind::CloseWaitLeak,
-        harm: Harm::Warning,
+        severity: Severity::Warning,
         about: "pid 7".to_owned(),
         headline: "a\nname (pid 7) holds 12 connections".to_owned(),
         evidence: vec!["twelve words that are long enough to be wrapped when narrow".to_owned()],
         cause: "it forgets → them".to_owned(),
         program: vec!["close them".to_owned()],
         host: vec![Command { line: "ss -tan".to_owned(), effect: "lists them".to_owned() }],
-        not: vec!["no knob".to_owned()],
+        does_not_help: vec!["no knob".to_owned()],
     }
 }
 
@@ -39,7 +39,10 @@ fn a_healthy_host_is_one_line_with_figures() {
 fn a_finding_is_told_in_order_and_what_lacks_at_the_end() {
     let mut sample = sample();
     let remedy = "run it as root".to_owned();
-    sample.after.lacks.push(Lack { what: "the programs of 3 sockets".to_owned(), remedy });
+    sample
+        .after
+        .limitations
+        .push(Limitation { what: "the programs of 3 sockets".to_owned(), remedy });
     let text = report(&sample, &[found()], &TextOptions::default());
     let places: Vec<usize> = [
         "1. warning",

@@ -45,8 +45,8 @@ fn folded(line: &str, width: usize) -> Vec<String> {
 /// Tells the selected finding, from where it is scrolled to.
 pub(super) fn finding(frame: &mut Frame<'_>, view: &mut View, area: Rect) {
     let Some(finding) = view.selected() else { return };
-    let style = Style::new().fg(color(finding.harm));
-    let block = titled(&[format!("{:?} ", finding.harm)], area.width).title_style(style);
+    let style = Style::new().fg(color(finding.severity));
+    let block = titled(&[format!("{:?} ", finding.severity)], area.width).title_style(style);
     let room = block.inner(area);
     let lines = lines(finding, room.width.into());
     let most = lines.len().saturating_sub(room.height.into());
@@ -72,7 +72,7 @@ fn lines(finding: &Finding, width: usize) -> Vec<Line<'static>> {
     part("change in the program", finding.program.clone());
     let host = finding.host.iter().flat_map(|one| [one.line.clone(), format!("  {}", one.effect)]);
     part("change on the host", host.collect());
-    part("does not help", finding.not.clone());
+    part("does not help", finding.does_not_help.clone());
     let more = explain(finding.explained_by(), width.saturating_sub(2)).unwrap_or_default();
     part("more", more.lines().map(str::to_owned).collect());
     out

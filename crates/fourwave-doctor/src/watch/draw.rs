@@ -15,7 +15,7 @@ use super::columns::{Wants, fit, shortened, width};
 use super::view::{Over, View};
 use super::{detail, tables};
 use crate::words::count;
-use crate::{Finding, Harm, STATES};
+use crate::{Finding, STATES, Severity};
 
 /// From here on there is room for a table of states beside the findings, and for tables below.
 const WIDE: u16 = 60;
@@ -69,12 +69,12 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
     }
 }
 
-/// The colour of a harm.
-pub(super) fn color(harm: Harm) -> Color {
-    match harm {
-        Harm::Critical => Color::Red,
-        Harm::Warning => Color::Yellow,
-        Harm::Advice => Color::Cyan,
+/// The colour of a severity.
+pub(super) fn color(severity: Severity) -> Color {
+    match severity {
+        Severity::Critical => Color::Red,
+        Severity::Warning => Color::Yellow,
+        Severity::Advice => Color::Cyan,
     }
 }
 
@@ -304,14 +304,14 @@ fn findings(frame: &mut Frame<'_>, view: &View, area: Rect) {
     };
     let block = titled(&[title], area.width);
     if view.findings.is_empty() {
-        let lacks: Vec<Line<'_>> = view
-            .lacks
+        let limitations: Vec<Line<'_>> = view
+            .limitations
             .iter()
-            .map(|lack| format!("not seen: {}: {}", lack.what, lack.remedy))
+            .map(|limitation| format!("not seen: {}: {}", limitation.what, limitation.remedy))
             .flat_map(|line| detail::wrapped(&line, area.width.into(), ""))
             .map(|line| Line::from(line).dim())
             .collect();
-        return frame.render_widget(Paragraph::new(lacks).block(block), area);
+        return frame.render_widget(Paragraph::new(limitations).block(block), area);
     }
     let width = usize::from(area.width.saturating_sub(2 + 3));
     let items: Vec<ListItem<'_>> =
@@ -324,14 +324,14 @@ fn findings(frame: &mut Frame<'_>, view: &View, area: Rect) {
     frame.render_stateful_widget(list, area, &mut state);
 }
 
-/// The harm also in a sign: not everyone sees colours.
+/// The severity also as a sign: not everyone sees colours.
 fn item(finding: &Finding, width: usize) -> ListItem<'static> {
-    let sign = match finding.harm {
-        Harm::Critical => "!! ",
-        Harm::Warning => " ! ",
-        Harm::Advice => " · ",
+    let sign = match finding.severity {
+        Severity::Critical => "!! ",
+        Severity::Warning => " ! ",
+        Severity::Advice => " · ",
     };
-    let style = Style::new().fg(color(finding.harm));
+    let style = Style::new().fg(color(finding.severity));
     let lines = detail::wrapped(&finding.headline, width, "").into_iter().enumerate();
     let lines: Vec<Line<'_>> = lines
         .map(|(at, line)| {

@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::time::{Duration, Instant};
 
 use super::WatchError;
-use crate::{Figures, Finding, GatherError, Lack, Looker, Scope, Thresholds};
+use crate::{Figures, Finding, GatherError, Limitation, Looker, Scope, Thresholds};
 
 /// What the table shows of one look.
 pub(super) struct Report {
     pub(super) figures: Figures,
     pub(super) findings: Vec<Finding>,
-    pub(super) lacks: Vec<Lack>,
+    pub(super) limitations: Vec<Limitation>,
     /// How long it took.
     pub(super) took: Duration,
 }
@@ -68,7 +68,7 @@ fn go_on(
         let report = looker.look().map(|look| Report {
             figures: Figures::of(&look.sample),
             findings: look.findings.clone(),
-            lacks: look.sample.after.lacks.clone(),
+            limitations: look.sample.after.limitations.clone(),
             took: look.took,
         });
         if to.send(report).is_err() {

@@ -10,12 +10,14 @@ use super::looks::Report;
 use super::view::{Turn, View};
 use crate::figures::tests::{busy, idle};
 use crate::figures::{CloseWait, Destination, Queue};
-use crate::{Command, Figures, Finding, FindingKind, GatherError, Harm, Lack, Sample, Scope};
+use crate::{
+    Command, Figures, Finding, FindingKind, GatherError, Limitation, Sample, Scope, Severity,
+};
 
-fn finding(harm: Harm, about: &str, headline: &str) -> Finding {
+fn finding(severity: Severity, about: &str, headline: &str) -> Finding {
     Finding {
         kind: FindingKind::PortsExhausted,
-        harm,
+        severity,
         about: about.into(),
         headline: headline.into(),
         evidence: vec!["800 of 1,000 ports are in use".into(), "TIME_WAIT (800)".into()],
@@ -27,7 +29,7 @@ fn finding(harm: Harm, about: &str, headline: &str) -> Finding {
             line: "sysctl -w net.ipv4.ip_local_port_range=\"10240 65535\"".into(),
             effect: "55,296 ports for each destination instead of 1,000".into(),
         }],
-        not: vec!["tcp_fin_timeout: it is the life of an orphaned FIN_WAIT_2".into()],
+        does_not_help: vec!["tcp_fin_timeout: it is the life of an orphaned FIN_WAIT_2".into()],
     }
 }
 
@@ -35,16 +37,20 @@ fn report(sample: &Sample, findings: Vec<Finding>) -> Report {
     Report {
         figures: Figures::of(sample),
         findings,
-        lacks: Vec::new(),
+        limitations: Vec::new(),
         took: Duration::from_millis(12),
     }
 }
 
 fn three() -> Vec<Finding> {
     vec![
-        finding(Harm::Critical, "a", "Ports for connections to 10.0.0.9:5432 run out in 2 s"),
-        finding(Harm::Warning, "b", "leaky (pid 4242) does not close: 12 sockets in CLOSE_WAIT"),
-        finding(Harm::Advice, "c", "tcp_fin_timeout = 10 does not shorten TIME_WAIT"),
+        finding(Severity::Critical, "a", "Ports for connections to 10.0.0.9:5432 run out in 2 s"),
+        finding(
+            Severity::Warning,
+            "b",
+            "leaky (pid 4242) does not close: 12 sockets in CLOSE_WAIT",
+        ),
+        finding(Severity::Advice, "c", "tcp_fin_timeout = 10 does not shorten TIME_WAIT"),
     ]
 }
 
@@ -52,7 +58,8 @@ fn three() -> Vec<Finding> {
 fn view() -> View {
     let mut view = View::new(&Scope::Own, Duration::from_secs(2));
     let sample = busy();
-    let before = Sample { after: sample.before.clone(), over: Duration::ZERO, ..sample.clone() };
+    let before =
+        Sample { after: sample.before.clone(), interval: Duration::ZERO, ..sample.clone() };
     assert!(view.take(Ok(report(&before, Vec::new()))));
     assert!(view.take(Ok(report(&sample, three()))));
     view
@@ -131,11 +138,12 @@ fn the_help_in_80_by_24() {
 fn nothing_to_say_and_what_was_not_seen() {
     let mut view = View::new(&Scope::Pid(7), Duration::from_millis(500));
     assert!(screen(&mut view, 80, 24).contains("looking"));
-    let sample = Sample { before: idle(), after: idle(), over: Duration::from_secs(1) };
+    let sample = Sample { before: idle(), after: idle(), interval: Duration::from_secs(1) };
     let mut report = report(&sample, Vec::new());
-    report
-        .lacks
-        .push(Lack { what: "the programs of 12 sockets".into(), remedy: "run it as root".into() });
+    report.limitations.push(Limitation {
+        what: "the programs of 12 sockets".into(),
+        remedy: "run it as root".into(),
+    });
     view.take(Ok(report));
     insta::assert_snapshot!(screen(&mut view, 80, 24));
 }
@@ -307,7 +315,7 @@ fn keys_are_named_whole_or_not_at_all() {
 fn a_finding_stays_selected_wherever_it_goes() {
     let mut view = view();
     let mut findings = three();
-    findings.insert(0, finding(Harm::Critical, "new", "worse"));
+    findings.insert(0, finding(Severity::Critical, "new", "worse"));
     view.take(Ok(report(&busy(), findings.clone())));
     assert_eq!(view.selected().unwrap().about, "new", "the worst until a person chooses");
     view.take(Ok(report(&busy(), three())));
@@ -423,7 +431,7 @@ fn names_cannot_draw_on_the_terminal() {
     }
     view();
     let mut view = View::new(&Scope::Own, Duration::from_secs(1));
-    view.take(Ok(report(&sample, vec![finding(Harm::Critical, "", "\x1b[2Jgone")])));
+    view.take(Ok(report(&sample, vec![finding(Severity::Critical, "", "\x1b[2Jgone")])));
     let screen = screen(&mut view, 120, 40);
     assert!(!screen.contains('\x1b') && screen.contains("gone"), "{screen}");
 }

@@ -8,7 +8,7 @@ use termina::event::{KeyCode, KeyEvent, Modifiers};
 
 use super::looks::Report;
 use crate::figures::{Destination, Figures};
-use crate::{Finding, GatherError, Lack, Scope};
+use crate::{Finding, GatherError, Limitation, Scope};
 
 /// Looks that a sparkline remembers.
 const HISTORY: usize = 120;
@@ -70,7 +70,7 @@ pub(super) struct View {
     pub(super) every: Duration,
     pub(super) figures: Option<Figures>,
     pub(super) findings: Vec<Finding>,
-    pub(super) lacks: Vec<Lack>,
+    pub(super) limitations: Vec<Limitation>,
     /// How long the last look took.
     pub(super) took: Duration,
     /// Counts of each of [`crate::STATES`], the newest last.
@@ -97,7 +97,7 @@ impl View {
             every,
             figures: None,
             findings: Vec::new(),
-            lacks: Vec::new(),
+            limitations: Vec::new(),
             took: Duration::ZERO,
             history: VecDeque::new(),
             failed: None,
@@ -117,9 +117,9 @@ impl View {
         }
         match report {
             Err(error) => self.failed = Some(error.to_string()),
-            Ok(Report { figures, findings, lacks, took }) => {
+            Ok(Report { figures, findings, limitations, took }) => {
                 self.failed = None;
-                (self.took, self.lacks) = (took, lacks);
+                (self.took, self.limitations) = (took, limitations);
                 self.findings(findings);
                 self.history.push_back(figures.states.iter().map(|(_, count)| *count).collect());
                 if self.history.len() > HISTORY {

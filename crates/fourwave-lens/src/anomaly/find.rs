@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use fourwave_core::state::State;
 
-use crate::measure::gauge::is_data_again;
-use crate::measure::sample::Sample;
-use crate::measure::stream::{Fresh, Stream, Why};
+use crate::metrics::gauge::is_data_again;
+use crate::metrics::sample::Sample;
+use crate::metrics::stream::{Fresh, Stream, Why};
 use crate::row::{Role, RstCause};
 use crate::story::Ended;
 
@@ -95,7 +95,7 @@ impl Finder {
             Some(i) => i,
             None => {
                 let proof = Proof::default();
-                self.found.push(Anomaly { kind, who, at, proof, lasted: None });
+                self.found.push(Anomaly { kind, who, at, proof, duration: None });
                 self.found.len() - 1
             }
         };
@@ -159,8 +159,8 @@ impl Finder {
 
     fn sent(&mut self, s: &Sample<'_>, fresh: Fresh) {
         let kind = match fresh {
-            Fresh::Again(Why::Syn) => AnomalyKind::SynResent,
-            Fresh::Again(Why::Fin) => AnomalyKind::FinResent,
+            Fresh::Again(Why::Syn) => AnomalyKind::SynRetransmitted,
+            Fresh::Again(Why::Fin) => AnomalyKind::FinRetransmitted,
             Fresh::Again(Why::Spurious) => AnomalyKind::SpuriousRetransmissions,
             _ if is_data_again(fresh) => AnomalyKind::Retransmissions,
             Fresh::Overtaken => AnomalyKind::OutOfOrder,
@@ -211,7 +211,7 @@ impl Finder {
     fn dead(&mut self, now: Duration, from: Role, streams: &[Stream; 2]) {
         let stream = &streams[from.index()];
         let (proof, since) = (stream.unanswered.clone(), stream.unanswered_since);
-        self.put(AnomalyKind::PeerDead, from.other(), since, proof).lasted =
+        self.put(AnomalyKind::PeerDead, from.other(), since, proof).duration =
             Some(now.saturating_sub(since));
     }
 
@@ -238,14 +238,14 @@ impl Finder {
         let lasted = now.saturating_sub(since);
         if lasted >= self.close_wait {
             let anomaly = self.add(AnomalyKind::CloseWaitLingers, Some(who), since, packet);
-            anomaly.lasted = Some(anomaly.lasted.unwrap_or_default().max(lasted));
+            anomaly.duration = Some(anomaly.duration.unwrap_or_default().max(lasted));
         }
     }
 
     /// A small segment of `who` waited for the other end's delayed ACK.
     pub(crate) fn waited_for_ack(&mut self, at: Duration, who: Role, packet: u64, time: Duration) {
         let anomaly = self.add(AnomalyKind::NagleDelayedAck, Some(who), at, packet);
-        anomaly.lasted = Some(anomaly.lasted.unwrap_or_default().saturating_add(time));
+        anomaly.duration = Some(anomaly.duration.unwrap_or_default().saturating_add(time));
     }
 
     pub(crate) fn window_closed(&mut self, s: &Sample<'_>) {
@@ -291,7 +291,7 @@ impl Finder {
             let closed = stream.figures.zero_window_time;
             let is_it = |a: &&mut Anomaly| a.kind == AnomalyKind::ZeroWindow && a.who == Some(who);
             if let Some(anomaly) = self.found.iter_mut().find(is_it) {
-                anomaly.lasted = Some(closed);
+                anomaly.duration = Some(closed);
             }
         }
         self.found.retain(|a| a.proof.times() > 0);
@@ -316,9 +316,9 @@ impl Finder {
         };
         let seen = self.syns[i].clone();
         if seen.is_overdue(last.now) {
-            self.drop_kind(AnomalyKind::SynResent, Role::BOTH[i]);
+            self.drop_kind(AnomalyKind::SynRetransmitted, Role::BOTH[i]);
             let lasted = seen.last.saturating_sub(seen.first);
-            self.put(kind, Role::Client, seen.first, seen.proof).lasted = Some(lasted);
+            self.put(kind, Role::Client, seen.first, seen.proof).duration = Some(lasted);
         }
     }
 
@@ -330,9 +330,9 @@ impl Finder {
         }
         if !last.fin_acked[i] && self.fins[i].is_overdue(last.now) {
             let seen = self.fins[i].clone();
-            self.drop_kind(AnomalyKind::FinResent, who);
+            self.drop_kind(AnomalyKind::FinRetransmitted, who);
             let lasted = last.now.saturating_sub(seen.first);
-            self.put(AnomalyKind::FinNeverAcknowledged, who, seen.first, seen.proof).lasted =
+            self.put(AnomalyKind::FinNeverAcknowledged, who, seen.first, seen.proof).duration =
                 Some(lasted);
             return;
         }
@@ -363,6 +363,6 @@ impl Finder {
         }
         let open = Role::BOTH.into_iter().find(|w| last.states[w.index()] == State::CloseWait);
         let Some((at, packet)) = self.first else { return };
-        self.add(AnomalyKind::NeverClosed, open, at, packet).lasted = Some(idle);
+        self.add(AnomalyKind::NeverClosed, open, at, packet).duration = Some(idle);
     }
 }

@@ -61,27 +61,27 @@ pub struct Anomaly {
     /// The packets that prove it.
     pub proof: Proof,
     /// How long, where a time belongs to it (a closed window, a half-closed connection).
-    pub lasted: Option<Duration>,
+    pub duration: Option<Duration>,
 }
 
 /// How much an anomaly matters: the order of suspects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Weight {
+pub enum Severity {
     /// Worth knowing; it does no harm by itself.
     Note,
     /// It costs time or hides a fault.
     Warning,
     /// Data or a connection was lost, or a resource leaks.
-    Harm,
+    Error,
 }
 
-impl Weight {
-    /// `note`, `warning`, `harm`.
+impl Severity {
+    /// `note`, `warning`, `error`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Note => "note",
             Self::Warning => "warning",
-            Self::Harm => "harm",
+            Self::Error => "error",
         }
     }
 }
@@ -91,7 +91,7 @@ impl Weight {
 #[non_exhaustive]
 pub enum AnomalyKind {
     /// The SYN had to be sent again.
-    SynResent,
+    SynRetransmitted,
     /// Nothing ever answered the SYN.
     SynUnanswered,
     /// The SYN was answered with RST.
@@ -107,7 +107,7 @@ pub enum AnomalyKind {
     /// A FIN was never acknowledged.
     FinNeverAcknowledged,
     /// A FIN was sent again.
-    FinResent,
+    FinRetransmitted,
     /// New data beyond its own FIN.
     DataAfterFin,
     /// RST in answer to data that came after its sender had closed.
@@ -151,7 +151,7 @@ pub enum AnomalyKind {
 impl AnomalyKind {
     /// Every kind, in the order of their definition.
     pub const ALL: [Self; 27] = [
-        Self::SynResent,
+        Self::SynRetransmitted,
         Self::SynUnanswered,
         Self::Refused,
         Self::HalfOpen,
@@ -159,7 +159,7 @@ impl AnomalyKind {
         Self::PortReusedEarly,
         Self::SynInConnection,
         Self::FinNeverAcknowledged,
-        Self::FinResent,
+        Self::FinRetransmitted,
         Self::DataAfterFin,
         Self::ResetAfterClose,
         Self::UnreadDataReset,
@@ -183,7 +183,7 @@ impl AnomalyKind {
     /// A name for machines and filters, stable: `fin-never-acknowledged`.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::SynResent => "syn-resent",
+            Self::SynRetransmitted => "syn-retransmitted",
             Self::SynUnanswered => "syn-unanswered",
             Self::Refused => "refused",
             Self::HalfOpen => "half-open",
@@ -191,7 +191,7 @@ impl AnomalyKind {
             Self::PortReusedEarly => "port-reused-early",
             Self::SynInConnection => "syn-in-connection",
             Self::FinNeverAcknowledged => "fin-never-acknowledged",
-            Self::FinResent => "fin-resent",
+            Self::FinRetransmitted => "fin-retransmitted",
             Self::DataAfterFin => "data-after-fin",
             Self::ResetAfterClose => "reset-after-close",
             Self::UnreadDataReset => "unread-data-reset",

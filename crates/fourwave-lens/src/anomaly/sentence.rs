@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::measure::EndMeasures;
+use crate::metrics::EndMetrics;
 use crate::names::Names;
 use crate::row::{Role, RstCause};
 use crate::story::{Ended, Story};
@@ -37,20 +37,20 @@ impl Anomaly {
 }
 
 impl Teller<'_> {
-    fn end(&self) -> EndMeasures {
+    fn end(&self) -> EndMetrics {
         let role = self.anomaly.who.unwrap_or(Role::Client);
-        let measures = self.story.measures.as_ref();
-        measures.map(|all| all.ends[role.index()].clone()).unwrap_or_default()
+        let metrics = self.story.metrics.as_ref();
+        metrics.map(|all| all.ends[role.index()].clone()).unwrap_or_default()
     }
 
     fn for_time(&self) -> String {
-        self.anomaly.lasted.map(|time| format!(" for {}", span(time))).unwrap_or_default()
+        self.anomaly.duration.map(|time| format!(" for {}", span(time))).unwrap_or_default()
     }
 
     fn opening(&self) -> Option<String> {
         let Self { who, other, times, .. } = self;
         Some(match self.anomaly.kind {
-            AnomalyKind::SynResent => {
+            AnomalyKind::SynRetransmitted => {
                 let what = if self.anomaly.who == Some(Role::Server) { "SYN ACK" } else { "SYN" };
                 format!("{who} sent its {what} {}: no answer came in time", often(times + 1))
             }
@@ -81,14 +81,14 @@ impl Teller<'_> {
     }
 
     fn within(&self) -> String {
-        match self.anomaly.lasted {
+        match self.anomaly.duration {
             Some(time) if time > Duration::ZERO => format!(", within {}", span(time)),
             _ => String::new(),
         }
     }
 
     fn left_of_time_wait(&self) -> String {
-        let left = self.anomaly.lasted;
+        let left = self.anomaly.duration;
         left.map(|left| format!(", {} before its end", span(left))).unwrap_or_default()
     }
 
@@ -100,7 +100,7 @@ impl Teller<'_> {
                 often(*times),
                 self.within()
             ),
-            AnomalyKind::FinResent => format!(
+            AnomalyKind::FinRetransmitted => format!(
                 "{who} sent its FIN {}: it or the ACK of it was lost or late",
                 often(times + 1)
             ),
@@ -175,7 +175,7 @@ impl Teller<'_> {
         let end = self.end();
         match self.anomaly.kind {
             AnomalyKind::Retransmissions => {
-                let (fast, timeout) = (end.again.fast, end.again.timeout);
+                let (fast, timeout) = (end.retransmissions.fast, end.retransmissions.timeout);
                 let mut how = Vec::new();
                 if fast > 0 {
                     how.push(format!("{} because {other} asked for it", count(fast)));
@@ -187,7 +187,7 @@ impl Teller<'_> {
                 format!("{who} sent {what} again: {}", how.join(", "))
             }
             AnomalyKind::SpuriousRetransmissions => {
-                let what = counted(end.again.spurious.max(*times), "data segment");
+                let what = counted(end.retransmissions.spurious.max(*times), "data segment");
                 format!("{who} sent {what} again that {other} had already")
             }
             AnomalyKind::ZeroWindow => {

@@ -1,9 +1,9 @@
 //! What each kind of anomaly is called, what it means and what to do about it.
 
-use super::{AnomalyKind, Weight};
+use super::{AnomalyKind, Severity};
 
 /// Title, meaning, remedy, weight.
-type Words = (&'static str, &'static str, &'static str, Weight);
+type Words = (&'static str, &'static str, &'static str, Severity);
 
 impl AnomalyKind {
     /// A heading: `FIN never acknowledged`.
@@ -22,13 +22,13 @@ impl AnomalyKind {
     }
 
     /// How much it matters.
-    pub const fn weight(self) -> Weight {
+    pub const fn severity(self) -> Severity {
         self.words().3
     }
 
     const fn words(self) -> Words {
         match self {
-            Self::SynResent
+            Self::SynRetransmitted
             | Self::SynUnanswered
             | Self::Refused
             | Self::HalfOpen
@@ -36,7 +36,7 @@ impl AnomalyKind {
             | Self::PortReusedEarly
             | Self::SynInConnection => opening(self),
             Self::FinNeverAcknowledged
-            | Self::FinResent
+            | Self::FinRetransmitted
             | Self::DataAfterFin
             | Self::TimeWaitAssassinated
             | Self::OldDuplicate
@@ -61,13 +61,13 @@ impl AnomalyKind {
 
 const fn opening(kind: AnomalyKind) -> Words {
     match kind {
-        AnomalyKind::SynResent => (
+        AnomalyKind::SynRetransmitted => (
             "SYN sent again",
             "The SYN or the SYN ACK was lost or not answered in time, which costs the first \
              connection attempt a second or more.",
             "Look for loss on the path and for a listen queue that overflows (`ss -ltn`, the \
              counter ListenOverflows): a full queue drops SYNs in silence.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::SynUnanswered => (
             "SYN never answered",
@@ -75,14 +75,14 @@ const fn opening(kind: AnomalyKind) -> Words {
              or its listen queue is full.",
             "Check the address, the route and the firewalls between the two, and the server's \
              listen queue.",
-            Weight::Harm,
+            Severity::Error,
         ),
         AnomalyKind::Refused => (
             "connection refused",
             "The SYN was answered with RST: nothing listens on that port, or a firewall refuses \
              it.",
             "Check that the server runs and listens on this address and port (`ss -ltn`).",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::HalfOpen => (
             "half-open connection",
@@ -90,7 +90,7 @@ const fn opening(kind: AnomalyKind) -> Words {
              not exist.",
             "Check the way back from the server to the client; where many come from many \
              addresses it is a SYN flood, so see that tcp_syncookies is on.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::SynIntoTimeWait => (
             "SYN into TIME_WAIT",
@@ -99,7 +99,7 @@ const fn opening(kind: AnomalyKind) -> Words {
              anything else costs a second.",
             "Keep connections open instead of opening one for each request, let the client close \
              first, and keep tcp_timestamps on at both ends.",
-            Weight::Note,
+            Severity::Note,
         ),
         AnomalyKind::PortReusedEarly => (
             "port reused early",
@@ -108,7 +108,7 @@ const fn opening(kind: AnomalyKind) -> Words {
              only.",
             "Keep connections open and reuse them, or widen ip_local_port_range; keep \
              tcp_timestamps on.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         _ => (
             "SYN in an open connection",
@@ -116,7 +116,7 @@ const fn opening(kind: AnomalyKind) -> Words {
              (it was restarted, or a NAT gave its port away), or an old SYN arrived late.",
             "If the sender was restarted, the other end's keepalive probes or its challenge ACK \
              clear it; behind a NAT, make its timeout longer than the connection's pauses.",
-            Weight::Warning,
+            Severity::Warning,
         ),
     }
 }
@@ -129,15 +129,15 @@ const fn closing(kind: AnomalyKind) -> Words {
              stays in FIN_WAIT_1, LAST_ACK or CLOSING and resends its FIN until it gives up.",
             "Find out why the other end answers no more (host gone, firewall or NAT that forgot \
              the connection); tcp_orphan_retries bounds how long the FIN is resent.",
-            Weight::Harm,
+            Severity::Error,
         ),
-        AnomalyKind::FinResent => (
+        AnomalyKind::FinRetransmitted => (
             "FIN sent again",
             "A FIN or its ACK was lost or late, so the FIN was sent again; TIME_WAIT at the other \
              end exists to answer it.",
             "A few are harmless; where there are many, look for loss at the end of connections, \
              such as a firewall that forgets them at the first FIN.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::DataAfterFin => (
             "data after FIN",
@@ -145,14 +145,14 @@ const fn closing(kind: AnomalyKind) -> Words {
              or a middlebox is broken, or two connections were mixed up.",
             "Look at what rewrites packets on the way (proxy, load balancer, NAT) and at the \
              sender's TCP.",
-            Weight::Harm,
+            Severity::Error,
         ),
         AnomalyKind::TimeWaitAssassinated => (
             "TIME_WAIT assassinated",
             "An RST ended TIME_WAIT before 2MSL was over (RFC 1337), so an old duplicate may now \
              reach a new connection on the same four numbers.",
             "Set tcp_rfc1337 to 1 at the end that holds TIME_WAIT.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::OldDuplicate => (
             "old duplicate",
@@ -161,7 +161,7 @@ const fn closing(kind: AnomalyKind) -> Words {
              the same four numbers.",
             "TIME_WAIT and timestamps are what makes it harmless: keep tcp_timestamps on and do \
              not shorten TIME_WAIT.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::CloseWaitLingers => (
             "CLOSE_WAIT lingers",
@@ -169,14 +169,14 @@ const fn closing(kind: AnomalyKind) -> Words {
              descriptor leak, and no timer of the kernel ever ends CLOSE_WAIT.",
             "Mend the program: when a read returns 0, or an error, close the socket on every \
              path; `fourwave doctor` names the process and the descriptor.",
-            Weight::Harm,
+            Severity::Error,
         ),
         _ => (
             "never closed",
             "Nothing was seen for long and neither end, or only one of them, has closed.",
             "If it should live, SO_KEEPALIVE keeps middleboxes from forgetting it and finds a \
              dead peer; if not, close it after a time without traffic.",
-            Weight::Note,
+            Severity::Note,
         ),
     }
 }
@@ -189,7 +189,7 @@ const fn resets(kind: AnomalyKind) -> Words {
              lost, and the answer is RST.",
             "Agree on who closes first, or close with shutdown(SHUT_WR) and read until the other \
              end has closed too.",
-            Weight::Harm,
+            Severity::Error,
         ),
         AnomalyKind::UnreadDataReset => (
             "RST with unread data",
@@ -197,7 +197,7 @@ const fn resets(kind: AnomalyKind) -> Words {
              RST instead of FIN; what it had sent itself may be lost with it.",
             "Read until the end (a read returns 0) before close, or shutdown(SHUT_WR) first and \
              then drain; SO_LINGER 0 looks the same from outside.",
-            Weight::Harm,
+            Severity::Error,
         ),
         AnomalyKind::Aborted => (
             "aborted",
@@ -205,7 +205,7 @@ const fn resets(kind: AnomalyKind) -> Words {
              restarted program, or a host that does not know the connection any more.",
             "Look at the log of the end that sent it at that time; close with FIN, and use \
              SO_LINGER 0 only where loss of data does not matter.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::PeerDead => (
             "peer does not answer",
@@ -213,7 +213,7 @@ const fn resets(kind: AnomalyKind) -> Words {
              connection up or is about to.",
             "Find out what became of the other end: host down, cable, a NAT or firewall that \
              forgot the connection (send keepalives more often than its timeout).",
-            Weight::Harm,
+            Severity::Error,
         ),
         AnomalyKind::ForgedReset => (
             "forged RST",
@@ -221,7 +221,7 @@ const fn resets(kind: AnomalyKind) -> Words {
              load balancer, censor) sent it in its name.",
             "Look for the device at that distance and at its session timeout or its rule; the two \
              ends did nothing wrong.",
-            Weight::Harm,
+            Severity::Error,
         ),
         _ => (
             "RST ignored",
@@ -229,7 +229,7 @@ const fn resets(kind: AnomalyKind) -> Words {
              back with a challenge ACK (RFC 5961): it came late, or somebody guesses.",
             "One late RST is harmless; many, with changing numbers, are an attack or a broken \
              middlebox.",
-            Weight::Note,
+            Severity::Note,
         ),
     }
 }
@@ -241,7 +241,7 @@ const fn data(kind: AnomalyKind) -> Words {
             "Data was lost on the way, or taken for lost, and sent again.",
             "Below one in a thousand it hardly matters; above it, look for a congested or faulty \
              link, a policer, or duplex and MTU faults.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::SpuriousRetransmissions => (
             "needless retransmissions",
@@ -249,7 +249,7 @@ const fn data(kind: AnomalyKind) -> Words {
              jumped, or segments overtook each other.",
             "Look for bursts of delay and for loss on the way back; timestamps and SACK at both \
              ends let the sender undo its slowdown.",
-            Weight::Note,
+            Severity::Note,
         ),
         AnomalyKind::ZeroWindow => (
             "window closed",
@@ -257,7 +257,7 @@ const fn data(kind: AnomalyKind) -> Words {
              sends, so the sender waits.",
             "Make the receiving program read faster or in another thread; a larger SO_RCVBUF \
              helps with bursts only.",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::NagleDelayedAck => (
             "Nagle meets delayed ACK",
@@ -266,7 +266,7 @@ const fn data(kind: AnomalyKind) -> Words {
              hope of an answer to send with it: both wait, 40 to 500 ms each time.",
             "Set TCP_NODELAY at the end that writes, or write each message with one call (writev, \
              MSG_MORE, a buffered writer).",
-            Weight::Warning,
+            Severity::Warning,
         ),
         AnomalyKind::OutOfOrder => (
             "out of order",
@@ -274,7 +274,7 @@ const fn data(kind: AnomalyKind) -> Words {
              hold data back, and much of it looks like loss to the sender.",
             "See that each connection stays on one path (hash of the four numbers in bonding and \
              ECMP); capture before the network card's queues to be sure of it.",
-            Weight::Note,
+            Severity::Note,
         ),
         AnomalyKind::CaptureGap => (
             "capture incomplete",
@@ -282,14 +282,14 @@ const fn data(kind: AnomalyKind) -> Words {
              packets, and what is said of this connection may be incomplete.",
             "Capture with a larger buffer (`tcpdump -B`) and a shorter snaplen, or nearer to one \
              of the ends.",
-            Weight::Note,
+            Severity::Note,
         ),
         _ => (
             "beginning missing",
             "The capture begins in mid-connection: who opened it is a guess, and window scales \
              are not known.",
             "Start the capture before the program to see the handshake.",
-            Weight::Note,
+            Severity::Note,
         ),
     }
 }

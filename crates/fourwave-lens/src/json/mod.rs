@@ -41,7 +41,7 @@ enum Out<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
-        remark: Option<&'static str>,
+        annotation: Option<&'static str>,
     },
     Data {
         conn: u64,
@@ -75,7 +75,7 @@ enum Out<'a> {
         about: &'static str,
         error: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        remark: Option<&'static str>,
+        annotation: Option<&'static str>,
     },
     Note {
         conn: u64,
@@ -117,7 +117,7 @@ enum Out<'a> {
         left_out: story::Gone,
     },
     Anomaly(Box<story::Odd>),
-    Measures(Box<story::Figures>),
+    Metrics(Box<story::Figures>),
     End(Box<End>),
 }
 
@@ -154,8 +154,8 @@ struct Data {
     bytes: u64,
     first_seq: u64,
     end_seq: u64,
-    again: u64,
-    late: u64,
+    retransmitted: u64,
+    out_of_order: u64,
     acks: u64,
     dup_acks: u64,
     zero_windows: u64,
@@ -217,8 +217,8 @@ struct Report {
     bytes_received: u64,
     bytes_unsent: u64,
     bytes_unread: u64,
-    fin_retransmits: u32,
-    retransmits: u32,
+    fin_retransmissions: u32,
+    retransmissions: u32,
 }
 
 #[derive(Serialize)]
@@ -243,10 +243,10 @@ struct End {
     bytes_acked: Pair<u64>,
     segments: Pair<u64>,
     retransmitted: Pair<u64>,
-    fin_again: Pair<u32>,
+    fin_retransmissions: Pair<u32>,
     unseen: Pair<u64>,
     nagle_waits: Pair<Waits>,
-    anomalies: u32,
+    unexpected_segments: u32,
     report: Option<Report>,
 }
 
@@ -337,8 +337,8 @@ fn row(seen: &Seen<'_>, names: &Names, out: &mut String) {
         What::Run(run) => Out::Data { conn, t: at, data: data(row, run, seen.so_far) },
         What::Arrival(flags) => Out::Arrival { conn, t: at, from, flags: flags.to_string() },
         What::Icmp(error) => {
-            let (error, remark) = (icmp_words(*error), row.remark);
-            Out::Icmp { conn, t: at, about: from, error, remark }
+            let (error, annotation) = (icmp_words(*error), row.annotation);
+            Out::Icmp { conn, t: at, about: from, error, annotation }
         }
         What::Note(text) => Out::Note { conn, t: at, text },
         What::Trouble(what) => trouble(seen, *what, names),
@@ -375,7 +375,7 @@ fn segment(conn: u64, row: &Row, shown: &Shown) -> Out<'static> {
             mss: shown.mss,
         },
         cause: row.cause.map(|cause| cause.name()),
-        remark: row.remark,
+        annotation: row.annotation,
     }
 }
 
@@ -389,8 +389,8 @@ fn data(row: &Row, run: &Run, so_far: bool) -> Data {
         bytes: run.bytes,
         first_seq: run.first.seq,
         end_seq: run.end_seq,
-        again: run.again,
-        late: run.late,
+        retransmitted: run.retransmitted,
+        out_of_order: run.out_of_order,
         acks: run.acks,
         dup_acks: run.dup_acks,
         zero_windows: run.zero_windows,
@@ -428,10 +428,10 @@ fn end(story: &Story, names: &Names) -> End {
         bytes_acked: Pair::of(story.bytes_acked),
         segments: Pair::of(story.segments),
         retransmitted: Pair::of(story.retransmitted),
-        fin_again: Pair::of(story.fin_again),
+        fin_retransmissions: Pair::of(story.fin_retransmissions),
         unseen: Pair::of(story.unseen),
         nagle_waits: Pair::of(story.nagle_waits.map(waits)),
-        anomalies: story.anomalies,
+        unexpected_segments: story.unexpected_segments,
         report: story.report.as_ref().map(|said| report(said, story.engine)),
     }
 }
@@ -474,7 +474,7 @@ fn report(report: &EndReport, engine: Option<Role>) -> Report {
         bytes_received: report.bytes_received,
         bytes_unsent: report.bytes_unsent,
         bytes_unread: report.bytes_unread,
-        fin_retransmits: report.fin_retransmits,
-        retransmits: report.retransmits,
+        fin_retransmissions: report.fin_retransmits,
+        retransmissions: report.retransmits,
     }
 }

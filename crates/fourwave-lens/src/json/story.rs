@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Out, Pair, Seen, end, open, push, row, t};
 use crate::anomaly::Anomaly;
 use crate::event::Opened;
-use crate::measure::{Again, EndMeasures, Measures};
+use crate::metrics::{EndMetrics, Metrics, Retransmissions};
 use crate::names::Names;
 use crate::row::{Exchange, LeftOut, Role};
 use crate::story::Story;
@@ -27,18 +27,18 @@ pub(super) struct Exchanged {
     turns: Pair<u64>,
     segments: Pair<u64>,
     bytes: Pair<u64>,
-    again: u64,
+    retransmitted: u64,
 }
 
 impl From<&Exchange> for Exchanged {
     fn from(exchange: &Exchange) -> Self {
-        let Exchange { until, turns, segments, bytes, again } = *exchange;
+        let Exchange { until, turns, segments, bytes, retransmitted } = *exchange;
         Self {
             until: t(until),
             turns: Pair::of(turns),
             segments: Pair::of(segments),
             bytes: Pair::of(bytes),
-            again,
+            retransmitted,
         }
     }
 }
@@ -46,15 +46,15 @@ impl From<&Exchange> for Exchanged {
 #[derive(Serialize)]
 pub(super) struct Gone {
     until: f64,
-    rows: u64,
+    entries: u64,
     segments: u64,
     bytes: Pair<u64>,
 }
 
 impl From<&LeftOut> for Gone {
     fn from(gone: &LeftOut) -> Self {
-        let LeftOut { until, rows, segments, bytes } = *gone;
-        Self { until: t(until), rows, segments, bytes: Pair::of(bytes) }
+        let LeftOut { until, rows: entries, segments, bytes } = *gone;
+        Self { until: t(until), entries, segments, bytes: Pair::of(bytes) }
     }
 }
 
@@ -63,12 +63,12 @@ pub(super) struct Odd {
     conn: u64,
     t: f64,
     name: &'static str,
-    weight: &'static str,
+    severity: &'static str,
     end: Option<&'static str>,
     times: u64,
     packets: Vec<u64>,
     files: Vec<usize>,
-    lasted: Option<f64>,
+    duration: Option<f64>,
     text: String,
     meaning: &'static str,
     remedy: &'static str,
@@ -85,7 +85,7 @@ pub(super) struct Figures {
 
 #[derive(Serialize)]
 struct OfEnd {
-    again: Kinds,
+    retransmissions: Kinds,
     rtt: Option<Trips>,
     zero_windows: u64,
     zero_window_time: f64,
@@ -120,7 +120,7 @@ struct Trips {
 }
 
 /// Appends the lines of a whole story, each ended by a line feed: `open`, its rows with their
-/// states and waves, an `anomaly` line for each, `measures` and `end`. `place` says where the
+/// states and waves, an `anomaly` line for each, `metrics` and `end`. `place` says where the
 /// packet with a running number stands. O(rows).
 pub fn write_story(story: &Story, names: &Names, place: &dyn Fn(u64) -> Place, out: &mut String) {
     let (conn, addrs) = (story.conn, story.addrs);
@@ -131,36 +131,36 @@ pub fn write_story(story: &Story, names: &Names, place: &dyn Fn(u64) -> Place, o
         let seen = Seen { conn, addrs, row: one, so_far: false, place: spot(one.packet) };
         row(&seen, names, out);
     }
-    for anomaly in &story.found {
+    for anomaly in &story.anomalies {
         push(&Out::Anomaly(Box::new(odd(anomaly, story, names, place))), None, out);
     }
-    if let Some(measures) = &story.measures {
-        push(&Out::Measures(Box::new(figures(measures, story))), None, out);
+    if let Some(metrics) = &story.metrics {
+        push(&Out::Metrics(Box::new(figures(metrics, story))), None, out);
     }
     push(&Out::End(Box::new(end(story, names))), None, out);
 }
 
 fn odd(anomaly: &Anomaly, story: &Story, names: &Names, place: &dyn Fn(u64) -> Place) -> Odd {
-    let Anomaly { kind, who, at, proof, lasted } = anomaly;
+    let Anomaly { kind, who, at, proof, duration } = anomaly;
     let places: Vec<Place> = proof.packets().iter().map(|packet| place(*packet)).collect();
     Odd {
         conn: story.conn,
         t: t(*at),
         name: kind.name(),
-        weight: kind.weight().name(),
+        severity: kind.severity().name(),
         end: who.map(Role::name),
         times: proof.times(),
         packets: places.iter().map(|place| place.packet).collect(),
         files: places.iter().map(|place| place.file).collect(),
-        lasted: lasted.map(t),
+        duration: duration.map(t),
         text: anomaly.sentence(story, names),
         meaning: kind.meaning(),
         remedy: kind.remedy(),
     }
 }
 
-fn figures(measures: &Measures, story: &Story) -> Figures {
-    let Measures { ends: [client, server], opening, points: _ } = measures;
+fn figures(metrics: &Metrics, story: &Story) -> Figures {
+    let Metrics { ends: [client, server], opening, points: _ } = metrics;
     Figures {
         conn: story.conn,
         t: t(story.ended),
@@ -170,9 +170,9 @@ fn figures(measures: &Measures, story: &Story) -> Figures {
     }
 }
 
-fn of_end(end: &EndMeasures, bytes: u64) -> OfEnd {
-    let EndMeasures {
-        again: Again { syn, fin, fast, timeout, spurious },
+fn of_end(end: &EndMetrics, bytes: u64) -> OfEnd {
+    let EndMetrics {
+        retransmissions: Retransmissions { syn, fin, fast, timeout, spurious },
         rtt,
         zero_windows,
         zero_window_time,
@@ -193,7 +193,7 @@ fn of_end(end: &EndMeasures, bytes: u64) -> OfEnd {
         max: t(rtt.max),
     };
     OfEnd {
-        again: Kinds { syn, fin, fast, timeout, spurious },
+        retransmissions: Kinds { syn, fin, fast, timeout, spurious },
         rtt: rtt.mean().map(trips),
         zero_windows,
         zero_window_time: t(zero_window_time),

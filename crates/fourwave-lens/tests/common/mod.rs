@@ -61,7 +61,7 @@ impl Wire {
     pub fn between(client: &str, server: &str) -> Self {
         let addrs: [SocketAddr; 2] = [client, server].map(|addr| addr.parse().unwrap());
         Self {
-            lens: Lens::new(LensOptions { live: true, measure: true, ..LensOptions::default() }),
+            lens: Lens::new(LensOptions { live: true, metrics: true, ..LensOptions::default() }),
             addrs,
             names: Names::gateway(&[addrs[0].ip()]),
             events: Vec::new(),
@@ -79,7 +79,7 @@ impl Wire {
 
     /// With figures and anomalies.
     pub fn measuring() -> Self {
-        Self::with(LensOptions { measure: true, ..LensOptions::default() })
+        Self::with(LensOptions { metrics: true, ..LensOptions::default() })
     }
 
     pub fn with(options: LensOptions) -> Self {

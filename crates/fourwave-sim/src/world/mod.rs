@@ -176,7 +176,7 @@ impl World {
         let options = LensOptions {
             first_rows: rows,
             last_rows: rows.max(12),
-            measure: true,
+            metrics: true,
             ..LensOptions::default()
         };
         self.lens = Some(Lens::new(options));

@@ -149,7 +149,7 @@ impl Test {
             Self::State(who, state) => of_ends(*who, |who| story.states[who.index()] == *state),
             Self::End(name) => story.how.name() == *name,
             Self::ClosedFirst(who) => story.closed_first.is_some_and(|first| first.who == *who),
-            Self::Anomaly(kind) => story.found.iter().any(|anomaly| anomaly.kind == *kind),
+            Self::Anomaly(kind) => story.anomalies.iter().any(|anomaly| anomaly.kind == *kind),
             Self::Figure(who, figure, comparison, limit) => {
                 figure.of(story, *who).is_some_and(|value| comparison.holds(value, *limit))
             }
@@ -169,18 +169,16 @@ impl Figure {
             Some(who) => Some(pair[who.index()] as f64),
             None => Some(pair.iter().sum::<u64>() as f64),
         };
-        let measures = story.measures.as_deref();
+        let metrics = story.metrics.as_deref();
         match self {
             Self::Bytes => sum(story.bytes),
             Self::Segments => sum(story.segments),
-            Self::Retransmitted => sum(story.sent_again()),
-            Self::ZeroWindows => {
-                sum([0, 1].map(|i| measures.map_or(0, |m| m.ends[i].zero_windows)))
-            }
+            Self::Retransmitted => sum(story.retransmissions()),
+            Self::ZeroWindows => sum([0, 1].map(|i| metrics.map_or(0, |m| m.ends[i].zero_windows))),
             Self::Lasted => Some(story.lasted().as_secs_f64()),
             Self::Handshake => story.handshake.map(|lasted| lasted.as_secs_f64()),
             Self::Rtt => {
-                let mean = |who: Role| measures?.ends[who.index()].rtt.mean();
+                let mean = |who: Role| metrics?.ends[who.index()].rtt.mean();
                 let means: [Option<Duration>; 2] = Role::BOTH.map(mean);
                 let longest = match who {
                     Some(who) => means[who.index()],

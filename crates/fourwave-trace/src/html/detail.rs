@@ -60,8 +60,8 @@ struct Line {
     k: &'static str,
     /// Labels; the first that fits counts.
     l: Vec<String>,
-    /// How it looks: `rst`, `fin`, `syn`, `again`, `late`, `lost`, `closed`; a run that has
-    /// such among others: `mixed`.
+    /// Classes for drawing: `rst`, `fin`, `syn`, `retransmitted`, `out-of-order`, `lost`, `closed`;
+    /// a run in which some segments are retransmitted or out of order: `mixed`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     s: Vec<&'static str>,
     /// What stands below it.
@@ -132,8 +132,12 @@ impl Detail {
             waits: story.time_wait.iter().map(wait).collect(),
             half: half(story, &words, &clock),
             figures: figures::of(story),
-            found: story.found.iter().filter_map(|a| found(a, story, numbering, names)).collect(),
-            points: story.measures.as_ref().map(|m| points(&m.points, &clock)),
+            found: story
+                .anomalies
+                .iter()
+                .filter_map(|a| found(a, story, numbering, names))
+                .collect(),
+            points: story.metrics.as_ref().map(|m| points(&m.points, &clock)),
             words,
         }
     }
@@ -176,7 +180,7 @@ fn points(points: &[Point], clock: &Clock) -> [[Vec<i64>; 4]; 2] {
         let stream = point.stream.index();
         let kind = match point.kind {
             PointKind::Data => 0,
-            PointKind::Again => 1,
+            PointKind::Retransmitted => 1,
             PointKind::Ack => 2,
             PointKind::Window => 3,
         };
@@ -205,7 +209,7 @@ fn lines(story: &Story, numbering: &Numbering, names: &Names, clock: &Clock) -> 
         line.m = row.moved.map(|moved| moved.map(|moved| bit(moved.to)));
         line.w = row.wave.map_or(&[], |wave| wave.numbers());
         line.c.extend(ladder::captions(story, names, row));
-        line.c.extend(row.remark.map(str::to_owned));
+        line.c.extend(row.annotation.map(str::to_owned));
         lines.push(line);
         lines.extend(last_ack(row, clock));
     }
@@ -220,9 +224,9 @@ fn line(row: &Row, names: &Names, story: &Story) -> Line {
             ("arrow", label::segment(shown))
         }
         What::Run(run) if run.packets > 1 => {
-            line.s.extend(match run.again + run.late {
+            line.s.extend(match run.retransmitted + run.out_of_order {
                 0 => None,
-                _ if run.again == run.segments => Some("again"),
+                _ if run.retransmitted == run.segments => Some("retransmitted"),
                 _ => Some("mixed"),
             });
             ("bulk", label::run(run, label::UTF8))
@@ -244,7 +248,7 @@ fn line(row: &Row, names: &Names, story: &Story) -> Line {
         // A new kind of row is told by nothing but its time until it is drawn here.
         _ => ("note", Vec::new()),
     };
-    line.s.extend((row.remark == Some(LOST)).then_some("lost"));
+    line.s.extend((row.annotation == Some(LOST)).then_some("lost"));
     line.l.dedup();
     line
 }
@@ -270,8 +274,8 @@ fn looks(shown: &Shown) -> Vec<&'static str> {
     looks.extend(matches!(shown.kind, Kind::Syn | Kind::SynAck).then_some("syn"));
     looks.extend((shown.kind == Kind::ZeroWindow).then_some("closed"));
     match shown.place {
-        Place::Again => looks.push("again"),
-        Place::Late | Place::Ahead | Place::Outside => looks.push("late"),
+        Place::Retransmitted => looks.push("retransmitted"),
+        Place::OutOfOrder | Place::Ahead | Place::Outside => looks.push("out-of-order"),
         Place::InOrder => {}
     }
     looks

@@ -315,12 +315,12 @@ function unfold(differences) {
   return out;
 }
 
-const KINDS = [['data', 'data'], ['again', 'sent again'], ['ack', 'acknowledged'], ['window', 'window edge']];
+const KINDS = [['data', 'data'], ['retransmitted', 'retransmitted'], ['ack', 'acknowledged'], ['window', 'window edge']];
 
 /** Sequence numbers of one stream over time; nothing where it carried no data. */
 function plot(points, title, width) {
-  const [data, again, acks, window] = points.map(unfold);
-  const sent = [...data, ...again];
+  const [data, retransmitted, acks, window] = points.map(unfold);
+  const sent = [...data, ...retransmitted];
   if (sent.length < 4) return null;
   const [w, h, mx, my] = [width, 260, 62, 26];
   const times = [...sent, ...acks].map(([t]) => t);
@@ -336,11 +336,11 @@ function plot(points, title, width) {
   root.append(svg('clipPath', { id: clip }, svg('rect', { x: mx, y: 4, width: w - mx - 4, height: h - my - 2 })));
   const inside = svg('g', { 'clip-path': `url(#${clip})` });
   inside.append(...[[window, 'p-window'], [acks, 'p-ack']].map(([line, kind]) => svg('path', { class: kind, d: steps(line, x, y) })),
-    svg('path', { class: 'p-data', d: dots(data, x, y, 1.8) }), svg('path', { class: 'p-again', d: dots(again, x, y, 3) }));
+    svg('path', { class: 'p-data', d: dots(data, x, y, 1.8) }), svg('path', { class: 'p-retransmitted', d: dots(retransmitted, x, y, 3) }));
   root.append(inside);
   const beyond = window.length > 0 && window.every(([, seq]) => seq > top);
   const readout = el('p', { class: 'readout' });
-  hover(root, readout, { points: [data, again, acks, window], x, y, w, h, mx, my });
+  hover(root, readout, { points: [data, retransmitted, acks, window], x, y, w, h, mx, my });
   const keys = KINDS.filter((_, n) => points[n].length).map(([kind, words]) => el('span', { class: `key ${kind}` }, kind === 'window' && beyond ? `${words} (above the plot)` : words));
   return el('div', { class: 'draw' }, el('h3', {}, title), root, el('p', { class: 'legend' }, ...keys), readout);
 }

@@ -13,15 +13,20 @@ pub(super) fn of(story: &Story) -> Vec<Figure> {
     rows.always("bytes sent", story.bytes.map(units::bytes));
     rows.always("segments sent", story.segments.map(units::count));
     rows.some("acknowledged by the other", acknowledged(story));
-    let again = |who: Role| match (story.sent_again()[who.index()], story.segments[who.index()]) {
-        (0, _) | (_, 0) => String::new(),
-        (again, all) => {
-            format!("{} ({:.1} %)", units::count(again), 100.0 * again as f64 / all as f64)
-        }
-    };
-    rows.some("sent again", Role::BOTH.map(again));
-    measures(story, &mut rows);
-    rows.counts("FIN sent again", story.fin_again.map(u64::from));
+    let retransmitted =
+        |who: Role| match (story.retransmissions()[who.index()], story.segments[who.index()]) {
+            (0, _) | (_, 0) => String::new(),
+            (retransmitted, all) => {
+                format!(
+                    "{} ({:.1} %)",
+                    units::count(retransmitted),
+                    100.0 * retransmitted as f64 / all as f64
+                )
+            }
+        };
+    rows.some("sent again", Role::BOTH.map(retransmitted));
+    metrics(story, &mut rows);
+    rows.counts("FIN sent again", story.fin_retransmissions.map(u64::from));
     let unseen = story.unseen.map(|n| if n == 0 { String::new() } else { units::bytes(n) });
     rows.some("bytes never seen here", unseen);
     rows.0
@@ -35,16 +40,16 @@ fn acknowledged(story: &Story) -> [String; 2] {
     story.bytes_acked.map(units::bytes)
 }
 
-fn measures(story: &Story, rows: &mut Rows) {
-    let Some(measures) = story.measures.as_deref() else { return };
-    let [client, server] = &measures.ends;
+fn metrics(story: &Story, rows: &mut Rows) {
+    let Some(metrics) = story.metrics.as_deref() else { return };
+    let [client, server] = &metrics.ends;
     let ends = [client, server];
-    let again = ends.map(|end| end.again);
-    rows.counts("  fast retransmissions", again.map(|a| a.fast));
-    rows.counts("  after a timeout", again.map(|a| a.timeout));
-    rows.counts("  spurious", again.map(|a| a.spurious));
-    rows.counts("  SYN", again.map(|a| a.syn));
-    rows.counts("  FIN", again.map(|a| a.fin));
+    let retransmitted = ends.map(|end| end.retransmissions);
+    rows.counts("  fast retransmissions", retransmitted.map(|a| a.fast));
+    rows.counts("  after a timeout", retransmitted.map(|a| a.timeout));
+    rows.counts("  spurious", retransmitted.map(|a| a.spurious));
+    rows.counts("  SYN", retransmitted.map(|a| a.syn));
+    rows.counts("  FIN", retransmitted.map(|a| a.fin));
     rows.some(
         "round trip, mean",
         ends.map(|end| end.rtt.mean().map_or(String::new(), units::span)),
@@ -52,7 +57,7 @@ fn measures(story: &Story, rows: &mut Rows) {
     rows.some("  from, to", ends.map(|end| range(&end.rtt)));
     rows.counts("  samples", ends.map(|end| end.rtt.samples));
     let throughput = |who: Role| {
-        let rate = measures.ends[who.index()].throughput(story.bytes[who.index()]);
+        let rate = metrics.ends[who.index()].throughput(story.bytes[who.index()]);
         // Bytes in a second as bits, which is how links are named.
         rate.map_or(String::new(), |rate| bits(rate * 8.0))
     };

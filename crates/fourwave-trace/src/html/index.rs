@@ -43,7 +43,7 @@ pub(super) struct Entry(
 impl Entry {
     pub(super) fn of(story: &Story, block: u32, names: &Names) -> Self {
         let [client, server] = story.addrs.map(|addr| names.title(addr));
-        let found = story.found.iter().map(|anomaly| anomaly.kind);
+        let found = story.anomalies.iter().map(|anomaly| anomaly.kind);
         Self(
             story.conn,
             block,
@@ -55,7 +55,7 @@ impl Entry {
             states(story),
             story.closed_first.map_or("", |first| Role::name(first.who)),
             story.bytes,
-            story.sent_again().iter().sum(),
+            story.retransmissions().iter().sum(),
             found.filter_map(place).collect(),
             units::span(story.lasted()),
         )
@@ -86,7 +86,7 @@ struct Kind {
     title: &'static str,
     meaning: &'static str,
     remedy: &'static str,
-    weight: &'static str,
+    severity: &'static str,
 }
 
 /// What the page's script reads first.
@@ -106,7 +106,7 @@ impl<'a> Index<'a> {
             title: kind.title(),
             meaning: kind.meaning(),
             remedy: kind.remedy(),
-            weight: kind.weight().name(),
+            severity: kind.severity().name(),
         });
         Self {
             begin: overview.span.map_or(0, |(first, _)| micros(first)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fourwave_lens::{AnomalyKind, Weight, units};
+use fourwave_lens::{AnomalyKind, Severity, units};
 
 use crate::overview::{FileRead, Lifetimes, Overview, Service, Suspect};
 use crate::sink::Numbering;
@@ -83,7 +83,7 @@ pub(super) struct Mark {
 /// Anomalies of one weight.
 #[derive(Debug)]
 pub(super) struct Group {
-    pub(super) weight: &'static str,
+    pub(super) severity: &'static str,
     pub(super) kinds: Vec<(&'static str, &'static str, String)>,
 }
 
@@ -92,7 +92,7 @@ pub(super) struct Group {
 pub(super) struct Suspicion {
     pub(super) conn: u64,
     pub(super) ends: [String; 2],
-    pub(super) weight: &'static str,
+    pub(super) severity: &'static str,
     pub(super) title: &'static str,
     pub(super) text: String,
     pub(super) packets: String,
@@ -149,20 +149,22 @@ fn file(read: &FileRead) -> File {
 
 fn tiles(overview: &Overview) -> Vec<(&'static str, String, String)> {
     let [client, server] = overview.bytes.map(units::bytes);
-    let again = overview.retransmitted;
+    let retransmitted = overview.retransmitted;
     let share = match overview.segments {
         0 => String::new(),
-        all => format!("{:.2} % of {}", 100.0 * again as f64 / all as f64, units::count(all)),
+        all => {
+            format!("{:.2} % of {}", 100.0 * retransmitted as f64 / all as f64, units::count(all))
+        }
     };
-    let odd = overview.suspects.len();
-    let most = if odd == 20 { "the worst 20 are below" } else { "all are below" };
-    let most = if odd == 0 { "" } else { most };
+    let suspects = overview.suspects.len();
+    let most = if suspects == 20 { "the worst 20 are below" } else { "all are below" };
+    let most = if suspects == 0 { "" } else { most };
     vec![
         ("connections", units::count(overview.connections), String::new()),
         ("by clients", client, "bytes of the streams".to_owned()),
         ("by servers", server, "bytes of the streams".to_owned()),
-        ("segments sent again", units::count(again), share),
-        ("suspects", units::count(odd as u64), most.to_owned()),
+        ("segments sent again", units::count(retransmitted), share),
+        ("suspects", units::count(suspects as u64), most.to_owned()),
     ]
 }
 
@@ -229,15 +231,15 @@ fn lifetimes(life: &Lifetimes) -> Option<Life> {
 }
 
 fn anomalies(overview: &Overview) -> Vec<Group> {
-    let group = |weight: Weight| {
-        let of_it = |(kind, _): &(&AnomalyKind, &u64)| kind.weight() == weight;
+    let group = |severity: Severity| {
+        let of_it = |(kind, _): &(&AnomalyKind, &u64)| kind.severity() == severity;
         let mut kinds: Vec<_> = overview.anomalies.iter().filter(of_it).collect();
         kinds.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let words = kinds.into_iter().filter(|(_, count)| **count > 0);
         let words = words.map(|(kind, n)| (kind.name(), kind.title(), units::count(*n)));
-        Group { weight: weight.name(), kinds: words.collect() }
+        Group { severity: severity.name(), kinds: words.collect() }
     };
-    let groups = [Weight::Harm, Weight::Warning, Weight::Note].map(group);
+    let groups = [Severity::Error, Severity::Warning, Severity::Note].map(group);
     groups.into_iter().filter(|group| !group.kinds.is_empty()).collect()
 }
 
@@ -246,7 +248,7 @@ fn suspicion(suspect: &Suspect, numbering: &Numbering) -> Suspicion {
     Suspicion {
         conn: suspect.conn,
         ends: suspect.addrs.map(|addr| addr.to_string()),
-        weight: suspect.weight.name(),
+        severity: suspect.severity.name(),
         title: suspect.kind.title(),
         text: suspect.text.clone(),
         packets: packets.join(", "),

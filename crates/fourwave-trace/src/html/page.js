@@ -24,20 +24,20 @@
     return;
   }
   const { states, kinds } = index;
-  const WEIGHT = { harm: 3, warning: 2, note: 1 };
+  const SEVERITY = { error: 3, warning: 2, note: 1 };
   const plain = (text) => text.toLowerCase().replaceAll('_', '-');
-  const all = index.connections.map(([conn, block, client, server, opened, lasted, end, bits, first, size, again, odd, lasts]) => {
-    const worst = odd.reduce((best, one) => (best === null || WEIGHT[kinds[one].weight] > WEIGHT[kinds[best].weight] ? one : best), null);
-    return { conn, block, client, server, opened, lasted, end, bits, first, size, again, odd, lasts, worst, text: null };
+  const all = index.connections.map(([conn, block, client, server, opened, lasted, end, bits, first, size, retransmitted, anomalies, lasts]) => {
+    const worst = anomalies.reduce((best, one) => (best === null || SEVERITY[kinds[one].severity] > SEVERITY[kinds[best].severity] ? one : best), null);
+    return { conn, block, client, server, opened, lasted, end, bits, first, size, retransmitted, anomalies, lasts, worst, text: null };
   });
   const byConn = new Map(all.map((one) => [one.conn, one]));
 
   /** Everything that the words of a search are looked for in. */
   function haystack(one) {
     one.text ??= plain([`${one.client} ${one.server} #${one.conn} ${one.end}`,
-      one.first && `closed-first:${one.first}`, one.again > 0 && 'sent-again',
+      one.first && `closed-first:${one.first}`, one.retransmitted > 0 && 'retransmitted',
       ...states.filter((_, n) => one.bits & (1 << n)),
-      ...one.odd.flatMap((n) => [kinds[n].name, kinds[n].title, kinds[n].weight])].filter(Boolean).join(' '));
+      ...one.anomalies.flatMap((n) => [kinds[n].name, kinds[n].title, kinds[n].severity])].filter(Boolean).join(' '));
     return one.text;
   }
   function test(words) {
@@ -55,21 +55,21 @@
   const text = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
   const ORDER = {
     time: (a, b) => a.opened - b.opened,
-    worst: (a, b) => weight(b) - weight(a) || b.odd.length - a.odd.length,
+    worst: (a, b) => severity(b) - severity(a) || b.anomalies.length - a.anomalies.length,
     lasted: (a, b) => b.lasted - a.lasted,
     bytes: (a, b) => b.size[0] + b.size[1] - a.size[0] - a.size[1],
-    again: (a, b) => b.again - a.again,
+    retransmitted: (a, b) => b.retransmitted - a.retransmitted,
     client: (a, b) => text(a.client, b.client),
     server: (a, b) => text(a.server, b.server),
     end: (a, b) => text(a.end, b.end),
   };
-  const weight = (one) => (one.worst === null ? 0 : WEIGHT[kinds[one.worst].weight]);
+  const severity = (one) => (one.worst === null ? 0 : SEVERITY[kinds[one.worst].severity]);
 
   function choose() {
     const passes = test(chosen.q);
     const wanted = [...chosen.kinds].map((name) => kinds.findIndex((kind) => kind.name === name));
     shown = all.filter((one) => (chosen.ends.size === 0 || chosen.ends.has(one.end))
-      && wanted.every((n) => one.odd.includes(n)) && passes(one));
+      && wanted.every((n) => one.anomalies.includes(n)) && passes(one));
     const order = ORDER[chosen.sort] ?? ORDER.time;
     shown.sort((a, b) => order(a, b) || a.conn - b.conn);
     if (chosen.reverse) shown.reverse();
@@ -110,15 +110,15 @@
   }
 
   function item(one, place) {
-    const odd = one.worst === null ? null : kinds[one.worst];
-    const more = one.odd.length > 1 ? ` +${one.odd.length - 1}` : '';
+    const worst = one.worst === null ? null : kinds[one.worst];
+    const more = one.anomalies.length > 1 ? ` +${one.anomalies.length - 1}` : '';
     const row = el('div', { class: 'item', role: 'option', id: `conn-${one.conn}`, 'data-conn': one.conn,
       'aria-selected': one.conn === chosen.conn ? 'true' : 'false', 'aria-posinset': place + 1, 'aria-setsize': shown.length },
     el('div', {}, el('span', { class: 'ends', title: `${one.client} → ${one.server}` }, `${one.client} → ${one.server}`),
       el('span', { class: `badge end-text-${one.end}` }, one.end)),
     el('div', { class: 'sub' }, el('span', {}, `#${one.conn}`), el('span', { title: 'lifetime' }, one.lasts),
       el('span', { title: 'bytes by the client and the server' }, `${bytes(one.size[0])} ↑ ${bytes(one.size[1])} ↓`),
-      odd && el('span', { class: `odd-one w-${odd.weight}`, title: odd.title }, `${odd.title}${more}`)));
+      worst && el('span', { class: `anomaly-name w-${worst.severity}`, title: worst.title }, `${worst.title}${more}`)));
     row.style.top = `${place * HEIGHT}px`;
     return row;
   }
@@ -232,9 +232,9 @@
   }
 
   function anomaly(kind, of) {
-    const weight = `w-${kind.weight}`;
-    return el('li', { class: weight },
-      el('h3', {}, kind.title, ' ', el('small', { class: weight }, kind.weight)),
+    const severity = `w-${kind.severity}`;
+    return el('li', { class: severity },
+      el('h3', {}, kind.title, ' ', el('small', { class: severity }, kind.severity)),
       ...of.flatMap((found) => [el('p', {}, ...said(sentence(found.sentence))), proof(found)]),
       el('p', { class: 'dim' }, ...said(kind.meaning)), el('p', {}, el('b', {}, 'To do: '), ...said(kind.remedy)));
   }

@@ -27,8 +27,8 @@ pub(super) struct Event {
     ack: Option<u64>,
     bytes: Option<u64>,
     segments: Option<u64>,
-    again: Option<u64>,
-    late: Option<u64>,
+    retransmitted: Option<u64>,
+    out_of_order: Option<u64>,
     acks: Option<u64>,
     dup_acks: Option<u64>,
     zero_windows: Option<u64>,
@@ -37,7 +37,7 @@ pub(super) struct Event {
     moved: Option<Move>,
     wave: Option<&'static str>,
     cause: Option<&'static str>,
-    weight: Option<&'static str>,
+    severity: Option<&'static str>,
     text: Option<String>,
     proof: Vec<String>,
 }
@@ -104,8 +104,8 @@ fn what() -> Vec<Column<Of>> {
         maybe("state_to", Text, |it| it.event.moved.map(|moved| moved.to.name()).into()),
         maybe("wave", Text, |it| it.event.wave.into()),
         maybe("cause", Text, |it| it.event.cause.into()),
-        maybe("weight", Text, |it| it.event.weight.into()),
-        maybe("note", Text, |it| it.event.text.clone().into()),
+        maybe("severity", Text, |it| it.event.severity.into()),
+        maybe("text", Text, |it| it.event.text.clone().into()),
         always("proof", Texts, |it| it.event.proof.iter().cloned().collect()),
     ]
 }
@@ -113,8 +113,8 @@ fn what() -> Vec<Column<Of>> {
 fn sums() -> Vec<Column<Of>> {
     vec![
         maybe("segments", Long, |it| it.event.segments.into()),
-        maybe("again", Long, |it| it.event.again.into()),
-        maybe("late", Long, |it| it.event.late.into()),
+        maybe("retransmitted", Long, |it| it.event.retransmitted.into()),
+        maybe("out_of_order", Long, |it| it.event.out_of_order.into()),
         maybe("acks", Long, |it| it.event.acks.into()),
         maybe("dup_acks", Long, |it| it.event.dup_acks.into()),
         maybe("zero_windows", Long, |it| it.event.zero_windows.into()),
@@ -153,8 +153,8 @@ impl Event {
             ack: run.last_ack.and_then(|(_, shown)| shown.ack),
             bytes: Some(run.bytes),
             segments: Some(run.segments),
-            again: Some(run.again),
-            late: Some(run.late),
+            retransmitted: Some(run.retransmitted),
+            out_of_order: Some(run.out_of_order),
             acks: Some(run.acks),
             dup_acks: Some(run.dup_acks),
             zero_windows: Some(run.zero_windows),
@@ -169,7 +169,7 @@ impl Event {
             from: None,
             bytes: Some(exchange.bytes.iter().sum()),
             segments: Some(exchange.segments.iter().sum()),
-            again: Some(exchange.again),
+            retransmitted: Some(exchange.retransmitted),
             ..self
         }
     }
@@ -191,7 +191,7 @@ impl Event {
             at: row.at,
             packet: (row.packet > 0).then_some(row.packet),
             from: Some(row.from),
-            text: row.remark.map(str::to_owned),
+            text: row.annotation.map(str::to_owned),
             ..Self::default()
         };
         match &row.what {
@@ -208,7 +208,7 @@ impl Event {
             }
             What::Trouble(trouble) => {
                 let text = trouble.sentence(row.at, row.from.name(), row.from.other().name(), "");
-                Self { event: "trouble", text: Some(text), ..event }
+                Self { event: trouble.name(), text: Some(text), ..event }
             }
             // What the lens learns to tell later has a row too.
             _ => Self { event: "other", ..event },
@@ -219,12 +219,12 @@ impl Event {
         let packets = found.proof.packets();
         Self {
             at: found.at,
-            until: found.lasted.map(|lasted| found.at.saturating_add(lasted)),
+            until: found.duration.map(|lasted| found.at.saturating_add(lasted)),
             packet: packets.first().copied(),
             event: "anomaly",
             from: found.who,
             kind: Some(found.kind.name()),
-            weight: Some(found.kind.weight().name()),
+            severity: Some(found.kind.severity().name()),
             text: Some(found.sentence(story, &Names::default())),
             segments: Some(found.proof.times()),
             proof: packets.iter().map(|packet| numbering.text(*packet)).collect(),
@@ -261,7 +261,7 @@ pub(super) fn of(story: &Story, numbering: &Numbering, mut tell: impl FnMut(Even
             tell(Event { event: "wave", from, wave, text, ..beside });
         }
     }
-    for found in &story.found {
+    for found in &story.anomalies {
         tell(Event::anomaly(found, story, numbering));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fourwave_lens::{EndMeasures, Ended, Names, Role, Story, TimeWait, Weight};
+use fourwave_lens::{EndMetrics, Ended, Names, Role, Severity, Story, TimeWait};
 
 use super::column::Kind::{Double, Int, Long, Text, Texts, Timestamp};
 use super::column::{Column, Kind, Value};
@@ -50,8 +50,8 @@ const fn maybe(name: &'static str, kind: Kind, value: Of) -> Column<Of> {
     Column::maybe(name, kind, value)
 }
 
-fn measure<'a>(flow: &Flow<'a>, who: Role) -> Option<&'a EndMeasures> {
-    flow.story.measures.as_ref().map(|all| &all.ends[who.index()])
+fn measure<'a>(flow: &Flow<'a>, who: Role) -> Option<&'a EndMetrics> {
+    flow.story.metrics.as_ref().map(|all| &all.ends[who.index()])
 }
 
 fn time_wait<'a>(flow: &Flow<'a>, who: Role) -> Option<&'a TimeWait> {
@@ -66,7 +66,7 @@ fn reset(flow: &Flow<'_>) -> Option<(Role, &'static str)> {
 }
 
 fn anomalies(flow: &Flow<'_>) -> Value {
-    let mut names: Vec<_> = flow.story.found.iter().map(|found| found.kind.name()).collect();
+    let mut names: Vec<_> = flow.story.anomalies.iter().map(|found| found.kind.name()).collect();
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(str::to_owned).collect()
@@ -78,7 +78,7 @@ pub(super) fn columns() -> Vec<Column<Of>> {
     all.extend(end());
     all.extend(close());
     all.extend(volume());
-    all.extend(again());
+    all.extend(retransmitted());
     all.extend(trips());
     all.extend(windows());
     all
@@ -97,7 +97,7 @@ fn identity() -> Vec<Column<Of>> {
         maybe("opened_by", Text, |flow| flow.story.opened_by.map(Role::name).into()),
         always("opened", Timestamp, |flow| flow.story.opened.into()),
         always("ended", Timestamp, |flow| flow.story.ended.into()),
-        always("lasted_us", Long, |flow| flow.story.lasted().into()),
+        always("duration_us", Long, |flow| flow.story.lasted().into()),
     ]);
     all
 }
@@ -110,7 +110,13 @@ fn end() -> Vec<Column<Of>> {
         always("why", Text, |flow| flow.story.why(&Names::default()).into()),
         always("anomalies", Texts, anomalies),
         maybe("worst", Text, |flow| {
-            flow.story.found.iter().map(|found| found.kind.weight()).max().map(Weight::name).into()
+            flow.story
+                .anomalies
+                .iter()
+                .map(|found| found.kind.severity())
+                .max()
+                .map(Severity::name)
+                .into()
         }),
     ];
     all.extend(both!(always, "state", Text, |flow, who| flow.story.states[who.index()].name()));
@@ -167,16 +173,16 @@ fn volume() -> Vec<Column<Of>> {
     all
 }
 
-fn again() -> Vec<Column<Of>> {
+fn retransmitted() -> Vec<Column<Of>> {
     let mut all = Vec::new();
     all.extend(both!(always, "retransmitted", Long, |flow, who| {
         flow.story.retransmitted[who.index()]
     }));
-    all.extend(measured!("retransmitted_syn", Long, |end| end.again.syn));
-    all.extend(measured!("retransmitted_fin", Long, |end| end.again.fin));
-    all.extend(measured!("retransmitted_fast", Long, |end| end.again.fast));
-    all.extend(measured!("retransmitted_timeout", Long, |end| end.again.timeout));
-    all.extend(measured!("retransmitted_spurious", Long, |end| end.again.spurious));
+    all.extend(measured!("retransmitted_syn", Long, |end| end.retransmissions.syn));
+    all.extend(measured!("retransmitted_fin", Long, |end| end.retransmissions.fin));
+    all.extend(measured!("retransmitted_fast", Long, |end| end.retransmissions.fast));
+    all.extend(measured!("retransmitted_timeout", Long, |end| end.retransmissions.timeout));
+    all.extend(measured!("retransmitted_spurious", Long, |end| end.retransmissions.spurious));
     all.extend(measured!("out_of_order", Long, |end| end.out_of_order));
     all.extend(measured!("dup_acks", Long, |end| end.dup_acks));
     all.extend(measured!("keepalives", Long, |end| end.keepalives));
@@ -189,7 +195,7 @@ fn trips() -> Vec<Column<Of>> {
     let mut all = vec![
         maybe("handshake_us", Long, |flow| flow.story.handshake.into()),
         maybe("opening_us", Long, |flow| {
-            flow.story.measures.as_ref().and_then(|all| all.opening).into()
+            flow.story.metrics.as_ref().and_then(|all| all.opening).into()
         }),
     ];
     all.extend(measured!("rtt_samples", Long, |end| end.rtt.samples));
@@ -205,7 +211,7 @@ fn trips() -> Vec<Column<Of>> {
     all
 }
 
-fn trip(flow: &Flow<'_>, who: Role, of: fn(&EndMeasures) -> Duration) -> Option<Duration> {
+fn trip(flow: &Flow<'_>, who: Role, of: fn(&EndMetrics) -> Duration) -> Option<Duration> {
     measure(flow, who).filter(|end| end.rtt.samples > 0).map(of)
 }
 

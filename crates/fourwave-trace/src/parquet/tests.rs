@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fourwave_core::state::State;
 use fourwave_lens::{
-    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMeasures, Ended, Measures, Move, Proof, Role,
+    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMetrics, Ended, Metrics, Move, Proof, Role,
     Row, RstCause, Wave, What,
 };
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -62,7 +62,7 @@ fn row(at: Duration, packet: u64, moved: Option<Move>, wave: Option<Wave>) -> Ro
         moved: [None, moved],
         wave,
         cause: None,
-        remark: None,
+        annotation: None,
     }
 }
 
@@ -72,9 +72,9 @@ fn story(conn: u64, opened: Duration) -> Story {
     proof.add(2);
     let who = Role::Server;
     let found =
-        |kind| Anomaly { kind, who: Some(who), at: opened, proof: proof.clone(), lasted: None };
-    let client = EndMeasures { fins: 1, payload: 100, ..EndMeasures::default() };
-    let server = EndMeasures { rsts: 2, ..EndMeasures::default() };
+        |kind| Anomaly { kind, who: Some(who), at: opened, proof: proof.clone(), duration: None };
+    let client = EndMetrics { fins: 1, payload: 100, ..EndMetrics::default() };
+    let server = EndMetrics { rsts: 2, ..EndMetrics::default() };
     let leave = Move { from: State::Established, to: State::CloseWait };
     Story {
         conn,
@@ -87,7 +87,7 @@ fn story(conn: u64, opened: Duration) -> Story {
         bytes_acked: [100, 0],
         segments: [3, 2],
         retransmitted: [0, 0],
-        fin_again: [0, 0],
+        fin_retransmissions: [0, 0],
         handshake: None,
         closed_first: Some(ClosedFirst { who: Role::Client, by: ClosedBy::Fin, at: opened }),
         half_closed: None,
@@ -97,9 +97,9 @@ fn story(conn: u64, opened: Duration) -> Story {
         engine: None,
         unseen: [0, 0],
         nagle_waits: Default::default(),
-        anomalies: 0,
-        measures: Some(Box::new(Measures { ends: [client, server], ..Measures::default() })),
-        found: vec![found(AnomalyKind::Aborted), found(AnomalyKind::FinResent)],
+        unexpected_segments: 0,
+        metrics: Some(Box::new(Metrics { ends: [client, server], ..Metrics::default() })),
+        anomalies: vec![found(AnomalyKind::Aborted), found(AnomalyKind::FinRetransmitted)],
         rows: vec![
             row(opened, 2, None, None),
             row(opened + Duration::from_secs(3), 3, Some(leave), Some(Wave::TwoThree)),
@@ -147,9 +147,9 @@ fn what_is_written_is_read_again() {
         "server_addr=\"fd00::2\"",
         "server_port=443",
         "opened=2026-11-22 23:59:58.000000 +00:00",
-        "lasted_us=3000001",
+        "duration_us=3000001",
         "reset_cause=\"data-after-close\"",
-        "anomalies=[\"aborted\", \"fin-resent\"]",
+        "anomalies=[\"aborted\", \"fin-retransmitted\"]",
         "handshake_us=null",
         "client_fins=1",
         "server_rsts=2",

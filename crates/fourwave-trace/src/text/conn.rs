@@ -6,7 +6,8 @@ use fourwave_lens::ladder;
 use fourwave_lens::paint::{Line, Style};
 use fourwave_lens::units::{bytes, count, counted, seconds, span};
 use fourwave_lens::{
-    Again, Anomaly, ClosedBy, EndMeasures, Ended, Measures, Names, Role, RstCause, Story, Weight,
+    Anomaly, ClosedBy, EndMetrics, Ended, Metrics, Names, Retransmissions, Role, RstCause,
+    Severity, Story,
 };
 
 use super::{TextOptions, paragraph, sentence};
@@ -35,7 +36,7 @@ pub(super) fn render(story: &Story, options: &TextOptions, numbering: &Numbering
     for (name, text) in facts(story, options, numbering) {
         fact(name, &text, options, &mut out);
     }
-    for anomaly in &story.found {
+    for anomaly in &story.anomalies {
         odd(anomaly, story, options, numbering, &mut out);
     }
     out
@@ -52,13 +53,13 @@ pub(super) fn line(story: &Story, options: &TextOptions) -> String {
     line.put(Style::Plain, &format!("  {client} → {server}"));
     line.put(Style::Dim, &format!("  {segments} in {}, {up} →, {down} ←; ", span(story.lasted())));
     line.put(Style::Plain, &ending(story, names));
-    let mut odd: Vec<(Weight, &str)> =
-        story.found.iter().map(|one| (one.kind.weight(), one.kind.name())).collect();
-    odd.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
+    let mut odd: Vec<(Severity, &str)> =
+        story.anomalies.iter().map(|one| (one.kind.severity(), one.kind.name())).collect();
+    odd.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     odd.dedup();
-    for (i, (weight, name)) in odd.into_iter().enumerate() {
+    for (i, (severity, name)) in odd.into_iter().enumerate() {
         line.put(Style::Plain, if i == 0 { "  " } else { ", " });
-        line.put(of_weight(weight), name);
+        line.put(of_severity(severity), name);
     }
     let mut out = String::new();
     line.finish(&mut out);
@@ -77,11 +78,11 @@ fn ending(story: &Story, names: &Names) -> String {
     }
 }
 
-pub(super) fn of_weight(weight: Weight) -> Style {
-    match weight {
-        Weight::Harm => Style::Red,
-        Weight::Warning => Style::Yellow,
-        Weight::Note => Style::Cyan,
+pub(super) fn of_severity(severity: Severity) -> Style {
+    match severity {
+        Severity::Error => Style::Red,
+        Severity::Warning => Style::Yellow,
+        Severity::Note => Style::Cyan,
     }
 }
 
@@ -98,13 +99,13 @@ fn odd(
     numbering: &Numbering,
     out: &mut String,
 ) {
-    let weight = anomaly.kind.weight();
-    let name = format!("{:NAME$}{}", "", weight.name());
+    let severity = anomaly.kind.severity();
+    let name = format!("{:NAME$}{}", "", severity.name());
     let at = proof(anomaly, numbering);
     let at = if at.is_empty() { at } else { format!("{at}: ") };
     let told = sentence(&anomaly.sentence(story, &options.ladder.names));
     let meaning = sentence(anomaly.kind.meaning());
-    paragraph((of_weight(weight), &name), FACT, &format!("{at}{told} {meaning}"), options, out);
+    paragraph((of_severity(severity), &name), FACT, &format!("{at}{told} {meaning}"), options, out);
     let remedy = format!("→ {}", sentence(anomaly.kind.remedy()));
     paragraph((Style::Plain, ""), FACT, &remedy, options, out);
 }
@@ -157,22 +158,22 @@ fn facts(
         facts.push(("unknown", text.to_owned()));
     }
     facts.extend(files(story, numbering).map(|text| ("packets", text)));
-    let Some(measures) = story.measures.as_deref() else { return facts };
+    let Some(metrics) = story.metrics.as_deref() else { return facts };
     let word = |who: Role| options.ladder.names.word(who, story.addr(who));
-    if let Some(opening) = measures.opening.filter(|_| story.handshake.is_none()) {
+    if let Some(opening) = metrics.opening.filter(|_| story.handshake.is_none()) {
         facts.push((
             "half-open",
             format!("{} from the first SYN to the end of opening", span(opening)),
         ));
     }
-    let each = |of: &dyn Fn(&EndMeasures, Role) -> Option<String>| {
-        let told = Role::BOTH.into_iter().filter_map(|who| of(&measures.ends[who.index()], who));
+    let each = |of: &dyn Fn(&EndMetrics, Role) -> Option<String>| {
+        let told = Role::BOTH.into_iter().filter_map(|who| of(&metrics.ends[who.index()], who));
         told.collect::<Vec<_>>().join("; ")
     };
     let round_trips = each(&|end, who| round_trip(end, &word(who.other())));
-    let throughput = throughput(story, measures);
-    let again = each(&|end, who| {
-        let kinds = again(&end.again);
+    let throughput = throughput(story, metrics);
+    let retransmitted = each(&|end, who| {
+        let kinds = retransmitted(&end.retransmissions);
         (!kinds.is_empty()).then(|| format!("by {}: {kinds}", word(who)))
     });
     let windows = each(&|end, who| {
@@ -184,7 +185,7 @@ fn facts(
     for (name, text) in [
         ("round trips", round_trips),
         ("throughput", throughput),
-        ("sent again", again),
+        ("sent again", retransmitted),
         ("window", windows),
         ("probes", probes),
     ] {
@@ -217,7 +218,7 @@ fn files(story: &Story, numbering: &Numbering) -> Option<String> {
     Some(format!("numbers are those of {}, {}", name(first), begins.join(", ")))
 }
 
-fn round_trip(end: &EndMeasures, to: &str) -> Option<String> {
+fn round_trip(end: &EndMetrics, to: &str) -> Option<String> {
     let mean = end.rtt.mean()?;
     let (min, max) = (span(end.rtt.min), span(end.rtt.max));
     let samples = counted(end.rtt.samples, "sample");
@@ -228,15 +229,15 @@ fn round_trip(end: &EndMeasures, to: &str) -> Option<String> {
     Some(format!("from here to {to} and back {times}"))
 }
 
-fn throughput(story: &Story, measures: &Measures) -> String {
+fn throughput(story: &Story, metrics: &Metrics) -> String {
     let of = |who: Role| {
         let carried = story.bytes[who.index()];
         // Of less, the rate is that of a burst.
-        let (first, last) = measures.ends[who.index()].data?;
+        let (first, last) = metrics.ends[who.index()].data?;
         if carried < LITTLE || last.saturating_sub(first) < BURST {
             return None;
         }
-        let rate = measures.ends[who.index()].throughput(carried)?;
+        let rate = metrics.ends[who.index()].throughput(carried)?;
         let arrow = if who == Role::Client { "→" } else { "←" };
         Some(format!("{}/s {arrow}", bytes(rate as u64)))
     };
@@ -248,8 +249,8 @@ fn throughput(story: &Story, measures: &Measures) -> String {
 }
 
 /// `2 SYN, 3 after duplicate ACKs, 1 after a timeout`.
-fn again(again: &Again) -> String {
-    let Again { syn, fin, fast, timeout, spurious } = *again;
+fn retransmitted(retransmitted: &Retransmissions) -> String {
+    let Retransmissions { syn, fin, fast, timeout, spurious } = *retransmitted;
     let kinds = [
         (syn, "SYN"),
         (fin, "FIN"),
@@ -261,7 +262,7 @@ fn again(again: &Again) -> String {
     told.map(|(n, kind)| format!("{} {kind}", count(n))).collect::<Vec<_>>().join(", ")
 }
 
-fn probes(end: &EndMeasures, who: &str) -> Option<String> {
+fn probes(end: &EndMetrics, who: &str) -> Option<String> {
     let mut told = Vec::new();
     if end.keepalives > 0 {
         told.push(format!("{} for keepalive", count(end.keepalives)));

@@ -1,11 +1,11 @@
 //! A whole capture in a page of text.
 
 use fourwave_capture::{Tally, link_name};
-use fourwave_lens::Weight;
+use fourwave_lens::Severity;
 use fourwave_lens::paint::{Line, Style, wrap};
 use fourwave_lens::units::{bytes, clock, count, counted, span};
 
-use super::conn::{numbers, of_weight};
+use super::conn::{numbers, of_severity};
 use super::table::{Column, bar, percent, table};
 use super::{TextOptions, paragraph, sentence, styled};
 use crate::overview::{FileRead, Overview, Service, Suspect};
@@ -215,13 +215,13 @@ fn anomalies(overview: &Overview, options: &TextOptions, out: &mut String) {
     }
     heading("What is odd, and in how many connections", options, out);
     let mut found: Vec<_> = overview.anomalies.iter().map(|(kind, n)| (*kind, *n)).collect();
-    found.sort_by_key(|(kind, n)| (std::cmp::Reverse((kind.weight(), *n)), *kind));
+    found.sort_by_key(|(kind, n)| (std::cmp::Reverse((kind.severity(), *n)), *kind));
     let names = found.iter().map(|(kind, _)| kind.name().len()).max().unwrap_or(0);
     for (kind, n) in found {
-        let weight: Weight = kind.weight();
+        let severity: Severity = kind.severity();
         let mut line = Line::new(options.ladder.color);
         line.put(Style::Plain, &format!("  {:>6}  ", count(n)));
-        line.put(of_weight(weight), &format!("{:<9}", weight.name()));
+        line.put(of_severity(severity), &format!("{:<9}", severity.name()));
         line.put(Style::Plain, &format!("{:<names$}  ", kind.name()));
         line.put(Style::Dim, kind.title());
         line.finish(out);
@@ -240,7 +240,7 @@ fn suspects(suspects: &[Suspect], options: &TextOptions, numbering: &Numbering, 
         let [client, server] = one.addrs;
         let mut line = Line::new(options.ladder.color);
         line.put(Style::Bold, &format!("  {:>columns$}", one.conn)).to(text_at);
-        line.put(of_weight(one.weight), one.weight.name());
+        line.put(of_severity(one.severity), one.severity.name());
         line.put(Style::Plain, &format!("  {client} → {server}"));
         line.finish(out);
         let at = numbers(&one.packets, numbering);

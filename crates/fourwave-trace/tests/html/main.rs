@@ -57,10 +57,10 @@ fn a_page_is_searched_and_walked_through() {
     b.shot("overview");
 
     // A click on an anomaly, and one on an end, filter the list.
-    b.click("#overview [data-kind='fin-resent']");
+    b.click("#overview [data-kind='fin-retransmitted']");
     assert_eq!(matches(&mut b), "10 of 80 connections");
-    assert_eq!(hash(&mut b), "#anomaly=fin-resent");
-    b.click("#chips [data-kind='fin-resent']");
+    assert_eq!(hash(&mut b), "#anomaly=fin-retransmitted");
+    b.click("#chips [data-kind='fin-retransmitted']");
     b.click("#overview [data-end='refused']");
     assert_eq!(matches(&mut b), "10 of 80 connections");
     b.click("#chips [data-end='refused']");
@@ -122,7 +122,7 @@ fn a_link_leads_to_a_connection_and_its_drawings() {
         assert!(states.contains(state), "{state} is missing: {states}");
     }
     assert_eq!(b.eval("document.querySelectorAll('.timeline rect.half').length"), 1);
-    let again = b.text("document.querySelector('#detail .row.is-again')?.textContent");
+    let again = b.text("document.querySelector('#detail .row.is-retransmitted')?.textContent");
     assert!(again.contains("FIN ACK seq=81"), "{again}");
     b.shot("half-closed");
 
@@ -133,7 +133,7 @@ fn a_link_leads_to_a_connection_and_its_drawings() {
     // Lost data: its plot has a point for what was sent again.
     b.open(&page.0, "#conn=7");
     b.wait(&drawn(7));
-    b.wait("document.querySelector('.plots .p-again')?.getAttribute('d').length > 0");
+    b.wait("document.querySelector('.plots .p-retransmitted')?.getAttribute('d').length > 0");
     let figures = b.text("document.querySelector('#detail .figures').textContent");
     assert!(figures.contains("fast retransmissions–1"), "{figures}");
     b.eval("document.querySelector('.plots').scrollIntoView()");
@@ -295,8 +295,8 @@ fn texts_of_others_stay_texts() {
                         <img src=x onerror=\"document.title='owned'\">{{7*7}}\u{202e}&amp;'\"";
     let note = |story: &mut Story| {
         let (at, what) = (story.opened, What::Note(EVIL.to_owned()));
-        let (moved, wave, cause, remark) = ([None; 2], None, None, None);
-        let row = Row { at, packet: 0, from: Role::Client, what, moved, wave, cause, remark };
+        let (moved, wave, cause, annotation) = ([None; 2], None, None, None);
+        let row = Row { at, packet: 0, from: Role::Client, what, moved, wave, cause, annotation };
         story.rows.insert(1, row);
     };
     let options = PageOptions { title: EVIL.to_owned(), ..PageOptions::default() };

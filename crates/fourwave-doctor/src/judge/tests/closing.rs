@@ -4,7 +4,7 @@ use fourwave_core::state::State;
 
 use super::make::Host;
 use crate::judge;
-use crate::{Finding, FindingKind, Harm, Owner, Thresholds};
+use crate::{Finding, FindingKind, Owner, Severity, Thresholds};
 
 fn look(host: &Host) -> Vec<Finding> {
     judge(&host.over(Duration::from_secs(2)), &Thresholds::default())
@@ -28,7 +28,7 @@ fn a_leak_names_program_descriptors_ages_and_peers() {
     let found = look(&host);
     assert_eq!(found.len(), 1, "{found:#?}");
     let one = &found[0];
-    assert_eq!((one.kind, one.harm), (FindingKind::CloseWaitLeak, Harm::Warning));
+    assert_eq!((one.kind, one.severity), (FindingKind::CloseWaitLeak, Severity::Warning));
     assert_eq!(one.about, "pid 812");
     assert!(one.headline.starts_with("api.py (pid 812) holds 12 connections"), "{}", one.headline);
     assert!(
@@ -39,7 +39,7 @@ fn a_leak_names_program_descriptors_ages_and_peers() {
     assert!(one.evidence.contains(&"12 read to the end and not closed".to_owned()));
     assert!(one.evidence.iter().any(|line| line.starts_with("3 more sockets")), "it grows");
     assert!(one.cause.starts_with("its clients have closed, it has read the end"), "{}", one.cause);
-    assert!(one.not[0].starts_with("no knob ends CLOSE_WAIT"));
+    assert!(one.does_not_help[0].starts_with("no knob ends CLOSE_WAIT"));
 }
 
 #[test]
@@ -126,10 +126,10 @@ fn orphans_near_their_limit() {
     let mut host = Host::new();
     host.now.orphans.now = 27_000;
     let found = look(&host);
-    assert_eq!((found[0].kind, found[0].harm), (FindingKind::OrphansLimit, Harm::Warning));
+    assert_eq!((found[0].kind, found[0].severity), (FindingKind::OrphansLimit, Severity::Warning));
     assert_eq!(found[0].headline, "27,000 orphans: 82% of tcp_max_orphans");
     host.counter("TcpExtTCPAbortOnMemory", 0, 4);
-    assert_eq!(look(&host)[0].harm, Harm::Critical);
+    assert_eq!(look(&host)[0].severity, Severity::Critical);
     // The knob is the host's, not the namespace's.
     host.now.scope = crate::Scope::Netns("blue".to_owned());
     assert_eq!(look(&host)[0].host[0].line, "sysctl -w net.ipv4.tcp_max_orphans=65536");
@@ -144,12 +144,12 @@ fn fin_wait_2_is_held_or_left() {
         host.calls("10.1.0.1", port, "10.2.0.5:80", State::FinWait2);
     }
     let found = look(&host);
-    assert_eq!((found[0].kind, found[0].harm), (FindingKind::FinWait2Pile, Harm::Advice));
+    assert_eq!((found[0].kind, found[0].severity), (FindingKind::FinWait2Pile, Severity::Advice));
     assert!(found[0].cause.contains("tcp_fin_timeout, 60 s"));
     for socket in &mut host.now.sockets {
         socket.inode = 99;
     }
     let found = look(&host);
-    assert_eq!(found[0].harm, Harm::Warning);
+    assert_eq!(found[0].severity, Severity::Warning);
     assert!(found[0].cause.contains("No timer ends this"));
 }

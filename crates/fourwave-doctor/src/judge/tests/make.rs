@@ -113,7 +113,7 @@ impl Host {
         self.sample(time)
     }
 
-    fn sample(&self, over: Duration) -> Sample {
+    fn sample(&self, interval: Duration) -> Sample {
         let mut after = self.now.clone();
         after.time_wait =
             after.sockets.iter().filter(|one| one.state == State::TimeWait).count() as u64;
@@ -129,7 +129,7 @@ impl Host {
             (name.clone(), now - self.grown.get(name).copied().unwrap_or(0))
         };
         before.counters = after.counters.iter().map(less).collect::<Counters>();
-        Sample { before, after, over }
+        Sample { before, after, interval }
     }
 }
 

@@ -4,7 +4,7 @@ use fourwave_core::state::State;
 
 use super::make::{Host, kinds};
 use crate::judge;
-use crate::{Finding, FindingKind, Harm, Scope, Thresholds};
+use crate::{Finding, FindingKind, Scope, Severity, Thresholds};
 
 const TO: &str = "10.2.0.5:5432";
 
@@ -28,7 +28,7 @@ fn waiting(number: u16) -> Host {
 #[test]
 fn no_port_left_is_critical_and_says_what_fails() {
     let found = look(&waiting(28_232)).unwrap();
-    assert_eq!(found.harm, Harm::Critical);
+    assert_eq!(found.severity, Severity::Critical);
     assert_eq!(found.about, "10.2.0.5:5432 from 10.1.0.1");
     assert!(found.headline.contains("No port is left"), "{}", found.headline);
     assert!(found.headline.contains("EADDRNOTAVAIL"));
@@ -44,21 +44,21 @@ fn no_port_left_is_critical_and_says_what_fails() {
         ]
     );
     for word in ["tcp_fin_timeout", "tcp_tw_recycle", "tcp_max_tw_buckets"] {
-        assert!(found.not.iter().any(|line| line.starts_with(word)), "{word}");
+        assert!(found.does_not_help.iter().any(|line| line.starts_with(word)), "{word}");
     }
 }
 
 #[test]
 fn ports_that_are_still_left_are_not_denied() {
     let found = look(&waiting(28_200)).unwrap();
-    assert_eq!(found.harm, Harm::Critical);
+    assert_eq!(found.severity, Severity::Critical);
     assert!(found.headline.starts_with("Only 32 ports left for connections to"), "{found:#?}");
 }
 
 #[test]
 fn many_ports_in_use_without_growth_are_a_warning() {
     let found = look(&waiting(15_000)).unwrap();
-    assert_eq!(found.harm, Harm::Warning);
+    assert_eq!(found.severity, Severity::Warning);
     assert_eq!(found.headline, "53% of the ports for connections to 10.2.0.5:5432 are in use");
     assert!(found.evidence.iter().any(|line| line.contains("searches them all in vain")));
     assert!(look(&waiting(14_000)).is_none());
@@ -90,7 +90,7 @@ fn closing(old: u16, rate: u16) -> Host {
 #[test]
 fn a_rate_that_leads_to_the_end_is_critical_with_its_time() {
     let found = look(&closing(18_000, 600)).unwrap();
-    assert_eq!(found.harm, Harm::Critical);
+    assert_eq!(found.severity, Severity::Critical);
     // 19,200 of 28,232; +600/s, and about 310/s end: some 32 s.
     assert_eq!(
         found.headline, "Ports for connections to 10.2.0.5:5432 run out in about 32 s",
@@ -118,7 +118,7 @@ fn connections_that_stay_open_grow_without_levelling_off() {
     }
     host.earlier = Some(host.now.sockets[..19_900].to_vec());
     let found = look(&host).unwrap();
-    assert_eq!(found.harm, Harm::Critical);
+    assert_eq!(found.severity, Severity::Critical);
     assert!(found.headline.contains("about 2 min 45 s"), "{}", found.headline);
     assert!(found.cause.contains("a pool without a limit"));
     assert!(found.host.iter().all(|one| !one.line.contains("tw_reuse")), "no TIME_WAIT to reuse");
@@ -196,7 +196,10 @@ fn time_wait_is_piled_by_destination_or_by_service() {
     }
     let found = look(&host);
     assert_eq!(kinds(&found), [FindingKind::TimeWaitPile]);
-    assert_eq!((found[0].about.as_str(), found[0].harm), ("to 10.2.0.5:5432", Harm::Warning));
+    assert_eq!(
+        (found[0].about.as_str(), found[0].severity),
+        ("to 10.2.0.5:5432", Severity::Warning)
+    );
 
     host = Host::new();
     host.listener("[::]:80", 0, 128);
@@ -205,8 +208,8 @@ fn time_wait_is_piled_by_destination_or_by_service() {
     }
     let found = look(&host);
     assert_eq!(kinds(&found), [FindingKind::TimeWaitPile]);
-    assert_eq!((found[0].about.as_str(), found[0].harm), ("at [::]:80", Harm::Advice));
-    assert!(found[0].not[0].starts_with("tcp_tw_reuse"));
+    assert_eq!((found[0].about.as_str(), found[0].severity), ("at [::]:80", Severity::Advice));
+    assert!(found[0].does_not_help[0].starts_with("tcp_tw_reuse"));
     assert!(found[0].host.is_empty(), "nothing to set for a server");
 }
 

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::make::{Host, kinds};
 use crate::judge;
-use crate::{Finding, FindingKind, Harm, Sample, Thresholds};
+use crate::{Finding, FindingKind, Sample, Severity, Thresholds};
 
 fn find(sample: &Sample) -> Vec<Finding> {
     judge(sample, &Thresholds::default())
@@ -17,7 +17,10 @@ fn a_full_queue_is_critical_and_says_which_limit_it_is() {
     let mut host = Host::new();
     host.listener("127.0.0.1:8080", 6, 5);
     let found = look(&host);
-    assert_eq!((found[0].kind, found[0].harm), (FindingKind::AcceptQueueFull, Harm::Critical));
+    assert_eq!(
+        (found[0].kind, found[0].severity),
+        (FindingKind::AcceptQueueFull, Severity::Critical)
+    );
     assert_eq!(found[0].about, "127.0.0.1:8080");
     assert!(found[0].evidence.iter().any(|line| line.contains("what listen() asked for")));
     assert!(found[0].host.is_empty(), "somaxconn is not the limit");
@@ -34,7 +37,7 @@ fn a_nearly_full_queue_has_to_last() {
     let mut host = Host::new();
     host.listener("0.0.0.0:80", 110, 128);
     let mut sample = host.over(Duration::from_secs(2));
-    assert_eq!(find(&sample)[0].harm, Harm::Warning);
+    assert_eq!(find(&sample)[0].severity, Severity::Warning);
     sample.before.listeners[0].queue = 0;
     assert!(find(&sample).is_empty(), "a moment's burst");
     // Of a short queue even when it is full for a moment.
@@ -42,7 +45,7 @@ fn a_nearly_full_queue_has_to_last() {
     sample.after.listeners[0].queue = 1;
     assert!(find(&sample).is_empty());
     sample.after.counters.insert("TcpExtListenOverflows".to_owned(), 1);
-    assert_eq!(find(&sample)[0].harm, Harm::Critical);
+    assert_eq!(find(&sample)[0].severity, Severity::Critical);
 }
 
 #[test]
@@ -53,7 +56,7 @@ fn overflows_that_no_look_met_are_told_with_the_likeliest() {
     host.counter("TcpExtListenOverflows", 10, 7);
     let found = look(&host);
     assert_eq!(kinds(&found), [FindingKind::AcceptQueueFull]);
-    assert_eq!((found[0].about.as_str(), found[0].harm), ("0.0.0.0:80", Harm::Critical));
+    assert_eq!((found[0].about.as_str(), found[0].severity), ("0.0.0.0:80", Severity::Critical));
     let mut idle = Host::new();
     idle.counter("TcpExtListenOverflows", 10, 7);
     assert_eq!(look(&idle)[0].about, "");
@@ -79,7 +82,7 @@ fn half_open_connections_against_what_the_listener_allows() {
     host.knob("ipv4.tcp_max_syn_backlog", "64");
     host.knob("ipv4.tcp_syncookies", "0");
     let found = look(&host);
-    assert_eq!((found[0].kind, found[0].harm), (FindingKind::SynBacklog, Harm::Critical));
+    assert_eq!((found[0].kind, found[0].severity), (FindingKind::SynBacklog, Severity::Critical));
     assert!(found[0].evidence[0].contains("48 may be"), "{found:#?}");
     // With them the backlog.
     host.knob("ipv4.tcp_syncookies", "1");
@@ -123,7 +126,7 @@ fn cookies_are_an_overflow_unless_every_connection_gets_one() {
     host.now.listeners[0].half_open = 4;
     assert!(look(&host).is_empty(), "a short queue's usual moment");
     host.counter("TcpExtSyncookiesSent", 0, 40);
-    assert_eq!(look(&host)[0].harm, Harm::Warning);
+    assert_eq!(look(&host)[0].severity, Severity::Warning);
     host.knob("ipv4.tcp_syncookies", "2");
     assert!(look(&host).iter().all(|one| one.kind != FindingKind::SynBacklog));
 }

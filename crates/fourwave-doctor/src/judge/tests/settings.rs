@@ -4,7 +4,7 @@ use fourwave_core::state::State;
 
 use super::make::Host;
 use crate::judge;
-use crate::{Finding, FindingKind, Harm, PortRange, Thresholds};
+use crate::{Finding, FindingKind, PortRange, Severity, Thresholds};
 
 fn look(host: &Host) -> Vec<Finding> {
     let found = judge(&host.over(Duration::from_secs(2)), &Thresholds::default());
@@ -35,7 +35,7 @@ fn each_knob_that_cannot_help_is_told_with_the_way_back() {
         assert_eq!(found[0].about, knob.trim_start_matches("ipv4."));
         assert_eq!(found[0].host[0].line, format!("sysctl -w net.{knob}={back}"));
     }
-    assert_eq!(with("ipv4.tcp_tw_recycle", "1")[0].harm, Harm::Warning);
+    assert_eq!(with("ipv4.tcp_tw_recycle", "1")[0].severity, Severity::Warning);
 }
 
 #[test]

@@ -5,14 +5,14 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use fourwave_lens::{Again, EndMeasures, LensOptions, Measures, PointKind, Role};
+use fourwave_lens::{EndMetrics, LensOptions, Metrics, PointKind, Retransmissions, Role};
 
-fn measures(w: &mut Wire) -> Measures {
-    *w.story().measures.unwrap()
+fn metrics(w: &mut Wire) -> Metrics {
+    *w.story().metrics.unwrap()
 }
 
-fn end(w: &mut Wire, who: Role) -> EndMeasures {
-    measures(w).ends[who.index()].clone()
+fn end(w: &mut Wire, who: Role) -> EndMetrics {
+    metrics(w).ends[who.index()].clone()
 }
 
 fn micros(n: u64) -> Duration {
@@ -38,7 +38,7 @@ fn round_trips_beyond_the_point_of_watching() {
     w.at(20_300, Client, "ACK", 1, 1001, 0);
     w.at(21_000, Server, "ACK", 1001, 1, 1000);
     w.at(21_500, Client, "ACK", 1, 2001, 0);
-    let all = measures(&mut w);
+    let all = metrics(&mut w);
     let [client, server] = &all.ends;
     // SYN to SYN ACK; SYN ACK to ACK, and two of data.
     assert_eq!((client.rtt.samples, client.rtt.mean()), (1, Some(micros(11_900))));
@@ -69,8 +69,11 @@ fn three_duplicate_acks_ask_for_it() {
     w.at(41_000, Client, "ACK", 1, 3001, 0);
     w.at(41_010, Server, "ACK", 3001, 1, 1000);
     w.at(52_000, Client, "ACK", 1, 10_001, 0);
-    let all = measures(&mut w);
-    assert_eq!(all.ends[1].again, Again { fast: 2, ..Again::default() });
+    let all = metrics(&mut w);
+    assert_eq!(
+        all.ends[1].retransmissions,
+        Retransmissions { fast: 2, ..Retransmissions::default() }
+    );
     assert_eq!((all.ends[0].dup_acks, all.ends[1].max_in_flight), (3, 10_000));
 }
 
@@ -79,7 +82,10 @@ fn a_sack_hole_asks_for_it() {
     let mut w = lossy();
     w.sacks(30_010, Client, 1, 1001, &[(2001, 10_001)]);
     w.at(30_020, Server, "ACK", 1001, 1, 1000);
-    assert_eq!(end(&mut w, Server).again, Again { fast: 1, ..Again::default() });
+    assert_eq!(
+        end(&mut w, Server).retransmissions,
+        Retransmissions { fast: 1, ..Retransmissions::default() }
+    );
 }
 
 #[test]
@@ -90,7 +96,10 @@ fn nothing_asks_after_a_timeout() {
     // What the timeout took for lost goes with it.
     w.at(251_000, Client, "ACK", 1, 3001, 0);
     w.at(251_010, Server, "ACK", 3001, 1, 1000);
-    assert_eq!(end(&mut w, Server).again, Again { timeout: 2, ..Again::default() });
+    assert_eq!(
+        end(&mut w, Server).retransmissions,
+        Retransmissions { timeout: 2, ..Retransmissions::default() }
+    );
 }
 
 #[test]
@@ -99,21 +108,24 @@ fn a_dsack_proves_it_needless() {
     w.at(240_000, Server, "ACK", 1001, 1, 1000);
     w.sacks(240_500, Client, 1, 10_001, &[(1001, 2001)]);
     let server = end(&mut w, Server);
-    assert_eq!(server.again, Again { spurious: 1, ..Again::default() });
+    assert_eq!(
+        server.retransmissions,
+        Retransmissions { spurious: 1, ..Retransmissions::default() }
+    );
 }
 
 #[test]
 fn an_old_echo_proves_it_needless() {
     for (echo, again) in [
-        (100, Again { spurious: 1, ..Again::default() }),
-        (300, Again { timeout: 1, ..Again::default() }),
+        (100, Retransmissions { spurious: 1, ..Retransmissions::default() }),
+        (300, Retransmissions { timeout: 1, ..Retransmissions::default() }),
     ] {
         let mut w = Wire::measuring();
         w.open();
         w.stamped(20_000, Server, (100, 7), (1, 1, 1000));
         w.stamped(240_000, Server, (300, 7), (1, 1, 1000));
         w.stamped(251_000, Client, (9, echo), (1, 1001, 0));
-        assert_eq!(end(&mut w, Server).again, again, "{echo}");
+        assert_eq!(end(&mut w, Server).retransmissions, again, "{echo}");
     }
 }
 
@@ -127,7 +139,11 @@ fn a_gap_filled_late_was_resent_or_overtaken() {
         w.stamped(20_010, Server, (100, 7), (2001, 1, 1000));
         w.stamped(90_000, Server, (stamp, 7), (1001, 1, 1000));
         let server = end(&mut w, Server);
-        assert_eq!((server.again.total(), server.out_of_order), late, "timestamp {stamp}");
+        assert_eq!(
+            (server.retransmissions.total(), server.out_of_order),
+            late,
+            "timestamp {stamp}"
+        );
     }
     // By identification.
     for (id, late) in [(105, (0, 1)), (110, (1, 0))] {
@@ -142,7 +158,11 @@ fn a_gap_filled_late_was_resent_or_overtaken() {
         w.ids[1] = id;
         w.at(90_000, Server, "ACK", 5001, 1, 1000);
         let server = end(&mut w, Server);
-        assert_eq!((server.again.total(), server.out_of_order), late, "identification {id}");
+        assert_eq!(
+            (server.retransmissions.total(), server.out_of_order),
+            late,
+            "identification {id}"
+        );
     }
     // By time: the round trip is 12 ms.
     for (at, late) in [(20_500, (0, 1)), (32_500, (1, 0))] {
@@ -151,7 +171,7 @@ fn a_gap_filled_late_was_resent_or_overtaken() {
         w.at(20_000, Server, "ACK", 1001, 1, 1000);
         w.at(at, Server, "ACK", 1, 1, 1000);
         let server = end(&mut w, Server);
-        assert_eq!((server.again.total(), server.out_of_order), late, "at {at}");
+        assert_eq!((server.retransmissions.total(), server.out_of_order), late, "at {at}");
     }
 }
 
@@ -174,10 +194,10 @@ fn zero_windows_and_probes() {
     w.window[0] = 0;
     w.at(720_000, Client, "ACK", 1, 31_001, 0);
     w.now = micros(721_000);
-    let all = measures(&mut w);
+    let all = metrics(&mut w);
     let [client, server] = &all.ends;
     assert_eq!((client.zero_windows, client.zero_window_time), (2, micros(688_000)));
-    assert_eq!((server.window_probes, server.again.total()), (2, 0));
+    assert_eq!((server.window_probes, server.retransmissions.total()), (2, 0));
     assert_eq!(server.data, Some((micros(12_300), micros(711_000))));
     assert_eq!(server.payload, 31_001);
 }
@@ -194,7 +214,7 @@ fn keepalives_are_no_retransmissions() {
         w.at(n * 75_000_000 + 100, Server, "ACK", 1, 2, 0);
     }
     let client = end(&mut w, Client);
-    assert_eq!((client.keepalives, client.again.total()), (3, 0));
+    assert_eq!((client.keepalives, client.retransmissions.total()), (3, 0));
 }
 
 #[test]
@@ -205,9 +225,12 @@ fn fins_resets_and_payload_are_counted_as_they_come() {
     w.at(230_000, Client, "FIN PSH ACK", 1, 1, 10);
     w.at(230_100, Server, "ACK", 1, 12, 0);
     w.at(240_000, Server, "RST ACK", 1, 12, 0);
-    let all = measures(&mut w);
+    let all = metrics(&mut w);
     assert_eq!((all.ends[0].fins, all.ends[0].payload, all.ends[1].rsts), (2, 20, 1));
-    assert_eq!(all.ends[0].again, Again { fin: 1, ..Again::default() });
+    assert_eq!(
+        all.ends[0].retransmissions,
+        Retransmissions { fin: 1, ..Retransmissions::default() }
+    );
 }
 
 #[test]
@@ -217,7 +240,7 @@ fn super_packets_count_their_segments() {
     w.gso_size = 1000;
     w.at(20_000, Server, "ACK", 1, 1, 64_000);
     w.at(250_000, Server, "ACK", 1, 1, 64_000);
-    assert_eq!(end(&mut w, Server).again.timeout, 64);
+    assert_eq!(end(&mut w, Server).retransmissions.timeout, 64);
     let story = w.stories();
     assert!(story.len() <= 1);
 }
@@ -226,7 +249,7 @@ fn super_packets_count_their_segments() {
 fn points_tell_data_acks_windows_and_what_came_again() {
     let mut w = lossy();
     w.at(240_000, Server, "ACK", 1001, 1, 1000);
-    let points = measures(&mut w).points;
+    let points = metrics(&mut w).points;
     assert!(points.is_sorted_by_key(|point| point.at));
     let of = |kind, stream| {
         points
@@ -235,7 +258,7 @@ fn points_tell_data_acks_windows_and_what_came_again() {
             .map(|p| p.seq)
             .collect::<Vec<_>>()
     };
-    assert_eq!(of(PointKind::Again, Server), [2001]);
+    assert_eq!(of(PointKind::Retransmitted, Server), [2001]);
     assert_eq!(of(PointKind::Ack, Server), [1, 1001]);
     assert_eq!(of(PointKind::Window, Server), [64_241, 65_241]);
     assert_eq!(of(PointKind::Data, Server).last(), Some(&10_001));
@@ -243,7 +266,7 @@ fn points_tell_data_acks_windows_and_what_came_again() {
 
 #[test]
 fn a_long_transfer_stays_small() {
-    let mut w = Wire::with(LensOptions { measure: true, ..LensOptions::default() });
+    let mut w = Wire::with(LensOptions { metrics: true, ..LensOptions::default() });
     w.open();
     for n in 0..50_000u32 {
         let at = 20_000 + u64::from(n) * 20;
@@ -251,8 +274,8 @@ fn a_long_transfer_stays_small() {
         w.at(at + 10, Client, "ACK", 1, 1001 + n * 1000, 0);
     }
     let story = w.story();
-    assert!(story.found.is_empty(), "{:?}", story.found);
-    let all = story.measures.unwrap();
+    assert!(story.anomalies.is_empty(), "{:?}", story.anomalies);
+    let all = story.metrics.unwrap();
     assert!(all.points.len() <= 1024 && all.points.len() > 256, "{}", all.points.len());
     assert_eq!(all.ends[1].max_in_flight, 1000);
     let rate = all.ends[1].throughput(story.bytes[1]).unwrap();
@@ -269,8 +292,8 @@ fn the_syn_ack_of_a_simultaneous_open_is_no_retransmission() {
     w.at(6_100, Client, "PSH ACK", 1, 1, 5);
     w.at(7_000, Server, "ACK", 1, 6, 0);
     let story = w.story();
-    assert!(story.found.is_empty(), "{:?}", story.found);
-    assert_eq!(story.measures.unwrap().ends.map(|end| end.again.total()), [0, 0]);
+    assert!(story.anomalies.is_empty(), "{:?}", story.anomalies);
+    assert_eq!(story.metrics.unwrap().ends.map(|end| end.retransmissions.total()), [0, 0]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::conn::Conn;
 use crate::row::{Role, Row, Shown};
 use crate::segment::Segment;
 
-use super::Measures;
+use super::Metrics;
 use super::sample::Sample;
 
 /// How things stood before a segment.
@@ -59,9 +59,9 @@ impl Conn {
     }
 
     /// The figures and what was found, as of `now`.
-    pub(crate) fn measured(&mut self, now: Duration) -> (Option<Box<Measures>>, Vec<Anomaly>) {
+    pub(crate) fn measured(&mut self, now: Duration) -> (Option<Box<Metrics>>, Vec<Anomaly>) {
         let Some(mut gauge) = self.gauge.take() else { return (None, Vec::new()) };
-        let measures = gauge.measures(self.last_seen.max(now));
+        let metrics = gauge.metrics(self.last_seen.max(now));
         let last = Last {
             now: self.last_seen.max(now),
             last_seen: self.last_seen,
@@ -72,6 +72,6 @@ impl Conn {
             segments: Role::BOTH.map(|who| self.ends[who.index()].segments),
         };
         let found = gauge.finder.finish(&last, &gauge.streams);
-        (Some(Box::new(measures)), found)
+        (Some(Box::new(metrics)), found)
     }
 }

@@ -13,11 +13,11 @@ use std::time::Duration;
 use crate::row::Role;
 
 /// Figures of a connection. Pairs hold the client's first. Only with
-/// [`LensOptions::measure`](crate::LensOptions::measure).
+/// [`LensOptions::metrics`](crate::LensOptions::metrics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measures {
+pub struct Metrics {
     /// What each end did.
-    pub ends: [EndMeasures; 2],
+    pub ends: [EndMetrics; 2],
     /// From the first SYN to the segment that opened the connection.
     pub opening: Option<Duration>,
     /// Points of a time-sequence plot, in the order of time; bounded by thinning out evenly.
@@ -26,9 +26,9 @@ pub struct Measures {
 
 /// Figures of one end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EndMeasures {
+pub struct EndMetrics {
     /// Segments it sent that had been sent before, by kind.
-    pub again: Again,
+    pub retransmissions: Retransmissions,
     /// From its data's passing the point of watching to the ACK's passing there: the path beyond
     /// that point. Segments sent twice are left out (Karn).
     pub rtt: Rtt,
@@ -56,7 +56,7 @@ pub struct EndMeasures {
     pub rsts: u64,
 }
 
-impl EndMeasures {
+impl EndMetrics {
     /// Bytes in a second while it sent new data; `None` where that was no time at all.
     pub fn throughput(&self, bytes: u64) -> Option<f64> {
         let (first, last) = self.data?;
@@ -67,7 +67,7 @@ impl EndMeasures {
 
 /// Segments sent again, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Again {
+pub struct Retransmissions {
     /// SYN or SYN ACK.
     pub syn: u64,
     /// FIN, without new data.
@@ -80,7 +80,7 @@ pub struct Again {
     pub spurious: u64,
 }
 
-impl Again {
+impl Retransmissions {
     /// All of them.
     pub fn total(&self) -> u64 {
         let Self { syn, fin, fast, timeout, spurious } = self;
@@ -122,7 +122,7 @@ pub enum PointKind {
     /// New data, up to this number.
     Data,
     /// Data sent again, up to this number.
-    Again,
+    Retransmitted,
     /// The other end's acknowledgement.
     Ack,
     /// The right edge of the window that the other end offers.

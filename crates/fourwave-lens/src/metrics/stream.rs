@@ -7,7 +7,7 @@ use crate::row::Kind;
 
 use super::sample::{Sample, Stamp};
 use super::sightings::Sightings;
-use super::{Again, EndMeasures};
+use super::{EndMetrics, Retransmissions};
 
 /// Gaps that are remembered; of more, the oldest is forgotten.
 const MAX_HOLES: usize = 32;
@@ -34,7 +34,7 @@ pub(crate) enum Why {
     Spurious,
 }
 
-impl Again {
+impl Retransmissions {
     pub(super) fn of(&mut self, why: Why) -> &mut u64 {
         match why {
             Why::Syn => &mut self.syn,
@@ -107,7 +107,7 @@ struct Recovery {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    pub(crate) figures: EndMeasures,
+    pub(crate) figures: EndMetrics,
     /// The first number seen, and the one behind the highest.
     first: Option<u64>,
     syn_acked: bool,
@@ -141,7 +141,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new() -> Self {
         Self {
-            figures: EndMeasures::default(),
+            figures: EndMetrics::default(),
             first: None,
             syn_acked: false,
             high: 0,
@@ -276,7 +276,7 @@ impl Stream {
         let fresh = self.judge_old(s, start, end, past);
         self.high = self.high.max(end);
         if let Fresh::Again(why) = fresh {
-            self.sent_again(s, start, end, why);
+            self.retransmissions(s, start, end, why);
         }
         fresh
     }
@@ -367,8 +367,8 @@ impl Stream {
         why
     }
 
-    fn sent_again(&mut self, s: &Sample<'_>, start: u64, end: u64, why: Why) {
-        *self.figures.again.of(why) += u64::from(s.segment.count);
+    fn retransmissions(&mut self, s: &Sample<'_>, start: u64, end: u64, why: Why) {
+        *self.figures.retransmissions.of(why) += u64::from(s.segment.count);
         // Karn: its ACK may be for either.
         self.timed = None;
         self.silence(s);
@@ -504,9 +504,9 @@ impl Stream {
         if resent.why == Why::Spurious {
             return;
         }
-        let again = &mut self.figures.again;
-        *again.of(resent.why) -= u64::from(resent.count);
-        again.spurious += u64::from(resent.count);
+        let kinds = &mut self.figures.retransmissions;
+        *kinds.of(resent.why) -= u64::from(resent.count);
+        kinds.spurious += u64::from(resent.count);
         resent.why = Why::Spurious;
         self.needless.push(resent.packet);
     }

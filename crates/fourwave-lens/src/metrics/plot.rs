@@ -12,7 +12,7 @@ const LIMIT: usize = 1024;
 type Stride = u32;
 
 const KINDS: [PointKind; 4] =
-    [PointKind::Data, PointKind::Again, PointKind::Ack, PointKind::Window];
+    [PointKind::Data, PointKind::Retransmitted, PointKind::Ack, PointKind::Window];
 
 /// A [`Point`] in 16 bytes: nanoseconds; number, stream and kind.
 #[derive(Clone, Copy, Debug)]
@@ -23,8 +23,8 @@ impl Dot {
         (self.1 & 7) as usize
     }
 
-    fn is_again(self) -> bool {
-        KINDS[self.series() & 3] == PointKind::Again
+    fn is_retransmitted(self) -> bool {
+        KINDS[self.series() & 3] == PointKind::Retransmitted
     }
 
     fn point(self) -> Point {
@@ -43,14 +43,14 @@ impl Dot {
 pub(crate) struct Plot {
     dots: Vec<Dot>,
     stride: Stride,
-    again_stride: Stride,
+    retransmitted_stride: Stride,
     /// How many there were of each series.
     seen: [u32; 8],
 }
 
 impl Plot {
     pub(crate) fn new() -> Self {
-        Self { dots: Vec::new(), stride: 1, again_stride: 1, seen: [0; 8] }
+        Self { dots: Vec::new(), stride: 1, retransmitted_stride: 1, seen: [0; 8] }
     }
 
     /// One more. O(1) amortised.
@@ -72,15 +72,15 @@ impl Plot {
     }
 
     fn stride_of(&self, kind: PointKind) -> Stride {
-        if kind == PointKind::Again { self.again_stride } else { self.stride }
+        if kind == PointKind::Retransmitted { self.retransmitted_stride } else { self.stride }
     }
 
     fn thin_out(&mut self) {
-        self.every_second(|dot| !dot.is_again());
+        self.every_second(|dot| !dot.is_retransmitted());
         self.stride = self.stride.saturating_mul(2);
-        if self.dots.iter().filter(|dot| dot.is_again()).count() > LIMIT / 2 {
-            self.every_second(Dot::is_again);
-            self.again_stride = self.again_stride.saturating_mul(2);
+        if self.dots.iter().filter(|dot| dot.is_retransmitted()).count() > LIMIT / 2 {
+            self.every_second(Dot::is_retransmitted);
+            self.retransmitted_stride = self.retransmitted_stride.saturating_mul(2);
         }
     }
 
@@ -114,14 +114,14 @@ mod tests {
             plot.push(at, Role::Client, PointKind::Data, n);
             plot.push(at, Role::Client, PointKind::Ack, n);
             if n % 1000 == 0 {
-                plot.push(at, Role::Client, PointKind::Again, n);
+                plot.push(at, Role::Client, PointKind::Retransmitted, n);
             }
         }
         let points = plot.points();
         assert!(points.len() <= LIMIT && points.len() > LIMIT / 4, "{}", points.len());
         assert!(points.is_sorted_by_key(|point| point.at));
         let of = |kind| points.iter().filter(move |p| p.kind == kind).map(|p| p.seq);
-        assert_eq!(of(PointKind::Again).count(), 100);
+        assert_eq!(of(PointKind::Retransmitted).count(), 100);
         for kind in [PointKind::Data, PointKind::Ack] {
             let seqs: Vec<u64> = of(kind).collect();
             let step = seqs[1] - seqs[0];
@@ -133,7 +133,7 @@ mod tests {
     fn data_sent_again_without_end_is_bounded_too() {
         let mut plot = Plot::new();
         for n in 0..50_000u64 {
-            plot.push(Duration::from_micros(n), Role::Server, PointKind::Again, n);
+            plot.push(Duration::from_micros(n), Role::Server, PointKind::Retransmitted, n);
         }
         assert!(plot.points().len() <= LIMIT);
         assert_eq!(plot.points()[0].stream, Role::Server);

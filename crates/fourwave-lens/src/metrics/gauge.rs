@@ -29,7 +29,7 @@ use crate::row::{Kind, Role};
 use super::plot::Plot;
 use super::sample::Sample;
 use super::stream::{Fresh, Past, Stream, Why};
-use super::{Measures, PointKind};
+use super::{Metrics, PointKind};
 
 /// The figures of one connection while it is watched.
 #[derive(Clone, Debug)]
@@ -105,7 +105,7 @@ impl Gauge {
                 }
                 self.plot.push(s.at, s.from, PointKind::Data, end);
             }
-            Fresh::Again(_) => self.plot.push(s.at, s.from, PointKind::Again, end),
+            Fresh::Again(_) => self.plot.push(s.at, s.from, PointKind::Retransmitted, end),
             Fresh::Overtaken => self.plot.push(s.at, s.from, PointKind::Data, end),
             _ => {}
         }
@@ -148,12 +148,12 @@ impl Gauge {
     }
 
     /// The figures as of `now`.
-    pub(crate) fn measures(&mut self, now: Duration) -> Measures {
+    pub(crate) fn metrics(&mut self, now: Duration) -> Metrics {
         for stream in &mut self.streams {
             stream.window_opens(now);
         }
         let [client, server] = &self.streams;
-        Measures {
+        Metrics {
             ends: [client.figures.clone(), server.figures.clone()],
             opening: self.opening,
             points: self.plot.points(),
