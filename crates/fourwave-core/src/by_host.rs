@@ -9,7 +9,7 @@ use hashbrown::HashMap;
 use crate::secret::KeyedHash;
 
 /// A map by host that holds `limit` hosts at most. O(1).
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct ByHost<T> {
     known: HashMap<IpAddr, T, KeyedHash>,
     /// The same hosts in the order in which they came.

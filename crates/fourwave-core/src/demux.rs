@@ -5,16 +5,14 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hashbrown::HashTable;
 
 /// The four numbers that name a connection, compact: 12 bytes for IPv4, 36 for IPv6.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FourTuple {
     V4(TupleV4),
     V6(TupleV6),
 }
 
 /// IPv4: our address and port, the peer's address and port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TupleV4 {
     pub(crate) local: [u8; 4],
     pub(crate) remote: [u8; 4],
@@ -23,8 +21,7 @@ pub(crate) struct TupleV4 {
 }
 
 /// IPv6: our address and port, the peer's address and port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TupleV6 {
     pub(crate) local: [u8; 16],
     pub(crate) remote: [u8; 16],
@@ -147,7 +144,7 @@ pub(crate) trait Directory {
 
 /// The table. It holds 4 bytes (and hashbrown's one) for each entry; the tuples stay in the
 /// records.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Demux {
     /// Parts that grow each on its own: no packet waits until a table of millions has grown.
     parts: [HashTable<Packed>; PARTS],

@@ -106,7 +106,7 @@ enum Unanswered {
 }
 
 /// What clients remember of the hosts they opened connections to (RFC 7413 §4.1.3). O(1).
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Cookies {
     hosts: ByHost<Host>,
     /// When Fast Open was last found to be blocked on the way, and how often in a row.
@@ -114,8 +114,7 @@ pub(crate) struct Cookies {
 }
 
 /// A connection's part in Fast Open.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Part {
     /// Goes onto the first SYN, or SYN ACK.
     pub(crate) option: Option<FastOpen>,

@@ -2,8 +2,7 @@
 //! linked list through the records is a timer with O(1) for everything.
 
 /// A record's place in its queue.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Links {
     prev: u32,
     next: u32,
@@ -24,8 +23,7 @@ pub(crate) trait LinkTable {
 }
 
 /// A queue through records that live elsewhere.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Fifo {
     head: u32,
     tail: u32,

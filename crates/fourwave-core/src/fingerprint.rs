@@ -1,10 +1,9 @@
 //! Tells states of an engine apart for the model checker: a hash in which time is relative, so
 //! that the same situation an hour later is the same state.
 
-use core::hash::{Hash, Hasher};
+use core::hash::Hasher;
 
 use crate::time::Instant;
-use crate::time_wait::Remains;
 
 /// Hashes with `now` as zero: instants come by `write_i128`, timestamps (RFC 7323) by
 /// `write_i64`, and nothing else in the engine's records does.
@@ -41,29 +40,5 @@ impl<H: Hasher> Hasher for Printer<'_, H> {
     fn write_i64(&mut self, timestamp: i64) {
         let clock = (self.now.as_micros() / 1000) as u32;
         self.inner.write_u32((timestamp as u32).wrapping_sub(clock));
-    }
-}
-
-impl Hash for Instant {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        match self.known() {
-            Some(at) => state.write_i128(at.as_micros().into()),
-            None => state.write_u8(0),
-        }
-    }
-}
-
-/// A timestamp of a peer: what counts is its distance from the clock, which ticks alike.
-pub(crate) fn timestamp(value: u32, state: &mut impl Hasher) {
-    state.write_i64(value.into());
-}
-
-impl Hash for Remains {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { snd_nxt, rcv_nxt, ts_recent, window, scale, timestamps } = *self;
-        (snd_nxt, rcv_nxt, window, scale, timestamps).hash(state);
-        if timestamps {
-            timestamp(ts_recent, state);
-        }
     }
 }

@@ -29,8 +29,7 @@ fn syn_window(buffer: u64, mss: u32) -> u16 {
 }
 
 /// How far the answer to a SYN is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Answer {
     /// The caller has not decided.
     Undecided,
@@ -41,8 +40,7 @@ pub(crate) enum Answer {
 }
 
 /// A half-open connection.
-#[derive(Clone, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct HalfOpen {
     pub(crate) tuple: FourTuple,
     pub(crate) listener: ListenerId,
@@ -206,7 +204,7 @@ impl HalfOpen {
 }
 
 /// All half-open records, with the deadlines of their SYN ACKs.
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 pub(crate) struct HalfOpens {
     records: Slab<HalfOpen>,
     /// By retries: all in one queue wait equally long, so the front is the earliest.

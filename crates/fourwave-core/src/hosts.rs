@@ -15,7 +15,7 @@ const MAX_HOSTS: usize = 65_536;
 const LIFE: Duration = Duration::from_secs(60);
 
 /// Timestamps by host.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Hosts {
     seen: ByHost<(u32, Instant)>,
 }

@@ -1,5 +1,8 @@
 //! Who answers SYNs: for one address and port, or for any.
 
+#[cfg(feature = "model")]
+mod fingerprint;
+
 use alloc::collections::{BTreeMap, VecDeque};
 use core::net::{IpAddr, SocketAddr};
 
@@ -78,7 +81,7 @@ impl ListenOptions {
 }
 
 /// A listener.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Listener {
     pub(crate) id: ListenerId,
     /// For which address and port it answers.
@@ -101,7 +104,7 @@ pub(crate) struct Listener {
 type Place = (Option<IpAddr>, Option<u16>);
 
 /// All listeners.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Listeners {
     table: Slab<Listener>,
     by_address: BTreeMap<Place, u32>,
@@ -157,12 +160,6 @@ impl Listeners {
             .iter()
             .find_map(|key| self.by_address.get(key))
             .and_then(|&index| self.table.get(index))
-    }
-
-    /// Every listener's queue. O(listeners).
-    #[cfg(feature = "model")]
-    pub(crate) fn queues(&self) -> impl Iterator<Item = &VecDeque<(ConnId, Option<PendingId>)>> {
-        self.table.indices().filter_map(|i| Some(&self.table.get(i)?.queue))
     }
 }
 

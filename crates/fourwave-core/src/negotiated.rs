@@ -16,8 +16,7 @@ const MIN_MSS: u16 = 64;
 const TIMESTAMPS_LEN: u32 = 12;
 
 /// The outcome of a handshake, or our offer before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Negotiated {
     /// Payload bytes of the segments that we send.
     pub(crate) snd_mss: u32,

@@ -30,7 +30,7 @@ pub(crate) struct Exhausted {
 }
 
 /// The state of the choice.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Ports {
     counters: [u16; COUNTERS],
 }

@@ -9,7 +9,7 @@ use crate::demux::FourTuple;
 use crate::time::Instant;
 
 /// The keys of one stack. Whoever does not know the seed cannot foretell what they yield.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Secret {
     demux: SipHasher13,
     isn: SipHasher24,

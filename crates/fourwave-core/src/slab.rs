@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 struct Slot<T> {
     generation: u32,
     value: Option<T>,
@@ -11,7 +11,7 @@ struct Slot<T> {
 /// A vector of reusable slots. A name (index and generation) is never valid for two values.
 ///
 /// All operations are O(1); insertion is amortised.
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 pub(crate) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,

@@ -11,7 +11,7 @@ use fourwave_wire::{RawWindow, SeqNum};
 
 use crate::demux::{FourTuple, Target, TupleV4, TupleV6};
 use crate::fifo::{Fifo, LinkTable, Links};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, hash_timestamp};
 
 /// What is left of a connection in TIME_WAIT, beside its four numbers.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +28,20 @@ pub(crate) struct Remains {
     pub(crate) timestamps: bool,
 }
 
+impl core::hash::Hash for Remains {
+    fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
+        let Self { snd_nxt, rcv_nxt, ts_recent, window, scale, timestamps } = *self;
+        (snd_nxt, rcv_nxt, window, scale, timestamps).hash(state);
+        if timestamps {
+            hash_timestamp(ts_recent, state);
+        }
+    }
+}
+
 /// An instant that is aligned like the rest of a record, which saves padding.
 #[derive(Clone, Copy)]
 struct Stamp([u32; 2]);
 
-#[cfg(feature = "model")]
 impl core::hash::Hash for Stamp {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         self.get().hash(state);
@@ -51,7 +60,7 @@ impl Stamp {
     }
 }
 
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 struct Record<K> {
     key: K,
     remains: Remains,
@@ -66,8 +75,7 @@ struct Record<K> {
 const HALVINGS: u32 = 60;
 
 /// All records of one length, the earliest first.
-#[derive(Clone)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Hash)]
 struct Lane {
     length: Duration,
     queue: Fifo,
@@ -89,7 +97,7 @@ impl Lane {
 const CHUNK: usize = 4096;
 
 /// Records in chunks that stay where they are: growing copies and wastes at most one chunk.
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 struct Chunks<K> {
     chunks: Vec<Vec<Record<K>>>,
 }
@@ -122,7 +130,7 @@ impl<K> Chunks<K> {
 }
 
 /// Records of one IP version.
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 struct Table<K> {
     records: Chunks<K>,
     /// Places without a record, the latest first: a queue through the places themselves.
@@ -209,7 +217,7 @@ impl<K: Copy> Table<K> {
 }
 
 /// All TIME_WAIT records.
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Clone, Hash)]
 pub(crate) struct TimeWaits {
     v4: Table<TupleV4>,
     v6: Table<TupleV6>,

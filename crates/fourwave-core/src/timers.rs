@@ -25,7 +25,7 @@ struct Node {
 const UNSET: u16 = u16::MAX;
 
 /// The wheel. Nodes are named by the connection's index.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Timers {
     /// Everything at or before this tick has fired.
     elapsed: u64,

@@ -14,8 +14,7 @@ use crate::state::State;
 use crate::time::{Duration, Instant};
 
 /// What this end knows of the far end.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct FarEnd {
     /// How long a sign of life counts.
     trust: Duration,

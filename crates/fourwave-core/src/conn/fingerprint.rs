@@ -4,7 +4,7 @@ use core::hash::{Hash, Hasher};
 
 use super::send::SendSide;
 use super::{Connection, TimestampState};
-use crate::fingerprint::timestamp;
+use crate::time::hash_timestamp;
 
 impl Hash for Connection {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -32,7 +32,7 @@ impl Hash for Connection {
         } = self;
         (tuple, id, at, snd, rcv, options, fast_open).hash(state);
         if options.timestamps {
-            timestamp(*recent, state);
+            hash_timestamp(*recent, state);
         }
         (sender, deadlines, due, keepalive).hash(state);
         if keepalive.is_some() {

@@ -68,8 +68,7 @@ pub(crate) enum Fate {
 }
 
 /// Readiness that the caller has not been told of yet, as bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
 pub(crate) struct Signals(u8);
 
 impl Signals {
@@ -99,8 +98,7 @@ impl Signals {
 }
 
 /// Deadlines of a connection beside its sender's and its delayed ACK's; `NEVER` when not set.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Deadlines {
     /// Keepalive.
     keepalive: Instant,
@@ -115,8 +113,7 @@ impl Default for Deadlines {
 }
 
 /// What the one timer of the closing states means: only one of them can run in a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum CloseTimer {
     /// Our FIN was held back long enough.
     ReleaseFin,
@@ -129,8 +126,7 @@ enum CloseTimer {
 }
 
 /// Packets without new data that are to go out.
-#[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 struct Due {
     syn: bool,
     /// A segment that the peer must answer: a zero-window or keepalive probe.
@@ -140,8 +136,7 @@ struct Due {
 }
 
 /// Keepalive, where the application asked for it.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 struct KeepAlive {
     idle: Duration,
     interval: Duration,
@@ -151,7 +146,7 @@ struct KeepAlive {
 
 /// A connection. At most 640 bytes with its box; its buffers hold memory only while they hold
 /// bytes.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) tuple: FourTuple,
     pub(crate) id: ConnId,
@@ -188,8 +183,7 @@ struct TimestampState {
 }
 
 /// What concerns whoever holds the connection's handle.
-#[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct HandleState {
     /// The listener in whose accept queue it waits.
     pub(crate) listener: Option<ListenerId>,
@@ -206,8 +200,7 @@ pub(crate) struct HandleState {
 }
 
 /// Options that few applications set.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 struct Tuning {
     linger_zero: bool,
     /// The application reads no more.

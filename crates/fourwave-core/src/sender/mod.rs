@@ -122,8 +122,7 @@ pub(crate) struct SenderInfo {
 }
 
 /// The sender of one connection.
-#[derive(Debug)]
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Debug, Clone)]
 pub(crate) struct Sender {
     rtt: Rtt,
     sampler: RttSampler,

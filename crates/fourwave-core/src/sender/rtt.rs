@@ -6,8 +6,7 @@ use fourwave_wire::SeqNum;
 use crate::time::{Duration, Instant};
 
 /// The estimator. Microseconds in 32 bits: up to 71 minutes.
-#[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Rtt {
     srtt: u32,
     rttvar: u32,

@@ -17,7 +17,7 @@ use crate::time::Instant;
 const MAX_REPLIES: usize = 4096;
 
 /// Whose turn it is to send.
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Clone)]
 pub(super) enum Ready {
     /// A connection, for one packet; then it goes to the back.
     Conn(ConnId),

@@ -7,8 +7,7 @@ use crate::time::{Duration, Instant};
 const QUICK: u8 = 16;
 
 /// What is owed to the peer.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Acks {
     /// An ACK is to go out with the next packet, at once.
     now: bool,

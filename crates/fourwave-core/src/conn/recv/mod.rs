@@ -23,8 +23,7 @@ const LEAST_UNITS: u32 = 4;
 const NO_FIN: u64 = u64::MAX;
 
 /// The receiving direction of a connection (the RCV variables of RFC 9293 §3.3.1).
-#[derive(Debug)]
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Debug, Clone, Hash)]
 pub(crate) struct ReceiveSide {
     /// IRS.
     pub(crate) irs: SeqNum,

@@ -13,12 +13,10 @@ const OVERHEAD: usize = 256;
 
 /// Out-of-order bytes by stream offset, without overlaps; costs memory only while there are some.
 /// O(log n) for each operation.
-#[derive(Debug, Default)]
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Debug, Default, Clone, Hash)]
 pub(crate) struct Reassembly(Option<Box<Kept>>);
 
-#[derive(Debug, Default)]
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Debug, Default, Clone, Hash)]
 struct Kept {
     segments: BTreeMap<u64, Bytes>,
     bytes: usize,

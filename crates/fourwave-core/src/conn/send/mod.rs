@@ -10,8 +10,7 @@ use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 pub(crate) use queue::SendQueue;
 
 /// How far our FIN has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fin {
     /// The application may send more.
     Open,
@@ -26,8 +25,7 @@ pub(crate) enum Fin {
 }
 
 /// The sending direction of a connection (the SND variables of RFC 9293 §3.3.1).
-#[derive(Debug)]
-#[cfg_attr(feature = "model", derive(Clone))]
+#[derive(Debug, Clone)]
 pub(crate) struct SendSide {
     /// Bytes from the first unacknowledged one on.
     pub(crate) queue: SendQueue,

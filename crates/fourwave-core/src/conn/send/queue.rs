@@ -14,8 +14,7 @@ const BLOCK: usize = 4096;
 
 /// The queue. Offsets count from its front, which is the oldest unacknowledged byte. Holds no
 /// memory when empty.
-#[derive(Debug, Default)]
-#[cfg_attr(feature = "model", derive(Clone, Hash))]
+#[derive(Debug, Default, Clone, Hash)]
 pub(crate) struct SendQueue {
     chunks: VecDeque<Bytes>,
     /// Small pieces behind the last chunk, not asked for yet. Boxed: most connections have none.

@@ -10,8 +10,7 @@ use super::CaState;
 /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
 const DUPLICATE_ACKS: u8 = 3;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
     /// Nothing is known to be lost.
     Open,
@@ -34,8 +33,7 @@ pub(crate) enum RecoveryEvent {
 }
 
 /// The recovery of one connection.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(feature = "model", derive(Hash))]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct NewReno {
     phase: Phase,
     duplicate_acks: u8,
