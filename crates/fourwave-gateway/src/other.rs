@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use fourwave::{IcmpError, RxPacket, TxPacket};
+use fourwave::{IcmpError, Reports, RxPacket, TxPacket};
 use fourwave_wire::WireError;
 use fourwave_wire::ip::{IpHeader, protocol};
-use tokio::sync::mpsc::Receiver;
 
 use crate::gateway::Shared;
 use crate::icmp::Pings;
@@ -18,7 +17,7 @@ use crate::udp::Flows;
 const IGMP: u8 = 2;
 
 /// Handles packets until the stack ends.
-pub(crate) async fn serve(shared: Arc<Shared>, mut packets: Receiver<RxPacket>) {
+pub(crate) async fn serve(shared: Arc<Shared>, mut packets: Reports<RxPacket>) {
     let flows = Flows::new(Arc::clone(&shared));
     let pings = Pings::new(Arc::clone(&shared));
     while let Some(packet) = packets.recv().await {

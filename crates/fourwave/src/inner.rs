@@ -13,9 +13,9 @@ use fourwave_core::{
 };
 use fourwave_device::Device;
 use fourwave_wire::{RxPacket, TxPacket};
-use tokio::sync::mpsc;
 
 use crate::notice::{Notice, NoticeKind};
+use crate::reports::Reporter;
 
 /// What the driver counts beside the engine's [`Counters`](crate::Counters).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -42,7 +42,7 @@ pub(crate) struct Slot {
     pub(crate) reader: Option<Waker>,
     pub(crate) writer: Option<Waker>,
     pub(crate) drainer: Option<Waker>,
-    pub(crate) closer: Option<Waker>,
+    pub(crate) closers: Vec<Waker>,
     pub(crate) relayer: Option<Waker>,
     /// The far end was asked for, and nobody was told.
     pub(crate) far_end_asked: bool,
@@ -55,7 +55,7 @@ impl Slot {
         into.extend(self.reader.take());
         into.extend(self.writer.take());
         into.extend(self.drainer.take());
-        into.extend(self.closer.take());
+        into.append(&mut self.closers);
         into.extend(self.relayer.take());
     }
 }
@@ -135,9 +135,9 @@ pub(crate) struct Inner {
     pub(crate) to_wake: Vec<Waker>,
     pub(crate) drain_waiters: Vec<Waker>,
     pub(crate) stop_waiters: Vec<Waker>,
-    pub(crate) others: Option<mpsc::Sender<RxPacket>>,
-    pub(crate) ends: Option<mpsc::UnboundedSender<EndReport>>,
-    pub(crate) notices: Option<mpsc::UnboundedSender<Notice>>,
+    pub(crate) others: Option<Reporter<RxPacket>>,
+    pub(crate) ends: Option<Reporter<EndReport>>,
+    pub(crate) notices: Option<Reporter<Notice>>,
     pub(crate) io: IoCounters,
     /// How many queries for a far end there were, over all connections: read without the lock.
     pub(crate) far_end_asked: Arc<AtomicU64>,
@@ -201,7 +201,7 @@ impl Inner {
         if self.engine.handle_packet(now, &packet) {
             return;
         }
-        let taken = self.others.as_ref().is_some_and(|others| others.try_send(packet).is_ok());
+        let taken = self.others.as_ref().is_some_and(|others| others.tell(packet));
         self.io.others_dropped += u64::from(!taken);
     }
 
@@ -292,8 +292,8 @@ impl Inner {
         }
         let time_wait = self.engine.population().time_wait as u64;
         self.io.peak_time_wait = self.io.peak_time_wait.max(time_wait);
-        if self.ends.as_ref().is_some_and(|ends| ends.send(report).is_err()) {
-            self.ends = None;
+        if let Some(ends) = &self.ends {
+            ends.tell(report);
         }
     }
 
@@ -301,9 +301,7 @@ impl Inner {
         let Some(notices) = &self.notices else { return };
         let Ok(info) = self.engine.info(conn) else { return };
         let notice = Notice { local: info.local, remote: info.remote, at, what: what(&info) };
-        if notices.send(notice).is_err() {
-            self.notices = None;
-        }
+        notices.tell(notice);
     }
 
     fn on_incoming(&mut self, listener: ListenerId, record: IncomingRecord) {

@@ -12,7 +12,7 @@ use fourwave_core::{ConnId, EndReason, FarEndQuery, Instant, SocketOption, TcpIn
 use tokio::io::ReadBuf;
 use tokio::task::coop::poll_proceed;
 
-use crate::inner::{Inner, Slot, wait};
+use crate::inner::{Inner, Slot, wait, wait_with_others};
 use crate::shared::Ref;
 
 /// The most bytes that one write copies into a chunk.
@@ -179,7 +179,7 @@ impl Socket {
         match inner.slot(self.conn) {
             Some(Slot { ended: Some(reason), .. }) => Poll::Ready(*reason),
             Some(slot) => {
-                wait(&mut slot.closer, cx);
+                wait_with_others(&mut slot.closers, cx);
                 Poll::Pending
             }
             None => Poll::Ready(EndReason::Shutdown),

@@ -11,19 +11,21 @@ use fourwave_core::counters::Counters;
 use fourwave_core::{Config, EndReport, Instant, ListenOptions, Population, Stack as Engine};
 use fourwave_device::Device;
 use fourwave_wire::{Link, RxPacket, TxPacket};
-use tokio::sync::mpsc;
 
 use crate::driver::Driver;
 use crate::incoming::IncomingListener;
 use crate::inner::{Inner, IoCounters, ListenerState, wait_with_others};
 use crate::listener::TcpListener;
 use crate::notice::Notice;
+use crate::reports::{self, Reports};
 use crate::shared::{Ref, Shared};
 use crate::stream::TcpStream;
 use crate::tcp_socket::TcpSocket;
 
 /// Packets that are not TCP and wait for their taker; beyond, they are dropped and counted.
 const OTHER_PACKETS: usize = 1024;
+/// Ends, or notices, that wait for their taker: some 10 MB where nobody reads.
+const WAITING_REPORTS: usize = 65_536;
 
 /// How a stack is set up.
 ///
@@ -176,16 +178,11 @@ impl Stack {
     }
 
     /// The packets from now on that are not TCP's: UDP, ICMP and so on. There is one taker at a
-    /// time: `None` while another receiver is alive. A channel of 1024 packets; those that find
-    /// no room are dropped and counted.
-    pub fn take_other_packets(&self) -> Option<mpsc::Receiver<RxPacket>> {
-        let mut inner = self.shared.lock();
-        if inner.others.as_ref().is_some_and(|others| !others.is_closed()) {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(OTHER_PACKETS);
-        inner.others = (!inner.stopping).then_some(sender);
-        Some(receiver)
+    /// time: `None` while another one is alive. At most 1024 wait; what finds no room is dropped
+    /// and counted.
+    pub fn take_other_packets(&self) -> Option<Reports<RxPacket>> {
+        let inner = &mut *self.shared.lock();
+        reports::take(&mut inner.others, OTHER_PACKETS, inner.stopping)
     }
 
     /// Sends a finished IP packet as it is. `Ok(false)`: the device has no room and the packet
@@ -199,29 +196,19 @@ impl Stack {
     }
 
     /// The report of every connection's end from now on. There is one taker at a time: `None`
-    /// while another receiver is alive. The channel has no bound: read it, or drop it.
-    pub fn take_ends(&self) -> Option<mpsc::UnboundedReceiver<EndReport>> {
-        let mut inner = self.shared.lock();
-        if inner.ends.as_ref().is_some_and(|ends| !ends.is_closed()) {
-            return None;
-        }
-        let (sender, receiver) = mpsc::unbounded_channel();
-        inner.ends = (!inner.stopping).then_some(sender);
-        Some(receiver)
+    /// while another one is alive. At most 65,536 wait; what finds no room is dropped and counted.
+    pub fn take_ends(&self) -> Option<Reports<EndReport>> {
+        let inner = &mut *self.shared.lock();
+        reports::take(&mut inner.ends, WAITING_REPORTS, inner.stopping)
     }
 
     /// What the engine notices about open connections from now on: a suspected CLOSE_WAIT leak, a
-    /// peer that answers no more. There is one taker at a time: `None` while another receiver is
-    /// alive. The channel has no bound: read it, or drop it. Connections whose handle was dropped
-    /// are not reported.
-    pub fn take_notices(&self) -> Option<mpsc::UnboundedReceiver<Notice>> {
-        let mut inner = self.shared.lock();
-        if inner.notices.as_ref().is_some_and(|notices| !notices.is_closed()) {
-            return None;
-        }
-        let (sender, receiver) = mpsc::unbounded_channel();
-        inner.notices = (!inner.stopping).then_some(sender);
-        Some(receiver)
+    /// peer that answers no more. There is one taker at a time: `None` while another one is alive.
+    /// At most 65,536 wait; what finds no room is dropped and counted. Connections whose handle was
+    /// dropped are not reported.
+    pub fn take_notices(&self) -> Option<Reports<Notice>> {
+        let inner = &mut *self.shared.lock();
+        reports::take(&mut inner.notices, WAITING_REPORTS, inner.stopping)
     }
 
     /// The engine's counters.

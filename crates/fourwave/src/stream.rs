@@ -131,7 +131,7 @@ macro_rules! asks {
     ([$($generics:tt)*] $name:ty) => {
         impl<$($generics)*> $name {
             /// Waits until the connection has ended: both FINs acknowledged, a reset, a timeout.
-            /// What was received can still be read. Cancel-safe; one task may wait.
+            /// What was received can still be read. Cancel-safe; any number of tasks may wait.
             pub async fn closed(&self) -> EndReason {
                 poll_fn(|cx| self.poll_closed(cx)).await
             }
@@ -214,23 +214,28 @@ impl TcpStream {
         self.socket.abort();
     }
 
-    /// Closes the connection as `SO_LINGER` has it: waits up to `linger` until all that was
-    /// written, the FIN included, is acknowledged. With zero it is reset at once. Dropping a
-    /// stream closes it too, without waiting and without a word about the outcome.
+    /// Closes the connection and waits until all that was written, the FIN included, is
+    /// acknowledged, however long that takes. Dropping a stream closes it too, without waiting and
+    /// without a word about the outcome.
+    ///
+    /// # Errors
+    /// How the connection ended, when not in order.
+    pub async fn close(mut self) -> io::Result<()> {
+        self.socket.shutdown()?;
+        self.drained().await
+    }
+
+    /// As [`close`](Self::close), for at most `limit`: `SO_LINGER` with a time.
     ///
     /// # Errors
     /// How the connection ended, when not in order; `TimedOut` when the time ran out: the engine
-    /// goes on delivering, but nobody will hear of it.
-    pub async fn close(mut self, linger: std::time::Duration) -> io::Result<()> {
-        if linger.is_zero() {
-            return self.set_option(SocketOption::LingerZero(true));
-        }
-        self.socket.shutdown()?;
-        match tokio::time::timeout(linger, self.drained()).await {
-            Ok(drained) => drained,
+    /// goes on delivering, but nobody will hear of it. To reset instead: [`abort`](Self::abort).
+    pub async fn close_within(self, limit: std::time::Duration) -> io::Result<()> {
+        match tokio::time::timeout(limit, self.close()).await {
+            Ok(closed) => closed,
             Err(_) => Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                format!("not all that was written was acknowledged within {linger:?}"),
+                format!("not all that was written was acknowledged within {limit:?}"),
             )),
         }
     }

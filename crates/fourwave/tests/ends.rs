@@ -129,7 +129,7 @@ async fn a_socket_that_is_not_closed_after_the_peers_fin_is_noticed_once() {
     assert_eq!(since.since(last_call_at).as_secs(), 2);
     assert_eq!(notice.at.since(since).as_secs(), 30);
     tokio::time::sleep(Duration::from_secs(300)).await;
-    assert!(notices.try_recv().is_err(), "once");
+    assert!(notices.try_recv().is_none(), "once");
     drop(notices);
     assert!(server.take_notices().is_some());
 }
@@ -150,7 +150,7 @@ async fn a_peer_that_answers_no_more_is_noticed_before_the_connection_is_given_u
     assert_eq!(notice.what, NoticeKind::Unanswered { backoff: 3, icmp_error: None });
     assert_eq!(near.closed().await, EndReason::RetransmissionTimeout);
     assert!(client.now() > notice.at + Duration::from_secs(60));
-    assert!(notices.try_recv().is_err(), "once");
+    assert!(notices.try_recv().is_none(), "once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -314,19 +314,43 @@ async fn close_lingers_until_all_is_acknowledged() {
     let (client, server) = stacks();
     let (mut ours, mut theirs) = connected(&client, &server).await;
     ours.write_all(b"the last words").await.unwrap();
-    ours.close(Duration::from_secs(5)).await.unwrap();
+    ours.close_within(Duration::from_secs(5)).await.unwrap();
     let mut words = String::new();
     theirs.read_to_string(&mut words).await.unwrap();
     assert_eq!(words, "the last words");
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_without_lingering_resets() {
+async fn close_without_a_limit_waits_and_one_of_zero_loses_nothing() {
     let (client, server) = stacks();
-    let (ours, mut theirs) = connected(&client, &server).await;
-    ours.close(Duration::ZERO).await.unwrap();
-    let error = theirs.read(&mut [0; 8]).await.unwrap_err();
-    assert_eq!(end_reason(&error), Some(EndReason::ResetByPeer));
+    for limit in [None, Some(Duration::ZERO)] {
+        let (mut ours, mut theirs) = connected(&client, &server).await;
+        ours.write_all(b"the last words").await.unwrap();
+        match limit {
+            None => ours.close().await.unwrap(),
+            Some(limit) => {
+                let error = ours.close_within(limit).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::TimedOut);
+            }
+        }
+        let mut words = String::new();
+        theirs.read_to_string(&mut words).await.unwrap();
+        assert_eq!(words, "the last words");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_task_that_waits_for_the_end_is_told() {
+    let (client, server) = stacks();
+    let (ours, theirs) = connected(&client, &server).await;
+    let (reader, writer) = ours.into_split();
+    let reader = tokio::spawn(async move { reader.closed().await });
+    let writer = tokio::spawn(async move { writer.closed().await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    theirs.abort();
+    let told = async { (reader.await.unwrap(), writer.await.unwrap()) };
+    let told = tokio::time::timeout(Duration::from_secs(60), told).await.expect("both are woken");
+    assert_eq!(told, (EndReason::ResetByPeer, EndReason::ResetByPeer));
 }
 
 #[tokio::test(start_paused = true)]
@@ -336,6 +360,6 @@ async fn close_lingers_no_longer_than_it_may() {
     // More than the peer's window takes while nobody reads there.
     let filler = tokio::time::timeout(Duration::from_secs(60), ours.write_all(&[0; 8 << 20])).await;
     assert!(filler.is_err(), "it fitted");
-    let error = ours.close(Duration::from_secs(5)).await.unwrap_err();
+    let error = ours.close_within(Duration::from_secs(5)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TimedOut);
 }

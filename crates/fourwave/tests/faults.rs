@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{CLIENT, check_pattern, connected, options, send_pattern};
 use fourwave::device::memory::{self, MemoryDevice};
-use fourwave::{Config, EndReason, EndReport, Link, Stack, StackOptions, end_reason};
+use fourwave::{Config, EndReason, EndReport, Link, Stack, end_reason};
 use fourwave_fault::{Faulty, Plan};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

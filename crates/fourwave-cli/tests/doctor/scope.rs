@@ -126,7 +126,10 @@ fn a_user_without_rights_sees_the_sockets_and_is_told_what_is_missing() {
     let found = Examined::of(&nobody(&format!("--json --pid {}", host.pid())));
     assert_eq!(found.count("CLOSE_WAIT"), 5);
     let limitations = serde_json::Value::from(found.limitations).to_string();
-    assert!(limitations.contains("may not be entered") && limitations.contains("as root"), "{limitations}");
+    assert!(
+        limitations.contains("may not be entered") && limitations.contains("as root"),
+        "{limitations}"
+    );
 }
 
 #[test]

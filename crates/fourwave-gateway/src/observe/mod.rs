@@ -12,17 +12,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fourwave::{Config, Device, EndReport, Notice, NoticeKind, Stack, StackOptions};
+use fourwave::{Config, Device, EndReport, Notice, NoticeKind, Reports, Stack, StackOptions};
 use fourwave_device::tap::Tapped;
 use fourwave_fault::FaultSpec;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::summary::{Summary, Unopened};
 use fourwave_lens::{Names, Trouble};
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::addresses::{PROGRAM_V4, PROGRAM_V6};
 use crate::faults::{self, Faults};
+use crate::notice::say;
 use tap::Watch;
 use teller::Teller;
 use troubles::Leaks;
@@ -210,8 +210,8 @@ fn lens_options(config: &Config, lens: &LensOptions) -> fourwave_lens::LensOptio
 
 /// Takes the engine's reports and notices until the stack stops, and gives the lens its time.
 async fn gather(
-    ends: Option<UnboundedReceiver<EndReport>>,
-    notices: Option<UnboundedReceiver<Notice>>,
+    ends: Option<Reports<EndReport>>,
+    notices: Option<Reports<Notice>>,
     remarks: Remarks,
 ) {
     let (Some(mut ends), Some(mut notices)) = (ends, notices) else { return };
@@ -231,7 +231,13 @@ async fn gather(
                 continue;
             }
         };
-        let Some(report) = report else { return };
+        let Some(report) = report else {
+            let lost = ends.dropped() + notices.dropped();
+            if lost > 0 {
+                say(&format!("{lost} reports of connections found no room and are not counted"));
+            }
+            return;
+        };
         if let Some(watch) = &remarks.watch {
             watch.end(&report);
         }

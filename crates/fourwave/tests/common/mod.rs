@@ -5,7 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourwave::device::memory;
-use fourwave::{Config, Link, Stack, StackOptions, TcpListener, TcpStream};
+use fourwave::{Link, Stack, StackOptions, TcpListener, TcpStream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 pub(crate) const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 4, 0, 100));

@@ -6,7 +6,6 @@ use fourwave::{IcmpError, RxPacket};
 use fourwave_wire::ip::{IpHeader, protocol};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
-use tokio::sync::mpsc::Receiver;
 
 use super::{Bench, GatewayOptions, ends, options, pattern};
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6, PROGRAM_V4, PROGRAM_V6};
@@ -15,7 +14,7 @@ use crate::packet::{Datagram, Echo};
 /// The program's packets that are not TCP.
 struct Raw<'a> {
     bench: &'a Bench,
-    packets: Receiver<RxPacket>,
+    packets: fourwave::Reports<RxPacket>,
 }
 
 impl<'a> Raw<'a> {
