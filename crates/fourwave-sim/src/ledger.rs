@@ -245,23 +245,21 @@ mod tests {
         ledger.sends(Flags::SYN);
         ledger.sends(Flags::RST);
         ledger.takes(Some((Flags::ACK, 80)));
-        let counters = Counters {
-            active_opens: 7,
-            passive_opens: 4,
-            attempt_fails: 2,
-            estab_resets: 1,
-            abort_on_timeout: 3,
-            abort_on_close: 1,
-            abort_on_data: 1,
-            abort_on_linger: 1,
-            abort_on_memory: 1,
-            tw: 1,
-            out_segs: 2,
-            out_rsts: 1,
-            in_segs: 1,
-            retrans_segs: 11,
-            ..Counters::default()
-        };
+        let mut counters = Counters::default();
+        counters.active_opens = 7;
+        counters.passive_opens = 4;
+        counters.attempt_fails = 2;
+        counters.estab_resets = 1;
+        counters.abort_on_timeout = 3;
+        counters.abort_on_close = 1;
+        counters.abort_on_data = 1;
+        counters.abort_on_linger = 1;
+        counters.abort_on_memory = 1;
+        counters.tw = 1;
+        counters.out_segs = 2;
+        counters.out_rsts = 1;
+        counters.in_segs = 1;
+        counters.retrans_segs = 11;
         (ledger, counters)
     }
 
@@ -314,10 +312,15 @@ mod tests {
     #[test]
     fn a_time_wait_that_is_lost_or_left_is_seen() {
         let (ledger, counters) = right();
-        for wrong in [Counters { tw: 0, ..counters }, Counters { tw_evicted: 1, ..counters }] {
+        let lost: fn(&mut Counters) = |counters| counters.tw = 0;
+        for change in [lost, |counters| counters.tw_evicted = 1] {
+            let mut wrong = counters;
+            change(&mut wrong);
             assert!(ledger.check(&wrong).unwrap_err().contains("TIME_WAITs came"));
         }
-        let moved = Counters { tw: 0, tw_recycled: 1, tw_restored: 1, tw_killed: 1, ..counters };
+        let mut moved = counters;
+        moved.tw = 0;
+        (moved.tw_recycled, moved.tw_restored, moved.tw_killed) = (1, 1, 1);
         assert_eq!(ledger.check(&moved), Ok(()));
     }
 
@@ -325,24 +328,21 @@ mod tests {
     fn what_is_alive_is_what_was_opened_and_did_not_end() {
         let (mut ledger, counters) = right();
         ledger.active += 3;
-        let there = Population {
-            half_open: 2,
-            connections: 5,
-            time_wait: 0,
-            orphans: 1,
-            timers: 3,
-            filed: 5,
-        };
+        let mut there = Population::default();
+        (there.half_open, there.connections, there.orphans) = (2, 5, 1);
+        (there.timers, there.filed) = (3, 5);
         assert_eq!(ledger.check_population(&counters, &there, 2, 1), Ok(()));
-        let wrong = [
-            Population { connections: 6, ..there },
-            Population { time_wait: 1, ..there },
-            Population { orphans: 0, ..there },
-            Population { timers: 6, ..there },
-            Population { filed: 6, ..there },
-            Population { half_open: 1, ..there },
+        let changes: [fn(&mut Population); 6] = [
+            |there| there.connections = 6,
+            |there| there.time_wait = 1,
+            |there| there.orphans = 0,
+            |there| there.timers = 6,
+            |there| there.filed = 6,
+            |there| there.half_open = 1,
         ];
-        for wrong in wrong {
+        for change in changes {
+            let mut wrong = there;
+            change(&mut wrong);
             assert!(ledger.check_population(&counters, &wrong, 2, 1).is_err(), "{wrong:?}");
         }
     }

@@ -509,7 +509,7 @@ impl Bench {
 
     /// What holds after every step.
     fn check(&mut self) {
-        let Population { half_open, connections, time_wait, orphans, timers, filed } =
+        let Population { half_open, connections, time_wait, orphans, timers, filed, .. } =
             self.stack.population();
         assert!(filed <= half_open + connections + time_wait);
         assert!(timers <= connections && orphans <= connections);
