@@ -1,5 +1,6 @@
 //! Reads packets out of capture files (pcap and pcapng, plain or compressed) and off network
-//! interfaces: whatever the link layer is, what comes out is IP packets with their numbers.
+//! interfaces: whatever the link layer is, what comes out is IP packets with their numbers. Writes
+//! a device's packets as pcapng.
 //!
 //! | question | where |
 //! | --- | --- |
@@ -12,6 +13,7 @@
 //! | the IP packet in a frame | `link.rs` |
 //! | packets that a capture has twice | `twice.rs` |
 //! | what is no capture | `looks.rs`, `error.rs` |
+//! | the packets of a device as pcapng | `writer.rs`: `PcapngWriter` |
 #![forbid(unsafe_code)]
 
 mod error;
@@ -26,9 +28,13 @@ mod reader;
 mod twice;
 mod unpack;
 mod window;
+mod writer;
 
 pub use error::{Problem, ReadError};
 pub use link::link_name;
 pub use live::{Live, LiveError};
 pub use packet::{Packet, Tally};
 pub use reader::Reader;
+pub use writer::{
+    COMMENT_WINDOW, PacketId, PcapngError, PcapngObserver, PcapngOptions, PcapngWriter,
+};

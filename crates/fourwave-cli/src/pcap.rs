@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use fourwave_device::pcapng::{PcapngOptions, PcapngWriter};
+use fourwave_capture::{PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, PacketView};
 
 use crate::output::{Output, Target};

@@ -7,7 +7,6 @@
 
 pub mod memory;
 pub mod offload;
-pub mod pcapng;
 pub mod tap;
 pub mod tun;
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fourwave::EndReport;
-use fourwave_device::pcapng::{PacketId, PcapngOptions, PcapngWriter};
+use fourwave_capture::{PacketId, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, Observer, PacketView};
 use fourwave_lens::{Event, Lens, Names, Seen, Trouble};
 

@@ -9,6 +9,9 @@ use std::io::{self, BufWriter, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use fourwave_device::tap::{Direction, Observer, PacketView};
+use fourwave_linux::reason;
+use fourwave_wire::checksum::complete_checksum;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
@@ -17,10 +20,6 @@ use pcap_file::pcapng::blocks::opt_common::CommonOption;
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::pcapng::{PcapNgWriteError, PcapNgWriter};
 use pcap_file::{DataLink, Endianness};
-
-use crate::tap::{Direction, Observer, PacketView};
-use fourwave_linux::reason;
-use fourwave_wire::checksum::complete_checksum;
 
 /// How many newer packets a comment may come after.
 pub const COMMENT_WINDOW: usize = 256;
@@ -107,7 +106,7 @@ struct Waiting {
 
 /// Writes a capture, which is whole after [`finish`](Self::finish).
 ///
-/// As an [`Observer`], behind a `Mutex`, it keeps its first failure for `finish`.
+/// Behind a tap it is a [`PcapngObserver`].
 pub struct PcapngWriter {
     blocks: PcapNgWriter<BufWriter<Box<dyn Write + Send>>>,
     name: String,
@@ -288,9 +287,24 @@ impl PcapngWriter {
     }
 }
 
-impl Observer for Mutex<PcapngWriter> {
+/// A writer as an [`Observer`]: it keeps its first failure for [`finish`](PcapngWriter::finish).
+pub struct PcapngObserver(Mutex<PcapngWriter>);
+
+impl PcapngObserver {
+    /// Puts the writer behind a lock.
+    pub fn new(writer: PcapngWriter) -> Self {
+        Self(Mutex::new(writer))
+    }
+
+    /// The writer again.
+    pub fn into_inner(self) -> PcapngWriter {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for PcapngObserver {
     fn packet(&self, direction: Direction, packet: &PacketView<'_>) {
-        let mut writer = self.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The writer keeps its first failure, and `finish` tells it.
         let _ = writer.push(direction, packet);
     }

@@ -1,19 +1,22 @@
 //! Captures: what Wireshark reads in them, and what is left when something goes wrong.
 
+#[path = "../../fourwave-device/tests/common/mod.rs"]
 mod common;
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::*;
+use fourwave_capture::{
+    COMMENT_WINDOW, PacketId, PcapngError, PcapngObserver, PcapngOptions, PcapngWriter,
+};
 use fourwave_device::Device;
 use fourwave_device::memory::pair;
-use fourwave_device::pcapng::{COMMENT_WINDOW, PacketId, PcapngError, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, PacketView, Tapped};
 use fourwave_testkit::{Bounded, command, find, missing, skip_test};
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -276,14 +279,14 @@ fn a_full_disk_ends_the_capture_and_is_told_at_the_end_too() {
 #[test]
 fn a_tapped_device_is_captured() {
     let directory = Directory::new();
-    let capture = Arc::new(Mutex::new(create(&directory.file())));
+    let capture = Arc::new(PcapngObserver::new(create(&directory.file())));
     let (a, b) = pair(Link::offloading(1500), Link::offloading(1500), 4);
     let a = Tapped::new(a, Arc::clone(&capture));
     a.try_send(&tcp(0, Flags::SYN, 0, 0)).unwrap();
     b.try_send(&tcp(0, Flags::ACK, 20_000, 1460)).unwrap();
     a.try_recv().unwrap();
     drop(a);
-    let capture = Arc::into_inner(capture).unwrap().into_inner().unwrap();
+    let capture = Arc::into_inner(capture).unwrap().into_inner();
     assert_eq!(capture.finish().unwrap(), 2);
     let lens: Vec<_> = packets(&directory.file()).iter().map(|p| p.original_len).collect();
     assert_eq!(lens, [40, 20_040]);
