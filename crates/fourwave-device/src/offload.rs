@@ -3,8 +3,8 @@
 use std::io;
 
 use bytes::Bytes;
-use fourwave_wire::checksum::{Chunks, UDP_CHECKSUM_OFFSET};
-use fourwave_wire::{GsoKind, TxChecksum, TxPacket};
+use fourwave_wire::checksum::Chunks;
+use fourwave_wire::{GsoKind, TxChecksum, TxPacket, udp};
 
 /// The packet with its checksum finished; `None` when it is finished as it stands. The payload
 /// is summed but not copied.
@@ -27,7 +27,7 @@ pub fn finish(packet: &TxPacket) -> io::Result<Option<TxPacket>> {
     let chunks = Chunks::default().with(transport);
     let sum = packet.payload.iter().fold(chunks, |sum, chunk: &Bytes| sum.with(chunk)).sum();
     let field = &mut transport[offset..offset + 2];
-    field.copy_from_slice(&sum.finish_for(offset == UDP_CHECKSUM_OFFSET));
+    field.copy_from_slice(&sum.finish_for(offset == udp::CHECKSUM_OFFSET));
     finished.meta.checksum = TxChecksum::Complete;
     Ok(Some(finished))
 }

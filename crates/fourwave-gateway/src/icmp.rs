@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave::{IcmpError, RxPacket};
+use fourwave_wire::icmp::{ECHO_HEADER_LEN, Echo, EchoHeader, error_packet};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::UdpSocket;
@@ -15,7 +16,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::addresses::is_gateway;
 use crate::gateway::Shared;
-use crate::packet::{Echo, icmp_error};
 use crate::target::{Target, gateway_like, target};
 use crate::udp::{meaning, received_or_failed};
 
@@ -48,7 +48,8 @@ impl Pings {
         self.shared.traffic.ping();
         if is_gateway(request.dst) {
             let (src, dst) = (request.dst, request.src);
-            return answer(&self.shared, Echo { src, dst, reply: true, ..request });
+            let header = EchoHeader { reply: true, ..request.header };
+            return answer(&self.shared, Echo { src, dst, header, ..request });
         }
         // The port only stands for "not one of the gateway's services".
         let to = match target(SocketAddr::new(request.dst, 1), false) {
@@ -72,7 +73,7 @@ impl Pings {
 
     fn refuse(&self, request: &Echo, error: IcmpError, packet: &RxPacket) {
         if !request.dst.is_multicast() {
-            self.shared.send(&icmp_error(gateway_like(request.src), error, &packet.bytes));
+            self.shared.send(&error_packet(gateway_like(request.src), error, &packet.bytes));
         }
     }
 
@@ -88,7 +89,7 @@ impl Pings {
     }
 
     fn ping(&self, request: &Echo, to: IpAddr) -> io::Result<Arc<Ping>> {
-        let key = (request.src, request.dst, request.id);
+        let key = (request.src, request.dst, request.header.id);
         let mut table = lock(&self.table);
         if let Some(ping) = table.get(&key) {
             *lock(&ping.deadline) = Instant::now() + IDLE;
@@ -150,17 +151,21 @@ impl Ping {
             };
             match ready.and_then(|()| self.receive()) {
                 Ok(message) => {
-                    let Some((true, _, seq)) = Echo::read_header(src.is_ipv6(), &message) else {
+                    let Ok(EchoHeader { reply: true, seq, .. }) =
+                        EchoHeader::parse(src.is_ipv6(), &message)
+                    else {
                         continue;
                     };
-                    let data = Bytes::from(message).slice(8..);
-                    answer(shared, Echo { src: dst, dst: src, reply: true, id, seq, data });
+                    let header = EchoHeader { reply: true, id, seq };
+                    let data = Bytes::from(message).slice(ECHO_HEADER_LEN..);
+                    answer(shared, Echo { src: dst, dst: src, header, data });
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => {
-                    let request = Echo { src, dst, reply: false, id, seq: 0, data: Bytes::new() };
+                    let header = EchoHeader { reply: false, id, seq: 0 };
+                    let request = Echo { src, dst, header, data: Bytes::new() };
                     let from = gateway_like(src);
-                    shared.send(&icmp_error(from, meaning(&error), &request.packet()));
+                    shared.send(&error_packet(from, meaning(&error), &request.packet()));
                 }
             }
         }

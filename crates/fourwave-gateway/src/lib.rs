@@ -22,7 +22,6 @@ pub mod notice;
 mod observe;
 mod other;
 mod outputs;
-mod packet;
 mod privileges;
 mod publish;
 mod relay;

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use fourwave::{IcmpError, Reports, RxPacket, TxPacket};
 use fourwave_wire::WireError;
+use fourwave_wire::icmp::{Echo, error_packet};
 use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::udp::Datagram;
 
 use crate::gateway::Shared;
 use crate::icmp::Pings;
-use crate::packet::{Datagram, Echo, icmp_error};
 use crate::target::gateway_like;
 use crate::udp::Flows;
 
@@ -40,7 +41,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut packets: Reports<RxPacket>) {
                 }
             }
             protocol::ICMP | protocol::ICMPV6 => {
-                if let Some(echo) = Echo::parse(&ip, &packet).filter(|echo| !echo.reply) {
+                if let Ok(echo) = Echo::parse(&ip, &packet)
+                    && !echo.header.reply
+                {
                     pings.send(echo, &packet);
                 }
             }
@@ -56,7 +59,7 @@ impl Shared {
     /// Tells the program, in the gateway's name, why a packet of its went nowhere.
     pub(crate) fn refuse(&self, error: IcmpError, ip: &IpHeader, packet: &RxPacket) {
         if !ip.dst.is_multicast() {
-            self.send(&icmp_error(gateway_like(ip.src), error, &packet.bytes));
+            self.send(&error_packet(gateway_like(ip.src), error, &packet.bytes));
         }
     }
 

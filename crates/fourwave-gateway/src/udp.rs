@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave::{IcmpError, RxPacket};
+use fourwave_wire::icmp::error_packet;
+use fourwave_wire::udp::{Datagram, fits_super_packet, quotation};
 use quinn_udp::{EcnCodepoint, RecvMeta, Transmit, UdpSocketState};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,7 +22,6 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::gateway::Shared;
 use crate::loopback;
-use crate::packet::{Datagram, fits_super_packet, icmp_error};
 use crate::target::{DNS_PORT, Target, gateway_like, target};
 
 /// Flows alive at once, and no more than a quarter of the open files that this process may have;
@@ -122,7 +123,7 @@ impl Flows {
                 IcmpError::PortUnreachable => datagram.dst.ip(),
                 _ => gateway_like(datagram.src.ip()),
             };
-            self.shared.send(&icmp_error(src, error, &packet.bytes));
+            self.shared.send(&error_packet(src, error, &packet.bytes));
         }
     }
 
@@ -148,9 +149,9 @@ impl Flows {
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 Err(error) => {
                     shared.notices.descriptors(&error);
-                    let quoted = Datagram::quotation(datagram.src, datagram.dst);
+                    let quoted = quotation(datagram.src, datagram.dst);
                     let src = datagram.dst.ip();
-                    shared.send(&icmp_error(src, IcmpError::PortUnreachable, &quoted));
+                    shared.send(&error_packet(src, IcmpError::PortUnreachable, &quoted));
                 }
             }
         });
@@ -275,17 +276,18 @@ impl Flow {
 
     /// Sends to the host. An error may be that of an earlier datagram (ICMP).
     fn send(&self, datagram: &Datagram) -> io::Result<()> {
-        let whole = datagram.segment == 0 || datagram.segment >= datagram.payload.len();
-        let fits = datagram.payload.len() <= datagram.segment * self.offload.max_gso_segments();
+        let segment = usize::from(datagram.segment);
+        let whole = segment == 0 || segment >= datagram.payload.len();
+        let fits = datagram.payload.len() <= segment * self.offload.max_gso_segments();
         if whole || fits {
-            let segment = (!whole).then_some(datagram.segment);
+            let segment = (!whole).then_some(segment);
             match self.send_one(&datagram.payload, segment, datagram.ecn) {
                 // A device without segmentation (EIO, EINVAL): one by one from now on.
                 Err(error) if segment.is_some() && is_no_offload(&error) => {}
                 result => return result,
             }
         }
-        for piece in datagram.payload.chunks(datagram.segment.max(1)) {
+        for piece in datagram.payload.chunks(segment.max(1)) {
             self.send_one(piece, None, datagram.ecn)?;
         }
         Ok(())
@@ -348,8 +350,8 @@ impl Flow {
             IcmpError::PortUnreachable => self.dst.ip(),
             _ => gateway_like(self.src.ip()),
         };
-        let quoted = Datagram::quotation(self.src, self.dst);
-        shared.send(&icmp_error(src, meaning, &quoted));
+        let quoted = quotation(self.src, self.dst);
+        shared.send(&error_packet(src, meaning, &quoted));
     }
 
     /// One system call's worth.
@@ -383,7 +385,7 @@ impl Flow {
             src: self.dst,
             dst: self.src,
             ecn: meta.ecn.map_or(0, |ecn| ecn as u8),
-            segment: if together { meta.stride } else { 0 },
+            segment: if together { meta.stride as u16 } else { 0 },
             payload: Bytes::copy_from_slice(bytes),
         };
         if !several || together {

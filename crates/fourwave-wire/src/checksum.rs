@@ -3,10 +3,7 @@
 use core::net::IpAddr;
 
 use crate::ip::{IpHeader, protocol};
-use crate::tcp;
-
-/// Where a UDP header keeps its checksum.
-pub const UDP_CHECKSUM_OFFSET: usize = 6;
+use crate::{tcp, udp};
 
 /// A running one's-complement sum, not yet folded.
 ///
@@ -115,7 +112,7 @@ pub fn complete_checksum(packet: &mut [u8]) -> bool {
     let Some(transport) = packet.get_mut(header.payload.clone()) else { return false };
     let offset = match header.protocol {
         protocol::TCP => tcp::CHECKSUM_OFFSET,
-        protocol::UDP => UDP_CHECKSUM_OFFSET,
+        protocol::UDP => udp::CHECKSUM_OFFSET,
         _ => return false,
     };
     let Some(field) = transport.get(offset..offset + 2) else { return false };
@@ -139,7 +136,7 @@ pub fn checksum_is_right(packet: &[u8]) -> bool {
     match header.protocol {
         protocol::TCP => tcp::verify_checksum(header.src, header.dst, transport),
         protocol::UDP => {
-            let Some(field) = transport.get(UDP_CHECKSUM_OFFSET..UDP_CHECKSUM_OFFSET + 2) else {
+            let Some(field) = transport.get(udp::CHECKSUM_OFFSET..udp::CHECKSUM_OFFSET + 2) else {
                 return false;
             };
             let sum = Sum::default()

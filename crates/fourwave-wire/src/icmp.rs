@@ -1,11 +1,13 @@
-//! ICMP errors about TCP segments (RFC 792, RFC 4443, RFC 5927), read and written.
+//! ICMP (RFC 792, RFC 4443): errors about TCP segments (RFC 5927) and echo, read and written.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
+use bytes::Bytes;
+
 use crate::checksum::Sum;
-use crate::ip::{IpEmit, IpHeader, protocol};
-use crate::{SeqNum, WireError};
+use crate::ip::{DEFAULT_TTL, IpEmit, IpHeader, emit_fragments, protocol};
+use crate::{Link, RxChecksum, RxPacket, SeqNum, TxPacket, WireError};
 
 /// What an ICMP error says happened to a packet, the same for both IP versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -114,7 +116,7 @@ pub fn emit_error(src: IpAddr, error: IcmpError, offending: &[u8], out: &mut Vec
         (IcmpError::ParameterProblem, true) => (4, 0, 0),
     };
     let protocol = if v6 { protocol::ICMPV6 } else { protocol::ICMP };
-    let ip = IpEmit { src, dst: inner.src, protocol, ttl: 64, ecn: 0 };
+    let ip = IpEmit { src, dst: inner.src, protocol, ttl: DEFAULT_TTL, ecn: 0 };
     let limit = if v6 { 1280 } else { 576 } - ip.len() - 8;
     let quoted = &offending[..offending.len().min(limit)];
     ip.emit(8 + quoted.len(), out);
@@ -130,11 +132,206 @@ pub fn emit_error(src: IpAddr, error: IcmpError, offending: &[u8], out: &mut Vec
     out[start + 2..start + 4].copy_from_slice(&sum);
 }
 
+/// [`emit_error`] as a packet to be sent; an empty one where it appends nothing.
+pub fn error_packet(src: IpAddr, error: IcmpError, offending: &[u8]) -> TxPacket {
+    let mut packet = TxPacket::default();
+    emit_error(src, error, offending, &mut packet.header);
+    packet.meta.len = packet.header.len();
+    packet
+}
+
+/// Bytes of an echo message before its data.
+pub const ECHO_HEADER_LEN: usize = 8;
+
+/// An echo request or reply of either ICMP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Echo {
+    /// Who sends it.
+    pub src: IpAddr,
+    /// To whom; of the source's family.
+    pub dst: IpAddr,
+    /// What of it is in the message.
+    pub header: EchoHeader,
+    /// What is to come back.
+    pub data: Bytes,
+}
+
+/// The header of an echo message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EchoHeader {
+    /// A reply; else a request.
+    pub reply: bool,
+    /// Identifier.
+    pub id: u16,
+    /// Sequence number.
+    pub seq: u16,
+}
+
+impl EchoHeader {
+    /// Reads the header of a bare ICMP message; its checksum is not looked at.
+    ///
+    /// # Errors
+    /// [`WireError::OtherProtocol`] for a message that is no echo, or the malformation.
+    pub fn parse(v6: bool, message: &[u8]) -> Result<Self, WireError> {
+        let h: &[u8; ECHO_HEADER_LEN] = message.first_chunk().ok_or(WireError::Truncated)?;
+        let reply = match (v6, h[0], h[1]) {
+            (false, 8, 0) | (true, 128, 0) => false,
+            (false, 0, 0) | (true, 129, 0) => true,
+            _ => return Err(WireError::OtherProtocol),
+        };
+        let (id, seq) = (u16::from_be_bytes([h[4], h[5]]), u16::from_be_bytes([h[6], h[7]]));
+        Ok(Self { reply, id, seq })
+    }
+
+    /// Its bytes, without a checksum.
+    fn encode(&self, v6: bool) -> [u8; ECHO_HEADER_LEN] {
+        let kind = match (v6, self.reply) {
+            (false, false) => 8,
+            (false, true) => 0,
+            (true, false) => 128,
+            (true, true) => 129,
+        };
+        let ([a, b], [c, d]) = (self.id.to_be_bytes(), self.seq.to_be_bytes());
+        [kind, 0, 0, 0, a, b, c, d]
+    }
+}
+
+impl Echo {
+    /// Reads the ICMP message of `packet`, whose header is `ip`. The data is a slice of the packet.
+    ///
+    /// # Errors
+    /// [`WireError::OtherProtocol`] for a message that is no echo, or the malformation.
+    pub fn parse(ip: &IpHeader, packet: &RxPacket) -> Result<Self, WireError> {
+        let message = packet.bytes.get(ip.payload.clone()).ok_or(WireError::Truncated)?;
+        let header = EchoHeader::parse(ip.is_ipv6(), message)?;
+        if packet.checksum == RxChecksum::Unverified {
+            let mut sum = Sum::default();
+            if ip.is_ipv6() {
+                sum = sum.with_pseudo_header(ip.src, ip.dst, protocol::ICMPV6, message.len());
+            }
+            if sum.with(message).finish() != [0, 0] {
+                return Err(WireError::BadChecksum);
+            }
+        }
+        let data = packet.bytes.slice(ip.payload.start + ECHO_HEADER_LEN..ip.payload.end);
+        Ok(Self { src: ip.src, dst: ip.dst, header, data })
+    }
+
+    /// The bare ICMP message, its checksum included.
+    pub fn message(&self) -> Vec<u8> {
+        let v6 = self.src.is_ipv6();
+        let mut message = self.header.encode(v6).to_vec();
+        message.extend_from_slice(&self.data);
+        let mut sum = Sum::default();
+        if v6 {
+            let (src, dst) = (self.src, self.dst);
+            sum = sum.with_pseudo_header(src, dst, protocol::ICMPV6, message.len());
+        }
+        let sum = sum.with(&message).finish();
+        message[2..4].copy_from_slice(&sum);
+        message
+    }
+
+    fn envelope(&self) -> IpEmit {
+        let protocol = if self.src.is_ipv6() { protocol::ICMPV6 } else { protocol::ICMP };
+        IpEmit { src: self.src, dst: self.dst, protocol, ttl: DEFAULT_TTL, ecn: 0 }
+    }
+
+    /// The whole packet, to be quoted in an ICMP error.
+    pub fn packet(&self) -> Vec<u8> {
+        let message = self.message();
+        let mut packet = Vec::new();
+        self.envelope().emit(message.len(), &mut packet);
+        packet.extend_from_slice(&message);
+        packet
+    }
+
+    /// Writes the packets that carry it over a link: one, or fragments with the identification
+    /// `id`.
+    pub fn emit(&self, link: &Link, id: u32, mut send: impl FnMut(&TxPacket)) {
+        let ip = self.envelope();
+        let message = self.message();
+        if ip.len() + message.len() > usize::from(link.mtu) {
+            return emit_fragments(&ip, link.mtu, id, &message, send);
+        }
+        let mut packet = TxPacket::default();
+        ip.emit(message.len(), &mut packet.header);
+        packet.header.extend_from_slice(&message);
+        packet.meta.len = packet.header.len();
+        send(&packet);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tcp::TcpHeader;
     use core::net::{Ipv4Addr, Ipv6Addr};
+    use proptest::prelude::*;
+
+    const V4: [IpAddr; 2] =
+        [IpAddr::V4(Ipv4Addr::new(10, 4, 0, 100)), IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9))];
+    const V6: [IpAddr; 2] = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+
+    fn received(packet: &TxPacket) -> RxPacket {
+        let checksum = RxChecksum::Unverified;
+        RxPacket { bytes: packet.to_vec().into(), gso_size: 0, checksum }
+    }
+
+    proptest! {
+        #[test]
+        fn an_echo_that_was_written_is_read_again(
+            v6: bool, reply: bool, id: u16, seq: u16,
+            data in proptest::collection::vec(any::<u8>(), 0..1400), at: u16, bit in 0u8..8,
+        ) {
+            let [src, dst] = if v6 { V6 } else { V4 };
+            let before = Echo { src, dst, header: EchoHeader { reply, id, seq }, data: data.into() };
+            let mut all = Vec::new();
+            before.emit(&Link::plain(1500), 7, |packet| all.push(packet.clone()));
+            prop_assert_eq!(all.len(), 1);
+            prop_assert_eq!(all[0].to_vec(), before.packet());
+            let mut packet = received(&all[0]);
+            let ip = IpHeader::parse(&packet.bytes).unwrap();
+            prop_assert_eq!(Echo::parse(&ip, &packet), Ok(before));
+            let mut bytes = packet.bytes.to_vec();
+            let at = ip.payload.start + 2 + usize::from(at) % (ip.payload.len() - 2);
+            bytes[at] ^= 1 << bit;
+            packet.bytes = bytes.into();
+            prop_assert_eq!(Echo::parse(&ip, &packet), Err(WireError::BadChecksum));
+        }
+
+        #[test]
+        fn no_bytes_make_a_reader_panic(
+            bytes in proptest::collection::vec(any::<u8>(), 0..120), v6: bool, trusted: bool,
+        ) {
+            let mut bytes = bytes;
+            if let Some(first) = bytes.first_mut() {
+                *first = if v6 { 0x60 } else { 0x45 };
+            }
+            let checksum = if trusted { RxChecksum::Trusted } else { RxChecksum::Unverified };
+            let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
+            let _ = EchoHeader::parse(v6, &packet.bytes);
+            if let Ok(ip) = IpHeader::parse(&packet.bytes) {
+                let _ = Echo::parse(&ip, &packet);
+                let _ = parse_quoted_tcp(&ip, &packet.bytes);
+            }
+            let _ = error_packet(V4[0], IcmpError::TimeExceeded, &packet.bytes);
+        }
+    }
+
+    #[test]
+    fn an_echo_beyond_the_mtu_goes_in_fragments() {
+        for [src, dst] in [V4, V6] {
+            let header = EchoHeader { reply: true, id: 1, seq: 2 };
+            let echo = Echo { src, dst, header, data: Bytes::from_static(&[7; 3000]) };
+            let mut sizes = Vec::new();
+            echo.emit(&Link::offloading(1500), 9, |packet| sizes.push(packet.meta.len));
+            let headers = if src.is_ipv6() { 48 } else { 20 };
+            assert_eq!(sizes.len(), 3);
+            assert_eq!(sizes.iter().sum::<usize>(), 3 * headers + ECHO_HEADER_LEN + 3000);
+            assert!(sizes.iter().all(|size| *size <= 1500));
+        }
+    }
 
     fn syn(src: IpAddr, dst: IpAddr) -> Vec<u8> {
         let header = TcpHeader {
@@ -151,8 +348,6 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again() {
-        let v4 = [Ipv4Addr::new(10, 4, 0, 100), Ipv4Addr::new(10, 0, 0, 9)].map(IpAddr::from);
-        let v6 = [Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED].map(IpAddr::from);
         let errors = [
             IcmpError::NetUnreachable,
             IcmpError::HostUnreachable,
@@ -162,7 +357,7 @@ mod tests {
             IcmpError::TimeExceeded,
             IcmpError::ParameterProblem,
         ];
-        for [src, dst] in [v4, v6] {
+        for [src, dst] in [V4, V6] {
             for error in errors {
                 let mut packet = Vec::new();
                 emit_error(dst, error, &syn(src, dst), &mut packet);

@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 
-use crate::WireError;
 use crate::checksum::Sum;
+use crate::{TxPacket, WireError};
 
 /// Protocol numbers (IANA) that the project meets.
 pub mod protocol {
@@ -19,6 +19,8 @@ pub mod protocol {
     pub const ICMPV6: u8 = 58;
 }
 
+/// Time to live, or hop limit, of what the project sends by itself (RFC 1700).
+pub const DEFAULT_TTL: u8 = 64;
 /// Bytes of an IPv4 header without options.
 pub const IPV4_HEADER_LEN: usize = 20;
 /// Bytes of an IPv6 header without extensions.
@@ -186,8 +188,7 @@ impl IpEmit {
                 h[9] = self.protocol;
                 h[12..16].copy_from_slice(&src.octets());
                 h[16..20].copy_from_slice(&dst.octets());
-                let sum = Sum::default().with(&h).finish();
-                h[10..12].copy_from_slice(&sum);
+                set_header_checksum(&mut h);
                 out.extend_from_slice(&h);
             }
             // Mixed families name no packet; an empty header is refused by every device.
@@ -204,6 +205,55 @@ impl IpEmit {
     pub fn is_empty(&self) -> bool {
         false
     }
+}
+
+/// Cuts an IP payload into fragments of up to `mtu` bytes (RFC 791 §2.3, RFC 8200 §4.5) under the
+/// identification `id`, of which IPv4 has 16 bits. `payload` has at most 65,535 bytes; its checksum
+/// is finished.
+pub fn emit_fragments(
+    ip: &IpEmit,
+    mtu: u16,
+    id: u32,
+    payload: &[u8],
+    mut send: impl FnMut(&TxPacket),
+) {
+    const IPV6_FRAGMENT: u8 = 44;
+    const MORE: u16 = 0x2000;
+    let v6 = ip.src.is_ipv6();
+    let headers = ip.len() + if v6 { 8 } else { 0 };
+    // Every fragment but the last holds a multiple of 8 bytes.
+    let space = usize::from(mtu).saturating_sub(headers).max(8) & !7;
+    for (i, piece) in payload.chunks(space).enumerate() {
+        let offset = i * space;
+        let more = offset + piece.len() < payload.len();
+        let mut packet = TxPacket::default();
+        let header = &mut packet.header;
+        if v6 {
+            IpEmit { protocol: IPV6_FRAGMENT, ..*ip }.emit(8 + piece.len(), header);
+            let word = offset as u16 | u16::from(more);
+            header.extend_from_slice(&[ip.protocol, 0]);
+            header.extend_from_slice(&word.to_be_bytes());
+            header.extend_from_slice(&id.to_be_bytes());
+        } else {
+            ip.emit(piece.len(), header);
+            let word = (offset / 8) as u16 | if more { MORE } else { 0 };
+            // Mixed families have no header.
+            if let Some(h) = header.first_chunk_mut::<IPV4_HEADER_LEN>() {
+                h[4..6].copy_from_slice(&(id as u16).to_be_bytes());
+                h[6..8].copy_from_slice(&word.to_be_bytes());
+                set_header_checksum(h);
+            }
+        }
+        header.extend_from_slice(piece);
+        packet.meta.len = packet.header.len();
+        send(&packet);
+    }
+}
+
+fn set_header_checksum(header: &mut [u8; IPV4_HEADER_LEN]) {
+    header[10..12].fill(0);
+    let sum = Sum::default().with(header).finish();
+    header[10..12].copy_from_slice(&sum);
 }
 
 #[cfg(test)]

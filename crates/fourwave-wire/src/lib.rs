@@ -1,4 +1,5 @@
-//! Bytes and numbers of TCP: sequence arithmetic, headers, options, checksums.
+//! Bytes and numbers of TCP, and of the UDP and ICMP beside it: sequence arithmetic, headers,
+//! options, checksums.
 //!
 //! Every parser here takes bytes from the network: it answers with a value or a
 //! [`WireError`], never a panic, and looks at each byte a bounded number of times.
@@ -16,6 +17,7 @@ pub mod options;
 pub mod segment;
 mod seq;
 pub mod tcp;
+pub mod udp;
 mod window;
 
 pub use error::WireError;

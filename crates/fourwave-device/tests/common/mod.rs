@@ -13,6 +13,7 @@ use fourwave_testkit::{Bounded, command, find, missing, skip_test};
 use fourwave_wire::checksum::Sum;
 use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::tcp::{CHECKSUM_OFFSET, TcpHeader};
+use fourwave_wire::udp::{self, UdpHeader};
 use fourwave_wire::{GsoKind, RxPacket, TxChecksum, TxMeta, TxPacket};
 
 /// The kernel's addresses; ours end in 1.
@@ -174,14 +175,19 @@ pub(crate) fn udp_packet(
     payload: Vec<Bytes>,
     gso_size: u16,
 ) -> TxPacket {
-    let len = 8 + payload.iter().map(Bytes::len).sum::<usize>();
+    let len = udp::HEADER_LEN + payload.iter().map(Bytes::len).sum::<usize>();
     let mut header = ip_header(src.ip(), dst.ip(), protocol::UDP, len);
     let start = header.len();
-    header.extend_from_slice(&src.port().to_be_bytes());
-    header.extend_from_slice(&dst.port().to_be_bytes());
-    header.extend_from_slice(&(len as u16).to_be_bytes());
-    header.extend_from_slice(&[0, 0]);
-    finish(header, (start, 6), (src.ip(), dst.ip(), protocol::UDP), payload, gso_size)
+    let (src_port, dst_port) = (src.port(), dst.port());
+    let udp = UdpHeader { src_port, dst_port, len: len as u16, checksum: [0, 0] };
+    header.extend_from_slice(&udp.encode());
+    finish(
+        header,
+        (start, udp::CHECKSUM_OFFSET),
+        (src.ip(), dst.ip(), protocol::UDP),
+        payload,
+        gso_size,
+    )
 }
 
 /// Bytes that say where they stand, so that a lost or swapped one is seen.

@@ -3,13 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 
 use fourwave::{IcmpError, RxPacket};
+use fourwave_wire::icmp::{Echo, EchoHeader};
 use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::udp::Datagram;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UdpSocket;
 
 use super::{Bench, GatewayOptions, ends, options, pattern};
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6, PROGRAM_V4, PROGRAM_V6};
-use crate::packet::{Datagram, Echo};
 
 /// The program's packets that are not TCP.
 struct Raw<'a> {
@@ -120,13 +121,17 @@ async fn the_gateway_answers_echo_and_unknown_protocols() {
         let mut raw = Raw::new(&bench);
         let (src, dst) = (IpAddr::from(PROGRAM_V6), IpAddr::from(GATEWAY_V6));
         let data = pattern(100).into();
-        let request = Echo { src, dst, reply: false, id: 7, seq: 9, data };
+        let header = EchoHeader { reply: false, id: 7, seq: 9 };
+        let request = Echo { src, dst, header, data };
         request.emit(&bench.program.link(), 1, |packet| {
             bench.program.send_packet(packet.clone()).unwrap();
         });
         let (ip, packet) = raw.packet().await;
         let reply = Echo::parse(&ip, &packet).unwrap();
-        assert_eq!(reply, Echo { src: dst, dst: src, reply: true, ..request });
+        assert_eq!(
+            reply,
+            Echo { src: dst, dst: src, header: EchoHeader { reply: true, ..header }, ..request }
+        );
 
         let sctp = fourwave_wire::ip::IpEmit {
             src: PROGRAM_V4.into(),
