@@ -1,26 +1,17 @@
 //! `--fault SPEC`.
 
 use fourwave_gateway::{FaultSpec, FaultSpecError};
+use fourwave_lens::suggest::did_you_mean;
 
 /// Reads one specification.
 pub(crate) fn parse_fault(text: &str) -> Result<FaultSpec, String> {
     text.parse().map_err(|error: FaultSpecError| {
-        let meant = match &error {
-            FaultSpecError::UnknownFault { name } => nearest(name),
+        let question = match &error {
+            FaultSpecError::UnknownFault { name } => did_you_mean(name, FaultSpec::NAMES),
             _ => None,
         };
-        meant.map_or_else(|| error.to_string(), |known| format!("{error}; did you mean {known}?"))
+        question.map_or_else(|| error.to_string(), |question| format!("{error}; {question}"))
     })
-}
-
-/// The fault that was probably meant.
-fn nearest(name: &str) -> Option<&'static str> {
-    FaultSpec::NAMES
-        .into_iter()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]

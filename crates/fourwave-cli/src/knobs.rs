@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fourwave_core::Config;
 use fourwave_core::config::{KnobError, Unit};
+use fourwave_lens::suggest::did_you_mean;
 use fourwave_linux::reason;
 
 use crate::layout::hanging;
@@ -41,30 +42,17 @@ pub(crate) fn read_file(config: &mut Config, path: &Path) -> Result<(), String> 
 
 fn apply(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
     config.set(name, value).map_err(|error| match error {
-        KnobError::Unknown => match nearest(name) {
-            Some(known) => format!("there is no knob {name}: did you mean {known}?"),
-            None => format!("there is no knob {name}: `fourwave knobs` lists them"),
-        },
+        KnobError::Unknown => {
+            match did_you_mean(name, Config::knobs().iter().map(|knob| knob.name)) {
+                Some(question) => format!("there is no knob {name}: {question}"),
+                None => format!("there is no knob {name}: `fourwave knobs` lists them"),
+            }
+        }
         KnobError::NotANumber(_) | KnobError::OutOfRange(_) | KnobError::NotAName(_) => {
             format!("{error}, not {value}")
         }
         _ => error.to_string(),
     })
-}
-
-/// The knob that was probably meant.
-fn nearest(name: &str) -> Option<&'static str> {
-    let similarity = |known: &str| {
-        // People leave the prefix out.
-        let bare = strsim::jaro_winkler(name, known.trim_start_matches("tcp_"));
-        strsim::jaro_winkler(name, known).max(bare)
-    };
-    Config::knobs()
-        .iter()
-        .map(|knob| (similarity(knob.name), knob.name))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 /// Prints every knob, what it means below it. A reader that stops early is no error.

@@ -3,6 +3,7 @@
 use clap::Args;
 use fourwave_core::Config;
 use fourwave_device::tap::Direction;
+use fourwave_lens::suggest::did_you_mean;
 use fourwave_scenario::{Performance, Scenario, all, find, html, json, text};
 
 use crate::output::{Files, Output, Target, Text, target};
@@ -156,13 +157,8 @@ fn perform_all(config: &Config) -> u8 {
 }
 
 fn unknown(name: &str) -> String {
-    let nearest = all()
-        .iter()
-        .map(|scenario| (strsim::jaro_winkler(name, scenario.name), scenario.name))
-        .filter(|(similarity, _)| *similarity > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match nearest {
-        Some((_, known)) => format!("there is no scenario {name}: did you mean {known}?"),
+    match did_you_mean(name, all().iter().map(|scenario| scenario.name)) {
+        Some(question) => format!("there is no scenario {name}: {question}"),
         None => format!("there is no scenario {name}: `fourwave scenario` lists them"),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fourwave_lens::suggest::did_you_mean;
 use thiserror::Error;
 
 /// From where on something is a finding. Shares are of 1.
@@ -175,10 +176,8 @@ impl Thresholds {
     fn apply(&mut self, name: &str, value: &str) -> Result<(), ThresholdError> {
         let Some(known) = THRESHOLDS.iter().find(|one| one.name == name) else {
             let names = || THRESHOLDS.iter().map(|one| one.name);
-            let hint = match crate::words::nearest(name, names()) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("they are {}", self::names()),
-            };
+            let hint = did_you_mean(name, names())
+                .unwrap_or_else(|| format!("they are {}", self::names()));
             return Err(ThresholdError::Unknown(name.to_owned(), hint));
         };
         let wrong = || ThresholdError::Value(known.name, known.counts, value.to_owned());

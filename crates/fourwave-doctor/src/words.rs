@@ -86,22 +86,6 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// The name that was probably meant.
-pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| text.to_lowercase().replace(['-', ' '], "_");
-    let name = plain(name);
-    names
-        .map(|known| {
-            let known_plain = plain(known);
-            // People leave the prefix out.
-            let bare = strsim::jaro_winkler(&name, known_plain.trim_start_matches("tcp_"));
-            (strsim::jaro_winkler(&name, &known_plain).max(bare), known)
-        })
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -47,6 +47,7 @@ mod row;
 mod rows;
 mod segment;
 mod story;
+pub mod suggest;
 pub mod summary;
 mod track;
 mod trouble;

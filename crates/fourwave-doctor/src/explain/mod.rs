@@ -9,10 +9,11 @@ use std::fmt::Write;
 use fourwave_core::Config;
 use fourwave_core::config::Unit;
 use fourwave_core::state::{Input, State, next};
+use fourwave_lens::suggest::did_you_mean;
 use thiserror::Error;
 
 use crate::FindingKind;
-use crate::words::{nearest, wrapped};
+use crate::words::wrapped;
 
 /// Nothing has this name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -42,10 +43,8 @@ pub fn explain(name: &str, width: usize) -> Result<String, UnknownName> {
         return Ok(finding_text(kind, width));
     }
     knob_text(&plain, width).ok_or_else(|| {
-        let hint = match nearest(&plain, names().into_iter()) {
-            Some(near) => format!("did you mean {near}?"),
-            None => "`fourwave doctor --explain list` has the names".to_owned(),
-        };
+        let hint = did_you_mean(&plain, names())
+            .unwrap_or_else(|| "`fourwave doctor --explain list` has the names".to_owned());
         UnknownName { name: name.to_owned(), hint }
     })
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use fourwave_core::state::State;
+use fourwave_lens::suggest::did_you_mean;
 use fourwave_lens::{AnomalyKind, Role};
 use ipnet::IpNet;
 
@@ -35,13 +36,8 @@ pub(super) const FIGURES: [(&str, Figure); 7] = [
 
 /// The known name that is nearest to what was written, as a question; else all of them.
 pub(super) fn advice(written: &str, known: &[&str]) -> String {
-    let lower = written.to_lowercase();
-    let similarity = |name: &str| strsim::jaro_winkler(&lower, &name.to_lowercase());
-    let nearest = known.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    match nearest.filter(|name| similarity(name) > 0.75) {
-        Some(name) => format!("did you mean {name}?"),
-        None => format!("known are {}", known.join(", ")),
-    }
+    did_you_mean(written, known.iter().copied())
+        .unwrap_or_else(|| format!("known are {}", known.join(", ")))
 }
 
 /// One of `known`, in any case, with `-` and `_` alike.
