@@ -8,7 +8,7 @@ use fourwave::{TcpListener, TcpStream};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6};
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 const PORT: u16 = 80;
 const PAGE: &str = "Hello from the other end of your own TCP.\n";

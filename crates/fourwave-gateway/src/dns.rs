@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::relay::dial::connect;
+use crate::host::connect;
 use crate::target::DNS_PORT;
 
 /// How long a resolver may think before the next one is asked too.

@@ -6,22 +6,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fourwave::{Config, Counters, Device, Population, Stack, StackOptions};
+use fourwave::{Config, Counters, Device, Population, StackOptions};
 use fourwave_fault::FaultSpec;
 use fourwave_lens::summary::Summary;
 use fourwave_linux::refusals::Refusals;
 use tokio::time::{Instant, sleep};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6};
 use crate::dns::Resolvers;
 use crate::faults::Faults;
 use crate::notice::Notices;
-use crate::observe::{LensOptions, Observer, Remarks};
+use crate::observe::{LensOptions, Observer};
 use crate::publish::{self, Published};
 use crate::relay::dial;
-use crate::traffic::{Beside, Traffic};
+use crate::shared::Shared;
+use crate::traffic::Beside;
 use crate::{demo, loopback, other};
 
 /// What a gateway needs to know.
@@ -44,28 +43,6 @@ pub struct GatewayOptions {
     pub quiet: bool,
     /// Where the program's calls to its own loopback are heard when nothing answers them.
     pub refusals: Option<Refusals>,
-}
-
-/// What every task of a gateway shares.
-pub(crate) struct Shared {
-    pub(crate) stack: Stack,
-    pub(crate) host_loopback: bool,
-    pub(crate) resolvers: Resolvers,
-    pub(crate) notices: Notices,
-    pub(crate) traffic: Traffic,
-    pub(crate) remarks: Remarks,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
-}
-
-impl Shared {
-    /// Runs a task until it ends or the gateway does.
-    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let cancel = self.cancel.clone();
-        self.tasks.spawn(async move {
-            cancel.run_until_cancelled_owned(task).await;
-        });
-    }
 }
 
 /// A running gateway. Dropped without [`finish`](Self::finish), its tasks run on until the
@@ -120,16 +97,13 @@ impl Gateway {
         )?;
         let others = stack.take_other_packets();
         let calls = stack.listen_any()?;
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(Shared::new(
             stack,
-            host_loopback: options.host_loopback,
-            resolvers: Resolvers::new(options.resolvers),
-            notices: Notices::new(options.quiet),
-            traffic: Traffic::default(),
-            remarks: observer.remarks(),
-            tasks: TaskTracker::new(),
-            cancel: CancellationToken::new(),
-        });
+            options.host_loopback,
+            Resolvers::new(options.resolvers),
+            Notices::new(options.quiet),
+            observer.remarks(),
+        ));
         if options.demo {
             demo::serve(&shared)?;
         }
@@ -138,8 +112,7 @@ impl Gateway {
             shared.spawn(other::serve(Arc::clone(&shared), others));
         }
         if let Some(refusals) = options.refusals {
-            let end = shared.cancel.clone();
-            shared.tasks.spawn(loopback::serve(Arc::clone(&shared), refusals, end));
+            shared.spawn_to_the_end(|end| loopback::serve(Arc::clone(&shared), refusals, end));
         }
         for published in options.published {
             let (listener, port) = published.listen()?;
@@ -167,9 +140,7 @@ impl Gateway {
         // Every relay that is left loses its program's end by this, and resets its host's unless
         // that has got all that it will.
         self.shared.stack.shutdown().await;
-        self.shared.cancel.cancel();
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.shared.end().await;
         let peak_time_wait = self.shared.stack.io_counters().peak_time_wait;
         let leaks = self.observer.leaks();
         Finale {

@@ -15,7 +15,7 @@ use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
 use crate::addresses::is_gateway;
-use crate::gateway::Shared;
+use crate::shared::Shared;
 use crate::target::{Target, gateway_like, target};
 use crate::udp::{meaning, received_or_failed};
 

@@ -9,11 +9,14 @@
 #![forbid(unsafe_code)]
 
 pub mod addresses;
+mod channel;
 mod demo;
 pub mod dns;
+mod failure;
 mod faults;
 mod gateway;
 mod guard;
+mod host;
 mod icmp;
 mod loopback;
 mod memory_demo;
@@ -26,6 +29,7 @@ mod privileges;
 mod publish;
 mod relay;
 pub mod run;
+mod shared;
 mod supervise;
 mod target;
 mod traffic;

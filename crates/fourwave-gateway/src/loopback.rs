@@ -11,7 +11,7 @@ use fourwave_linux::refusals::Refusals;
 use tokio_util::sync::CancellationToken;
 
 use crate::addresses::GATEWAY_V4;
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// Ports of the program's localhost about which the host is asked: each costs a look at all its
 /// sockets.

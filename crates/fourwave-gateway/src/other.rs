@@ -1,17 +1,15 @@
 //! The program's packets that are not TCP, and who answers them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use fourwave::{IcmpError, Reports, RxPacket, TxPacket};
+use fourwave::{IcmpError, Reports, RxPacket};
 use fourwave_wire::WireError;
-use fourwave_wire::icmp::{Echo, error_packet};
+use fourwave_wire::icmp::Echo;
 use fourwave_wire::ip::{IpHeader, protocol};
 use fourwave_wire::udp::Datagram;
 
-use crate::gateway::Shared;
 use crate::icmp::Pings;
-use crate::target::gateway_like;
+use crate::shared::Shared;
 use crate::udp::Flows;
 
 /// Protocols that hosts send by themselves and that need no answer.
@@ -52,26 +50,5 @@ pub(crate) async fn serve(shared: Arc<Shared>, mut packets: Reports<RxPacket>) {
             _ if ip.dst.is_multicast() => {}
             _ => shared.refuse(IcmpError::ProtocolUnreachable, &ip, &packet),
         }
-    }
-}
-
-impl Shared {
-    /// Tells the program, in the gateway's name, why a packet of its went nowhere.
-    pub(crate) fn refuse(&self, error: IcmpError, ip: &IpHeader, packet: &RxPacket) {
-        if !ip.dst.is_multicast() {
-            self.send(&error_packet(gateway_like(ip.src), error, &packet.bytes));
-        }
-    }
-
-    /// Sends a packet to the program. One that finds no room is lost, as on any link.
-    pub(crate) fn send(&self, packet: &TxPacket) {
-        // An error is the device's; TCP, which needs it more, notices too.
-        let _ = self.stack.send_packet(packet.clone());
-    }
-
-    /// A new identification for a datagram that is cut into fragments.
-    pub(crate) fn fragment_id() -> u32 {
-        static NEXT: AtomicU32 = AtomicU32::new(1);
-        NEXT.fetch_add(1, Ordering::Relaxed)
     }
 }

@@ -1,11 +1,31 @@
 //! The files that a run writes: opened before the program starts, taken back when it does not.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
-use crate::run::OutputTo;
+/// Where something is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OutputTo {
+    /// Standard output, which is the program's too.
+    Stdout,
+    /// Standard error, which is the program's too.
+    Stderr,
+    /// A file: emptied when the program starts, and written while it runs.
+    File(PathBuf),
+}
+
+impl fmt::Display for OutputTo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stdout => f.write_str("standard output"),
+            Self::Stderr => f.write_str("standard error"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
 
 /// Files opened for writing. Until [`keep`](Self::keep), dropping this removes those that did
 /// not exist before; until [`begin`](Self::begin) the others are as they were.

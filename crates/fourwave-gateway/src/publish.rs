@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::gateway::Shared;
-use crate::relay::{Far, HostStream, relay};
+use crate::host::HostStream;
+use crate::relay::{Far, relay};
+use crate::shared::Shared;
 use crate::target::{program_like, seen_from_inside};
 
 /// A port of the namespace, and where the host listens for it.

@@ -1,12 +1,10 @@
 //! `fourwave run` from its options to the program's exit status.
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 
 use fourwave_core::Config;
 use fourwave_device::tun::Tun;
@@ -20,6 +18,7 @@ use crate::guard::Leftovers;
 use crate::namespace::{self, Failure, Prepared, Program};
 use crate::notice;
 use crate::observe::{Drawn, LensOptions};
+pub use crate::outputs::OutputTo;
 use crate::outputs::Outputs;
 use crate::privileges::drop_privileges;
 use crate::publish::Published;
@@ -64,27 +63,6 @@ pub struct Drawing {
     pub to: OutputTo,
     /// How it looks there. What the ends are called is decided here.
     pub look: LadderOptions,
-}
-
-/// Where something is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum OutputTo {
-    /// Standard output, which is the program's too.
-    Stdout,
-    /// Standard error, which is the program's too.
-    Stderr,
-    /// A file: emptied when the program starts, and written while it runs.
-    File(PathBuf),
-}
-
-impl fmt::Display for OutputTo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdout => f.write_str("standard output"),
-            Self::Stderr => f.write_str("standard error"),
-            Self::File(path) => path.display().fmt(f),
-        }
-    }
 }
 
 /// One `-p`: a port of the host that leads to one of the namespace.

@@ -20,8 +20,8 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::{Instant, timeout_at};
 
-use crate::gateway::Shared;
 use crate::loopback;
+use crate::shared::Shared;
 use crate::target::{DNS_PORT, Target, gateway_like, target};
 
 /// Flows alive at once, and no more than a quarter of the open files that this process may have;

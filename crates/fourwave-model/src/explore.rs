@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::action::Action;
-use crate::judge::Broken;
+use crate::broken::Broken;
 use crate::print::Prints;
 use crate::setup::Setup;
 use crate::world::World;

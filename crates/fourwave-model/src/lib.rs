@@ -10,8 +10,9 @@
 #![forbid(unsafe_code)]
 
 pub mod action;
+pub mod broken;
 pub mod explore;
-pub mod judge;
+mod judge;
 mod link;
 mod print;
 pub mod setup;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use fourwave_lens::{Lens, LensOptions, ladder};
 
 use crate::action::{Action, End};
+use crate::broken::Broken;
 use crate::explore::{Violation, step};
-use crate::judge::Broken;
 use crate::setup::Setup;
 use crate::world::{Taped, World, address};
 

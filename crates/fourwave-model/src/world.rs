@@ -12,7 +12,7 @@ use fourwave_net::{Carry, convert, transmit};
 use fourwave_wire::Link;
 
 use crate::action::{Action, End};
-use crate::judge::Broken;
+use crate::broken::Broken;
 use crate::link::{Lane, Segment};
 use crate::print::Print;
 use crate::setup::Setup;

@@ -1,6 +1,6 @@
 //! The small searches of every run; `FOURWAVE_MODEL_DEPTH` adds to faults and bytes.
 
-use fourwave_model::{Replay, Setup, explore, explore::Violation, judge::Broken};
+use fourwave_model::{Replay, Setup, broken::Broken, explore, explore::Violation};
 
 const ENOUGH: u64 = u64::MAX;
 

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use fourwave_lens::ladder;
 
-use crate::script::{Part, Performance};
+use crate::part::Part;
+use crate::performance::Performance;
 use crate::text::{self, TextOptions};
 
 const STYLE: &str = include_str!("page.css");

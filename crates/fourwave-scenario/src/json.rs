@@ -4,7 +4,8 @@
 use fourwave_lens::json;
 use serde_json::json;
 
-use crate::script::{Part, Performance};
+use crate::part::Part;
+use crate::performance::Performance;
 
 /// One JSON object a line. Connections are counted anew behind each `part` line.
 pub fn render(performance: &Performance) -> String {

@@ -22,11 +22,14 @@ pub mod html;
 pub mod json;
 mod middle;
 mod nat;
+mod part;
+mod performance;
 mod scenarios;
 mod script;
 pub mod text;
 mod world;
 
 pub use failure::Failure;
+pub use part::Part;
+pub use performance::Performance;
 pub use scenarios::{Scenario, all, find};
-pub use script::{Part, Performance};

@@ -15,6 +15,9 @@ use fourwave_wire::tcp::TcpHeader;
 
 use crate::nat::Nat;
 
+/// Where servers listen.
+pub(crate) const PORT: u16 = 80;
+
 /// A segment in the middle of the network.
 #[derive(Clone, Debug)]
 pub(crate) struct Segment {
@@ -45,7 +48,7 @@ impl Segment {
 
     /// It comes from a server.
     pub(crate) fn is_from_server(&self) -> bool {
-        self.from.port() == crate::world::PORT
+        self.from.port() == PORT
     }
 
     /// It carries a FIN.

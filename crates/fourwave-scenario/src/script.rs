@@ -1,94 +1,22 @@
 //! What a scenario's script writes: the parts that are shown, the outcome, the figures.
 
 use std::fmt::Display;
-use std::time::Duration;
 
-use bytes::Bytes;
 use fourwave_core::counters::Counters;
 use fourwave_core::{Config, ConnId, EndReport, Population};
-use fourwave_lens::{Event, Names, Story};
 use fourwave_net::Host;
 use serde_json::{Map, Value};
 
 use crate::failure::Failure;
 use crate::middle::clock;
-use crate::scenarios::Scenario;
+use crate::part::Part;
 use crate::world::World;
 
-/// One thing that a performance shows.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Part {
-    /// What a lens saw: ladders.
-    Watched {
-        /// What distinguishes it from the scenario's other parts; empty when it is the only one.
-        title: String,
-        /// Everything the lens told, in order.
-        events: Vec<Event>,
-        /// What the ends are called.
-        names: Names,
-        /// Connections whose ladder is drawn, by number; all when empty.
-        drawn: Vec<u64>,
-        /// The packets that the lens saw, from their IP headers on, each with the time since the
-        /// part began.
-        packets: Vec<(Duration, Bytes)>,
-    },
-    /// A table.
-    Table {
-        /// What the columns are.
-        heads: Vec<&'static str>,
-        /// The rows, each as wide as `heads`.
-        rows: Vec<Vec<String>>,
-    },
-}
-
-impl Part {
-    /// The stories whose ladders are drawn, in the order in which the connections were opened.
-    pub fn stories(&self) -> Vec<&Story> {
-        let Self::Watched { events, drawn, .. } = self else { return Vec::new() };
-        let mut stories: Vec<&Story> = events
-            .iter()
-            .filter_map(|event| match event {
-                Event::Ended(story) => Some(&**story),
-                _ => None,
-            })
-            .filter(|story| drawn.is_empty() || drawn.contains(&story.conn))
-            .collect();
-        stories.sort_by_key(|story| story.conn);
-        stories
-    }
-}
-
-/// How a scenario went.
-#[derive(Clone, Debug)]
-pub struct Performance {
-    /// Which one it was.
-    pub scenario: &'static Scenario,
-    /// What was seen, in the order in which it is shown.
-    pub parts: Vec<Part>,
-    /// What came out, a sentence each.
-    pub outcome: Vec<String>,
-    /// The numbers in it, by name.
-    pub figures: Map<String, Value>,
-    /// The first expectation that was not met.
-    pub failure: Option<Failure>,
-}
-
-impl Performance {
-    /// Every packet that a lens saw, with its time since the beginning. Parts that are played
-    /// one after the other with clocks of their own stand an hour apart, in which no TIME_WAIT
-    /// of the one before is left.
-    pub fn packets(&self) -> Vec<(Duration, &[u8])> {
-        const PAUSE: Duration = Duration::from_secs(3600);
-        let mut all = Vec::new();
-        let mut begin = Duration::ZERO;
-        for part in &self.parts {
-            let Part::Watched { packets, .. } = part else { continue };
-            all.extend(packets.iter().map(|(at, packet)| (begin + *at, &packet[..])));
-            begin = all.last().map_or(begin, |(at, _)| *at + PAUSE);
-        }
-        all
-    }
+/// What a script has played.
+pub(crate) struct Played {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) outcome: Vec<String>,
+    pub(crate) figures: Map<String, Value>,
 }
 
 /// A performance in the making.
@@ -184,14 +112,10 @@ impl Script {
         self.figures.insert(name.to_owned(), value.into());
     }
 
-    /// Ends the script: what it played, and whether it came out as it must.
-    pub(crate) fn end(
-        self,
-        scenario: &'static Scenario,
-        result: Result<(), Failure>,
-    ) -> Performance {
+    /// Ends the script: what it played.
+    pub(crate) fn end(self) -> Played {
         let Self { config: _, parts, outcome, figures } = self;
-        Performance { scenario, parts, outcome, figures, failure: result.err() }
+        Played { parts, outcome, figures }
     }
 }
 

@@ -3,7 +3,8 @@
 use fourwave_lens::ladder::{self, LadderOptions};
 use fourwave_lens::paint::{to_ascii, wrap};
 
-use crate::script::{Part, Performance};
+use crate::part::Part;
+use crate::performance::Performance;
 use crate::{Scenario, all};
 
 /// How it is printed: as a ladder is, with the scenario's own names for the ends.

@@ -13,14 +13,12 @@ use fourwave_net::{Host, Network};
 use fourwave_wire::Link;
 
 use crate::failure::Failure;
-use crate::middle::{Middle, clock, outside};
+use crate::middle::{Middle, PORT, clock, outside};
 
 /// The host that opens connections, unless a scenario says otherwise.
 pub(crate) const CLIENT: usize = 0;
 /// The host that listens on port 80, unless a scenario says otherwise.
 pub(crate) const SERVER: usize = 1;
-/// Where servers listen.
-pub(crate) const PORT: u16 = 80;
 /// Steps that no scenario needs: a world that takes more is stuck.
 const MAX_STEPS: u64 = 20_000_000;
 

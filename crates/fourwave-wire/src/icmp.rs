@@ -5,8 +5,8 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 
-use crate::checksum::Sum;
 use crate::ip::{DEFAULT_TTL, IpEmit, IpHeader, emit_fragments, protocol};
+use crate::sum::Sum;
 use crate::{Link, RxChecksum, RxPacket, SeqNum, TxPacket, WireError};
 
 /// What an ICMP error says happened to a packet, the same for both IP versions.

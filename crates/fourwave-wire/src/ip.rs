@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 
-use crate::checksum::Sum;
+use crate::sum::Sum;
 use crate::{TxPacket, WireError};
 
 /// Protocol numbers (IANA) that the project meets.

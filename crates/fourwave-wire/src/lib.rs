@@ -16,6 +16,7 @@ mod offload;
 pub mod options;
 pub mod segment;
 mod seq;
+mod sum;
 pub mod tcp;
 pub mod udp;
 mod window;

@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 
 use bytes::Bytes;
 
-use crate::checksum::{Sum, checksum_is_right, complete_checksum};
+use crate::checksum::{checksum_is_right, complete_checksum};
 use crate::ip::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, IpHeader, protocol};
+use crate::sum::Sum;
 use crate::tcp::{Flags, TcpHeader};
 use crate::{RxChecksum, RxPacket, SeqNum, WireError};
 

@@ -5,9 +5,9 @@ use core::fmt;
 use core::net::IpAddr;
 use core::ops::{BitOr, BitOrAssign, Range};
 
-use crate::checksum::{Chunks, Sum};
 use crate::ip::protocol;
 use crate::options::TcpOptions;
+use crate::sum::{Chunks, Sum};
 use crate::{RawWindow, SeqNum, WireError};
 
 /// Bytes of a TCP header without options.

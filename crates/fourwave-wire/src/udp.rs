@@ -6,8 +6,8 @@ use core::net::SocketAddr;
 
 use bytes::Bytes;
 
-use crate::checksum::{Chunks, Sum};
 use crate::ip::{DEFAULT_TTL, IpEmit, IpHeader, emit_fragments, protocol};
+use crate::sum::{Chunks, Sum};
 use crate::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxMeta, TxPacket, WireError};
 
 /// Bytes of a UDP header.

@@ -18,13 +18,13 @@ use crate::stream::{TcpStream, asks, reads, writes};
 /// The receiving half of [`TcpStream::split`].
 #[derive(Debug)]
 pub struct ReadHalf<'a> {
-    pub(crate) socket: &'a Socket,
+    socket: &'a Socket,
 }
 
 /// The sending half of [`TcpStream::split`].
 #[derive(Debug)]
 pub struct WriteHalf<'a> {
-    pub(crate) socket: &'a Socket,
+    socket: &'a Socket,
 }
 
 /// The receiving half of [`TcpStream::into_split`]. The connection closes when both halves are
@@ -50,6 +50,18 @@ reads!([] OwnedReadHalf);
 writes!([] OwnedWriteHalf);
 asks!([] OwnedReadHalf);
 asks!([] OwnedWriteHalf);
+
+impl TcpStream {
+    /// A reader and a writer that borrow the stream.
+    pub const fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        (ReadHalf { socket: self.socket() }, WriteHalf { socket: self.socket() })
+    }
+
+    /// A reader and a writer that may go to different tasks. Allocates once.
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        owned(self.into_socket())
+    }
+}
 
 impl<'a> ReadHalf<'a> {
     const fn socket(&self) -> &Socket {
@@ -154,7 +166,7 @@ impl Drop for OwnedWriteHalf {
     }
 }
 
-pub(crate) fn owned(socket: Socket) -> (OwnedReadHalf, OwnedWriteHalf) {
+fn owned(socket: Socket) -> (OwnedReadHalf, OwnedWriteHalf) {
     let socket = Arc::new(socket);
     let read = OwnedReadHalf { socket: Arc::clone(&socket) };
     (read, OwnedWriteHalf { socket, shutdown_on_drop: true })

@@ -15,12 +15,9 @@ use fourwave_wire::{Link, RxPacket, TxPacket};
 use crate::driver::Driver;
 use crate::incoming::IncomingListener;
 use crate::inner::{Inner, IoCounters, ListenerState, wait_with_others};
-use crate::listener::TcpListener;
 use crate::notice::Notice;
 use crate::reports::{self, Reports};
 use crate::shared::{Ref, Shared};
-use crate::stream::TcpStream;
-use crate::tcp_socket::TcpSocket;
 
 /// Packets that are not TCP and wait for their taker; beyond, they are dropped and counted.
 const OTHER_PACKETS: usize = 1024;
@@ -106,19 +103,6 @@ impl Stack {
         Ok(stack)
     }
 
-    /// A socket whose options hold from its SYN on.
-    pub fn socket(&self) -> TcpSocket {
-        TcpSocket::new(self.clone())
-    }
-
-    /// As [`TcpSocket::listen`].
-    ///
-    /// # Errors
-    /// As [`TcpSocket::listen`].
-    pub fn listen(&self, addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
-        self.socket().listen(addr, backlog)
-    }
-
     /// Listens on every address and port that no other listener has, as a gateway does. No SYN
     /// is answered until the caller has decided what its sender shall see.
     ///
@@ -140,28 +124,6 @@ impl Stack {
             Ok(id)
         })?;
         Ok(IncomingListener::new(self.shared.clone(), id))
-    }
-
-    /// Opens a connection from the first of our addresses that is of `remote`'s family, as
-    /// [`TcpSocket::connect`].
-    ///
-    /// # Errors
-    /// As [`TcpSocket::connect`].
-    pub async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
-        self.socket().connect(remote).await
-    }
-
-    /// Opens a connection from `local`, which may be any address at all, as [`TcpSocket::bind`] and
-    /// [`TcpSocket::connect`].
-    ///
-    /// # Errors
-    /// As [`TcpSocket::connect`].
-    pub async fn connect_from(
-        &self,
-        local: SocketAddr,
-        remote: SocketAddr,
-    ) -> io::Result<TcpStream> {
-        self.socket().bind(local).connect(remote).await
     }
 
     /// The first of our addresses that is of `remote`'s family.

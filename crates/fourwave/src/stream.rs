@@ -10,7 +10,6 @@ use bytes::Bytes;
 use fourwave_core::{EndReason, SocketOption, TcpInfo};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::halves::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::socket::Socket;
 
 /// What [`AsyncRead`] and reading whole chunks need; the type has a `socket()`.
@@ -196,7 +195,12 @@ impl TcpStream {
         Self { socket }
     }
 
-    const fn socket(&self) -> &Socket {
+    /// The socket alone, for halves.
+    pub(crate) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    pub(crate) const fn socket(&self) -> &Socket {
         &self.socket
     }
 
@@ -238,15 +242,5 @@ impl TcpStream {
                 format!("not all that was written was acknowledged within {limit:?}"),
             )),
         }
-    }
-
-    /// A reader and a writer that borrow the stream.
-    pub const fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        (ReadHalf { socket: &self.socket }, WriteHalf { socket: &self.socket })
-    }
-
-    /// A reader and a writer that may go to different tasks. Allocates once.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        crate::halves::owned(self.socket)
     }
 }

@@ -41,8 +41,45 @@ pub struct TcpSocket {
     fast_open: ListenFastOpen,
 }
 
+impl Stack {
+    /// A socket whose options hold from its SYN on.
+    pub fn socket(&self) -> TcpSocket {
+        TcpSocket::new(self.clone())
+    }
+
+    /// As [`TcpSocket::listen`].
+    ///
+    /// # Errors
+    /// As [`TcpSocket::listen`].
+    pub fn listen(&self, addr: SocketAddr, backlog: usize) -> io::Result<TcpListener> {
+        self.socket().listen(addr, backlog)
+    }
+
+    /// Opens a connection from the first of our addresses that is of `remote`'s family, as
+    /// [`TcpSocket::connect`].
+    ///
+    /// # Errors
+    /// As [`TcpSocket::connect`].
+    pub async fn connect(&self, remote: SocketAddr) -> io::Result<TcpStream> {
+        self.socket().connect(remote).await
+    }
+
+    /// Opens a connection from `local`, which may be any address at all, as [`TcpSocket::bind`] and
+    /// [`TcpSocket::connect`].
+    ///
+    /// # Errors
+    /// As [`TcpSocket::connect`].
+    pub async fn connect_from(
+        &self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> io::Result<TcpStream> {
+        self.socket().bind(local).connect(remote).await
+    }
+}
+
 impl TcpSocket {
-    pub(crate) fn new(stack: Stack) -> Self {
+    fn new(stack: Stack) -> Self {
         Self {
             stack,
             options: SocketOptions::default(),

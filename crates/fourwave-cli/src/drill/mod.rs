@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | which scripts? | `walk.rs` |
 //! | packetdrill's own options | `options.rs` |
+//! | a script as it is read, what holds for all | `source.rs` |
 //! | one script against a target | `play.rs`; the process for Linux: `worker.rs` |
 //! | many at once, in order | `pool.rs` |
 //! | what is printed | `print.rs` |
@@ -14,6 +15,7 @@ mod options;
 mod play;
 mod pool;
 mod print;
+mod source;
 mod walk;
 mod worker;
 
@@ -29,8 +31,8 @@ use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, say};
 use from::FromArguments;
 use options::ScriptOptions;
-use play::Settings;
 use print::Printer;
+use source::Settings;
 pub(crate) use worker::{WORKER, work};
 
 /// A script failed.

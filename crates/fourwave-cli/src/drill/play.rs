@@ -1,44 +1,17 @@
 //! One script against one target or both.
 
-use std::fs::File;
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use fourwave_device::tap;
-use fourwave_drill::ast::{self, Script, Span};
-use fourwave_drill::lang;
+use fourwave_drill::ast;
 use fourwave_drill::report::{self, Cut, Difference, JsonVerdict, TextOptions, Verdict};
-use fourwave_drill::run::{self, Failure, Options, Outcome, Report};
+use fourwave_drill::run::{self, Failure, Outcome, Report};
 use fourwave_drill::virt::{Setup, Virtual};
 
-use super::{Target, walk, worker};
-use crate::output::{self, Text};
+use super::source::{Settings, Source, Unreadable, broken, read};
+use super::{Target, worker};
 use crate::pcap;
-use crate::terminal::Screen;
-
-/// The largest script.
-const MOST_BYTES: u64 = 16 << 20;
-
-/// What holds for every script.
-pub(super) struct Settings {
-    pub(super) options: Options,
-    /// What the command line gave, for workers.
-    pub(super) given: Vec<(String, Option<String>)>,
-    pub(super) target: Target,
-    pub(super) ladder: bool,
-    /// Also of a script that passes.
-    pub(super) always_ladder: bool,
-    pub(super) json: bool,
-    /// Where the packets go.
-    pub(super) pcap: Option<output::Target>,
-    /// Where the text goes.
-    pub(super) out: Text,
-    /// How it looks there.
-    pub(super) screen: Screen,
-    /// Standard error.
-    pub(super) progress: Screen,
-}
 
 /// What became of a script.
 pub(super) struct Played {
@@ -49,23 +22,6 @@ pub(super) struct Played {
     pub(super) differs: bool,
     /// What is printed of it, JSON or text.
     pub(super) text: String,
-}
-
-/// A script that was read.
-pub(super) struct Source {
-    pub(super) text: String,
-    pub(super) script: Script,
-    pub(super) options: Options,
-}
-
-/// Why a file is no script.
-pub(super) struct Unreadable {
-    /// One line, without the file's name.
-    line: String,
-    /// What stands below it, each line with a line feed.
-    below: String,
-    span: Option<Span>,
-    source: String,
 }
 
 /// Plays the script in `path`.
@@ -111,49 +67,6 @@ fn capture(report: &Report, settings: &Settings) -> Result<(), String> {
     pcap::write(target, "drill", packets)
 }
 
-/// Reads a script and its options.
-pub(super) fn read(path: &Path, options: &Options) -> Result<Source, Unreadable> {
-    let plain =
-        |line: String| Unreadable { line, below: String::new(), span: None, source: String::new() };
-    let file = path.display().to_string();
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    read.map_err(|error| {
-        let line = walk::line(path, &error);
-        plain(line[file.len()..].trim_start_matches(": ").to_owned())
-    })?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(plain(format!("no script: more than {} MiB", MOST_BYTES >> 20)));
-    }
-    if let Some(at) = bytes.iter().position(|&byte| no_text(byte)) {
-        return Err(plain(format!("no script: byte {at} ({:#04x}) is in no text", bytes[at])));
-    }
-    // What is not UTF-8 does no harm in a comment, and is a syntax error elsewhere.
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let defined = |name: &str| options.define(name).is_some();
-    let script = match lang::parse_with(&text, &defined) {
-        Ok(script) => script,
-        Err(error) => {
-            let shown = error.in_file(&file).to_string();
-            let below: String = shown.lines().skip(1).map(|line| format!("  {line}\n")).collect();
-            let line = format!("expected {}, found {}", error.expected, error.found);
-            let span = Some(error.span);
-            return Err(Unreadable { line, below, span, source: text });
-        }
-    };
-    match options.for_script(&script) {
-        Ok(options) => Ok(Source { text, script, options }),
-        Err(error) => {
-            let line = error.to_string();
-            Err(Unreadable { line, below: String::new(), span: error.span, source: text })
-        }
-    }
-}
-
-fn no_text(byte: u8) -> bool {
-    byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c')
-}
-
 fn refused(file: &str, unreadable: &Unreadable, settings: &Settings) -> Played {
     let Unreadable { line, below, span, source } = unreadable;
     let text = if settings.json {
@@ -177,20 +90,6 @@ fn in_virtual_time(source: &Source) -> Report {
         let message = format!("the engine panicked: {}", text.unwrap_or_default());
         broken(message)
     })
-}
-
-/// The report of a run that did not come to an end.
-pub(super) fn broken(message: String) -> Report {
-    let failure = Failure {
-        event: None,
-        span: Span::default(),
-        at: std::time::Duration::ZERO,
-        message,
-        expected: None,
-        actual: None,
-    };
-    let outcome = Outcome::Failed(Box::new(failure));
-    Report { outcome, packets: Vec::new(), events: Vec::new(), warnings: Vec::new() }
 }
 
 /// What is printed of one script.

@@ -8,8 +8,9 @@ use std::thread;
 
 use fourwave_linux::reason;
 
-use super::play::{Played, Settings, play};
+use super::play::{Played, play};
 use super::print::Printer;
+use super::source::Settings;
 
 type Answer = (usize, Result<Played, String>);
 

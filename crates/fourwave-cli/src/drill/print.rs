@@ -5,7 +5,8 @@ use std::io::{IsTerminal, Write};
 
 use fourwave_drill::report::{Verdict, summary_line};
 
-use super::play::{Played, Settings};
+use super::play::Played;
+use super::source::Settings;
 
 /// Reasons for skipping that are counted by themselves at the end.
 const MOST_REASONS: usize = 20;

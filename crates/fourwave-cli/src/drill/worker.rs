@@ -17,7 +17,7 @@ use fourwave_drill::report;
 use fourwave_drill::run::{self, Options, Report};
 use fourwave_linux::reason;
 
-use super::play::{Settings, Source, broken, read};
+use super::source::{Settings, Source, broken, read};
 
 /// First argument of a worker.
 pub(crate) const WORKER: &str = "__drill-worker";

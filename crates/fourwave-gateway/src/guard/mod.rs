@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::io::{FdFlags, fcntl_setfd};
 use serde::{Deserialize, Serialize};
 
-use crate::namespace::{Channel, Failure, STAGE_ARGUMENT};
+use crate::channel::{Channel, STAGE_ARGUMENT};
+use crate::failure::Failure;
 use crate::supervise::Signals;
 pub(crate) use process::serve;
 

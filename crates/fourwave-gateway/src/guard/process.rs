@@ -15,7 +15,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabiliti
 
 use super::members::{Member, Namespace};
 use super::{Answer, Leftovers, Order};
-use crate::namespace::Channel;
+use crate::channel::Channel;
 use crate::notice::say;
 
 /// Processes that end by themselves when the program does get this long.

@@ -5,7 +5,6 @@
 //! the two talk over a socket pair (`handoff`); every failure crosses it as a value
 //! ([`Failure`]).
 
-mod failure;
 mod handoff;
 mod network;
 mod resolv;
@@ -19,18 +18,17 @@ use std::process::{Child, Command};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::Pid;
 
-pub use failure::Failure;
 pub use fourwave_linux::namespace::Forbidden;
 use fourwave_linux::refusals::Refusals;
-pub(crate) use handoff::Channel;
 use handoff::{Message, Request};
 pub use stage::stage;
 
+pub use crate::channel::STAGE_ARGUMENT;
+pub use crate::failure::Failure;
+
+use crate::channel::Channel;
 use crate::guard::Guard;
 use crate::supervise::block_signals;
-
-/// First argument of the re-executed binary: what follows is for [`stage`].
-pub const STAGE_ARGUMENT: &str = "__stage";
 
 /// What to run, and on what link.
 #[derive(Clone, Debug)]

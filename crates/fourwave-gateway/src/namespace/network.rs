@@ -11,7 +11,7 @@ use fourwave_linux::reason_of;
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 
-use super::Failure;
+use crate::failure::Failure;
 
 use crate::addresses::{GATEWAY_V4, GATEWAY_V6, PREFIX_V4, PREFIX_V6, PROGRAM_V4, PROGRAM_V6};
 

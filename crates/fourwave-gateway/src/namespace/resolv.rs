@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
 
-use super::Failure;
 use crate::addresses::GATEWAY_V4;
+use crate::failure::Failure;
 
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Directories that exist everywhere; one is covered for the moment of the set-up.

@@ -16,8 +16,10 @@ use fourwave_linux::refusals::Refusals;
 use rustix::io::Errno;
 use rustix::process::{Signal, set_parent_process_death_signal};
 
-use super::handoff::{Channel, Message, Request};
-use super::{Failure, network, resolv};
+use super::handoff::{Message, Request};
+use super::{network, resolv};
+use crate::channel::Channel;
+use crate::failure::Failure;
 use crate::guard::{self, GUARD_ARGUMENT};
 use crate::notice::say;
 use crate::privileges::as_a_user;

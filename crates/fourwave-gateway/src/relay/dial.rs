@@ -9,11 +9,12 @@ use fourwave::{Decision, IcmpError, Incoming, IncomingListener};
 use fourwave_lens::summary::Unopened;
 use fourwave_linux::reason;
 use rustix::io::Errno;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
-use super::{Far, HostStream, relay};
-use crate::gateway::Shared;
+use super::{Far, relay};
+use crate::host::{HostStream, connect};
 use crate::loopback;
+use crate::shared::Shared;
 use crate::target::{Target, target};
 
 /// The program's kernel passes over an ICMP error that comes while `connect()` still holds the
@@ -107,12 +108,6 @@ async fn dial(shared: &Shared, called: SocketAddr) -> Result<TcpStream, Refusal>
         };
         Refusal { decision: refusal(&error), why }
     })
-}
-
-/// A host socket connected to `address`. Cancel-safe: dropped, the dial ends.
-pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    socket.connect(address).await
 }
 
 /// What the program is to be told when the host could not connect.

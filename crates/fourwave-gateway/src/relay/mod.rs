@@ -6,7 +6,6 @@
 
 pub(crate) mod dial;
 mod far_end;
-mod host;
 mod pump;
 mod vigil;
 
@@ -19,9 +18,9 @@ use fourwave::{EndReason, ReadHalf, SocketOption, TcpStream};
 use fourwave_linux::reason;
 use tokio::io::Interest;
 
-use crate::gateway::Shared;
+use crate::host::HostStream;
+use crate::shared::Shared;
 use far_end::{Speaker, TRUST};
-pub(crate) use host::HostStream;
 use pump::ProgramGone;
 use vigil::{Sign, Vigil};
 

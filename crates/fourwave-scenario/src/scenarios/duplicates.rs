@@ -7,9 +7,9 @@ use fourwave_lens::units::{bytes, count, span};
 use super::Scenario;
 use super::close::question_and_answer;
 use crate::failure::Failure;
-use crate::middle::Segment;
+use crate::middle::{PORT, Segment};
 use crate::script::{Script, ensure, expect};
-use crate::world::{CLIENT, PORT, SERVER, World};
+use crate::world::{CLIENT, SERVER, World};
 
 /// Bytes of the first answer: full segments, so that its last one is a large one.
 const FIRST: usize = 83 * 1460;

@@ -8,10 +8,8 @@ mod many;
 mod nat;
 mod timeouts;
 
-use fourwave_core::Config;
-
 use crate::failure::Failure;
-use crate::script::{Performance, Script};
+use crate::script::Script;
 
 /// One way in which connections end.
 #[derive(Debug)]
@@ -22,17 +20,7 @@ pub struct Scenario {
     pub title: &'static str,
     /// What is shown and why, in two or three sentences.
     pub about: &'static str,
-    script: fn(&mut Script) -> Result<(), Failure>,
-}
-
-impl Scenario {
-    /// Plays it with the caller's knobs at every host; where a scenario compares settings of a
-    /// knob, its own go over them. Costs milliseconds, and seconds for a load of connections.
-    pub fn play(&'static self, config: &Config) -> Performance {
-        let mut script = Script::new(config);
-        let result = (self.script)(&mut script);
-        script.end(self, result)
-    }
+    pub(crate) script: fn(&mut Script) -> Result<(), Failure>,
 }
 
 /// Every scenario, in the order in which they are best read.

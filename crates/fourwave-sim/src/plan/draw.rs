@@ -1,4 +1,4 @@
-//! From a seed to a plan.
+//! From a seed to a plan: a world of few, and what every plan is drawn of.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,24 +8,15 @@ use fourwave_fault::{FaultConfig, Probability};
 use fourwave_wire::tcp::TcpHeader;
 use fourwave_wire::{Link, TxPacket};
 
-use super::{
-    ConnPlan, EndPlan, Finish, HostPlan, LISTENS_ON, ListenerPlan, Open, PipePlan, Plan, crowd,
-};
+use super::{ConnPlan, EndPlan, Finish, HostPlan, LISTENS_ON, ListenerPlan, Open, PipePlan, Plan};
 use crate::dice::Dice;
 
 /// The most that one end sends, and writes of it at most.
 const MOST_BYTES: (u64, u64) = (300_000, 2000);
 /// The most connections of a world of few.
 const MOST_CONNS: u64 = 8;
-/// How many of the worlds are crowds.
-const CROWDS: f64 = 0.04;
-
-pub(super) fn plan(seed: u64) -> Plan {
-    if Dice::new(seed, 2).chance(CROWDS) { crowd::plan(seed) } else { few(seed) }
-}
-
 /// Two or three hosts and a few connections.
-fn few(seed: u64) -> Plan {
+pub(super) fn few(seed: u64) -> Plan {
     let mut dice = Dice::new(seed, 0);
     let v6 = dice.chance(0.4);
     let count = if dice.chance(0.85) { 2 } else { 3 };

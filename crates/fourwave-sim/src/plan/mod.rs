@@ -10,6 +10,11 @@ use fourwave_core::{Config, Instant};
 use fourwave_fault::{FaultConfig, Probability};
 use fourwave_wire::Link;
 
+use crate::dice::Dice;
+
+/// How many of the worlds are crowds.
+const CROWDS: f64 = 0.04;
+
 /// A whole world.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -209,7 +214,8 @@ impl Plan {
 
     /// The world of a seed.
     pub fn new(seed: u64, overrides: &Overrides) -> Self {
-        let mut plan = draw::plan(seed);
+        let is_crowd = Dice::new(seed, 2).chance(CROWDS);
+        let mut plan = if is_crowd { crowd::plan(seed) } else { draw::few(seed) };
         for pipe in &mut plan.pipes {
             let faults = &mut pipe.faults;
             faults.loss = overrides.loss.unwrap_or(faults.loss);

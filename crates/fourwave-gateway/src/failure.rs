@@ -3,12 +3,10 @@
 use std::fmt;
 use std::io;
 
-use fourwave_linux::namespace::EnterError;
+use fourwave_linux::namespace::{EnterError, Forbidden};
 use fourwave_linux::reason_of;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-
-use super::Forbidden;
 
 /// Why the program could not be started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

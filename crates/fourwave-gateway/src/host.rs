@@ -1,9 +1,17 @@
-//! A host socket that says RST unless it was told that all went well.
+//! The host's TCP sockets: dialled, and saying RST unless they were told that all went well.
 
+use std::io;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// A host socket connected to `address`. Cancel-safe: dropped, the dial ends.
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.connect(address).await
+}
 
 /// A connected host socket; dropped before [`finish`](Self::finish), it resets its peer.
 #[derive(Debug)]
