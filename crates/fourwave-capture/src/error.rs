@@ -34,10 +34,10 @@ pub enum Problem {
     #[error("is empty: no capture, not even the header of one")]
     Empty,
     /// It is something else.
-    #[error("not a capture (pcap or pcapng, also in gzip or zstd): {looks}")]
+    #[error("not a capture (pcap or pcapng, also in gzip or zstd): {file_type}")]
     NotACapture {
         /// What its first bytes look like.
-        looks: String,
+        file_type: String,
     },
     /// It is compressed and cannot be unpacked.
     #[error("damaged: its {layer} cannot be unpacked: {why}")]

@@ -12,15 +12,15 @@
 //! | records of the two formats | `pcap.rs`, `pcapng.rs`, both to `frame.rs` |
 //! | the IP packet in a frame | `link.rs` |
 //! | packets that a capture has twice | `twice.rs` |
-//! | what is no capture | `looks.rs`, `error.rs` |
+//! | what is no capture | `file_type.rs`, `error.rs` |
 //! | the packets of a device as pcapng | `writer.rs`: `PcapngWriter` |
 #![forbid(unsafe_code)]
 
 mod error;
+mod file_type;
 mod frame;
 mod link;
 mod live;
-mod looks;
 mod packet;
 mod pcap;
 mod pcapng;

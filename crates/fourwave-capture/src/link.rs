@@ -76,7 +76,7 @@ pub(crate) fn packet(link: u32, frame: &[u8]) -> Option<Framed> {
     Some(Framed { ip: start..end, outgoing, cooked })
 }
 
-/// Where the payload of type IP begins: the type is at `kind`, `start` is behind it, and any tags
+/// Where the payload of type IP begins: the type is at `kind`, `start` is after it, and any tags
 /// (two bytes, then the next type) come between.
 #[inline]
 fn behind_tags(frame: &[u8], mut kind: usize, mut start: usize) -> Option<usize> {

@@ -14,7 +14,7 @@ use crate::twice::Twice;
 const KEPT: usize = 1024;
 const ETHERNET: u32 = 1;
 const RAW: u32 = 101;
-/// Frames between two looks at what was dropped.
+/// Frames between two counts of what was dropped.
 const OFTEN: u64 = 4096;
 
 /// Why there is nothing to see, or no longer: one line.

@@ -122,7 +122,7 @@ enum Content {
 
 impl Pcapng {
     pub(crate) fn new(window: &mut Window) -> Result<Self, Stop> {
-        // The byte order is behind the first block's type and length.
+        // The byte order follows the first block's type and length.
         if !window.want(12)? {
             return Err(Stop::Cut);
         }
@@ -176,7 +176,7 @@ impl Pcapng {
         let there = window.bytes();
         let (rest, block) = match RawBlock::from_slice::<B>(there) {
             Ok(cut) => cut,
-            // It counts what comes behind type and length.
+            // It counts what follows type and length.
             Err(RawBlockParseError::IncompleteBuffer(needed, _)) => {
                 return Ok(Cut::Needs(needed.saturating_add(8)));
             }

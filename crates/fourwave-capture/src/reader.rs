@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::error::{Problem, ReadError};
+use crate::file_type::file_type;
 use crate::frame::{Frame, Stop};
 use crate::link;
-use crate::looks::looks;
 use crate::packet::{Packet, Tally};
 use crate::pcap::{self, Pcap};
 use crate::pcapng::{self, Pcapng};
@@ -105,7 +105,7 @@ impl Reader {
         let is_pcap = pcap::MAGIC.iter().any(|one| [*one, one.swap_bytes()].contains(&magic));
         let is_pcapng = magic == u32::from_be_bytes(pcapng::MAGIC);
         if !is_pcap && !is_pcapng {
-            return Err(Problem::NotACapture { looks: looks(head, &unpacked.layers) });
+            return Err(Problem::NotACapture { file_type: file_type(head, &unpacked.layers) });
         }
         let mut window = Window::new(unpacked.input);
         let format = match is_pcap {

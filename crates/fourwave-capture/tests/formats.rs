@@ -341,20 +341,20 @@ fn what_cannot_be_read_is_one_line() {
         assert_eq!(line.lines().count(), 1, "{line}");
         line.strip_prefix("the input: ").unwrap().to_owned()
     };
-    let looks = |bytes: &[u8]| {
+    let file_type = |bytes: &[u8]| {
         let line = line(bytes);
         let not = "not a capture (pcap or pcapng, also in gzip or zstd): ";
         line.strip_prefix(not).unwrap_or_else(|| panic!("{line}")).to_owned()
     };
     assert_eq!(line(b""), "is empty: no capture, not even the header of one");
-    assert_eq!(looks(b"\x7fELF\x02\x01\x01"), "looks like a program (ELF)");
-    assert_eq!(looks("grüße".as_bytes()), "looks like text");
-    assert_eq!(looks(&gzip(b"{\"a\": 1}")), "gzip of what looks like JSON");
-    assert!(looks(b"<!DOCTYPE HTML>\n<html>").starts_with("looks like a web page (HTML)"));
-    assert!(looks(b"\xfd7zXZ\0\0").contains("xz -d"));
-    assert!(looks(&[0; 100]).contains("zeros"));
-    assert_eq!(looks(b"\x01\xff"), "is nothing known, it begins with 01 ff");
-    assert_eq!(looks(&gzip(b"")), "gzip of nothing");
+    assert_eq!(file_type(b"\x7fELF\x02\x01\x01"), "looks like a program (ELF)");
+    assert_eq!(file_type("grüße".as_bytes()), "looks like text");
+    assert_eq!(file_type(&gzip(b"{\"a\": 1}")), "gzip of what looks like JSON");
+    assert!(file_type(b"<!DOCTYPE HTML>\n<html>").starts_with("looks like a web page (HTML)"));
+    assert!(file_type(b"\xfd7zXZ\0\0").contains("xz -d"));
+    assert!(file_type(&[0; 100]).contains("zeros"));
+    assert_eq!(file_type(b"\x01\xff"), "is nothing known, it begins with 01 ff");
+    assert_eq!(file_type(&gzip(b"")), "gzip of nothing");
     let header = pcap_header(Order::Little, false, RAW);
     let cut = "damaged in its header: it ends there, after 10 bytes";
     assert_eq!(line(&header[..10]), cut);

@@ -34,7 +34,7 @@ pub trait Device: Send + Sync {
     /// Sends one packet, or a super-packet within [`Link::gso_max`].
     ///
     /// # Errors
-    /// `WouldBlock` when there is no room: nothing was sent, and `poll_writable` will wake.
+    /// `WouldBlock` when there is no space: nothing was sent, and `poll_writable` will wake.
     /// Anything else concerns this packet or the device; the packet is gone.
     fn try_send(&self, packet: &TxPacket) -> io::Result<()>;
 
@@ -44,7 +44,7 @@ pub trait Device: Send + Sync {
     /// The device's own failure.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Ready when `try_send` may have room. A wake-up may be spurious.
+    /// Ready when `try_send` may have space. A wake-up may be spurious.
     ///
     /// # Errors
     /// The device's own failure.

@@ -16,7 +16,7 @@ pub(super) struct Alarm {
 }
 
 impl Alarm {
-    /// Pending until `due`, for ever without one.
+    /// Pending until `due`, indefinitely without one.
     pub(super) fn poll(
         &mut self,
         due: Option<Duration>,

@@ -63,7 +63,7 @@ pub struct FaultConfig {
     pub queue: Option<u64>,
 }
 
-/// The least default queue, in bytes: room for some packets at any rate.
+/// The least default queue, in bytes: space for some packets at any rate.
 const MIN_QUEUE: u64 = 64_000;
 /// Longer delays are mistakes.
 const MAX_DELAY: Duration = Duration::from_secs(3600);

@@ -74,9 +74,9 @@ impl Faults for EachWay {
 
 /// A device whose packets meet faults.
 ///
-/// Faults befall packets as they would be on a wire, so this device has no offloads: super-
-/// packets from below are cut before they meet their fates. It never refuses a packet for want
-/// of room; a link that is too slow drops, as its configuration says.
+/// Faults apply to packets as they would be on a wire, so this device has no offloads: super-
+/// packets from below are cut before they meet their outcomes. It never refuses a packet for want
+/// of space; a link that is too slow drops, as its configuration says.
 ///
 /// Delayed packets move on while some task polls [`poll_readable`](Device::poll_readable).
 /// Needs a tokio runtime with time enabled.
@@ -95,7 +95,7 @@ struct State<F> {
     not_received: Option<io::Error>,
     /// Super-packets that could not be cut.
     malformed: u64,
-    /// A packet that is due and that the device below had no room for.
+    /// A packet that is due and that the device below had no space for.
     stuck: Option<TxPacket>,
     /// The task that polls for readability.
     driver: Option<Waker>,
@@ -188,7 +188,7 @@ impl<D: Device, F: Faults> Faulty<D, F> {
         self.flush(state);
     }
 
-    /// Sends what is due, as far as the device below has room.
+    /// Sends what is due, as far as the device below has space.
     fn flush(&self, state: &mut State<F>) {
         let now = self.now();
         while let Some(packet) = state.stuck.take().or_else(|| state.faults.poll_sent(now)) {

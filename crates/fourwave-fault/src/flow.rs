@@ -11,7 +11,7 @@ use crate::spec::{Farewell, Side};
 use fourwave_wire::checksum::complete_checksum;
 
 /// A TCP segment.
-pub(super) struct Segment {
+pub(super) struct SeenSegment {
     pub(super) src: SocketAddr,
     pub(super) dst: SocketAddr,
     pub(super) tcp: TcpHeader,
@@ -19,7 +19,7 @@ pub(super) struct Segment {
     len: u32,
 }
 
-impl Segment {
+impl SeenSegment {
     /// Reads a packet of which at least the headers are there. `None` for all but whole TCP.
     pub(super) fn read(head: &[u8]) -> Option<Self> {
         let ip = IpHeader::parse_truncated(head).ok()?;
@@ -45,12 +45,12 @@ impl Segment {
         }
     }
 
-    /// The number behind its payload, where a FIN stands.
+    /// The number after its payload, where a FIN stands.
     fn data_end(&self) -> SeqNum {
         self.tcp.seq + u32::from(self.tcp.flags.syn()) + self.len
     }
 
-    /// The number behind the segment's last.
+    /// The number after the segment's last.
     pub(super) fn end(&self) -> SeqNum {
         self.data_end() + u32::from(self.tcp.flags.fin())
     }
@@ -88,7 +88,7 @@ pub(super) struct Flow {
 
 impl Flow {
     /// Whether `segment` opens another connection than this one.
-    pub(super) fn is_other(&self, from: Side, segment: &Segment) -> bool {
+    pub(super) fn is_other(&self, from: Side, segment: &SeenSegment) -> bool {
         let flags = segment.tcp.flags;
         flags.syn()
             && !flags.ack()
@@ -96,7 +96,7 @@ impl Flow {
     }
 
     /// Remembers a segment, and says what it is to the connection's end.
-    pub(super) fn observe(&mut self, from: Side, segment: &Segment) -> Option<Farewell> {
+    pub(super) fn observe(&mut self, from: Side, segment: &SeenSegment) -> Option<Farewell> {
         let peer_fin = self.sent[from.other().index()].fin;
         let own = &mut self.sent[from.index()];
         let flags = segment.tcp.flags;
@@ -131,7 +131,7 @@ impl Flow {
     }
 
     /// Whether a segment says or acknowledges what its sender had not yet.
-    pub(super) fn is_news(&self, from: Side, segment: &Segment) -> bool {
+    pub(super) fn is_news(&self, from: Side, segment: &SeenSegment) -> bool {
         let acknowledges = segment.tcp.flags.ack()
             && self.sent[from.index()].ack.is_none_or(|before| segment.tcp.ack.after(before));
         acknowledges || segment.end().after(self.next(from))
@@ -155,7 +155,7 @@ impl Flow {
         }
     }
 
-    /// The number behind all that a side has sent.
+    /// The number after all that a side has sent.
     pub(super) fn next(&self, side: Side) -> SeqNum {
         let sent = &self.sent[side.index()];
         sent.fin.map(|fin| fin + 1).or(sent.data_end).unwrap_or_default()

@@ -314,7 +314,7 @@ impl<P: Faultable> Injector<P> {
         self.let_overtake();
     }
 
-    /// A duplicate leaves right behind what was scheduled last.
+    /// A duplicate leaves right after what was scheduled last.
     fn schedule_behind(&mut self, now: Duration, packet: P) {
         let Some(sent) = self.through_the_rate(now, packet.wire_len()) else { return };
         let at = sent + self.config.delay.saturating_sub(self.config.jitter);

@@ -21,6 +21,6 @@ mod spec;
 pub use config::{FaultConfig, FaultConfigError, Probability};
 pub use device::{EachWay, Faults, Faulty};
 pub use injector::{FaultCounters, Faultable, Injector};
-pub use lifecycle::{Fate, Lifecycle, Note, Tally, Verdict};
+pub use lifecycle::{FaultDecision, Lifecycle, Note, SegmentOutcome, Tally};
 pub use plan::Plan;
 pub use spec::{Farewell, Fault, FaultSpec, FaultSpecError, LifecycleFault, Side, Target};

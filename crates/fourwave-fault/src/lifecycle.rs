@@ -1,4 +1,4 @@
-//! Faults that know where a connection is in its life: segments in, verdicts out. No clock, no IO.
+//! Faults that know where a connection is in its life: segments in, decisions out. No clock, no IO.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::flow::{Flow, Segment, rst};
+use crate::flow::{Flow, SeenSegment, rst};
 use crate::spec::{Farewell, Fault, FaultSpec, LifecycleFault, Side, Target};
 
 /// Connections that are followed at once, a few hundred bytes each. Beyond it the one that has
@@ -16,7 +16,7 @@ const MAX_FLOWS: usize = 65_536;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Fate {
+pub enum SegmentOutcome {
     /// It goes its way.
     #[default]
     Pass,
@@ -29,12 +29,12 @@ pub enum Fate {
 /// What is done about a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 #[must_use]
-pub struct Verdict {
+pub struct FaultDecision {
     /// What becomes of it.
-    pub fate: Fate,
+    pub outcome: SegmentOutcome,
     /// Its window field is to read 0.
     pub zero_window: bool,
-    /// Whole packets that go behind it, each with the side that it pretends to come from.
+    /// Whole packets that go after it, each with the side that it pretends to come from.
     pub injected: Vec<(Side, Bytes)>,
     /// What people should know of it.
     pub notes: Vec<Note>,
@@ -128,32 +128,32 @@ impl Lifecycle {
 
     /// Judges the packet that `from` sends, whose first bytes, all headers among them, are
     /// `head`.
-    pub fn judge(&mut self, from: Side, head: &[u8]) -> Verdict {
+    pub fn judge(&mut self, from: Side, head: &[u8]) -> FaultDecision {
         if self.is_empty() {
-            return Verdict::default();
+            return FaultDecision::default();
         }
-        let Some(segment) = Segment::read(head) else { return Verdict::default() };
+        let Some(segment) = SeenSegment::read(head) else { return FaultDecision::default() };
         let key = segment.ends(from);
         let known = self.flows.get(&key);
         if segment.tcp.flags.syn() && known.is_none_or(|known| known.flow.is_other(from, &segment))
         {
             self.follow(key);
         }
-        let Some(followed) = self.flows.get_mut(&key) else { return Verdict::default() };
+        let Some(followed) = self.flows.get_mut(&key) else { return FaultDecision::default() };
         if followed.flow.is_reset {
             return swallow(from, &segment, &mut followed.flow, self.is_lossy);
         }
         let farewell = followed.flow.observe(from, &segment);
-        let mut verdict = Verdict::default();
+        let mut decision = FaultDecision::default();
         for (index, struck) in &mut followed.rules {
             let rule = &mut self.rules[*index];
-            rule.apply(from, &segment, farewell, &mut followed.flow, struck, &mut verdict);
+            rule.apply(from, &segment, farewell, &mut followed.flow, struck, &mut decision);
         }
         if followed.flow.is_over() && !followed.is_over {
             followed.is_over = true;
             self.over.push_back((key, followed.number));
         }
-        verdict
+        decision
     }
 
     /// A connection begins; where no rule is about it, one before it is forgotten at most.
@@ -202,47 +202,53 @@ impl Lifecycle {
 ///
 /// News were on their way before the RST came; unless the link is lossy, who has not noticed
 /// repeats himself, in a challenge ACK or a retransmission.
-fn swallow(from: Side, segment: &Segment, flow: &mut Flow, is_lossy: bool) -> Verdict {
+fn swallow(from: Side, segment: &SeenSegment, flow: &mut Flow, is_lossy: bool) -> FaultDecision {
     let flags = segment.tcp.flags;
-    let mut verdict = Verdict { fate: Fate::Drop, ..Verdict::default() };
+    let mut decision = FaultDecision { outcome: SegmentOutcome::Drop, ..FaultDecision::default() };
     let is_news = flow.is_news(from, segment);
     flow.observe(from, segment);
     if flags.ack() && !flags.rst() && (is_lossy || !is_news) {
         let again = rst(segment.dst, segment.src, segment.tcp.ack, segment.end());
-        verdict.injected.push((from.other(), again));
+        decision.injected.push((from.other(), again));
     }
-    verdict
+    decision
 }
 
 impl Rule {
     fn apply(
         &mut self,
         from: Side,
-        segment: &Segment,
+        segment: &SeenSegment,
         farewell: Option<Farewell>,
         flow: &mut Flow,
         struck: &mut [u32; 2],
-        verdict: &mut Verdict,
+        decision: &mut FaultDecision,
     ) {
         let by = |wanted: Option<Side>| wanted.is_none_or(|side| side == from);
         let so_far = &mut struck[from.index()];
         let said = match self.fault {
             LifecycleFault::Drop { what, from: side, times } => {
                 let more = times.is_none_or(|times| *so_far < times.get());
-                if farewell != Some(what) || !by(side) || !more || verdict.fate == Fate::Drop {
+                if farewell != Some(what)
+                    || !by(side)
+                    || !more
+                    || decision.outcome == SegmentOutcome::Drop
+                {
                     return;
                 }
                 *so_far = so_far.saturating_add(1);
-                verdict.fate = Fate::Drop;
+                decision.outcome = SegmentOutcome::Drop;
                 format!("{} dropped{}", words(from, what), which(*so_far, times))
             }
             LifecycleFault::Delay { what, from: side, by: time } => {
-                if farewell != Some(what) || !by(side) || verdict.fate == Fate::Drop {
+                if farewell != Some(what) || !by(side) || decision.outcome == SegmentOutcome::Drop {
                     return;
                 }
-                verdict.fate = match verdict.fate {
-                    Fate::Delay(before) => Fate::Delay(before.saturating_add(time)),
-                    _ => Fate::Delay(time),
+                decision.outcome = match decision.outcome {
+                    SegmentOutcome::Delay(before) => {
+                        SegmentOutcome::Delay(before.saturating_add(time))
+                    }
+                    _ => SegmentOutcome::Delay(time),
                 };
                 format!("{} held back for {time:?}", words(from, what))
             }
@@ -253,7 +259,7 @@ impl Rule {
                     return;
                 }
                 flow.is_reset = true;
-                verdict.injected.extend(resets(from, segment, flow));
+                decision.injected.extend(resets(from, segment, flow));
                 format!("after {carried} bytes of payload, RST to both ends")
             }
             LifecycleFault::ZeroWindow { after } => {
@@ -262,7 +268,7 @@ impl Rule {
                 if from == Side::Program || early || flags.rst() {
                     return;
                 }
-                verdict.zero_window = true;
+                decision.zero_window = true;
                 *so_far = so_far.saturating_add(1);
                 if *so_far > 1 {
                     return;
@@ -272,12 +278,12 @@ impl Rule {
         };
         self.tally.hits += 1;
         let ends = segment.ends(from);
-        verdict.notes.push(Note { ends, text: format!("{}: {said}", self.shown) });
+        decision.notes.push(Note { ends, text: format!("{}: {said}", self.shown) });
     }
 }
 
-/// An RST by either side, in place: behind everything that it has sent.
-fn resets(from: Side, segment: &Segment, flow: &Flow) -> [(Side, Bytes); 2] {
+/// An RST by either side, in place: after everything that it has sent.
+fn resets(from: Side, segment: &SeenSegment, flow: &Flow) -> [(Side, Bytes); 2] {
     let (own, other) = (flow.next(from), flow.next(from.other()));
     [
         (from, rst(segment.src, segment.dst, own, other)),

@@ -10,9 +10,9 @@ use fourwave_wire::tcp::{CHECKSUM_OFFSET, Flags};
 use fourwave_wire::{RxChecksum, RxPacket, TxPacket};
 
 use crate::Faults;
-use crate::flow::Segment;
+use crate::flow::SeenSegment;
 use crate::injector::{FaultCounters, Faultable, Injector};
-use crate::lifecycle::{Fate, Lifecycle, Note, Tally, Verdict};
+use crate::lifecycle::{FaultDecision, Lifecycle, Note, SegmentOutcome, Tally};
 use crate::spec::{Fault, FaultSpec, Side, Target};
 
 /// Where a TCP header keeps its window.
@@ -56,12 +56,12 @@ impl Plan {
         self.specs.iter().map(line).collect()
     }
 
-    /// Remarks on the verdict, and puts what it brings about on its way.
-    fn follow_up(&mut self, now: Duration, verdict: Verdict) {
-        for note in &verdict.notes {
+    /// Remarks on the decision, and puts what it brings about on its way.
+    fn follow_up(&mut self, now: Duration, decision: FaultDecision) {
+        for note in &decision.notes {
             (self.tell)(note);
         }
-        for (from, bytes) in verdict.injected {
+        for (from, bytes) in decision.injected {
             match from {
                 Side::Program => {
                     let checksum = RxChecksum::Unverified;
@@ -76,18 +76,18 @@ impl Plan {
 
 impl Faults for Plan {
     fn receive(&mut self, now: Duration, packet: RxPacket) {
-        let verdict = self.lifecycle.judge(Side::Program, packet.head());
-        self.received.go(now, verdict.fate, packet, &mut self.tell);
-        self.follow_up(now, verdict);
+        let decision = self.lifecycle.judge(Side::Program, packet.head());
+        self.received.go(now, decision.outcome, packet, &mut self.tell);
+        self.follow_up(now, decision);
     }
 
     fn send(&mut self, now: Duration, mut packet: TxPacket) {
-        let verdict = self.lifecycle.judge(Side::Peer, packet.head());
-        if verdict.zero_window {
+        let decision = self.lifecycle.judge(Side::Peer, packet.head());
+        if decision.zero_window {
             close_window(&mut packet.header);
         }
-        self.sent.go(now, verdict.fate, packet, &mut self.tell);
-        self.follow_up(now, verdict);
+        self.sent.go(now, decision.outcome, packet, &mut self.tell);
+        self.follow_up(now, decision);
     }
 
     fn poll_received(&mut self, now: Duration) -> Option<RxPacket> {
@@ -143,11 +143,11 @@ impl<P: Faultable> Path<P> {
         }
     }
 
-    fn go(&mut self, now: Duration, fate: Fate, packet: P, tell: &mut Tell) {
-        match fate {
-            Fate::Drop => {}
-            Fate::Pass => self.walk(now, 0, packet, tell),
-            Fate::Delay(by) => {
+    fn go(&mut self, now: Duration, outcome: SegmentOutcome, packet: P, tell: &mut Tell) {
+        match outcome {
+            SegmentOutcome::Drop => {}
+            SegmentOutcome::Pass => self.walk(now, 0, packet, tell),
+            SegmentOutcome::Delay(by) => {
                 self.delays += 1;
                 self.delayed.insert((now.saturating_add(by), self.delays), packet);
             }
@@ -196,7 +196,7 @@ impl<P: Faultable> Path<P> {
 impl<P: Faultable> Stage<P> {
     /// Takes a packet; tells when it loses one that opens or ends a connection.
     fn take(&mut self, now: Duration, from: Side, packet: P, tell: &mut Tell) {
-        let segment = Segment::read(packet.head());
+        let segment = SeenSegment::read(packet.head());
         let before = self.injector.counters();
         self.injector.offer(now, packet);
         let after = self.injector.counters();

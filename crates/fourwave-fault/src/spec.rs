@@ -238,7 +238,7 @@ pub enum FaultSpecError {
         /// The item.
         item: String,
     },
-    /// What stands behind `@`.
+    /// What follows `@`.
     #[error("{target:?} is no target: expected {expected}")]
     BadTarget {
         /// The target.

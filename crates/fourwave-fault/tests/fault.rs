@@ -64,7 +64,7 @@ async fn sent_packets_are_delayed_and_move_while_the_reader_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_befall_segments_not_super_packets() {
+async fn faults_apply_to_segments_not_super_packets() {
     let (a, b) = faulty("loss:50%", NONE);
     assert_eq!(a.link(), Link::plain(1500));
     b.try_send(&packet(50_000, 1000)).unwrap();

@@ -102,7 +102,7 @@ impl Gateway {
             options.host_loopback,
             Resolvers::new(options.resolvers),
             Notices::new(options.quiet),
-            observer.remarks(),
+            observer.annotations(),
         ));
         if options.demo {
             demo::serve(&shared)?;

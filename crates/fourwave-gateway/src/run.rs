@@ -201,7 +201,7 @@ pub fn run(options: &RunOptions, say: &mut dyn FnMut(&str)) -> Result<Ended, Run
     };
     let (mtu, wait) = (options.program.mtu, options.wait);
     let relayed = Relayed { tun, mtu, gateway, prepared, outputs, wait };
-    let Outcome { ended, left, finale, faults } = runtime()?.block_on(relayed.run())?;
+    let RunResult { ended, left, finale, faults } = runtime()?.block_on(relayed.run())?;
     left.line().iter().for_each(|line| say(line));
     let Finale { summary, counters, population, peak_time_wait, beside, leaks } = finale;
     if options.counters {
@@ -245,7 +245,7 @@ struct Relayed {
 }
 
 /// What a run came to.
-struct Outcome {
+struct RunResult {
     ended: Ended,
     left: Leftovers,
     finale: Finale,
@@ -253,7 +253,7 @@ struct Outcome {
 }
 
 impl Relayed {
-    async fn run(self) -> Result<Outcome, RunError> {
+    async fn run(self) -> Result<RunResult, RunError> {
         let (wait, quiet) = (self.wait, self.gateway.quiet);
         let signals = Signals::new().map_err(RunError::internal("reading signals"))?;
         let device = Tun::from_fd(self.tun, self.mtu)
@@ -278,7 +278,7 @@ impl Relayed {
         let faults = gateway.faults();
         let finale = gateway.finish(signals.interrupted()).await;
         let faults = faults.map(|faults| faults.report()).unwrap_or_default();
-        Ok(Outcome { ended, left, finale, faults })
+        Ok(RunResult { ended, left, finale, faults })
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::dns::Resolvers;
 use crate::notice::Notices;
-use crate::observe::Remarks;
+use crate::observe::Annotations;
 use crate::target::gateway_like;
 use crate::traffic::Traffic;
 
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) resolvers: Resolvers,
     pub(crate) notices: Notices,
     pub(crate) traffic: Traffic,
-    pub(crate) remarks: Remarks,
+    pub(crate) annotations: Annotations,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -33,11 +33,11 @@ impl Shared {
         host_loopback: bool,
         resolvers: Resolvers,
         notices: Notices,
-        remarks: Remarks,
+        annotations: Annotations,
     ) -> Self {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let traffic = Traffic::default();
-        Self { stack, host_loopback, resolvers, notices, traffic, remarks, tasks, cancel }
+        Self { stack, host_loopback, resolvers, notices, traffic, annotations, tasks, cancel }
     }
 
     /// Runs a task until it ends or the gateway does.
@@ -70,7 +70,7 @@ impl Shared {
         }
     }
 
-    /// Sends a packet to the program. One that finds no room is lost, as on any link.
+    /// Sends a packet to the program. One that finds no space is lost, as on any link.
     pub(crate) fn send(&self, packet: &TxPacket) {
         // An error is the device's; TCP, which needs it more, notices too.
         let _ = self.stack.send_packet(packet.clone());

@@ -68,7 +68,7 @@ struct Flow {
     started: Instant,
     /// Milliseconds from `started` to the last datagram in either direction.
     last: AtomicU64,
-    /// Ended to make room.
+    /// Ended to make space.
     evicted: AtomicBool,
     evict: tokio::sync::Notify,
 }

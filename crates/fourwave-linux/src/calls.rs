@@ -159,7 +159,7 @@ pub struct Ancillary {
     pub data: Vec<u8>,
 }
 
-/// `recvmsg`, with room for 4 KiB of ancillary messages.
+/// `recvmsg`, with space for 4 KiB of ancillary messages.
 ///
 /// # Errors
 /// The kernel's.

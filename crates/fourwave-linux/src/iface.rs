@@ -107,7 +107,7 @@ impl Iface {
         Ok(Self { socket })
     }
 
-    /// The next frame, or as much of it as there is room for. Never blocks.
+    /// The next frame, or as much of it as there is space for. Never blocks.
     ///
     /// # Errors
     /// `WouldBlock` when there is none; [`wait`](Self::wait) then. `NetworkDown` when the
@@ -152,7 +152,7 @@ impl Iface {
         }
     }
 
-    /// Frames that found no room since this was asked before.
+    /// Frames that found no space since this was asked before.
     ///
     /// # Errors
     /// The kernel's.
@@ -192,7 +192,7 @@ pub(crate) fn address(index: u32, protocol: i32) -> SockAddr {
     unsafe { SockAddr::new(storage, size_of::<libc::sockaddr_ll>() as libc::socklen_t) }
 }
 
-/// Classic BPF: TCP, ICMP and ICMPv6, behind whatever tags and extension headers; not what leaves
+/// Classic BPF: TCP, ICMP and ICMPv6, after whatever tags and extension headers; not what leaves
 /// on loopback, for it comes in again.
 fn filter() -> [SockFilter; 21] {
     use libc::{
@@ -207,7 +207,7 @@ fn filter() -> [SockFilter; 21] {
     let equal = |to: i32, yes, no| {
         SockFilter::new(code(BPF_JMP | BPF_JEQ | BPF_K), yes, no, to.cast_unsigned())
     };
-    let verdict = |keep| SockFilter::new(code(BPF_RET | BPF_K), 0, 0, keep);
+    let keep = |keep| SockFilter::new(code(BPF_RET | BPF_K), 0, 0, keep);
     // Jumps count the instructions between; KEEP is 19, DROP is 20.
     [
         half(auxiliary(SKF_AD_HATYPE)),
@@ -217,7 +217,7 @@ fn filter() -> [SockFilter; 21] {
         half(auxiliary(SKF_AD_PROTOCOL)),
         equal(libc::ETH_P_IP, 4, 0),
         equal(libc::ETH_P_IPV6, 6, 0),
-        // Tags that are still in the frame: what is behind them is not looked for.
+        // Tags that are still in the frame: what follows them is not looked for.
         equal(libc::ETH_P_8021Q, 11, 0),
         equal(libc::ETH_P_8021AD, 10, 0),
         equal(libc::ETH_P_QINQ1, 9, 10),
@@ -230,7 +230,7 @@ fn filter() -> [SockFilter; 21] {
         equal(libc::IPPROTO_HOPOPTS, 2, 0),
         equal(libc::IPPROTO_ROUTING, 1, 0),
         equal(libc::IPPROTO_FRAGMENT, 0, 1),
-        verdict(u32::MAX),
-        verdict(0),
+        keep(u32::MAX),
+        keep(0),
     ]
 }

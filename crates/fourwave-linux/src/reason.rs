@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// An error in the system's words, without the number that Rust puts behind them: "No space left
+/// An error in the system's words, without the number that Rust puts after them: "No space left
 /// on device". What an error of one's own quotes loses its number too.
 pub fn reason(error: &io::Error) -> String {
     const NUMBER: &str = " (os error ";

@@ -142,7 +142,7 @@ impl VnetHeader {
     }
 }
 
-/// The room a super-packet of Linux may need: 64 KiB of IP packet and its header in front,
+/// The space a super-packet of Linux may need: 64 KiB of IP packet and its header in front,
 /// because `gso_max_size` counts from the transport header on.
 pub const MAX_PACKET: usize = LEN + ip::IPV6_HEADER_LEN + 65_536 + 88;
 

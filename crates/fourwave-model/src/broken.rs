@@ -76,7 +76,7 @@ pub enum Broken {
         /// Whose end.
         end: End,
     },
-    /// The same state comes again without any fault: it can go on like that for ever.
+    /// The same state comes again without any fault: it can go on like that indefinitely.
     Livelock,
     /// The engine panicked.
     Panic(String),
@@ -101,7 +101,10 @@ impl fmt::Display for Broken {
                 write!(f, "the {end:?}'s engine would sleep through its deadline {deadline:?}")
             }
             Self::Deadlock { end } => {
-                write!(f, "nothing can happen any more, and the {end:?}'s program waits for ever")
+                write!(
+                    f,
+                    "nothing can happen any more, and the {end:?}'s program waits indefinitely"
+                )
             }
             Self::LeftOver { end, population } => {
                 write!(f, "all is over and the {end:?}'s engine still holds {population:?}")

@@ -40,7 +40,7 @@ pub struct Violation {
 
 /// What a search found.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct Exploration {
     /// How large it was.
     pub stats: Stats,
     /// The first violation, if any; the search stops there.
@@ -77,16 +77,16 @@ pub(crate) fn step(world: &World, action: Action) -> Result<Option<World>, Broke
 
 /// Explores everything within `setup`, up to `max_states` worlds. `progress` is called every
 /// 2^16 worlds.
-pub fn explore(setup: &Setup, max_states: u64, mut progress: impl FnMut(&Stats)) -> Outcome {
+pub fn explore(setup: &Setup, max_states: u64, mut progress: impl FnMut(&Stats)) -> Exploration {
     let mut search = Search { seen: Prints::default(), stats: Stats::default(), max_states };
     for root in World::roots(setup) {
         let violation = search.run(root, &mut progress);
         let full = search.stats.states >= max_states;
         if violation.is_some() || full {
-            return Outcome { stats: search.stats, violation, complete: false };
+            return Exploration { stats: search.stats, violation, complete: false };
         }
     }
-    Outcome { stats: search.stats, violation: None, complete: true }
+    Exploration { stats: search.stats, violation: None, complete: true }
 }
 
 struct Search {

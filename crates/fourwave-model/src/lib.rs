@@ -21,7 +21,7 @@ mod user;
 mod world;
 
 pub use action::{Action, End};
-pub use explore::{Outcome, Stats, Violation, explore};
+pub use explore::{Exploration, Stats, Violation, explore};
 pub use setup::Setup;
 pub use trace::Replay;
 pub use world::World;

@@ -16,7 +16,7 @@ pub(crate) const MSL: Duration = Duration::from_secs(30);
 
 /// A segment on its way.
 #[derive(Clone)]
-pub(crate) struct Segment {
+pub(crate) struct InFlight {
     pub(crate) packet: RxPacket,
     sent: Instant,
     /// Everything but checksum and timestamps.
@@ -24,7 +24,7 @@ pub(crate) struct Segment {
     timestamps: [u32; 2],
 }
 
-impl Segment {
+impl InFlight {
     /// `packet` must be one that the engine made.
     pub(crate) fn new(packet: RxPacket, sent: Instant) -> Self {
         let (header, payload) = parse(&packet.bytes);
@@ -82,9 +82,9 @@ fn parse(bytes: &[u8]) -> (TcpHeader, &[u8]) {
 #[derive(Clone, Default)]
 pub(crate) struct Lane {
     /// In order; time stands still while one is here.
-    pub(crate) queue: VecDeque<Segment>,
+    pub(crate) queue: VecDeque<InFlight>,
     /// Copies and what was held back: these arrive at any time within [`MSL`], or not at all.
-    pub(crate) late: Vec<Segment>,
+    pub(crate) late: Vec<InFlight>,
 }
 
 impl Lane {

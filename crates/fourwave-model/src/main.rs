@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use fourwave_model::{Action, Outcome, Replay, Setup, explore};
+use fourwave_model::{Action, Exploration, Replay, Setup, explore};
 
 /// Explores every order in which things can happen to one connection of two engines.
 #[derive(Parser)]
@@ -100,8 +100,8 @@ fn main() -> ExitCode {
     report(&setup, &outcome, start)
 }
 
-fn report(setup: &Setup, outcome: &Outcome, start: Instant) -> ExitCode {
-    let Outcome { stats, violation, complete } = outcome;
+fn report(setup: &Setup, outcome: &Exploration, start: Instant) -> ExitCode {
+    let Exploration { stats, violation, complete } = outcome;
     println!("{setup}: {stats}, {:.1} s", start.elapsed().as_secs_f64());
     if let Some(violation) = violation {
         println!("found: {}\n{}", violation.broken, Replay::shortest(setup, violation).render());

@@ -13,7 +13,7 @@ use fourwave_wire::Link;
 
 use crate::action::{Action, End};
 use crate::broken::Broken;
-use crate::link::{Lane, Segment};
+use crate::link::{InFlight, Lane};
 use crate::print::Print;
 use crate::setup::Setup;
 use crate::user::{Ended, User, letter};
@@ -217,7 +217,7 @@ impl World {
         Ok(true)
     }
 
-    fn arrive(&mut self, to: End, segment: &Segment) {
+    fn arrive(&mut self, to: End, segment: &InFlight) {
         let now = self.now;
         self.host(to).stack.handle_packet(now, &segment.packet);
     }
@@ -292,7 +292,7 @@ impl World {
             if let Some(tape) = tape {
                 tape.push(Taped::Packet(*now, packet.bytes.clone()));
             }
-            lanes[end.other().index()].queue.push_back(Segment::new(packet, *now));
+            lanes[end.other().index()].queue.push_back(InFlight::new(packet, *now));
         }
         while let Some(event) = host.stack.poll_event() {
             let Event::Closed { conn, report } = event else { continue };

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::part::Part;
 use crate::performance::Performance;
 
-/// One JSON object a line. Connections are counted anew behind each `part` line.
+/// One JSON object a line. Connections are counted again after each `part` line.
 pub fn render(performance: &Performance) -> String {
     let mut out = String::new();
     let name = performance.scenario.name;

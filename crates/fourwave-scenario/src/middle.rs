@@ -20,7 +20,7 @@ pub(crate) const PORT: u16 = 80;
 
 /// A segment in the middle of the network.
 #[derive(Clone, Debug)]
-pub(crate) struct Segment {
+pub(crate) struct PassingSegment {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) header: TcpHeader,
@@ -31,7 +31,7 @@ pub(crate) struct Segment {
     pub(crate) after_fin: bool,
 }
 
-impl Segment {
+impl PassingSegment {
     /// Reads a packet; `None` for what is no TCP.
     pub(crate) fn read(packet: &[u8]) -> Option<Self> {
         let ip = IpHeader::parse(packet).ok()?;
@@ -73,7 +73,7 @@ enum Act {
 
 /// Does `act` to the first `left` segments that match.
 struct Rule {
-    matches: fn(&Segment) -> bool,
+    matches: fn(&PassingSegment) -> bool,
     act: Act,
     left: u32,
     word: &'static str,
@@ -104,7 +104,7 @@ impl Filter for Middle {
     fn decide(&mut self, now: Instant, from: usize, packet: &Bytes) -> Way {
         let outward = self.nat.as_mut().and_then(|nat| nat.outward(from, packet));
         let packet = outward.unwrap_or_else(|| packet.clone());
-        let Some(segment) = Segment::read(&packet) else { return Way::Drop };
+        let Some(segment) = PassingSegment::read(&packet) else { return Way::Drop };
         let (lost, word) = match self.rule(&segment) {
             Some((Act::Lose, _)) => (true, None),
             Some((Act::Copy, word)) => {
@@ -156,12 +156,12 @@ pub(crate) fn outside(nat: &Option<Nat>, local: SocketAddr) -> SocketAddr {
 
 impl Middle {
     /// The first `times` segments that match are lost.
-    pub(crate) fn lose(&mut self, times: u32, matches: fn(&Segment) -> bool) {
+    pub(crate) fn lose(&mut self, times: u32, matches: fn(&PassingSegment) -> bool) {
         self.rules.push(Rule { matches, act: Act::Lose, left: times, word: "" });
     }
 
     /// The first segment that matches is delivered, and a copy of it stays in the network.
-    pub(crate) fn copy(&mut self, matches: fn(&Segment) -> bool, word: &'static str) {
+    pub(crate) fn copy(&mut self, matches: fn(&PassingSegment) -> bool, word: &'static str) {
         self.rules.push(Rule { matches, act: Act::Copy, left: 1, word });
     }
 
@@ -169,7 +169,7 @@ impl Middle {
     pub(crate) fn take_copies(&mut self, now: Instant, word: &str) -> Vec<(usize, Bytes)> {
         let copies = std::mem::take(&mut self.copies);
         for (_, packet) in &copies {
-            if let (Some(lens), Some(segment)) = (&mut self.lens, Segment::read(packet)) {
+            if let (Some(lens), Some(segment)) = (&mut self.lens, PassingSegment::read(packet)) {
                 lens.note(clock(now), (segment.from, segment.to), word);
             }
         }
@@ -177,7 +177,7 @@ impl Middle {
     }
 
     /// What is to be done to a segment, and the word for it.
-    fn rule(&mut self, segment: &Segment) -> Option<(Act, &'static str)> {
+    fn rule(&mut self, segment: &PassingSegment) -> Option<(Act, &'static str)> {
         let (header, way) = (&segment.header, (segment.from, segment.to));
         if header.flags.syn() {
             // A new incarnation knows nothing of the old one's FIN.
@@ -190,7 +190,7 @@ impl Middle {
             self.fins.insert(way, header.seq + header.segment_len(segment.len));
         }
         let other = self.fins.get(&(segment.to, segment.from));
-        let segment = Segment {
+        let segment = PassingSegment {
             acks_fin: header.flags.ack() && other.is_some_and(|&end| header.ack == end),
             after_fin: self.fins.contains_key(&way),
             ..segment.clone()

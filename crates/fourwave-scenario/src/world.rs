@@ -141,11 +141,11 @@ impl World {
         self.open_from(0)
     }
 
-    /// Queues all of `data`, letting time pass where there is no room.
+    /// Queues all of `data`, letting time pass where there is no space.
     pub(crate) fn send(&mut self, host: usize, conn: ConnId, data: &[u8]) -> Result<(), Failure> {
         match self.net.send(host, conn, data) {
             Ok(queued) if queued == data.len() => Ok(()),
-            Ok(_) => Err(Failure::new("send", "room in the queue", "none ever".to_owned())),
+            Ok(_) => Err(Failure::new("send", "space in the queue", "none ever".to_owned())),
             Err(error) => Err(failed("send", &error)),
         }
     }

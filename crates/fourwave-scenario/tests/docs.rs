@@ -26,7 +26,7 @@ What the JSON's fields mean stands in `crates/fourwave-scenario/SCHEMA.md`. Knob
 const SHOWN: [&str; 5] =
     ["four-waves", "lost-last-ack", "old-duplicate-fin", "nat-recycle", "too-many-time-wait"];
 
-/// `UPDATE_DOCS=1 cargo test -p fourwave-scenario --test docs` writes the page anew.
+/// `UPDATE_DOCS=1 cargo test -p fourwave-scenario --test docs` writes the page again.
 #[test]
 fn the_page_of_scenarios_is_what_they_print() {
     let mut page = INTRO.to_owned();
@@ -49,6 +49,6 @@ fn the_page_of_scenarios_is_what_they_print() {
     let written = std::fs::read_to_string(path).unwrap_or_default();
     assert!(
         written == page,
-        "docs/scenarios.md is not what they print: UPDATE_DOCS=1 writes it anew"
+        "docs/scenarios.md is not what they print: UPDATE_DOCS=1 writes it again"
     );
 }

@@ -1,6 +1,6 @@
 //! One end of a connection: what its application does and what it must see.
 //!
-//! It acts on events only, as a caller of the engine would: after "no room" it waits for
+//! It acts on events only, as a caller of the engine would: after "no space" it waits for
 //! `Writable`, after "nothing there" for `Readable`. A forgotten event so ends in a standstill,
 //! which the world notices.
 
@@ -251,7 +251,7 @@ impl App {
             }
         }
         if self.eof && stack.receive(now, id, 1).is_ok_and(|data| !data.is_empty()) {
-            return Err("bytes were delivered behind the end of the stream".to_owned());
+            return Err("bytes were delivered after the end of the stream".to_owned());
         }
         Ok(())
     }

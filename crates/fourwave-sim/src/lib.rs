@@ -12,7 +12,7 @@
 //!
 //! | checker | file |
 //! | --- | --- |
-//! | every byte once and in order, nothing behind the end, states by the table | [`app`] |
+//! | every byte once and in order, nothing after the end, states by the table | [`app`] |
 //! | what one segment may say: text, windows, ACKs, sizes | [`watch`] |
 //! | events only for living handles, one report each | `world/events.rs` |
 //! | one end for each connection, counted once; what is alive adds up at any time | [`ledger`] |
@@ -34,13 +34,13 @@ mod world;
 
 pub use failure::Failure;
 pub use plan::{Overrides, Plan};
-pub use world::{Outcome, Trace, World};
+pub use world::{RunSummary, Trace, World};
 
 /// Runs the world of `seed`.
 ///
 /// # Errors
 /// The first rule that was broken; a panic of the engine is one.
-pub fn run(seed: u64, overrides: &Overrides) -> Result<Outcome, Failure> {
+pub fn run(seed: u64, overrides: &Overrides) -> Result<RunSummary, Failure> {
     replay::caught(|| {
         let mut world = World::new(Plan::new(seed, overrides));
         world.run().map(|()| world.outcome())

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use clap::Parser;
 use fourwave_fault::Probability;
 use fourwave_lens::ladder::LadderOptions;
-use fourwave_sim::{Failure, Outcome, Overrides, Plan, Trace, replay};
+use fourwave_sim::{Failure, Overrides, Plan, RunSummary, Trace, replay};
 
 /// Engines, bad links, and every rule of TCP held against what happens
 #[derive(Parser, Debug)]
@@ -181,7 +181,7 @@ struct Shared {
     next: AtomicU64,
     done: AtomicU64,
     stop: AtomicBool,
-    sum: Mutex<Outcome>,
+    sum: Mutex<RunSummary>,
     failures: Mutex<Vec<(u64, Failure)>>,
 }
 
@@ -249,9 +249,19 @@ fn fresh() -> u64 {
     now.as_micros() as u64
 }
 
-fn add(sum: &mut Outcome, one: &Outcome) {
-    let Outcome { conns, polite, unopened, ends, counters, packets, faults, too_big, bytes, time } =
-        one;
+fn add(sum: &mut RunSummary, one: &RunSummary) {
+    let RunSummary {
+        conns,
+        polite,
+        unopened,
+        ends,
+        counters,
+        packets,
+        faults,
+        too_big,
+        bytes,
+        time,
+    } = one;
     sum.conns += *conns;
     sum.polite += *polite;
     sum.unopened += *unopened;
@@ -266,13 +276,13 @@ fn add(sum: &mut Outcome, one: &Outcome) {
 }
 
 /// Every end and every counter, a line each.
-fn print_counts(o: &Outcome) {
+fn print_counts(o: &RunSummary) {
     for (name, n) in o.ends.iter().chain(&o.counters).filter(|(_, n)| **n > 0) {
         println!("{name:<28}{n:>12}");
     }
 }
 
-fn told(o: &Outcome) -> String {
+fn told(o: &RunSummary) -> String {
     let count = |name| o.counters.get(name).copied().unwrap_or_default();
     format!(
         "{} connections ({} polite, {} never opened), {} TIME_WAITs recycled, {} taken over, \

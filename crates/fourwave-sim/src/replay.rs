@@ -7,7 +7,7 @@ use fourwave_lens::ladder::{self, LadderOptions};
 
 use crate::failure::Failure;
 use crate::plan::{Overrides, Plan};
-use crate::world::{Outcome, Trace, World};
+use crate::world::{RunSummary, Trace, World};
 
 /// Calls `f`; a panic becomes a failure.
 ///
@@ -28,7 +28,7 @@ pub fn caught<T>(f: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
 #[derive(Debug)]
 pub struct Replay {
     /// How it ended.
-    pub result: Result<Outcome, Failure>,
+    pub result: Result<RunSummary, Failure>,
     /// Ladders: the failing connection's, or all of them.
     pub ladders: Vec<String>,
 }

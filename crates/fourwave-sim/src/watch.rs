@@ -100,9 +100,9 @@ struct Flow {
     halves: [Half; 2],
     texts: [Option<Text>; 2],
     mtu: [u16; 2],
-    /// The ISNs of incarnations before, and the numbers behind their ends.
+    /// The ISNs of incarnations before, and the numbers after their ends.
     earlier: [Vec<(SeqNum, SeqNum)>; 2],
-    /// An end opened anew on an old SYN: what the other one hears and answers may concern the
+    /// An end opened again on an old SYN: what the other one hears and answers may concern the
     /// incarnation before, and is not held against it.
     muddled: bool,
     /// ACKs in a row that carried nothing, and when the first one was sent.
@@ -192,7 +192,7 @@ impl Watch {
 }
 
 impl Flow {
-    /// Whether a SYN ACK answers a SYN whose sender has opened anew since. It will hear RST.
+    /// Whether a SYN ACK answers a SYN whose sender has opened again since. It will hear RST.
     fn answers_an_earlier_one(&self, s: &Sighting, from: usize) -> bool {
         let answered = s.header.ack - 1;
         s.header.flags.ack()
@@ -309,9 +309,9 @@ impl Flow {
         {
             return Err(format!("wrong text at offset {} is sent", at - 1 + wrong as u64));
         }
-        let behind = |fin| (len > 0 && at + len > fin) || (flags.fin() && at + len != fin);
-        if half.fin.is_some_and(behind) {
-            return Err(format!("text behind the FIN is sent, at {at}, {len} bytes"));
+        let is_after = |fin| (len > 0 && at + len > fin) || (flags.fin() && at + len != fin);
+        if half.fin.is_some_and(is_after) {
+            return Err(format!("payload after the FIN is sent, at {at}, {len} bytes"));
         }
         if flags.fin() {
             if half.fin.is_none() && at + len < half.sent {

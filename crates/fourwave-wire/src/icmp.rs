@@ -285,7 +285,8 @@ mod tests {
             data in proptest::collection::vec(any::<u8>(), 0..1400), at: u16, bit in 0u8..8,
         ) {
             let [src, dst] = if v6 { V6 } else { V4 };
-            let before = Echo { src, dst, header: EchoHeader { reply, id, seq }, data: data.into() };
+            let header = EchoHeader { reply, id, seq };
+            let before = Echo { src, dst, header, data: data.into() };
             let mut all = Vec::new();
             before.emit(&Link::plain(1500), 7, |packet| all.push(packet.clone()));
             prop_assert_eq!(all.len(), 1);

@@ -110,7 +110,7 @@ pub(crate) async fn recv_protocol(device: &impl Device, wanted: u8) -> (Bytes, R
     }
 }
 
-/// Sends, waiting for room.
+/// Sends, waiting for space.
 pub(crate) async fn send(device: &impl Device, packet: &TxPacket) {
     loop {
         match device.try_send(packet) {

@@ -35,15 +35,15 @@ fn packet(src: SocketAddr, dst: SocketAddr, tcp: TcpHeader, payload: usize) -> V
 }
 
 impl Wire {
-    fn send(&mut self, from: Side, flags: Flags, seq: u32, ack: u32, len: usize) -> Verdict {
+    fn send(&mut self, from: Side, flags: Flags, seq: u32, ack: u32, len: usize) -> FaultDecision {
         let (src, dst) = (self.ends[from.index()], self.ends[from.other().index()]);
         let (seq, ack) = (SeqNum::new(seq), SeqNum::new(ack));
         let tcp = TcpHeader { seq, ack, flags, window: RawWindow(500), ..TcpHeader::default() };
         self.judge.judge(from, &packet(src, dst, tcp, len))
     }
 
-    fn fate(&mut self, from: Side, flags: Flags, seq: u32, ack: u32) -> Fate {
-        self.send(from, flags, seq, ack, 0).fate
+    fn outcome(&mut self, from: Side, flags: Flags, seq: u32, ack: u32) -> SegmentOutcome {
+        self.send(from, flags, seq, ack, 0).outcome
     }
 
     /// The handshake: the program's numbers start at 100, the peer's at 500.
@@ -53,7 +53,7 @@ impl Wire {
             (Peer, Flags::SYN | ACK, 499, 100),
             (Program, ACK, 100, 500),
         ] {
-            assert_eq!(self.send(from, flags, seq, ack, 0), Verdict::default());
+            assert_eq!(self.send(from, flags, seq, ack, 0), FaultDecision::default());
         }
     }
 
@@ -70,18 +70,18 @@ fn the_last_ack_is_that_of_who_closed_first() {
         let mut wire = wire(&["drop:last-ack:2"]);
         wire.open();
         let (x, y) = if first == Program { (100, 500) } else { (500, 100) };
-        assert_eq!(wire.fate(first, fin_ack(), x, y), Fate::Pass);
-        assert_eq!(wire.fate(second, ACK, y, x + 1), Fate::Pass);
-        assert_eq!(wire.fate(second, fin_ack(), y, x + 1), Fate::Pass);
-        assert_eq!(wire.fate(first, ACK, x + 1, y + 1), Fate::Drop);
-        assert_eq!(wire.fate(second, fin_ack(), y, x + 1), Fate::Pass);
+        assert_eq!(wire.outcome(first, fin_ack(), x, y), SegmentOutcome::Pass);
+        assert_eq!(wire.outcome(second, ACK, y, x + 1), SegmentOutcome::Pass);
+        assert_eq!(wire.outcome(second, fin_ack(), y, x + 1), SegmentOutcome::Pass);
+        assert_eq!(wire.outcome(first, ACK, x + 1, y + 1), SegmentOutcome::Drop);
+        assert_eq!(wire.outcome(second, fin_ack(), y, x + 1), SegmentOutcome::Pass);
         // The second wave once more is no last ACK.
-        assert_eq!(wire.fate(second, ACK, y + 1, x + 1), Fate::Pass);
-        let verdict = wire.send(first, ACK, x + 1, y + 1, 0);
-        assert_eq!(verdict.fate, Fate::Drop);
+        assert_eq!(wire.outcome(second, ACK, y + 1, x + 1), SegmentOutcome::Pass);
+        let decision = wire.send(first, ACK, x + 1, y + 1, 0);
+        assert_eq!(decision.outcome, SegmentOutcome::Drop);
         let text = format!("drop:last-ack:2: the {first}'s last ACK dropped (2 of 2)");
-        assert_eq!(verdict.notes, [Note { ends: wire.ends, text }]);
-        assert_eq!(wire.fate(first, ACK, x + 1, y + 1), Fate::Pass);
+        assert_eq!(decision.notes, [Note { ends: wire.ends, text }]);
+        assert_eq!(wire.outcome(first, ACK, x + 1, y + 1), SegmentOutcome::Pass);
         assert_eq!(wire.tally(), Tally { connections: 1, hits: 2 });
     }
 }
@@ -90,19 +90,19 @@ fn the_last_ack_is_that_of_who_closed_first() {
 fn a_fin_that_acknowledges_the_first_is_no_last_ack() {
     let mut wire = wire(&["drop:last-ack"]);
     wire.open();
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Pass);
-    assert_eq!(wire.fate(Peer, fin_ack(), 500, 101), Fate::Pass);
-    assert_eq!(wire.fate(Program, ACK, 101, 501), Fate::Drop);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Peer, fin_ack(), 500, 101), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Program, ACK, 101, 501), SegmentOutcome::Drop);
 }
 
 #[test]
 fn after_a_simultaneous_close_both_ends_have_a_last_ack() {
     let mut wire = wire(&["drop:last-ack"]);
     wire.open();
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Pass);
-    assert_eq!(wire.fate(Peer, fin_ack(), 500, 100), Fate::Pass);
-    assert_eq!(wire.fate(Peer, ACK, 501, 101), Fate::Drop);
-    assert_eq!(wire.fate(Program, ACK, 101, 501), Fate::Drop);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Peer, fin_ack(), 500, 100), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Peer, ACK, 501, 101), SegmentOutcome::Drop);
+    assert_eq!(wire.outcome(Program, ACK, 101, 501), SegmentOutcome::Drop);
     assert_eq!(wire.tally().hits, 2);
 }
 
@@ -112,32 +112,32 @@ fn the_first_fins_of_the_chosen_side_are_dropped() {
     one.open();
     for side in Side::BOTH {
         let (seq, ack) = if side == Program { (100, 500) } else { (500, 100) };
-        let fates = [(); 3].map(|()| one.fate(side, fin_ack(), seq, ack));
-        assert_eq!(fates, [Fate::Drop, Fate::Drop, Fate::Pass]);
+        let outcomes = [(); 3].map(|()| one.outcome(side, fin_ack(), seq, ack));
+        assert_eq!(outcomes, [SegmentOutcome::Drop, SegmentOutcome::Drop, SegmentOutcome::Pass]);
     }
     let mut all = wire(&["drop:fin:peer:all"]);
     all.open();
-    assert_eq!(all.fate(Program, fin_ack(), 100, 500), Fate::Pass);
-    assert!((0..50).all(|_| all.fate(Peer, fin_ack(), 500, 101) == Fate::Drop));
+    assert_eq!(all.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Pass);
+    assert!((0..50).all(|_| all.outcome(Peer, fin_ack(), 500, 101) == SegmentOutcome::Drop));
     // Two rules share out the FINs of one side.
     let mut two = wire(&["drop:fin:program", "delay:fin:program:7ms"]);
     two.open();
-    assert_eq!(two.fate(Program, fin_ack(), 100, 500), Fate::Drop);
-    let late = Fate::Delay(Duration::from_millis(7));
-    assert_eq!(two.fate(Program, fin_ack(), 100, 500), late);
+    assert_eq!(two.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Drop);
+    let late = SegmentOutcome::Delay(Duration::from_millis(7));
+    assert_eq!(two.outcome(Program, fin_ack(), 100, 500), late);
 }
 
 #[test]
 fn only_the_connections_that_are_meant() {
     let mut wire = wire(&["drop:fin@192.0.2.1:81"]);
     wire.open();
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Pass);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Pass);
     assert_eq!(wire.tally(), Tally::default());
     wire.ends[1].set_port(81);
     // Nor those whose beginning was not seen.
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Pass);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Pass);
     wire.open();
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Drop);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Drop);
     assert_eq!(wire.tally(), Tally { connections: 1, hits: 1 });
 }
 
@@ -145,11 +145,11 @@ fn only_the_connections_that_are_meant() {
 fn a_new_connection_on_the_same_numbers_starts_anew_and_a_syn_again_does_not() {
     let mut wire = wire(&["drop:fin"]);
     wire.open();
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Drop);
-    assert_eq!(wire.fate(Program, Flags::SYN, 99, 0), Fate::Pass);
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Pass);
-    assert_eq!(wire.fate(Program, Flags::SYN, 7_000, 0), Fate::Pass);
-    assert_eq!(wire.fate(Program, fin_ack(), 7_001, 500), Fate::Drop);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Drop);
+    assert_eq!(wire.outcome(Program, Flags::SYN, 99, 0), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Program, Flags::SYN, 7_000, 0), SegmentOutcome::Pass);
+    assert_eq!(wire.outcome(Program, fin_ack(), 7_001, 500), SegmentOutcome::Drop);
     assert_eq!(wire.tally(), Tally { connections: 2, hits: 2 });
 }
 
@@ -165,18 +165,18 @@ fn read(packet: &Bytes) -> TcpHeader {
 fn a_reset_reaches_both_ends_with_the_numbers_that_they_expect() {
     let mut wire = wire(&["rst-after:peer:1000"]);
     wire.open();
-    assert_eq!(wire.send(Program, ACK, 100, 500, 5000), Verdict::default());
-    assert_eq!(wire.send(Peer, ACK, 500, 5100, 600), Verdict::default());
+    assert_eq!(wire.send(Program, ACK, 100, 500, 5000), FaultDecision::default());
+    assert_eq!(wire.send(Peer, ACK, 500, 5100, 600), FaultDecision::default());
     // What is sent again does not count.
-    assert_eq!(wire.send(Peer, ACK, 500, 5100, 600), Verdict::default());
-    let verdict = wire.send(Peer, ACK, 1100, 5100, 600);
-    assert_eq!(verdict.fate, Fate::Pass);
+    assert_eq!(wire.send(Peer, ACK, 500, 5100, 600), FaultDecision::default());
+    let decision = wire.send(Peer, ACK, 1100, 5100, 600);
+    assert_eq!(decision.outcome, SegmentOutcome::Pass);
     assert_eq!(
-        verdict.notes[0].text,
+        decision.notes[0].text,
         "rst-after:peer:1kb: after 1200 bytes of payload, RST to both ends"
     );
-    let [(Peer, to_program), (Program, to_peer)] = &verdict.injected[..] else {
-        panic!("{verdict:?}")
+    let [(Peer, to_program), (Program, to_peer)] = &decision.injected[..] else {
+        panic!("{decision:?}")
     };
     let (to_program, to_peer) = (read(to_program), read(to_peer));
     assert!(to_program.flags.rst() && to_peer.flags.rst());
@@ -185,26 +185,26 @@ fn a_reset_reaches_both_ends_with_the_numbers_that_they_expect() {
 
     // What was on its way is swallowed. Who was not reached repeats himself, and is told again
     // with exactly what he waits for. No RST is answered.
-    let verdict = wire.send(Program, ACK, 5100, 1100, 0);
-    assert_eq!((verdict.fate, verdict.injected.len()), (Fate::Drop, 0));
-    let verdict = wire.send(Program, ACK, 5100, 1100, 0);
-    assert_eq!((verdict.fate, verdict.notes.len()), (Fate::Drop, 0));
-    assert_eq!(read(&verdict.injected[0].1).seq.value(), 1100);
-    let verdict = wire.send(Program, Flags::RST, 5100, 0, 0);
-    assert_eq!((verdict.fate, verdict.injected.len()), (Fate::Drop, 0));
+    let decision = wire.send(Program, ACK, 5100, 1100, 0);
+    assert_eq!((decision.outcome, decision.injected.len()), (SegmentOutcome::Drop, 0));
+    let decision = wire.send(Program, ACK, 5100, 1100, 0);
+    assert_eq!((decision.outcome, decision.notes.len()), (SegmentOutcome::Drop, 0));
+    assert_eq!(read(&decision.injected[0].1).seq.value(), 1100);
+    let decision = wire.send(Program, Flags::RST, 5100, 0, 0);
+    assert_eq!((decision.outcome, decision.injected.len()), (SegmentOutcome::Drop, 0));
     // A new connection lives.
-    assert_eq!(wire.fate(Program, Flags::SYN, 9_000, 0), Fate::Pass);
+    assert_eq!(wire.outcome(Program, Flags::SYN, 9_000, 0), SegmentOutcome::Pass);
     assert_eq!(wire.tally(), Tally { connections: 2, hits: 1 });
 }
 
 #[test]
 fn a_reset_after_nothing_waits_for_the_handshake() {
     let mut wire = wire(&["rst-after:0"]);
-    assert_eq!(wire.send(Program, Flags::SYN, 99, 0, 0), Verdict::default());
-    assert_eq!(wire.send(Peer, Flags::SYN | ACK, 499, 100, 0), Verdict::default());
-    let verdict = wire.send(Program, ACK, 100, 500, 0);
-    let [(Program, to_peer), (Peer, to_program)] = &verdict.injected[..] else {
-        panic!("{verdict:?}")
+    assert_eq!(wire.send(Program, Flags::SYN, 99, 0, 0), FaultDecision::default());
+    assert_eq!(wire.send(Peer, Flags::SYN | ACK, 499, 100, 0), FaultDecision::default());
+    let decision = wire.send(Program, ACK, 100, 500, 0);
+    let [(Program, to_peer), (Peer, to_program)] = &decision.injected[..] else {
+        panic!("{decision:?}")
     };
     assert_eq!((read(to_peer).seq.value(), read(to_program).seq.value()), (100, 500));
 }
@@ -215,13 +215,13 @@ fn the_window_closes_after_the_programs_bytes_and_stays_closed() {
     wire.open();
     assert!(!wire.send(Peer, ACK, 500, 100, 50).zero_window);
     assert!(!wire.send(Program, ACK, 100, 550, 10).zero_window);
-    let verdict = wire.send(Peer, ACK, 550, 110, 0);
-    assert_eq!((verdict.zero_window, verdict.notes.len()), (true, 1));
-    let verdict = wire.send(Peer, ACK, 550, 110, 0);
-    assert_eq!((verdict.zero_window, verdict.notes.len()), (true, 0));
+    let decision = wire.send(Peer, ACK, 550, 110, 0);
+    assert_eq!((decision.zero_window, decision.notes.len()), (true, 1));
+    let decision = wire.send(Peer, ACK, 550, 110, 0);
+    assert_eq!((decision.zero_window, decision.notes.len()), (true, 0));
 
     let mut wire = self::wire(&["stall:zero-window"]);
-    assert_eq!(wire.send(Program, Flags::SYN, 99, 0, 0), Verdict::default());
+    assert_eq!(wire.send(Program, Flags::SYN, 99, 0, 0), FaultDecision::default());
     assert!(wire.send(Peer, Flags::SYN | ACK, 499, 100, 0).zero_window);
     assert!(!wire.send(Peer, Flags::RST, 500, 0, 0).zero_window);
 }
@@ -233,14 +233,14 @@ fn memory_is_bounded_and_the_living_are_remembered() {
     wire.open();
     for i in 0..3 * MAX_FLOWS as u32 {
         wire.ends[0] = SocketAddr::new(std::net::Ipv4Addr::from(0x0a00_0000 + i).into(), 1000);
-        assert_eq!(wire.fate(Program, Flags::SYN, 99, 0), Fate::Pass);
-        assert_eq!(wire.fate(Peer, Flags::RST | ACK, 0, 100), Fate::Pass);
+        assert_eq!(wire.outcome(Program, Flags::SYN, 99, 0), SegmentOutcome::Pass);
+        assert_eq!(wire.outcome(Peer, Flags::RST | ACK, 0, 100), SegmentOutcome::Pass);
     }
     let Lifecycle { flows, oldest, over, .. } = &wire.judge;
     assert!(flows.len() <= MAX_FLOWS, "{}", flows.len());
     assert!(oldest.len() <= 2 * MAX_FLOWS && over.len() <= 2 * MAX_FLOWS);
     wire.ends = living;
-    assert_eq!(wire.fate(Program, fin_ack(), 100, 500), Fate::Drop);
+    assert_eq!(wire.outcome(Program, fin_ack(), 100, 500), SegmentOutcome::Drop);
 }
 
 proptest! {
@@ -257,8 +257,8 @@ proptest! {
         let _ = wire.send(Program, Flags::SYN, 1, 0, 0);
         for (program, flags, seq, ack, len) in segments {
             let from = if program { Program } else { Peer };
-            let verdict = wire.send(from, Flags::from_bits(flags), seq, ack, len);
-            for (_, packet) in &verdict.injected {
+            let decision = wire.send(from, Flags::from_bits(flags), seq, ack, len);
+            for (_, packet) in &decision.injected {
                 prop_assert!(read(packet).flags.rst());
             }
         }

@@ -2,9 +2,9 @@
 //!
 //! Without any output no tap is put on the device; the summary is made of the engine's reports.
 
+mod event_writer;
 mod tap;
-mod teller;
-mod troubles;
+mod warnings;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,10 +23,10 @@ use tokio::task::JoinHandle;
 use crate::addresses::{PROGRAM_V4, PROGRAM_V6};
 use crate::faults::{self, Faults};
 use crate::notice::say;
+use event_writer::EventWriter;
 use tap::Watch;
-use teller::Teller;
-use troubles::Leaks;
-pub(crate) use troubles::{Leak, Leaker};
+use warnings::Leaks;
+pub(crate) use warnings::{Leak, Leaker};
 
 /// What to draw and write, each already opened and empty. The default is nothing.
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl LensOptions {
 /// Watches a stack and its device.
 pub(crate) struct Observer {
     watch: Option<Arc<Watch>>,
-    teller: Option<Teller>,
+    event_writer: Option<EventWriter>,
     summary: Arc<Mutex<Summary>>,
     leaks: Arc<Leaks>,
     gathering: JoinHandle<()>,
@@ -68,13 +68,13 @@ pub(crate) struct Observer {
 
 /// Says beside the packets why something happens to a connection. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Remarks {
+pub(crate) struct Annotations {
     watch: Option<Arc<Watch>>,
     summary: Arc<Mutex<Summary>>,
     leaks: Arc<Leaks>,
 }
 
-impl Remarks {
+impl Annotations {
     /// A line in the ladder of the connection between the program and `other`.
     pub(crate) fn note(
         &self,
@@ -87,7 +87,7 @@ impl Remarks {
         }
     }
 
-    /// How long an end may be in CLOSE_WAIT before it is suspected; `None` for ever.
+    /// How long an end may be in CLOSE_WAIT before it is suspected; `None` indefinitely.
     pub(crate) fn close_wait_limit(&self) -> Option<Duration> {
         self.leaks.limit()
     }
@@ -123,7 +123,7 @@ impl Remarks {
 
 impl Observer {
     /// Puts a stack on `device`, behind `faults`, and watches it. `published` are the ports on
-    /// which the program is called; `quiet` keeps troubles off stderr.
+    /// which the program is called; `quiet` keeps warnings off stderr.
     ///
     /// # Errors
     /// The device's, or the first bytes of an output cannot be written.
@@ -139,15 +139,15 @@ impl Observer {
         let limit = Duration::from_secs(stack.config.tcp_close_wait_limit);
         let leaks = Arc::new(Leaks::new(quiet, published, limit));
         let options = lens_options(&stack.config, &lens);
-        let (stack, faults, watch, teller) = if lens.is_nothing() {
+        let (stack, faults, watch, event_writer) = if lens.is_nothing() {
             let (stack, faults) = faults::spawn(device, stack, faults, |_, _| {})?;
             (stack, faults, None, None)
         } else {
             let names = Names::gateway(&[PROGRAM_V4.into(), PROGRAM_V6.into()]);
             let LensOptions { ladder, follow, events, pcap } = lens;
-            let teller = Teller::start(ladder, follow, events, &names)?;
+            let event_writer = EventWriter::start(ladder, follow, events, &names)?;
             let origin = Instant::now();
-            let watch = Arc::new(Watch::new(options, names, pcap, teller.sender(), origin)?);
+            let watch = Arc::new(Watch::new(options, names, pcap, event_writer.sender(), origin)?);
             let tapped = Tapped::with_origin(device, Arc::clone(&watch), origin);
             let noting = Arc::clone(&watch);
             let note = move |ends, text: &str| noting.note(ends, text);
@@ -155,20 +155,20 @@ impl Observer {
             // The engine's clock started a little after ours.
             let engine = Duration::from_micros(stack.now().as_micros());
             watch.set_engine_epoch(origin.elapsed().saturating_sub(engine));
-            (stack, faults, Some(watch), Some(teller))
+            (stack, faults, Some(watch), Some(event_writer))
         };
-        let remarks = Remarks {
+        let annotations = Annotations {
             watch: watch.clone(),
             summary: Arc::clone(&summary),
             leaks: Arc::clone(&leaks),
         };
-        let gathering = tokio::spawn(gather(stack.take_ends(), stack.take_notices(), remarks));
-        Ok((stack, Self { watch, teller, summary, leaks, gathering, faults }))
+        let gathering = tokio::spawn(gather(stack.take_ends(), stack.take_notices(), annotations));
+        Ok((stack, Self { watch, event_writer, summary, leaks, gathering, faults }))
     }
 
     /// For those who know more than the packets say.
-    pub(crate) fn remarks(&self) -> Remarks {
-        Remarks {
+    pub(crate) fn annotations(&self) -> Annotations {
+        Annotations {
             watch: self.watch.clone(),
             summary: Arc::clone(&self.summary),
             leaks: Arc::clone(&self.leaks),
@@ -192,8 +192,8 @@ impl Observer {
         if let Some(watch) = &self.watch {
             watch.finish();
         }
-        if let Some(teller) = self.teller {
-            teller.finish().await;
+        if let Some(event_writer) = self.event_writer {
+            event_writer.finish().await;
         }
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -212,7 +212,7 @@ fn lens_options(config: &Config, lens: &LensOptions) -> fourwave_lens::LensOptio
 async fn gather(
     ends: Option<Reports<EndReport>>,
     notices: Option<Reports<Notice>>,
-    remarks: Remarks,
+    annotations: Annotations,
 ) {
     let (Some(mut ends), Some(mut notices)) = (ends, notices) else { return };
     loop {
@@ -220,12 +220,12 @@ async fn gather(
             // First: a notice is older than the end of the same connection.
             biased;
             Some(notice) = notices.recv() => {
-                remarks.notice(&notice);
+                annotations.notice(&notice);
                 continue;
             }
             report = ends.recv() => report,
-            () = due(remarks.watch.as_deref()) => {
-                if let Some(watch) = &remarks.watch {
+            () = due(annotations.watch.as_deref()) => {
+                if let Some(watch) = &annotations.watch {
                     watch.tick();
                 }
                 continue;
@@ -238,11 +238,11 @@ async fn gather(
             }
             return;
         };
-        if let Some(watch) = &remarks.watch {
+        if let Some(watch) = &annotations.watch {
             watch.end(&report);
         }
-        let mut summary = remarks.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        if remarks.leaks.is_published(report.remote.port()) {
+        let mut summary = annotations.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        if annotations.leaks.is_published(report.remote.port()) {
             summary.add_published_report(&report);
         } else {
             summary.add_report(&report);

@@ -1,4 +1,4 @@
-//! The tap's end: packets into the lens and the capture, the lens's events to the teller.
+//! The tap's end: packets into the lens and the capture, the lens's events to the event writer.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -32,7 +32,7 @@ struct State {
     pcap: Option<PcapngWriter>,
     /// Packets that ended their connection and have no comment yet.
     uncommented: VecDeque<(PacketId, Seen, Duration)>,
-    teller: Option<SyncSender<Event>>,
+    event_writer: Option<SyncSender<Event>>,
     /// Start of the engine's clock on ours.
     engine_epoch: Duration,
 }
@@ -44,7 +44,7 @@ impl Watch {
         options: fourwave_lens::LensOptions,
         names: Names,
         pcap: Option<File>,
-        teller: SyncSender<Event>,
+        event_writer: SyncSender<Event>,
         origin: Instant,
     ) -> io::Result<Self> {
         let pcap = pcap
@@ -54,7 +54,7 @@ impl Watch {
             names,
             pcap: pcap.transpose().map_err(io::Error::other)?,
             uncommented: VecDeque::new(),
-            teller: Some(teller),
+            event_writer: Some(event_writer),
             engine_epoch: Duration::ZERO,
         };
         Ok(Self { state: Mutex::new(state), origin })
@@ -115,7 +115,7 @@ impl Watch {
         state.comment(|_, _| true);
         state.lens.finish(self.origin.elapsed());
         state.tell();
-        state.teller = None;
+        state.event_writer = None;
         match state.pcap.take().map(PcapngWriter::finish) {
             Some(Err(error)) if !error.is_closed() => say(&error.to_string()),
             _ => {}
@@ -142,8 +142,8 @@ impl State {
     fn tell(&mut self) {
         while let Some(event) = self.lens.poll_event() {
             // It fails only when the writer has given up, which it said.
-            if self.teller.as_ref().is_some_and(|teller| teller.send(event).is_err()) {
-                self.teller = None;
+            if self.event_writer.as_ref().is_some_and(|writer| writer.send(event).is_err()) {
+                self.event_writer = None;
             }
         }
     }

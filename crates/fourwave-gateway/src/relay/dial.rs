@@ -35,7 +35,7 @@ async fn answer(shared: Arc<Shared>, mut call: Incoming) {
         dialled = dial(&shared, called) => dialled,
         // The dial is dropped with it.
         // As the ladder says it: whoever gave up first, there was no answer.
-        () = call.gone() => return shared.remarks.unopened(Unopened::Unanswered),
+        () = call.gone() => return shared.annotations.unopened(Unopened::Unanswered),
     };
     let refusal = match dialled {
         Ok(host) => {
@@ -48,19 +48,19 @@ async fn answer(shared: Arc<Shared>, mut call: Incoming) {
         }
         Err(refusal) => refusal,
     };
-    shared.remarks.note(program, called, || refusal.why.clone());
+    shared.annotations.note(program, called, || refusal.why.clone());
     match refusal.decision {
         Decision::Unreachable(error) => {
-            shared.remarks.unopened(Unopened::Unreachable);
+            shared.annotations.unopened(Unopened::Unreachable);
             tokio::time::sleep(ICMP_PAUSE).await;
             call.unreachable(error);
         }
         Decision::Ignore => {
-            shared.remarks.unopened(Unopened::Unanswered);
+            shared.annotations.unopened(Unopened::Unanswered);
             call.ignore();
         }
         Decision::Reset | Decision::Accept => {
-            shared.remarks.unopened(Unopened::Refused);
+            shared.annotations.unopened(Unopened::Refused);
             call.reset();
         }
     }

@@ -18,8 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep};
 
 use super::Far;
-use super::vigil::Sign;
-use crate::observe::Remarks;
+use super::watchdog::Activity;
+use crate::observe::Annotations;
 
 /// How long a sign of the far end counts: long enough that no dialogue waits, shorter than any
 /// timeout that a program sets.
@@ -40,9 +40,9 @@ const LONGEST_KEEPALIVE: u64 = 32_767;
 pub(super) struct Speaker<'a> {
     pub(super) program: FarEnd<'a>,
     pub(super) host: &'a TcpStream,
-    pub(super) sign: &'a Sign<'a>,
+    pub(super) activity: &'a Activity<'a>,
     pub(super) far: Far,
-    pub(super) remarks: &'a Remarks,
+    pub(super) annotations: &'a Annotations,
     /// The program's address and the one it called.
     pub(super) ends: Option<(SocketAddr, SocketAddr)>,
 }
@@ -100,7 +100,7 @@ impl Speaker<'_> {
     }
 
     fn is_handed_on(&self) -> bool {
-        self.sign.is_waiting() || self.program.info().is_ok_and(|info| info.rcv_unread == 0)
+        self.activity.is_waiting() || self.program.info().is_ok_and(|info| info.rcv_unread == 0)
     }
 
     /// Has the host's kernel probe the far end as the program probes it: now, and from now on at
@@ -125,7 +125,7 @@ impl Speaker<'_> {
 
     fn note(&self) {
         let Some((inside, outside)) = self.ends else { return };
-        self.remarks.note(inside, outside, || {
+        self.annotations.note(inside, outside, || {
             format!("{} is silent: what it has not answered is not answered here", self.far.who())
         });
     }

@@ -7,7 +7,7 @@
 pub(crate) mod dial;
 mod far_end;
 mod pump;
-mod vigil;
+mod watchdog;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,11 +22,11 @@ use crate::host::HostStream;
 use crate::shared::Shared;
 use far_end::{Speaker, TRUST};
 use pump::ProgramGone;
-use vigil::{Sign, Vigil};
+use watchdog::{Activity, CloseWaitWatchdog};
 
 /// How the two ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum RelayEnd {
     /// Both directions were closed and delivered.
     Finished,
     /// The host's connection broke, and all that came before was delivered.
@@ -81,20 +81,20 @@ pub(crate) async fn relay(program: TcpStream, host: HostStream, far: Far, shared
     let _ = stream.set_nodelay(true);
     let broken = OnceLock::new();
     match join(stream, &host, &broken, (far, ends.as_ref().ok().copied()), shared).await {
-        Verdict::Finished => {
+        RelayEnd::Finished => {
             host.finish();
             // Both FINs are acknowledged or on their way: close in order.
             drop(program.0.take());
         }
         // Dropped, each resets its peer.
-        Verdict::HostBroken => {
+        RelayEnd::HostBroken => {
             host.reset();
             if let (Ok((inside, outside)), Some(error)) = (ends, broken.get()) {
-                shared.remarks.note(inside, outside, || far.broke(error));
+                shared.annotations.note(inside, outside, || far.broke(error));
             }
         }
-        Verdict::ProgramGone => host.reset(),
-        Verdict::Left => {}
+        RelayEnd::ProgramGone => host.reset(),
+        RelayEnd::Left => {}
     }
 }
 
@@ -104,19 +104,19 @@ async fn join(
     broken: &OnceLock<io::Error>,
     (far, ends): (Far, Option<(SocketAddr, SocketAddr)>),
     shared: &Shared,
-) -> Verdict {
+) -> RelayEnd {
     let traffic = &shared.traffic;
     let host = host_stream.stream();
     // It fails only after the stack's end.
     let _ = program.set_option(SocketOption::FarEnd(TRUST));
     let (reader, mut writer) = program.split();
-    let sign = Sign::new(&shared.stack);
+    let activity = Activity::new(&shared.stack);
     let program = reader.far_end();
-    let remarks = &shared.remarks;
-    let speaker = Speaker { program, host, sign: &sign, far, remarks, ends };
+    let annotations = &shared.annotations;
+    let speaker = Speaker { program, host, activity: &activity, far, annotations, ends };
     let mut speaking = pin!(speaker.speak());
-    let mut vigil = Vigil::new(&sign, shared.remarks.close_wait_limit());
-    let mut up = pin!(pump::up(reader, host, broken, traffic, &sign));
+    let mut watchdog = CloseWaitWatchdog::new(&activity, shared.annotations.close_wait_limit());
+    let mut up = pin!(pump::up(reader, host, broken, traffic, &activity));
     let mut down = pin!(pump::down(host, &mut writer, broken, traffic));
     let mut read_to_end = None;
     let (mut down_done, mut end_seen) = (false, false);
@@ -129,20 +129,20 @@ async fn join(
                     read_to_end = Some(reader);
                     host_stream.finish();
                 }
-                Err(ProgramGone) => return Verdict::ProgramGone,
+                Err(ProgramGone) => return RelayEnd::ProgramGone,
             },
             result = &mut down, if !down_done => match result {
                 Ok(()) => {
                     down_done = true;
-                    vigil.begin();
+                    watchdog.begin();
                 }
                 Err(ProgramGone) => return gone(&read_to_end).await,
             },
             // An RST is told even while nothing is read or written: the program's …
             reason = closed(&read_to_end), if !end_seen => match reason {
                 EndReason::Orderly => end_seen = true,
-                EndReason::Shutdown => return Verdict::Left,
-                _ => return Verdict::ProgramGone,
+                EndReason::Shutdown => return RelayEnd::Left,
+                _ => return RelayEnd::ProgramGone,
             },
             // … and the host's.
             _ = host.ready(Interest::ERROR), if broken.get().is_none() => {
@@ -151,8 +151,8 @@ async fn join(
                 broken.get_or_init(|| error.unwrap_or(io::ErrorKind::ConnectionReset.into()));
             }
             never = &mut speaking => match never {},
-            () = vigil.over(), if read_to_end.is_none() => if let Some((inside, outside)) = ends {
-                vigil.judge(inside, outside, remarks);
+            () = watchdog.over(), if read_to_end.is_none() => if let Some(ends) = ends {
+                watchdog.judge(ends, annotations);
             },
         }
         if let (true, Some(error)) = (down_done, broken.get()) {
@@ -160,10 +160,10 @@ async fn join(
                 // The program's kernel waits for the same far end, and gives up as it did.
                 program.closed().await;
             }
-            return Verdict::HostBroken;
+            return RelayEnd::HostBroken;
         }
         if down_done && read_to_end.is_some() {
-            return Verdict::Finished;
+            return RelayEnd::Finished;
         }
     }
 }
@@ -183,10 +183,10 @@ async fn closed(read_to_end: &Option<ReadHalf<'_>>) -> EndReason {
 }
 
 /// The program's end of the connection failed.
-async fn gone(read_to_end: &Option<ReadHalf<'_>>) -> Verdict {
+async fn gone(read_to_end: &Option<ReadHalf<'_>>) -> RelayEnd {
     match read_to_end {
-        Some(reader) if reader.closed().await == EndReason::Shutdown => Verdict::Left,
-        _ => Verdict::ProgramGone,
+        Some(reader) if reader.closed().await == EndReason::Shutdown => RelayEnd::Left,
+        _ => RelayEnd::ProgramGone,
     }
 }
 

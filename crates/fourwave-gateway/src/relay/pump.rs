@@ -11,7 +11,7 @@ use fourwave::{EndReason, ReadHalf, WriteHalf};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::vigil::Sign;
+use super::watchdog::Activity;
 use crate::traffic::Traffic;
 
 /// The program's connection ended otherwise than by both FINs.
@@ -36,17 +36,17 @@ pub(crate) async fn up<'a>(
     host: &TcpStream,
     broken: &OnceLock<io::Error>,
     traffic: &Traffic,
-    sign: &Sign<'_>,
+    activity: &Activity<'_>,
 ) -> Result<ReadHalf<'a>, ProgramGone> {
     loop {
-        // Made anew each time: an idle connection holds no memory for its next batch.
+        // Allocated again each time: an idle connection holds no memory for its next batch.
         let mut batch: Vec<Bytes> = Vec::new();
         let finished = gather(&mut program, &mut batch).await.map_err(|_| ProgramGone)?;
         let _owed = traffic.up(batch.iter().map(Bytes::len).sum());
         if !batch.is_empty() {
-            sign.data();
+            activity.data();
             write_all(&program, host, &mut batch, broken).await?;
-            sign.taken();
+            activity.taken();
         }
         if finished {
             let host = socket2::SockRef::from(host);
@@ -60,7 +60,7 @@ pub(crate) async fn up<'a>(
     }
 }
 
-/// Waits for data and takes what is there; true when the program's FIN came behind it.
+/// Waits for data and takes what is there; true when the program's FIN came after it.
 async fn gather(program: &mut ReadHalf<'_>, batch: &mut Vec<Bytes>) -> io::Result<bool> {
     poll_fn(|cx| {
         let mut bytes = 0;
@@ -129,7 +129,7 @@ fn advance(batch: &mut [Bytes], mut written: usize) -> usize {
     batch.len()
 }
 
-/// Waits for room at the host, and no longer than the program lives: its RST ends the relay even
+/// Waits for space at the host, and no longer than the program lives: its RST ends the relay even
 /// while the host takes nothing.
 async fn writable(program: &ReadHalf<'_>, host: &TcpStream) -> Result<io::Result<()>, ProgramGone> {
     tokio::select! {
@@ -160,7 +160,7 @@ pub(crate) async fn down(
             if buffer.capacity() < size / 4 {
                 buffer = BytesMut::with_capacity(size);
             }
-            let room = buffer.capacity();
+            let space = buffer.capacity();
             let read = match ready {
                 Ok(()) => host.try_read_buf(&mut buffer),
                 Err(kind) => Err(kind.into()),
@@ -168,7 +168,7 @@ pub(crate) async fn down(
             match read {
                 Ok(0) => return close(program, broken).await,
                 Ok(n) => {
-                    size = next_size(size, n, room);
+                    size = next_size(size, n, space);
                     traffic.down(n);
                     let chunk = buffer.split().freeze();
                     program.write_chunk(chunk).await.map_err(|_| ProgramGone)?;
@@ -198,8 +198,8 @@ async fn close(
 }
 
 /// A buffer that was filled doubles; one of which less than a quarter was used is halved.
-fn next_size(size: usize, read: usize, room: usize) -> usize {
-    if read == room {
+fn next_size(size: usize, read: usize, space: usize) -> usize {
+    if read == space {
         (size * 2).min(READ_MAX)
     } else if read < size / 4 {
         (size / 2).max(READ_MIN)

@@ -7,7 +7,7 @@ use fourwave_lens::units::{bytes, count, span};
 use super::Scenario;
 use super::close::question_and_answer;
 use crate::failure::Failure;
-use crate::middle::{PORT, Segment};
+use crate::middle::{PORT, PassingSegment};
 use crate::script::{Script, ensure, expect};
 use crate::world::{CLIENT, SERVER, World};
 
@@ -214,12 +214,12 @@ fn assassination(s: &mut Script) -> Result<(), Failure> {
     Ok(())
 }
 
-/// TIME_WAITs behind the RST, and how many were killed.
+/// TIME_WAITs after the RST, and how many were killed.
 fn assassinate(s: &mut Script, title: &str, rfc1337: &str) -> Result<(usize, u64), Failure> {
     let client = s.config_with(&[("tcp_rfc1337", rfc1337)])?;
     let mut w = World::new(client, s.config());
     w.filter.copy(
-        |segment: &Segment| segment.from.port() == PORT && segment.len > 0,
+        |segment: &PassingSegment| segment.from.port() == PORT && segment.len > 0,
         "a copy of this segment stays in the network",
     );
     let (client, server) = w.open()?;

@@ -16,7 +16,7 @@ pub(super) const CLOSE_WAIT_LEAK: Scenario = Scenario {
     title: "the peer has closed and the application forgets to",
     about: "CLOSE_WAIT has no timer: the peer said that it sends no more, and whether there is \
             more to send this way only the application knows. One that never closes keeps the \
-            connection, and a file descriptor, for ever; thousands of CLOSE_WAITs are always a \
+            connection, and a file descriptor, indefinitely; thousands of CLOSE_WAITs are always a \
             fault of the program that holds them. The engine reports one that is older than \
             tcp_close_wait_limit, with the last call that the application made on it.",
     script: close_wait_leak,
@@ -111,7 +111,7 @@ pub(super) const UNREAD_DATA_RESET: Scenario = Scenario {
     name: "unread-data-reset",
     title: "close with received data unread: RST instead of FIN",
     about: "The client has sent a question in two parts, the server read the first, answered and \
-            closed. Data that it received and never read would vanish silently behind a FIN, so \
+            closed. Data that it received and never read would vanish silently after a FIN, so \
             RFC 9293 \u{a7}3.6.1 has it send RST. This is the usual answer to \"connection reset \
             by peer\" with a server that seems to work: it must read to the end before it \
             closes.",

@@ -8,7 +8,7 @@ use fourwave_lens::units::{counted, span};
 use super::Scenario;
 use super::close::question_and_answer;
 use crate::failure::Failure;
-use crate::middle::Segment;
+use crate::middle::PassingSegment;
 use crate::script::{Script, Seen, ensure, expect};
 use crate::world::{CLIENT, SERVER, World};
 
@@ -17,7 +17,7 @@ pub(super) const LOST_LAST_ACK: Scenario = Scenario {
     title: "the ACK of the last FIN is lost: what TIME_WAIT is for, the first reason",
     about: "Nothing acknowledges the fourth wave, so its sender cannot know whether it arrived. \
             When it is lost, the server stays in LAST_ACK and sends its FIN again; somebody must \
-            be there to answer, and that is the client's TIME_WAIT, whose time then starts anew. \
+            be there to answer, and that is the client's TIME_WAIT, whose time then starts again. \
             Without TIME_WAIT the client knows nothing of the connection any more and answers \
             RST, so the server reports an error although every byte had arrived.",
     script: lost_last_ack,
@@ -56,7 +56,7 @@ fn lose_the_last_ack(
     }
     let (client, server) = w.open()?;
     question_and_answer(&mut w, client, server)?;
-    w.filter.lose(1, Segment::is_last_ack);
+    w.filter.lose(1, PassingSegment::is_last_ack);
     w.close(CLIENT, client)?;
     w.run_ms(50);
     w.close(SERVER, server)?;
@@ -113,7 +113,7 @@ pub(super) const LOST_FIN_ORPHAN: Scenario = Scenario {
     name: "lost-fin-orphan",
     title: "every FIN of a connection without an application is lost",
     about: "The application has closed and is gone: the connection is an orphan that only the \
-            engine knows. It must not live for ever on a peer that does not answer, so its FIN \
+            engine knows. It must not live indefinitely on a peer that does not answer, so its FIN \
             goes out again tcp_orphan_retries times, each time after twice the wait, and then it \
             is dropped. The server was told nothing: it finds out when it next sends, or by \
             keepalive.",

@@ -45,7 +45,7 @@ pub(super) const LONG_CONNECTIONS: Scenario = Scenario {
     title: "the same load over ten kept connections",
     about: "The same questions as in too-many-time-wait, but over ten connections that stay \
             open, with SO_KEEPALIVE for the pauses. No handshake stands before a question and no \
-            close behind it: the answer takes one round trip instead of two, a fraction of the \
+            close after it: the answer takes one round trip instead of two, a fraction of the \
             segments is sent, and there is nothing that TIME_WAIT would have to protect.",
     script: long_connections,
 };
@@ -119,7 +119,7 @@ const REMEDIES: &[Remedy] = &[
 ];
 
 /// What became of a load.
-struct Outcome {
+struct LoadResult {
     answered: u64,
     refused: u64,
     opened: u64,
@@ -132,7 +132,7 @@ struct Outcome {
     errors: u64,
 }
 
-impl Outcome {
+impl LoadResult {
     fn per_second(&self) -> String {
         format!("{:.1}", self.answered as f64 / SECONDS as f64)
     }
@@ -153,7 +153,7 @@ impl Outcome {
 }
 
 fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
-    let mut outcomes = Vec::new();
+    let mut results = Vec::new();
     let mut rows = Vec::new();
     for remedy in REMEDIES {
         let settings: Vec<_> = PORTS.iter().chain(remedy.knobs).copied().collect();
@@ -168,13 +168,13 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
             count(o.refused),
             remedy.limit.to_owned(),
         ]);
-        outcomes.push(o);
+        results.push(o);
     }
     let heads =
         vec!["remedy", "served/s", "TIME_WAIT at most", "ports out", "refused", "its limit"];
     s.table(heads, rows);
-    check(&outcomes)?;
-    let none = &outcomes[0];
+    check(&results)?;
+    let none = &results[0];
     s.outcome(format!(
         "without a remedy {} of {} connections were refused: all {PORT_COUNT} ports in TIME_WAIT",
         count(none.refused),
@@ -183,10 +183,10 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
     s.outcome(format!(
         "tcp_tw_reuse took {} TIME_WAITs over for new connections (TcpExtTWRecycled); where the \
          server closed first, new SYNs took {} of its own over (TcpExtTWTakenOver)",
-        count(outcomes[5].recycled),
-        count(outcomes[7].taken_over)
+        count(results[5].recycled),
+        count(results[7].taken_over)
     ));
-    for (remedy, o) in REMEDIES.iter().zip(&outcomes) {
+    for (remedy, o) in REMEDIES.iter().zip(&results) {
         let name = remedy.name.trim();
         s.figure(
             name,
@@ -200,26 +200,26 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check(outcomes: &[Outcome]) -> Result<(), Failure> {
-    let none = &outcomes[0];
+fn check(results: &[LoadResult]) -> Result<(), Failure> {
+    let none = &results[0];
     ensure(none.refused > REQUESTS / 2, "refused without a remedy", "most", none.refused)?;
     expect("TIME_WAITs at the peak without a remedy", PORT_COUNT, none.peaks[CLIENT])?;
-    for (remedy, o) in REMEDIES.iter().zip(outcomes) {
+    for (remedy, o) in REMEDIES.iter().zip(results) {
         expect(&format!("{}: served or refused", remedy.name), REQUESTS, o.answered + o.refused)?;
         expect(&format!("{}: errors", remedy.name), 0, o.errors)?;
         if remedy.name != "none" {
             expect(&format!("{}: refused", remedy.name), 0, o.refused)?;
         }
     }
-    ensure(outcomes[5].recycled > 0, "TIME_WAITs reused", "some", outcomes[5].recycled)?;
-    ensure(outcomes[7].taken_over > 0, "TIME_WAITs taken over", "some", outcomes[7].taken_over)
+    ensure(results[5].recycled > 0, "TIME_WAITs reused", "some", results[5].recycled)?;
+    ensure(results[7].taken_over > 0, "TIME_WAITs taken over", "some", results[7].taken_over)
 }
 
 fn long_connections(s: &mut Script) -> Result<(), Failure> {
     let config = s.config_with(&PORTS)?;
     let short = Load::new(config.clone(), s.config(), Habit::CloseFirst).run()?;
     let kept = Load::new(config, s.config(), Habit::Keep(10)).run()?;
-    let row = |name: &str, o: &Outcome| {
+    let row = |name: &str, o: &LoadResult| {
         vec![
             name.to_owned(),
             o.per_second(),
@@ -268,12 +268,12 @@ struct Load {
     free: Vec<ConnId>,
     /// Questions that wait for one.
     waiting: VecDeque<Instant>,
-    o: Outcome,
+    o: LoadResult,
 }
 
 impl Load {
     fn new(client: Config, server: Config, habit: Habit) -> Self {
-        let o = Outcome {
+        let o = LoadResult {
             answered: 0,
             refused: 0,
             opened: 0,
@@ -295,7 +295,7 @@ impl Load {
         }
     }
 
-    fn run(mut self) -> Result<Outcome, Failure> {
+    fn run(mut self) -> Result<LoadResult, Failure> {
         let gap = Duration::from_micros(1_000_000 / RATE);
         if let Habit::Keep(connections) = self.habit {
             for _ in 0..connections {

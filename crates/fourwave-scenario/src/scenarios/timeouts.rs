@@ -54,7 +54,7 @@ pub(super) const KEEPALIVE_DEAD_PEER: Scenario = Scenario {
     name: "keepalive-dead-peer",
     title: "the peer is gone without a word, and keepalive finds out",
     about: "The cable is cut while the connection is idle. Nothing is sent, so nothing fails: \
-            without SO_KEEPALIVE the connection stays ESTABLISHED for ever. With it, a probe \
+            without SO_KEEPALIVE the connection stays ESTABLISHED indefinitely. With it, a probe \
             follows after tcp_keepalive_time without a sign of the peer, then one every \
             tcp_keepalive_intvl, and after tcp_keepalive_probes of them without an answer the \
             connection is given up.",
@@ -87,7 +87,7 @@ fn keepalive_dead_peer(s: &mut Script) -> Result<(), Failure> {
     expect("the server, which sends no probes", State::Established, state)?;
     let probes = counted(sent, "probe");
     s.outcome(format!("{probes} without an answer: given up {} after the cut", span(lasted)));
-    s.outcome("the server's end, without SO_KEEPALIVE, is ESTABLISHED and will be for ever");
+    s.outcome("the server's end, without SO_KEEPALIVE, stays ESTABLISHED indefinitely");
     s.figure("seconds", lasted.as_secs_f64().round() as u64);
     s.figure("probes", sent);
     Ok(())

@@ -361,7 +361,7 @@ impl Pair {
         }
         let stranded = self.wire.is_empty() && self.next_timer().is_none();
         if stranded && !self.ends[n].gone {
-            // Only a peer that broke off, or gave up, leaves one waiting for ever.
+            // Only a peer that broke off, or gave up, leaves one waiting indefinitely.
             assert!(self.ends[1 - n].rudely || self.waited, "a standstill");
             self.abort(n);
         }

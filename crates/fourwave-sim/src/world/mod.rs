@@ -72,7 +72,7 @@ struct Pipe {
 
 /// What a world came to.
 #[derive(Clone, Debug, Default)]
-pub struct Outcome {
+pub struct RunSummary {
     /// Connections that were planned.
     pub conns: u64,
     /// Of those, the ones that had to end in order.
@@ -124,7 +124,7 @@ pub struct World {
     lens: Option<Lens>,
     trace: Option<Trace>,
     steps: u64,
-    outcome: Outcome,
+    outcome: RunSummary,
 }
 
 impl World {
@@ -165,7 +165,7 @@ impl World {
             lens: None,
             trace: None,
             steps: 0,
-            outcome: Outcome::default(),
+            outcome: RunSummary::default(),
             plan,
         }
     }
@@ -201,7 +201,7 @@ impl World {
     }
 
     /// What it came to.
-    pub fn outcome(&self) -> Outcome {
+    pub fn outcome(&self) -> RunSummary {
         let mut outcome = self.outcome.clone();
         outcome.conns = self.plan.conns.len() as u64;
         outcome.polite = (0..self.plan.conns.len()).filter(|&n| self.is_polite(n)).count() as u64;

@@ -65,8 +65,8 @@ async fn datagrams_go_out_and_come_back() {
         let (_, from_the_same) = other.recv_from(&mut buffer).await.unwrap();
         assert_eq!(from_the_same, from);
         // And nobody else reaches it there.
-        let stranger = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        stranger.send_to(b"stranger", from).await.unwrap();
+        let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        other.send_to(b"other", from).await.unwrap();
         host.send_to(b"friend", from).await.unwrap();
         assert_eq!(&raw.datagram().await.payload[..], b"friend");
     })

@@ -16,12 +16,12 @@ use crate::notice::say;
 const BACKLOG: usize = 8192;
 
 /// The thread that writes.
-pub(super) struct Teller {
+pub(super) struct EventWriter {
     sender: SyncSender<Event>,
     thread: JoinHandle<()>,
 }
 
-impl Teller {
+impl EventWriter {
     /// # Errors
     /// No thread can be had.
     pub(super) fn start(

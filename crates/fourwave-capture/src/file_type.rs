@@ -1,7 +1,7 @@
 //! What a file is that is no capture.
 
 /// In words, from its first bytes and the compressions that they were in.
-pub(crate) fn looks(head: &[u8], layers: &[&str]) -> String {
+pub(crate) fn file_type(head: &[u8], layers: &[&str]) -> String {
     let hex = || {
         let bytes: Vec<String> = head.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         bytes.join(" ")

@@ -1,4 +1,4 @@
-//! Troubles of open connections: said on stderr as they come, counted for the end.
+//! Warnings about open connections: said on stderr as they come, counted for the end.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,7 +97,7 @@ impl Leaks {
         Self { quiet, published, limit, programs, others }
     }
 
-    /// How long an end may be in CLOSE_WAIT; `None` for ever.
+    /// How long an end may be in CLOSE_WAIT; `None` indefinitely.
     pub(super) fn limit(&self) -> Option<Duration> {
         Some(self.limit).filter(|limit| !limit.is_zero())
     }

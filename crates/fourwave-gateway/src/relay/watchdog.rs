@@ -9,10 +9,10 @@ use std::time::Duration;
 use fourwave::{Instant, Stack, UserCall};
 use tokio::time::Sleep;
 
-use crate::observe::{Leak, Leaker, Remarks};
+use crate::observe::{Annotations, Leak, Leaker};
 
 /// What is seen of the program on one connection.
-pub(super) struct Sign<'a> {
+pub(super) struct Activity<'a> {
     stack: &'a Stack,
     opened: Instant,
     /// When it sent last, in microseconds of the stack's time; 0 for never.
@@ -21,7 +21,7 @@ pub(super) struct Sign<'a> {
     is_waiting: AtomicBool,
 }
 
-impl<'a> Sign<'a> {
+impl<'a> Activity<'a> {
     pub(super) fn new(stack: &'a Stack) -> Self {
         let (sent, is_waiting) = (AtomicU64::new(0), AtomicBool::new(false));
         Self { stack, opened: stack.now(), sent, is_waiting }
@@ -53,26 +53,26 @@ impl<'a> Sign<'a> {
 }
 
 /// Waits, once the host's FIN is delivered, for as long as the program may take.
-pub(super) struct Vigil<'a> {
-    sign: &'a Sign<'a>,
+pub(super) struct CloseWaitWatchdog<'a> {
+    activity: &'a Activity<'a>,
     limit: Option<Duration>,
     since: Option<Instant>,
     /// Allocated only by connections on which the host closed first.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl<'a> Vigil<'a> {
-    pub(super) fn new(sign: &'a Sign<'a>, limit: Option<Duration>) -> Self {
-        Self { sign, limit, since: None, sleep: None }
+impl<'a> CloseWaitWatchdog<'a> {
+    pub(super) fn new(activity: &'a Activity<'a>, limit: Option<Duration>) -> Self {
+        Self { activity, limit, since: None, sleep: None }
     }
 
     /// The program's kernel has acknowledged the FIN.
     pub(super) fn begin(&mut self) {
-        self.since = Some(self.sign.stack.now());
+        self.since = Some(self.activity.stack.now());
         self.sleep = self.limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
     }
 
-    /// Until the time is over; for ever when there is none.
+    /// Until the time is over; indefinitely when there is none.
     pub(super) async fn over(&mut self) {
         match &mut self.sleep {
             Some(sleep) => sleep.as_mut().await,
@@ -81,11 +81,15 @@ impl<'a> Vigil<'a> {
     }
 
     /// The time is over: reports the program, or waits on when it is still sending.
-    pub(super) fn judge(&mut self, program: SocketAddr, other: SocketAddr, remarks: &Remarks) {
+    pub(super) fn judge(
+        &mut self,
+        (program, other): (SocketAddr, SocketAddr),
+        annotations: &Annotations,
+    ) {
         let (Some(limit), Some(since)) = (self.limit, self.since) else { return };
-        let now = self.sign.stack.now();
-        let (last_call, last_call_at) = self.sign.last_call();
-        let quiet_since = if self.sign.is_waiting() { now } else { since.max(last_call_at) };
+        let now = self.activity.stack.now();
+        let (last_call, last_call_at) = self.activity.last_call();
+        let quiet_since = if self.activity.is_waiting() { now } else { since.max(last_call_at) };
         let left = limit.saturating_sub(now.since(quiet_since));
         // Timers count milliseconds.
         if left > Duration::from_millis(1) {
@@ -94,6 +98,6 @@ impl<'a> Vigil<'a> {
         }
         self.sleep = None;
         let who = Leaker::Program;
-        remarks.leak(&Leak { who, program, other, since, last_call, last_call_at, now });
+        annotations.leak(&Leak { who, program, other, since, last_call, last_call_at, now });
     }
 }
