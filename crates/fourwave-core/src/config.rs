@@ -221,6 +221,8 @@ knobs! {
         "Most connections in TIME_WAIT; beyond, tw_overflow decides.";
     tcp_min_tso_segs: Unit::Count, 1..=65535, 2,
         "Segments of a super-segment on a slow path; on a fast one it is as large as it can be.";
+    tcp_notsent_lowat: Unit::Bytes, 1..=4294967295, 4294967295,
+        "Unsent bytes of a connection at which a write finds no room.";
     tcp_orphan_retries: Unit::Count, 0..=15, 8,
         "Retransmissions on a connection whose application is gone.";
     tcp_retries1: Unit::Count, 1..=15, 3,
@@ -264,8 +266,15 @@ knobs! {
         "Least age of a TIME_WAIT that tcp_tw_reuse takes over.";
     tcp_window_scaling: Unit::Switch, 0..=1, 1,
         "Window scaling (RFC 7323); without it no window is larger than 65535 bytes.";
+    tcp_wmem_default: Unit::Bytes, 1024..=1073741824, 262144,
+        "First size of a send buffer, so that the first window is never short of data; it grows \
+         with the congestion window.";
     tcp_wmem_max: Unit::Bytes, 4096..=1073741824, 4194304,
         "Most bytes of a connection that wait to be sent or acknowledged.";
+    tcp_wmem_overhead: Unit::Bytes, 0..=65536, 0,
+        "0: a send buffer counts text, and a write takes what there is room for; else a write \
+         takes chunks of half the peer's window as Linux does, and so much is counted beside \
+         each of them (1280 for Linux).";
     tw_overflow: Unit::Name(TW_OVERFLOW), 0..=2, 0,
         "At tcp_max_tw_buckets: drop the oldest, destroy the new one at once (as Linux does), or \
          halve the remaining times. What is dropped protects no more.";

@@ -59,10 +59,10 @@ pub enum SocketOption {
     /// `shutdown(SHUT_RD)`: once our FIN is out, text that arrives ends the connection by RST.
     NoMoreReads,
     /// `TCP_NOTSENT_LOWAT` in bytes: with so much unsent in the queue there is no room for more; 0
-    /// for no such limit.
+    /// for the knob's (`tcp_notsent_lowat`).
     NotSentLowat(u32),
-    /// `SO_SNDBUF`: bytes of text that wait to be sent or acknowledged, at most 2³⁰; 0 leaves it to
-    /// the engine.
+    /// `SO_SNDBUF`: bytes of text that wait to be sent or acknowledged, with the overhead that
+    /// `tcp_wmem_overhead` counts, at most 2³⁰; 0 leaves it to the engine.
     SendBuffer(u32),
     /// `SO_RCVBUF`: bytes that wait to be read, from now on without growing by itself. What was
     /// promised to the peer stays promised.

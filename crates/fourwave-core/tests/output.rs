@@ -191,6 +191,26 @@ fn the_send_buffer_and_the_unsent_mark_bound_what_is_queued() {
 }
 
 #[test]
+fn with_overhead_counted_a_send_takes_a_chunk_of_half_the_peers_window() {
+    let mut config = Config::default();
+    config.set("tcp_wmem_overhead", "1280").unwrap();
+    let mut server = Config::default();
+    server.set("tcp_rmem_default", "29000").unwrap();
+    server.set("tcp_rmem_max", "29000").unwrap();
+    let mut pair = Pair::with(config, server, Link::plain(1500));
+    let (client, _) = pair.open();
+    set(&mut pair, client, SocketOption::SendBuffer(30_000));
+    set(&mut pair, client, SocketOption::Cork(true));
+    let (mut data, now) = (Bytes::from(text(100_000)), pair.now);
+    let engine = &mut pair.ends[CLIENT].stack;
+    // Ten segments of 1448 bytes are most of 14,500; the third chunk fills the buffer beyond its
+    // limit.
+    let mut send = || engine.send(now, client, &mut data);
+    assert_eq!([send(), send(), send()], [Ok(14_480), Ok(14_480), Ok(0)]);
+    assert_eq!(pair.ends[CLIENT].stack.is_writable(client), Ok(false));
+}
+
+#[test]
 fn tcp_syncnt_ends_an_open_earlier() {
     let mut pair = Pair::new();
     pair.filter = Box::new(|_, _| Way::Drop);

@@ -62,12 +62,14 @@ impl Hash for SendSide {
             nodelay,
             cork,
             more,
+            pushed,
             more_waits,
             small_end,
             records,
             starved,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
-        (mss, scale, nodelay, cork, more, more_waits, small_end, records, starved).hash(state);
+        (mss, scale, nodelay, cork, more, pushed, more_waits, small_end).hash(state);
+        (records, starved).hash(state);
     }
 }

@@ -16,6 +16,7 @@ mod far_end;
 mod fingerprint;
 pub(crate) mod output;
 mod recv;
+mod room;
 mod send;
 mod timeout;
 pub(crate) mod user;
@@ -211,7 +212,7 @@ struct Tuning {
     syn_count: u8,
     /// Largest segment; 0 for the link's.
     max_seg: u16,
-    /// Unsent bytes at which there is no room for more; `u32::MAX` for no such limit.
+    /// Unsent bytes at which there is no room for more; 0 for the knob's.
     not_sent_lowat: u32,
     /// Bytes of the send buffer; 0 when it is the engine's choice.
     send_buffer: u32,
@@ -231,7 +232,7 @@ impl Default for Tuning {
             fixed_receive_buffer: false,
             syn_count: 0,
             max_seg: 0,
-            not_sent_lowat: u32::MAX,
+            not_sent_lowat: 0,
             send_buffer: 0,
             user_timeout: Duration::ZERO,
             linger2: None,

@@ -306,10 +306,10 @@ impl Connection {
         self.snd.queue.gather(offset, len, payload);
         let mut flags = if fin { Flags::FIN } else { Flags::NONE };
         let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
-        let last = offset + len == self.snd.queue.len() && !self.snd.more;
+        let is_pushed = seq + len == self.snd.pushed;
         let ends_record = self.snd.record_room(seq) == len;
         // As in Linux, on each batch too: the receiver's offload hands it on without waiting.
-        if len > 0 && (last || ends_record || gso_size > 0) {
+        if len > 0 && (is_pushed || ends_record || gso_size > 0) {
             flags |= Flags::PSH;
         }
         let header = if len + MOST_SACK <= self.snd.mss {

@@ -7,7 +7,6 @@ use fourwave_wire::tcp::TcpHeader;
 
 use super::send::Fin;
 use super::{Connection, Ctx, FarEnd, Fate, KeepAlive, Signals, Tuning};
-use crate::config::Config;
 use crate::end::{EndReason, UserCall};
 use crate::error::{ReceiveError, SendError};
 use crate::fast_open::{Offer, Part};
@@ -19,10 +18,6 @@ use crate::time::{Duration, Instant};
 const SHORTEST_KEEPALIVE: Duration = Duration::from_secs(1);
 /// Bytes of the most options that a segment may carry.
 const MOST_OPTIONS: u32 = 40;
-/// A send buffer is at least this large, so that the first window is never short of data.
-const SMALLEST_SEND_BUFFER: u32 = 256 * 1024;
-/// No send buffer is larger: sequence numbers compare within 2³¹.
-const LARGEST_SEND_BUFFER: u32 = 1 << 30;
 
 /// What a read brought beside its bytes.
 pub(crate) struct Read {
@@ -51,6 +46,7 @@ impl Connection {
         let text = (room.saturating_sub(MOST_OPTIONS) as usize).min(data.len());
         if text > 0 {
             self.snd.queue.push(data.split_to(text));
+            self.snd.push();
         }
         self.fast_open = Some(Box::new(Part {
             option: offer.option,
@@ -75,38 +71,6 @@ impl Connection {
         self.fast_open = Some(Box::new(Part { taken, ..part }));
     }
 
-    /// Bytes that the send queue has room for: twice the congestion window is enough to keep
-    /// the path full, more would only wait.
-    fn buffer_room(&self, config: &Config) -> u32 {
-        let max = config.tcp_wmem_max as u32;
-        let tuning = self.tuning();
-        let limit = match tuning.send_buffer {
-            0 => self.sender.cwnd().saturating_mul(2).max(SMALLEST_SEND_BUFFER).min(max),
-            set => set.min(LARGEST_SEND_BUFFER),
-        };
-        limit.saturating_sub(self.snd.queue.len())
-    }
-
-    /// Bytes that [`send`](Self::send) would take now.
-    pub(crate) fn send_room(&self, config: &Config) -> u32 {
-        let lowat = self.tuning().not_sent_lowat;
-        self.buffer_room(config).min(lowat.saturating_sub(self.snd.unsent()))
-    }
-
-    /// Tells a writer that found no room once a third of the send buffer is free, and half of what
-    /// may be unsent is sent, as Linux has it: waking it for less costs more than it moves.
-    pub(super) fn wake_writer(&mut self, config: &Config) {
-        if !self.snd.starved {
-            return;
-        }
-        let room = self.buffer_room(config);
-        let sent = self.snd.unsent().saturating_mul(2) < self.tuning().not_sent_lowat;
-        if room > 0 && room >= self.snd.queue.len() / 2 && sent {
-            self.snd.starved = false;
-            self.handle.signals.set(Signals::WRITABLE);
-        }
-    }
-
     /// Queues what there is room for, off the front of `data`. 0: no room, `WRITABLE` follows.
     pub(crate) fn send(&mut self, data: &mut Bytes, ctx: &Ctx<'_>) -> Result<usize, SendError> {
         if let Some(reason) = self.handle.ended {
@@ -120,14 +84,20 @@ impl Connection {
         }
         let room = self.send_room(ctx.config) as usize;
         let taken = data.len().min(room);
-        if taken < data.len() {
-            self.snd.starved = true;
-        }
         if taken > 0 {
             self.called(UserCall::Send, ctx.now);
             self.rcv.acks.on_answer();
             self.confirm_far_end(ctx.now);
             self.snd.queue.push(data.split_to(taken));
+        }
+        // Where overhead is counted, a send takes a chunk, and there may be room for the next.
+        let waits = !data.is_empty()
+            && (ctx.config.tcp_wmem_overhead == 0 || self.send_room(ctx.config) == 0);
+        self.snd.starved |= waits;
+        if waits {
+            self.snd.push();
+        } else {
+            self.snd.push_written(data.is_empty());
         }
         Ok(taken)
     }
@@ -271,10 +241,13 @@ impl Connection {
             SocketOption::More(on) => {
                 self.snd.more = on;
                 self.snd.more_waits = on;
+                if !on {
+                    self.snd.push();
+                }
                 self.push_what_waits();
             }
             SocketOption::NotSentLowat(bytes) => {
-                self.tuned().not_sent_lowat = if bytes == 0 { u32::MAX } else { bytes };
+                self.tuned().not_sent_lowat = bytes;
                 self.wake_writer(ctx.config);
             }
             SocketOption::SendBuffer(bytes) => {

@@ -492,4 +492,15 @@ impl Stack {
         let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
         Ok(conn.ok_or(SendError::NoSuchConnection)?.send_room(&self.config) as usize)
     }
+
+    /// Whether a third of the send buffer is free and half of what may be unsent is sent
+    /// (`TCP_NOTSENT_LOWAT`): when Linux says `POLLOUT`, and [`send`](Self::send) follows
+    /// [`Event::Writable`](crate::Event::Writable). O(1).
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn is_writable(&self, conn: ConnId) -> Result<bool, NoSuchConnection> {
+        let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
+        Ok(conn.ok_or(NoSuchConnection)?.is_writable(&self.config))
+    }
 }

@@ -6,9 +6,6 @@ use bytes::Bytes;
 use fourwave_core::{Event, Instant};
 use fourwave_net::{Carry, convert};
 use fourwave_wire::RxPacket;
-use fourwave_wire::checksum::complete_checksum;
-use fourwave_wire::ip::{IpHeader, protocol};
-use fourwave_wire::tcp::Flags;
 
 use super::abi::event;
 use super::calls::{Outcome, Stop};
@@ -38,19 +35,6 @@ pub(super) struct Job {
     pub(super) opening: bool,
     /// What the call's own file keeps between two tries.
     pub(super) code: i32,
-}
-
-/// Takes PSH off a segment: its writer has not come to the end yet.
-fn unpush(packet: &mut [u8]) {
-    const FLAGS_AT: usize = 13;
-    let Ok(ip) = IpHeader::parse(packet) else { return };
-    let Some(tcp) = packet.get_mut(ip.payload) else { return };
-    let push = Flags::PSH.bits();
-    if ip.protocol != protocol::TCP || tcp.len() <= FLAGS_AT || tcp[FLAGS_AT] & push == 0 {
-        return;
-    }
-    tcp[FLAGS_AT] &= !push;
-    complete_checksum(packet);
 }
 
 impl Job {
@@ -140,26 +124,21 @@ impl Virtual {
     /// What the engine sends now, cut into segments.
     pub(super) fn transmit(&mut self) -> bool {
         let mut any = false;
-        while self.transmit_one(true) {
+        while self.transmit_one() {
             any = true;
         }
         any
     }
 
-    /// The next packet. `push`: its PSH stays; a batch keeps it in any case.
-    pub(super) fn transmit_one(&mut self, push: bool) -> bool {
+    /// The next packet, cut where it is a batch.
+    pub(super) fn transmit_one(&mut self) -> bool {
         if !self.stack.poll_transmit(self.now, &mut self.scratch) {
             return false;
         }
         let at = self.elapsed();
-        let push = push || self.scratch.meta.gso_size > 0;
         for packet in convert(&self.scratch, Carry::Cut) {
             self.times.went(&packet.bytes, self.now);
-            let mut packet = Vec::from(packet.bytes);
-            if !push {
-                unpush(&mut packet);
-            }
-            self.sent.push_back(Sniffed { at, packet });
+            self.sent.push_back(Sniffed { at, packet: packet.bytes.into() });
         }
         true
     }

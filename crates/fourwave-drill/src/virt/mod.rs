@@ -6,7 +6,6 @@
 //! | what does a descriptor stand for? | `file.rs`, `socket.rs` |
 //! | what does a call do? | `calls.rs` leads to `open.rs`, `transfer.rs`, `end.rs`, `pipe.rs` |
 //! | how do sockets take part in Fast Open? | `fast.rs` |
-//! | how much does a write take? | `room.rs` |
 //! | which socket options are there? | `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
 //! | when did segments last pass? | `times.rs` |
@@ -30,7 +29,6 @@ mod open;
 mod options;
 mod pipe;
 mod ready;
-mod room;
 mod socket;
 mod sysctl;
 mod times;

@@ -6,7 +6,7 @@ use fourwave_core::state::State;
 use fourwave_core::{ConnId, FastOpenKeys, SocketOption, SocketOptions};
 
 use super::Virtual;
-use super::abi::{self, errno, ip, ipv6, so, stamp, tcp};
+use super::abi::{self, errno, event, ip, ipv6, so, stamp, tcp};
 use super::calls::{Attempt, Stop, done, done_with, fail, unsupported};
 use super::socket::Phase;
 use crate::syscall::{Fd, OptionValue, Output};
@@ -304,8 +304,8 @@ impl Virtual {
             tcp::CORK => options.cork = value != 0,
             tcp::NOTSENT_LOWAT => {
                 options.not_sent_lowat = value as u32;
-                self.wake_if_writable(fd);
-                return done(0);
+                self.tell_engine(fd)?;
+                return self.wake_if_writable(fd);
             }
             tcp::SYNCNT if !(1..=MOST_PROBES).contains(&value) => return fail(errno::EINVAL),
             tcp::SYNCNT => options.syncnt = value,
@@ -371,6 +371,16 @@ impl Virtual {
         done(0)
     }
 
+    /// After a limit was moved, Linux tells those who wait without having met it.
+    fn wake_if_writable(&mut self, fd: Fd) -> Attempt {
+        if let Phase::Connection(conn) = self.socket(fd)?.phase
+            && self.writable(conn)
+        {
+            self.wake(fd, event::OUT | event::WRNORM | event::WRBAND);
+        }
+        done(0)
+    }
+
     /// `TCP_QUICKACK`: said to the connection, not kept.
     fn quick_ack(&mut self, fd: Fd, on: bool) -> Attempt {
         if let Phase::Connection(conn) = self.socket(fd)?.phase {
@@ -420,8 +430,8 @@ impl Virtual {
             SocketOption::Cork(options.cork),
             SocketOption::SynCount(options.syncnt as u8),
             SocketOption::MaxSeg(options.maxseg as u16),
-            // How much a write takes is reckoned as Linux does, in `transfer.rs`.
-            SocketOption::SendBuffer(i32::MAX as u32),
+            SocketOption::SendBuffer(options.send_buffer.unwrap_or(0) as u32),
+            SocketOption::NotSentLowat(options.not_sent_lowat),
         ];
         if let Some(space) = options.receive_space() {
             told.push(SocketOption::ReceiveBuffer(space as u32));
@@ -489,7 +499,8 @@ impl Virtual {
     }
 
     fn get_socket_option(&mut self, fd: Fd, name: i32, phase: Phase) -> Result<i64, Stop> {
-        let (send, receive) = (self.sysctls.send_buffer, self.sysctls.receive_buffer);
+        let send = self.sysctls.config.tcp_wmem_default;
+        let receive = self.sysctls.receive_buffer;
         let socket = self.socket(fd)?;
         let options = &socket.options;
         Ok(match name {

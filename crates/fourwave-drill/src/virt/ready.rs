@@ -21,7 +21,7 @@ impl Virtual {
     /// The events of a descriptor; none where nothing is open by this name.
     pub(super) fn events(&self, fd: Fd) -> Option<u32> {
         Some(match self.files.get(&fd)? {
-            File::Socket(socket) => self.socket_events(fd, socket),
+            File::Socket(socket) => self.socket_events(socket),
             File::Epoll(epoll) => {
                 let any = epoll.entries().any(|(fd, entry)| {
                     self.events(fd).is_some_and(|events| entry.reports(events) != 0)
@@ -32,7 +32,7 @@ impl Virtual {
         })
     }
 
-    fn socket_events(&self, fd: Fd, socket: &Socket) -> u32 {
+    fn socket_events(&self, socket: &Socket) -> u32 {
         let state = self.state_of(socket.phase);
         if let Phase::Listening(listener) = socket.phase {
             let waiting = self.stack.acceptable(listener) > 0;
@@ -57,7 +57,7 @@ impl Virtual {
                 events |= event::IN | event::RDNORM;
             }
             let room = match socket.phase {
-                Phase::Connection(conn) => self.writable(fd, conn),
+                Phase::Connection(conn) => self.writable(conn),
                 _ => true,
             };
             if room || socket.shut.has(Shut::SEND) {

@@ -82,10 +82,6 @@ pub(super) struct Socket {
     was_writable: bool,
     /// Bytes written so far.
     pub(super) written: u64,
-    /// How many of them when the last push was marked.
-    pub(super) pushed: u64,
-    /// The largest window that the peer offered.
-    pub(super) max_window: u32,
     /// `MSG_MORE` of the last send.
     pub(super) more: bool,
     /// A write found no room, and nobody was told of any since.
@@ -110,8 +106,6 @@ impl Socket {
             last_state: State::Closed,
             was_writable: true,
             written: 0,
-            pushed: 0,
-            max_window: 0,
             more: false,
             no_room: false,
             waits: Waits::default(),
@@ -167,10 +161,9 @@ impl Virtual {
         let Ok(socket) = self.socket(fd) else { return };
         let Phase::Connection(conn) = socket.phase else { return };
         let Ok(info) = self.stack.info(conn) else { return };
-        let writable = self.writable(fd, conn);
+        let writable = self.writable(conn);
         let now = self.elapsed();
         let Ok(socket) = self.socket(fd) else { return };
-        socket.max_window = socket.max_window.max(info.snd_wnd);
         if info.state != State::Closed {
             socket.last_state = info.state;
         }

@@ -8,19 +8,18 @@ use fourwave_core::{Config, FastOpenKeys};
 
 use crate::target::Refusal;
 
+/// What Linux counts of a send buffer beside each chunk of text.
+const OVERHEAD: u64 = 1280;
+
 /// The settings that commands of a script may change.
 #[derive(Clone, Debug)]
 pub(super) struct Sysctls {
     /// The engine's.
     pub(super) config: Config,
-    /// `tcp_wmem`'s default: what SO_SNDBUF gives before anyone sets it.
-    pub(super) send_buffer: u64,
-    /// `tcp_rmem`'s default: the same for SO_RCVBUF.
+    /// `tcp_rmem`'s default: what SO_RCVBUF gives before anyone sets it.
     pub(super) receive_buffer: u64,
     /// A sysctl of FreeBSD's was met, and FreeBSD's defaults chosen.
     pub(super) freebsd: bool,
-    /// `tcp_notsent_lowat`.
-    pub(super) not_sent_lowat: u32,
     /// `tcp_congestion_control`.
     pub(super) congestion: String,
     /// `tcp_fastopen_key`.
@@ -33,12 +32,12 @@ impl Default for Sysctls {
     /// The profile, but for Fast Open, which is only a client's then.
     fn default() -> Self {
         let congestion = "cubic".to_owned();
+        let mut config = Config::default();
+        config.tcp_wmem_overhead = OVERHEAD;
         let mut sysctls = Self {
-            config: Config::default(),
-            send_buffer: 16_384,
+            config,
             receive_buffer: 131_072,
             freebsd: false,
-            not_sent_lowat: u32::MAX,
             congestion,
             fast_open_keys: None,
             scratch: BTreeMap::new(),
@@ -116,7 +115,7 @@ impl Sysctls {
     /// FreeBSD's buffers, as far as its sysctls do not say otherwise.
     pub(super) fn select_freebsd(&mut self) {
         self.freebsd = true;
-        (self.send_buffer, self.receive_buffer) = (32_768, 65_536);
+        (self.config.tcp_wmem_default, self.receive_buffer) = (32_768, 65_536);
         self.config.tcp_rmem_default = whole_segments(self.receive_buffer);
         self.config.tcp_rmem_max = 2_097_152;
         let _ = self.config.set("tcp_syn_option_order", "freebsd");
@@ -143,8 +142,10 @@ impl Sysctls {
                     .map_err(|()| refuse());
             }
             ("net.ipv4.tcp_wmem", &[_, default, max]) => {
-                self.send_buffer = default;
-                return self.knob("tcp_wmem_max", max).map_err(|()| refuse());
+                return self
+                    .knob("tcp_wmem_default", default)
+                    .and_then(|()| self.knob("tcp_wmem_max", max))
+                    .map_err(|()| refuse());
             }
             ("net.ipv4.tcp_congestion_control", _) => {
                 if value != self.congestion {
@@ -152,17 +153,12 @@ impl Sysctls {
                 }
                 return Ok(());
             }
-            ("net.ipv4.tcp_notsent_lowat", &[bytes]) => {
-                self.not_sent_lowat = u32::try_from(bytes).unwrap_or(u32::MAX);
-                return Ok(());
-            }
             ("net.inet.tcp.recvspace", &[bytes]) => {
                 self.receive_buffer = bytes;
                 return self.knob("tcp_rmem_default", whole_segments(bytes)).map_err(|()| refuse());
             }
             ("net.inet.tcp.sendspace", &[bytes]) => {
-                self.send_buffer = bytes;
-                return Ok(());
+                return self.knob("tcp_wmem_default", bytes).map_err(|()| refuse());
             }
             ("net.inet.tcp.rfc1323", &[on]) => {
                 return self
@@ -245,7 +241,7 @@ mod tests {
         sysctls.select_profile("0x70403");
         assert_eq!(sysctls.config.tcp_rmem_default, 270_000);
         assert_eq!(sysctls.config.tcp_rmem_max, 15_728_640);
-        assert_eq!((sysctls.config.tcp_syn_retries, sysctls.send_buffer), (5, 262_144));
+        assert_eq!((sysctls.config.tcp_syn_retries, sysctls.config.tcp_wmem_default), (5, 262_144));
     }
 
     #[test]

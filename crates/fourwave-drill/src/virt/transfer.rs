@@ -104,7 +104,7 @@ impl Virtual {
         };
         job.opening = false;
         // A writer that sleeps is woken when a third of the buffer is free.
-        if job.code != FULL || self.writable(fd, conn) {
+        if job.code != FULL || self.writable(conn) {
             self.fill(job, fd, conn, len, flags)?;
         }
         if job.copied == len {
@@ -131,22 +131,18 @@ impl Virtual {
         self.tell_more(fd, conn, flags)?;
         let mut data = Bytes::from(vec![0; len - job.copied]);
         while !data.is_empty() {
-            let room = self.room(fd, conn).map_or(u64::MAX, |room| room.next());
-            if room == 0 {
-                break;
-            }
-            let piece = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-            let mut piece = data.split_to(piece);
-            while !piece.is_empty() {
-                match self.stack.send(self.now, conn, &mut piece) {
-                    Ok(taken) if taken > 0 => {
-                        job.copied += taken;
-                        self.socket(fd)?.written += taken as u64;
-                    }
-                    _ => return fail(self.socket(fd)?.take_error().unwrap_or(errno::EPIPE)),
+            match self.stack.send(self.now, conn, &mut data) {
+                Ok(0) => break,
+                Ok(taken) => {
+                    job.copied += taken;
+                    self.socket(fd)?.written += taken as u64;
                 }
+                Err(_) => return fail(self.socket(fd)?.take_error().unwrap_or(errno::EPIPE)),
             }
-            self.push(fd, !data.is_empty())?;
+            if !data.is_empty() {
+                // A long write is on its way before its end is there.
+                self.transmit();
+            }
         }
         if flags & msg::EOR != 0 && data.is_empty() {
             let _ = self.stack.set_option(self.now, conn, SocketOption::EndOfRecord);
@@ -177,38 +173,18 @@ impl Virtual {
         if job.waited || self.state_of(Phase::Connection(conn)) != State::SynSent {
             return Ok(());
         }
-        let room = self.room(fd, conn).map_or(0, |room| room.next());
-        let piece = (len - job.copied).min(usize::try_from(room).unwrap_or(usize::MAX));
-        let mut piece = Bytes::from(vec![0; piece]);
+        let mut data = Bytes::from(vec![0; len - job.copied]);
         self.tell_more(fd, conn, flags)?;
         // A connection that refuses has ended: the call finds out when it goes on.
-        let taken = self.stack.send(self.now, conn, &mut piece).unwrap_or(0);
+        let taken = self.stack.send(self.now, conn, &mut data).unwrap_or(0);
         job.copied += taken;
-        let socket = self.socket(fd)?;
-        socket.written += taken as u64;
-        socket.pushed = socket.written;
+        self.socket(fd)?.written += taken as u64;
         Ok(())
     }
 
-    /// A buffer is full, or the write is at its end: as Linux does, what is more than half the
-    /// window since the last push is pushed, and else the first buffer may go.
-    fn push(&mut self, fd: Fd, more_follows: bool) -> Result<(), Stop> {
-        let socket = self.socket(fd)?;
-        let forced = socket.written - socket.pushed > u64::from(socket.max_window / 2);
-        if forced || !more_follows {
-            socket.pushed = socket.written;
-        }
-        match (more_follows, forced) {
-            (true, true) => {
-                self.transmit();
-            }
-            (true, false) => {
-                self.transmit_one(false);
-            }
-            // The end goes out with everything else.
-            (false, _) => {}
-        }
-        Ok(())
+    /// Whether poll says that a connection can be written to.
+    pub(super) fn writable(&self, conn: ConnId) -> bool {
+        self.stack.is_writable(conn).unwrap_or(true)
     }
 
     /// The connection to write to; none: the call waits until there is one.

@@ -54,6 +54,8 @@ pub(crate) struct SendSide {
     pub(crate) cork: bool,
     /// More follows what is queued: it is not pushed.
     pub(crate) more: bool,
+    /// Behind the last byte that was pushed: the segment that ends there carries PSH.
+    pub(crate) pushed: SeqNum,
     /// It waits as under `cork` too, until the next ACK.
     pub(crate) more_waits: bool,
     /// SND.SML: behind the last segment that was sent and not full (Minshall's Nagle).
@@ -82,6 +84,7 @@ impl SendSide {
             nodelay: false,
             cork: false,
             more: false,
+            pushed: iss + 1,
             more_waits: false,
             small_end: iss,
             records: None,
@@ -116,6 +119,21 @@ impl SendSide {
     /// Whether a segment that was not full is on its way.
     pub(crate) fn small_is_out(&self) -> bool {
         self.small_end.after(self.una) && self.small_end.at_or_before(self.nxt)
+    }
+
+    /// What is queued is pushed (RFC 9293 §3.9.1.2).
+    pub(crate) fn push(&mut self) {
+        self.pushed = self.data_end();
+    }
+
+    /// A part of a write was queued; `is_end` when nothing follows it soon. As in Linux, the end is
+    /// pushed, and on the way there what is more than half of the largest window that the peer
+    /// offered: it may have room for no more until it has read that.
+    pub(crate) fn push_written(&mut self, is_end: bool) {
+        let is_forced = self.data_end().since(self.pushed) > self.max_window / 2;
+        if is_forced || (is_end && !self.more) {
+            self.push();
+        }
     }
 
     /// What is queued ends a record. An end that is there already, or of nothing, is none.
@@ -231,5 +249,26 @@ mod tests {
         snd.una += 6;
         snd.forget_records();
         assert!(snd.records.is_none());
+    }
+
+    #[test]
+    fn a_write_is_pushed_at_its_end_and_beyond_half_the_window() {
+        let iss = SeqNum::new(u32::MAX - 3);
+        let mut snd = SendSide::new(iss, 1000);
+        snd.una = iss + 1;
+        snd.nxt = snd.una;
+        snd.max_window = 10_000;
+        let mut pushed_after = |len: usize, is_end: bool, more: bool| {
+            snd.more = more;
+            snd.queue.push(Bytes::from(alloc::vec![0; len]));
+            snd.push_written(is_end);
+            snd.pushed.since(iss + 1)
+        };
+        assert_eq!(pushed_after(5000, false, false), 0);
+        assert_eq!(pushed_after(1, false, false), 5001);
+        assert_eq!(pushed_after(5000, false, false), 5001);
+        assert_eq!(pushed_after(10, true, false), 10_011);
+        assert_eq!(pushed_after(5000, true, true), 10_011);
+        assert_eq!(pushed_after(1, true, true), 15_012);
     }
 }
