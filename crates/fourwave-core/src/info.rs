@@ -48,6 +48,10 @@ pub struct TcpInfo {
     pub notsent_bytes: u64,
     /// Received bytes that the application has not read.
     pub rcv_unread: u64,
+    /// Payload bytes sent, those included that were sent again.
+    pub bytes_sent: u64,
+    /// Payload bytes sent again.
+    pub bytes_retrans: u64,
     /// Bytes acknowledged by the peer.
     pub bytes_acked: u64,
     /// Bytes received in order.
@@ -58,6 +62,22 @@ pub struct TcpInfo {
     /// with the text on it: each ACK's bytes in full segments,
     /// rounded up.
     pub delivered: u32,
+    /// Those of them that met congestion (ECN, which is not in use): 0.
+    pub delivered_ce: u32,
+    /// How long ago payload was last sent; before any, when the connection opened.
+    pub last_data_sent: Duration,
+    /// How long ago payload last came in order; before any, when the connection opened.
+    pub last_data_recv: Duration,
+    /// How long ago the last acceptable segment with an ACK came; before any, when the connection
+    /// opened.
+    pub last_ack_recv: Duration,
+    /// How long in all something was queued or in flight; counted in milliseconds, as the two that
+    /// follow and are parts of it.
+    pub busy_time: Duration,
+    /// How long in all that waited for the peer's window.
+    pub rwnd_limited: Duration,
+    /// How long in all everything was in flight while a writer waited for room in the send buffer.
+    pub sndbuf_limited: Duration,
     /// What loss recovery is about.
     pub ca_state: CaState,
     /// Probes, of a zero window or keepalive, that nothing has answered.

@@ -211,6 +211,31 @@ fn with_overhead_counted_a_send_takes_a_chunk_of_half_the_peers_window() {
 }
 
 #[test]
+fn tcp_info_tells_when_data_passed_and_what_it_waited_for() {
+    let millis = Duration::from_millis;
+    let mut pair = Pair::new();
+    let (client, server) = pair.open();
+    pair.run_for(millis(100));
+    pair.send(CLIENT, client, &text(1000));
+    pair.run_for(millis(500));
+    let info = pair.ends[CLIENT].stack.info_at(pair.now, client).unwrap();
+    assert_eq!(info.last_data_sent, millis(500));
+    assert_eq!(info.last_data_recv, info.last_data_sent + millis(120), "when it opened");
+    assert!(info.last_ack_recv > millis(400) && info.last_ack_recv < millis(500));
+    assert_eq!(info.busy_time + info.last_ack_recv, millis(500), "until the ACK came");
+    assert_eq!((info.bytes_sent, info.bytes_retrans), (1000, 0));
+    let peer = pair.ends[SERVER].stack.info_at(pair.now, server).unwrap();
+    assert_eq!(peer.busy_time, Duration::ZERO);
+    assert!(peer.last_data_recv > millis(400) && peer.last_data_recv < millis(500));
+    // More than anyone reads.
+    pair.send(CLIENT, client, &text(300_000));
+    pair.run_for(millis(1000));
+    let info = pair.ends[CLIENT].stack.info_at(pair.now, client).unwrap();
+    assert!(info.rwnd_limited > millis(500), "{:?}", info.rwnd_limited);
+    assert!(info.busy_time > info.rwnd_limited && info.sndbuf_limited.is_zero());
+}
+
+#[test]
 fn tcp_syncnt_ends_an_open_earlier() {
     let mut pair = Pair::new();
     pair.filter = Box::new(|_, _| Way::Drop);

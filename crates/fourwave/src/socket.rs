@@ -248,8 +248,10 @@ impl Socket {
     }
 
     pub(crate) fn info(&self) -> io::Result<TcpInfo> {
+        let now = self.shared.now();
         let mut inner = self.shared.lock();
-        inner.engine.info(self.conn).map_err(|NoSuchConnection| inner.dead(self.conn))
+        let info = inner.engine.info_at(now, self.conn);
+        info.map_err(|NoSuchConnection| inner.dead(self.conn))
     }
 
     /// Resets the connection. Whoever waits on it is told.

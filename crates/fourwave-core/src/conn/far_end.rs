@@ -147,7 +147,6 @@ impl Connection {
         let Some(far) = self.far_end.as_deref_mut() else { return };
         if core::mem::take(&mut far.watches) {
             self.keepalive = None;
-            self.deadlines.keepalive = Instant::NEVER;
         }
     }
 }

@@ -4,7 +4,7 @@ use core::hash::{Hash, Hasher};
 
 use super::send::SendSide;
 use super::{Connection, TimestampState};
-use crate::time::hash_timestamp;
+use crate::time::{Instant, hash_timestamp};
 
 impl Hash for Connection {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -18,13 +18,15 @@ impl Hash for Connection {
             // Its offset is the same for each pair of hosts, its age read after 24 days only.
             ts: TimestampState { offset: _, recent, recent_at: _ },
             sender,
-            deadlines,
+            close_at,
             due,
             keepalive,
             tuning,
             far_end,
-            invalid_answered_at,
+            setbacks,
             last_received_at,
+            // Told when asked, and steers nothing.
+            times: _,
             fast_open,
             handle,
             // Told in the end, and steers nothing, its ICMP error apart.
@@ -34,14 +36,15 @@ impl Hash for Connection {
         if options.timestamps {
             hash_timestamp(*recent, state);
         }
-        (sender, deadlines, due, keepalive).hash(state);
+        (sender, close_at, due, keepalive).hash(state);
         if keepalive.is_some() {
             last_received_at.hash(state);
         }
         if tuning.as_ref().is_some_and(|tuning| !tuning.user_timeout.is_zero()) {
             sender.progress_at().hash(state);
         }
-        (tuning, far_end, invalid_answered_at, handle, summary.icmp_error).hash(state);
+        let answered_at = setbacks.as_ref().map_or(Instant::NEVER, |s| s.invalid_answered_at);
+        (tuning, far_end, answered_at, handle, summary.icmp_error).hash(state);
     }
 }
 

@@ -18,7 +18,9 @@ pub(crate) mod output;
 mod recv;
 mod room;
 mod send;
+mod setbacks;
 mod timeout;
+mod times;
 pub(crate) mod user;
 
 use alloc::boxed::Box;
@@ -43,7 +45,9 @@ use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 use far_end::FarEnd;
 use recv::ReceiveSide;
-use send::SendSide;
+use send::{Fin, SendSide};
+use setbacks::Setbacks;
+use times::Times;
 
 /// What a step of a connection may use beside the connection itself.
 pub(crate) struct Ctx<'a> {
@@ -98,21 +102,6 @@ impl Signals {
     }
 }
 
-/// Deadlines of a connection beside its sender's and its delayed ACK's; `NEVER` when not set.
-#[derive(Clone, Copy, Debug, Hash)]
-struct Deadlines {
-    /// Keepalive.
-    keepalive: Instant,
-    /// A point of the close: see [`CloseTimer`].
-    close: Instant,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self { keepalive: Instant::NEVER, close: Instant::NEVER }
-    }
-}
-
 /// What the one timer of the closing states means: only one of them can run in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum CloseTimer {
@@ -143,6 +132,8 @@ struct KeepAlive {
     interval: Duration,
     probes: u8,
     unanswered: u8,
+    /// When it probes next, or looks whether it should.
+    probe_at: Instant,
 }
 
 /// A connection. At most 640 bytes with its box; its buffers hold memory only while they hold
@@ -157,16 +148,17 @@ pub(crate) struct Connection {
     options: Negotiated,
     ts: TimestampState,
     pub(crate) sender: Sender,
-    deadlines: Deadlines,
+    /// When a point of the close comes, see [`CloseTimer`]; `NEVER` when not set.
+    close_at: Instant,
     due: Due,
     keepalive: Option<Box<KeepAlive>>,
     /// What few applications set.
     tuning: Option<Box<Tuning>>,
     /// The far end for which its ACKs speak, where it is one end of a relay.
     far_end: Option<Box<FarEnd>>,
-    /// The last ACK that answered an unacceptable segment.
-    invalid_answered_at: Instant,
+    setbacks: Option<Box<Setbacks>>,
     last_received_at: Instant,
+    times: Times,
     /// Its part in Fast Open.
     pub(crate) fast_open: Option<Box<Part>>,
     pub(crate) handle: HandleState,
@@ -251,8 +243,6 @@ pub(crate) struct Summary {
     /// When the peer's FIN was taken.
     pub(crate) peer_closed_at: Instant,
     pub(crate) bytes_acked: u64,
-    pub(crate) fin_retransmits: u32,
-    pub(crate) retransmits: u32,
     pub(crate) delivered: u32,
     /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
     pub(crate) icmp_error: Option<IcmpError>,
@@ -288,13 +278,14 @@ impl Connection {
             options,
             ts: TimestampState { offset: ts_offset, recent: ts_recent, recent_at: now },
             sender: Sender::new(iss, now),
-            deadlines: Deadlines::default(),
+            close_at: Instant::NEVER,
             due: Due::default(),
             keepalive: None,
             tuning: None,
             far_end: None,
-            invalid_answered_at: Instant::NEVER,
+            setbacks: None,
             last_received_at: now,
+            times: Times::new(now),
             fast_open: None,
             handle: HandleState::default(),
             summary: Summary {
@@ -304,8 +295,6 @@ impl Connection {
                 last_call_at: now,
                 peer_closed_at: Instant::NEVER,
                 bytes_acked: 0,
-                fin_retransmits: 0,
-                retransmits: 0,
                 delivered: 0,
                 icmp_error: None,
             },
@@ -376,13 +365,14 @@ impl Connection {
     /// Answers an unacceptable segment with an ACK, as often as `tcp_invalid_ratelimit` allows.
     fn answer_invalid(&mut self, ctx: &Ctx<'_>, has_data: bool) {
         let gap = Duration::from_millis(ctx.config.tcp_invalid_ratelimit);
-        let recently = self.invalid_answered_at.known().is_some_and(|at| ctx.now.since(at) < gap);
+        let recently =
+            self.setbacks().invalid_answered_at.known().is_some_and(|at| ctx.now.since(at) < gap);
         // Data is no part of a loop of ACKs, and its sender waits for the answer.
         if recently && !has_data {
             return;
         }
         if !has_data {
-            self.invalid_answered_at = ctx.now;
+            self.set_back().invalid_answered_at = ctx.now;
         }
         self.rcv.acks.at_once();
     }
@@ -447,9 +437,9 @@ impl Connection {
 
     /// The earliest of its deadlines.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let Deadlines { keepalive, close } = self.deadlines;
+        let keepalive = self.keepalive.as_ref().map_or(Instant::NEVER, |k| k.probe_at);
         let sender = self.sender.next_deadline();
-        sender.min(keepalive).min(close).min(self.rcv.acks.delayed_until).known()
+        sender.min(keepalive).min(self.close_at).min(self.rcv.acks.delayed_until).known()
     }
 
     /// Frees what only a living connection needs.
@@ -459,11 +449,12 @@ impl Connection {
         self.snd.queue.clear();
         self.snd.records = None;
         self.snd.starved = false;
+        self.times.stop();
         self.rcv.give_up();
         self.keepalive = None;
         self.far_end = None;
         self.sender.stop_timer();
-        self.deadlines = Deadlines::default();
+        self.close_at = Instant::NEVER;
         self.rcv.acks.delayed_until = Instant::NEVER;
         self.due = Due::default();
     }
@@ -484,9 +475,13 @@ impl Connection {
         keepalive.max(window).into()
     }
 
-    pub(crate) fn info(&self, config: &Config, link: &Link) -> TcpInfo {
+    pub(crate) fn info(&self, now: Instant, config: &Config, link: &Link) -> TcpInfo {
         let scaling = self.options.scaling;
         let sender = self.sender.info();
+        let times = self.told_times(now);
+        let setbacks = self.setbacks();
+        let fin_out = u32::from(self.snd.fin == Fin::Sent);
+        let data_out = self.snd.text_outstanding().saturating_sub(fin_out);
         TcpInfo {
             state: self.state,
             local: self.tuple.local(),
@@ -509,10 +504,19 @@ impl Connection {
             unacked: self.snd.outstanding(),
             notsent_bytes: self.snd.unsent().into(),
             rcv_unread: self.rcv.unread().into(),
+            bytes_sent: self.summary.bytes_acked + u64::from(data_out) + setbacks.bytes_retrans,
+            bytes_retrans: setbacks.bytes_retrans,
             bytes_acked: self.summary.bytes_acked,
             bytes_received: self.rcv.received(),
-            total_retrans: self.summary.retransmits,
+            total_retrans: setbacks.retransmits,
             delivered: self.summary.delivered,
+            delivered_ce: 0,
+            last_data_sent: times.last_data_sent,
+            last_data_recv: times.last_data_recv,
+            last_ack_recv: now.since(self.last_received_at),
+            busy_time: times.busy,
+            rwnd_limited: times.rwnd_limited,
+            sndbuf_limited: times.sndbuf_limited,
             ca_state: sender.ca_state,
             probes: self.unanswered_probes(),
             advmss: self.announced_mss(link),

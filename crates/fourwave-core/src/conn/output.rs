@@ -61,13 +61,23 @@ impl Connection {
         ctx: &mut Ctx<'_>,
         payload: &mut Vec<Bytes>,
     ) -> Option<Outgoing> {
-        let next = self.decide(link, ctx)?;
+        let next = self.decide(link, ctx);
+        let Some(next) = next else {
+            if self.snd.unsent() > 0 {
+                self.note_waits(ctx.now);
+            }
+            return None;
+        };
         self.sender.on_any_sent(ctx.now);
         Some(match next {
             Next::Syn => self.send_syn(link, ctx, payload),
             Next::DuplicateAck | Next::Ack => self.send_ack(ctx),
             Next::Retransmit(range) => self.retransmit(range, ctx, payload),
-            Next::New { len, fin } => self.send_new(len, fin, ctx, payload),
+            Next::New { len, fin } => {
+                let out = self.send_new(len, fin, ctx, payload);
+                self.note_progress(ctx.now);
+                out
+            }
             Next::Probe => self.send_probe(ctx),
         })
     }
@@ -259,9 +269,9 @@ impl Connection {
         let data_end = if fin { end } else { range.end };
         let len = data_end.since(range.start);
         self.count_retransmission(ctx);
-        if fin {
-            self.summary.fin_retransmits += 1;
-        }
+        let setbacks = self.set_back();
+        setbacks.bytes_retrans += u64::from(len);
+        setbacks.fin_retransmits += u32::from(fin);
         self.note_sent(range.end, Sent::Again, ctx);
         self.segment(range.start, len, fin, ctx, payload)
     }
@@ -304,6 +314,9 @@ impl Connection {
     ) -> Outgoing {
         let offset = seq.since(self.snd.data_start());
         self.snd.queue.gather(offset, len, payload);
+        if len > 0 {
+            self.times.data_sent(ctx.now);
+        }
         let mut flags = if fin { Flags::FIN } else { Flags::NONE };
         let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
         let is_pushed = seq + len == self.snd.pushed;
@@ -333,7 +346,7 @@ impl Connection {
     }
 
     fn count_retransmission(&mut self, ctx: &mut Ctx<'_>) {
-        self.summary.retransmits += 1;
+        self.set_back().retransmits += 1;
         ctx.counters.retrans_segs += 1;
     }
 

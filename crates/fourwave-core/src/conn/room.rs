@@ -20,7 +20,7 @@ impl Connection {
     /// full, more would only wait.
     fn buffer_limit(&self, config: &Config) -> u32 {
         let cwnd = self.sender.cwnd();
-        match self.tuning().send_buffer {
+        match self.tuning.as_ref().map_or(0, |tuning| tuning.send_buffer) {
             0 => {
                 let grown = match config.tcp_wmem_overhead {
                     0 => cwnd.saturating_mul(2),
@@ -44,7 +44,7 @@ impl Connection {
     }
 
     fn not_sent_lowat(&self, config: &Config) -> u32 {
-        match self.tuning().not_sent_lowat {
+        match self.tuning.as_ref().map_or(0, |tuning| tuning.not_sent_lowat) {
             0 => config.tcp_notsent_lowat as u32,
             set => set,
         }

@@ -13,8 +13,8 @@ impl Connection {
         if self.rcv.acks.on_timer(ctx.now) {
             ctx.counters.delayed_acks += 1;
         }
-        if self.deadlines.close <= ctx.now {
-            self.deadlines.close = Instant::NEVER;
+        if self.close_at <= ctx.now {
+            self.close_at = Instant::NEVER;
             match self.close_timeout(ctx) {
                 Fate::Alive => {}
                 fate => return fate,
@@ -26,7 +26,7 @@ impl Connection {
                 fate => return fate,
             }
         }
-        if self.deadlines.keepalive <= ctx.now {
+        if self.keepalive.as_ref().is_some_and(|keepalive| keepalive.probe_at <= ctx.now) {
             return self.keepalive_timeout(ctx);
         }
         Fate::Alive
@@ -128,18 +128,15 @@ impl Connection {
     }
 
     fn keepalive_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
-        let Some(keepalive) = self.keepalive.as_deref_mut() else {
-            self.deadlines.keepalive = Instant::NEVER;
-            return Fate::Alive;
-        };
+        let Some(keepalive) = self.keepalive.as_deref_mut() else { return Fate::Alive };
         let heard_until = self.last_received_at + keepalive.idle;
         if heard_until > ctx.now {
-            self.deadlines.keepalive = heard_until;
+            keepalive.probe_at = heard_until;
             return Fate::Alive;
         }
         // With data in flight the retransmission timer does this work.
         if self.snd.outstanding() > 0 || !self.state.is_synchronized() {
-            self.deadlines.keepalive = ctx.now + keepalive.interval;
+            keepalive.probe_at = ctx.now + keepalive.interval;
             return Fate::Alive;
         }
         // As in Linux, TCP_USER_TIMEOUT takes the place of the count of probes.
@@ -154,7 +151,7 @@ impl Connection {
             return self.ends(Input::Timeout, EndReason::KeepaliveTimeout, true);
         }
         keepalive.unanswered += 1;
-        self.deadlines.keepalive = ctx.now + keepalive.interval;
+        keepalive.probe_at = ctx.now + keepalive.interval;
         self.due.probe = true;
         Fate::Alive
     }

@@ -96,6 +96,7 @@ impl Connection {
         self.snd.starved |= waits;
         if waits {
             self.snd.push();
+            self.note_waits(ctx.now);
         } else {
             self.snd.push_written(data.is_empty());
         }
@@ -149,7 +150,7 @@ impl Connection {
         let wait = self.tuning().peer_closes_first;
         if self.state == State::Established && !wait.is_zero() {
             self.snd.fin = Fin::Held;
-            self.deadlines.close = ctx.now + wait;
+            self.close_at = ctx.now + wait;
             return;
         }
         self.snd.fin = Fin::Queued;
@@ -161,7 +162,7 @@ impl Connection {
 
     /// The FIN that was held back goes out.
     pub(super) fn release_fin(&mut self) {
-        self.deadlines.close = Instant::NEVER;
+        self.close_at = Instant::NEVER;
         self.snd.fin = Fin::Queued;
         self.close_by_table();
     }
@@ -270,7 +271,6 @@ impl Connection {
             }
             SocketOption::KeepAlive(false) => {
                 self.keepalive = None;
-                self.deadlines.keepalive = Instant::NEVER;
             }
             SocketOption::KeepAlive(true) => {
                 let config = ctx.config;
@@ -320,9 +320,9 @@ impl Connection {
         self.watches_itself();
         // Shorter times would keep the engine awake for nothing but this.
         let (idle, interval) = (idle.max(SHORTEST_KEEPALIVE), interval.max(SHORTEST_KEEPALIVE));
-        let keepalive = KeepAlive { idle, interval, probes: probes.max(1), unanswered: 0 };
+        let (probes, probe_at) = (probes.max(1), (self.last_received_at + idle).max(ctx.now));
+        let keepalive = KeepAlive { idle, interval, probes, unanswered: 0, probe_at };
         self.keepalive = Some(Box::new(keepalive));
-        self.deadlines.keepalive = (self.last_received_at + idle).max(ctx.now);
     }
 
     /// Tells the application that something ended, whatever it waits for.

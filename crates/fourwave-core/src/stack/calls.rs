@@ -456,13 +456,24 @@ impl Stack {
         Ok(())
     }
 
-    /// A connection's figures.
+    /// A connection's figures. Its times count up to its last segment, either way;
+    /// [`info_at`](Self::info_at) knows how long ago that was.
     ///
     /// # Errors
     /// The handle names no connection.
     pub fn info(&self, conn: ConnId) -> Result<TcpInfo, NoSuchConnection> {
         let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
-        Ok(conn.ok_or(NoSuchConnection)?.info(&self.config, &self.link))
+        let conn = conn.ok_or(NoSuchConnection)?;
+        Ok(conn.info(conn.last_segment_at(), &self.config, &self.link))
+    }
+
+    /// A connection's figures as of `now`.
+    ///
+    /// # Errors
+    /// The handle names no connection.
+    pub fn info_at(&self, now: Instant, conn: ConnId) -> Result<TcpInfo, NoSuchConnection> {
+        let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
+        Ok(conn.ok_or(NoSuchConnection)?.info(now, &self.config, &self.link))
     }
 
     /// What the peer waits for until [`confirm_far_end`](Self::confirm_far_end); `None` when

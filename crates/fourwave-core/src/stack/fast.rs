@@ -168,7 +168,7 @@ impl Stack {
             let mss = options.mss.unwrap_or(u16::MAX);
             // A SYN that was repeated asked for nothing.
             let asks = |option: &FastOpen| option.cookie().is_empty();
-            let asked = part.option.filter(asks).filter(|_| conn.summary.retransmits == 0);
+            let asked = part.option.filter(asks).filter(|_| conn.setbacks().retransmits == 0);
             let (host, taken) = (conn.tuple.remote().ip(), part.taken);
             let cookie = options.fast_open.filter(|_| part.option.is_some());
             self.cookies.learn(host, mss, cookie, asked);

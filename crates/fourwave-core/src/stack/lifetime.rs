@@ -218,7 +218,7 @@ impl Stack {
         self.timers.cancel(index);
         self.fast_open_settles(index, true);
         let Some(conn) = self.records.conns.get_mut(index) else { return };
-        let story = conn.summary;
+        let (story, setbacks) = (conn.summary, conn.setbacks());
         let report = Box::new(EndReport {
             local: conn.tuple.local(),
             remote: conn.tuple.remote(),
@@ -233,8 +233,8 @@ impl Stack {
             bytes_received: conn.rcv.received(),
             bytes_unsent: conn.snd.queue.len().into(),
             bytes_unread: conn.rcv.unread().into(),
-            fin_retransmits: story.fin_retransmits,
-            retransmits: story.retransmits,
+            fin_retransmits: setbacks.fin_retransmits,
+            retransmits: setbacks.retransmits,
         });
         conn.bury(reason);
         conn.wake_all();

@@ -137,7 +137,6 @@ impl Virtual {
         }
         let at = self.elapsed();
         for packet in convert(&self.scratch, Carry::Cut) {
-            self.times.went(&packet.bytes, self.now);
             self.sent.push_back(Sniffed { at, packet: packet.bytes.into() });
         }
         true
@@ -198,7 +197,6 @@ impl Virtual {
         if let Some(errno) = super::info::icmp_errno(packet) {
             self.icmp_errno = errno;
         }
-        self.times.came(packet, self.now);
         let bytes = Bytes::copy_from_slice(packet);
         let packet = RxPacket { bytes, ..RxPacket::default() };
         self.stack.handle_packet(self.now, &packet);

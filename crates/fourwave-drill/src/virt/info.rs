@@ -1,5 +1,7 @@
 //! TCP_INFO by Linux's names and units, and what Linux calls ICMP errors.
 
+use std::time::Duration;
+
 use fourwave_core::TcpInfo;
 use fourwave_core::state::State;
 use fourwave_wire::ip::{IpHeader, protocol};
@@ -7,7 +9,7 @@ use fourwave_wire::ip::{IpHeader, protocol};
 use super::Virtual;
 use super::abi::errno;
 use super::file::File;
-use super::socket::{Phase, Socket};
+use super::socket::Phase;
 use crate::syscall::Fd;
 use crate::target::Facts;
 
@@ -49,42 +51,26 @@ impl Virtual {
         facts.insert("tcpi_state".into(), number(state));
         if let Some(info) = self.engine_info(socket.phase) {
             connection_facts(&info, &mut facts);
-            socket.waits.tell(self.elapsed(), &mut facts);
-            if let Some(last) = self.times.of(info.local, info.remote) {
-                let ago = |at| self.now.since(at).as_millis() as i64;
-                facts.insert("tcpi_last_data_recv".into(), ago(last.text_came));
-                facts.insert("tcpi_last_data_sent".into(), ago(last.text_went));
-                facts.insert("tcpi_last_ack_recv".into(), ago(last.ack_came));
-            }
         }
         if let Phase::Listening(listener) = socket.phase {
             facts.insert("tcpi_unacked".into(), self.stack.acceptable(listener) as i64);
         }
         // A socket without a connection has agreed on nothing.
         facts.entry("tcpi_options".into()).or_insert(0);
-        self.socket_facts(socket, &mut facts);
         Some(facts)
-    }
-
-    fn socket_facts(&self, socket: &Socket, facts: &mut Facts) {
-        if let Some(queued) = self.engine_info(socket.phase).map(|info| info.notsent_bytes) {
-            facts.insert(
-                "tcpi_bytes_sent".into(),
-                (socket.written - queued.min(socket.written)) as i64,
-            );
-        }
     }
 }
 
 fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
     let mss = u64::from(info.snd_mss.max(1));
     let packets = |bytes: u64| bytes.div_ceil(mss) as i64;
-    let micros = |time: std::time::Duration| time.as_micros() as i64;
+    let micros = |time: Duration| time.as_micros() as i64;
+    let millis = |time: Duration| time.as_millis() as i64;
     let threshold = match info.snd_ssthresh {
         u64::MAX => 0x7fff_ffff,
         bytes => (bytes / mss) as i64,
     };
-    let named: [(&str, i64); 25] = [
+    let named: [(&str, i64); 33] = [
         ("tcpi_options", option_bits(info)),
         ("tcpi_snd_wscale", info.snd_wscale.unwrap_or(0).into()),
         ("tcpi_rcv_wscale", info.rcv_wscale.unwrap_or(0).into()),
@@ -112,8 +98,15 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         ("tcpi_advmss", info.advmss.into()),
         ("tcpi_rcv_mss", info.rcv_mss.into()),
         ("tcpi_delivered", info.delivered.into()),
-        // ECN is not in use.
-        ("tcpi_delivered_ce", 0),
+        ("tcpi_delivered_ce", info.delivered_ce.into()),
+        ("tcpi_bytes_sent", info.bytes_sent as i64),
+        ("tcpi_bytes_retrans", info.bytes_retrans as i64),
+        ("tcpi_last_data_sent", millis(info.last_data_sent)),
+        ("tcpi_last_data_recv", millis(info.last_data_recv)),
+        ("tcpi_last_ack_recv", millis(info.last_ack_recv)),
+        ("tcpi_busy_time", micros(info.busy_time)),
+        ("tcpi_rwnd_limited", micros(info.rwnd_limited)),
+        ("tcpi_sndbuf_limited", micros(info.sndbuf_limited)),
     ];
     facts.extend(named.iter().map(|(name, value)| ((*name).to_owned(), *value)));
 }

@@ -8,8 +8,6 @@
 //! | how do sockets take part in Fast Open? | `fast.rs` |
 //! | which socket options are there? | `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
-//! | when did segments last pass? | `times.rs` |
-//! | what did text wait for? | `waits.rs` |
 //! | what is ready? | `ready.rs`, `epoll.rs` |
 //!
 //! What Linux does is taken from its manual pages and its behaviour; what the engine cannot do is
@@ -31,9 +29,7 @@ mod pipe;
 mod ready;
 mod socket;
 mod sysctl;
-mod times;
 mod transfer;
-mod waits;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -48,7 +44,6 @@ use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
 use drive::Job;
 use file::{File, Gone};
 use sysctl::Sysctls;
-use times::Times;
 
 /// The engine's time when a script starts. Not zero: clocks that count from then on have a past.
 const START: Instant = Instant::from_micros(1_000_000_000);
@@ -106,7 +101,6 @@ pub struct Virtual {
     icmp_errno: i32,
     /// The counters when `nstat` was last asked.
     counted: Counters,
-    times: Times,
 }
 
 impl Virtual {
@@ -132,7 +126,6 @@ impl Virtual {
             finished: None,
             icmp_errno: 0,
             counted: Counters::default(),
-            times: Times::default(),
         }
     }
 

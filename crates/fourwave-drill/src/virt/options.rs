@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fourwave_core::congestion::Algorithm;
 use fourwave_core::state::State;
 use fourwave_core::{ConnId, FastOpenKeys, SocketOption, SocketOptions};
 
@@ -59,6 +60,7 @@ pub(super) struct Options {
     receive_buffer: Option<i64>,
     pub(super) not_sent_lowat: u32,
     cork: bool,
+    congestion: Algorithm,
     syncnt: i64,
     pub(super) maxseg: i64,
     /// Lowest and highest port for `connect`, where the socket has a range of its own.
@@ -95,6 +97,7 @@ impl Default for Options {
             receive_buffer: None,
             not_sent_lowat: 0,
             cork: false,
+            congestion: Algorithm::default(),
             syncnt: 0,
             maxseg: 0,
             ports: None,
@@ -220,11 +223,19 @@ impl Virtual {
     fn set_congestion(&mut self, fd: Fd, value: &OptionValue) -> Attempt {
         let OptionValue::Bytes(bytes) = value else { return fail(errno::EINVAL) };
         let name = String::from_utf8_lossy(bytes);
-        let name = name.trim_end_matches('\0');
-        if name != self.sysctls.congestion {
-            return unsupported(format!("TCP_CONGESTION {name:?}"));
+        let Some(algorithm) = Algorithm::by_name(name.trim_end_matches('\0')) else {
+            return fail(errno::ENOENT);
+        };
+        let socket = self.socket(fd)?;
+        socket.options.congestion = algorithm.clone();
+        match socket.phase {
+            Phase::Connection(conn) => {
+                // It fails for a handle that names nothing, and this one is held.
+                let _ = self.stack.set_congestion_control(conn, algorithm);
+            }
+            Phase::Listening(_) => self.tell_listener(fd)?,
+            Phase::Closed | Phase::Deferred(_) => {}
         }
-        self.socket(fd)?;
         done(0)
     }
 
@@ -402,7 +413,9 @@ impl Virtual {
     /// The same for a connection that there will be.
     pub(super) fn socket_options(&mut self, fd: Fd) -> Result<SocketOptions, Stop> {
         let options = self.engine_options(fd)?;
-        Ok(options.into_iter().fold(SocketOptions::default(), SocketOptions::with))
+        let congestion = self.socket(fd)?.options.congestion.clone();
+        let options = options.into_iter().fold(SocketOptions::default(), SocketOptions::with);
+        Ok(options.with_congestion(congestion))
     }
 
     /// What a socket was told, as the engine's options.
@@ -463,8 +476,9 @@ impl Virtual {
                 self.get_socket_option(fd, name, phase)?
             }
             abi::IPPROTO_TCP if name == tcp::CONGESTION => {
-                let name = self.sysctls.congestion.clone().into_bytes();
-                return done_with(0, Output::Bytes(name));
+                let running = self.engine_info(phase).map(|info| info.congestion);
+                let name = running.unwrap_or(self.socket(fd)?.options.congestion.name());
+                return done_with(0, Output::Bytes(name.into()));
             }
             abi::IPPROTO_TCP if name == tcp::FASTOPEN_KEY => {
                 let own = self.socket(fd)?.options.fastopen_keys;

@@ -10,7 +10,6 @@ use super::Virtual;
 use super::abi::{errno, event};
 use super::errqueue::ErrorQueue;
 use super::options::Options;
-use super::waits::Waits;
 use crate::syscall::Fd;
 
 /// What a socket is to the engine.
@@ -84,9 +83,6 @@ pub(super) struct Socket {
     pub(super) written: u64,
     /// `MSG_MORE` of the last send.
     pub(super) more: bool,
-    /// A write found no room, and nobody was told of any since.
-    pub(super) no_room: bool,
-    pub(super) waits: Waits,
     pub(super) errors: ErrorQueue,
 }
 
@@ -107,8 +103,6 @@ impl Socket {
             was_writable: true,
             written: 0,
             more: false,
-            no_room: false,
-            waits: Waits::default(),
             errors: ErrorQueue::default(),
         }
     }
@@ -170,8 +164,6 @@ impl Virtual {
         let told = socket.errors.progress(now, socket.written, &info);
         let opened = writable && !socket.was_writable;
         socket.was_writable = writable;
-        socket.no_room &= !writable;
-        socket.waits.look(now, &info, socket.no_room);
         if told {
             self.wake(fd, event::ERR);
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::profile;
+use fourwave_core::congestion::Algorithm;
 use fourwave_core::{Config, FastOpenKeys};
 
 use crate::target::Refusal;
@@ -20,8 +21,6 @@ pub(super) struct Sysctls {
     pub(super) receive_buffer: u64,
     /// A sysctl of FreeBSD's was met, and FreeBSD's defaults chosen.
     pub(super) freebsd: bool,
-    /// `tcp_congestion_control`.
-    pub(super) congestion: String,
     /// `tcp_fastopen_key`.
     pub(super) fast_open_keys: Option<FastOpenKeys>,
     /// Files that the script made, with their lengths.
@@ -31,14 +30,10 @@ pub(super) struct Sysctls {
 impl Default for Sysctls {
     /// The profile, but for Fast Open, which is only a client's then.
     fn default() -> Self {
-        let congestion = "cubic".to_owned();
-        let mut config = Config::default();
-        config.tcp_wmem_overhead = OVERHEAD;
         let mut sysctls = Self {
-            config,
+            config: Config { tcp_wmem_overhead: OVERHEAD, ..Config::default() },
             receive_buffer: 131_072,
             freebsd: false,
-            congestion,
             fast_open_keys: None,
             scratch: BTreeMap::new(),
         };
@@ -148,10 +143,10 @@ impl Sysctls {
                     .map_err(|()| refuse());
             }
             ("net.ipv4.tcp_congestion_control", _) => {
-                if value != self.congestion {
-                    return Err(refuse());
-                }
-                return Ok(());
+                return match Algorithm::by_name(value) {
+                    Some(_) => Ok(()),
+                    None => Err(refuse()),
+                };
             }
             ("net.inet.tcp.recvspace", &[bytes]) => {
                 self.receive_buffer = bytes;

@@ -112,7 +112,6 @@ impl Virtual {
         }
         job.code = FULL;
         let socket = self.socket(fd)?;
-        socket.no_room = true;
         if socket.nonblocking || job.expired || flags & msg::DONTWAIT != 0 {
             return fail(errno::EAGAIN);
         }
@@ -349,7 +348,7 @@ impl Virtual {
     /// The engine's figures of a connection.
     pub(super) fn engine_info(&self, phase: Phase) -> Option<TcpInfo> {
         match phase {
-            Phase::Connection(conn) => self.stack.info(conn).ok(),
+            Phase::Connection(conn) => self.stack.info_at(self.now, conn).ok(),
             _ => None,
         }
     }

@@ -87,8 +87,13 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     let ack = Ack { flight: conn.flight(), acked, data, echo_age };
     conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
     conn.wake_writer(ctx.config);
-    if conn.snd.drained() && !fin_acknowledged {
-        conn.handle.signals.set(Signals::DRAINED);
+    if conn.snd.drained() {
+        conn.note_idle(ctx.now);
+        if !fin_acknowledged {
+            conn.handle.signals.set(Signals::DRAINED);
+        }
+    } else {
+        conn.note_progress(ctx.now);
     }
     if fin_acknowledged { our_fin_acknowledged(conn, header, ctx) } else { Next::Continue }
 }
@@ -104,7 +109,7 @@ fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx
         // The peer's FIN may be in this very segment: then there is nothing to wait for.
         _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => {
             // Where something before that FIN is missing, it ends with the next timeout.
-            conn.deadlines.close = if conn.handle.orphan { ctx.now } else { Instant::NEVER };
+            conn.close_at = if conn.handle.orphan { ctx.now } else { Instant::NEVER };
             Next::Continue
         }
         _ => match conn.start_fin_wait_2(ctx) {
@@ -166,6 +171,7 @@ impl Connection {
     pub(super) fn syn_acknowledged(&mut self, header: &TcpHeader, ctx: &mut Ctx<'_>) {
         self.snd.more_waits = false;
         self.summary.delivered += 1;
+        self.times.data_sent(ctx.now);
         self.snd.una = self.snd.iss + 1;
         self.snd.nxt = self.snd.nxt.later(self.snd.una);
         self.due.syn = false;
@@ -206,7 +212,7 @@ impl Connection {
             ctx.counters.abort_on_linger += 1;
             return self.ends(Input::Timeout, EndReason::FinWait2Timeout, true);
         }
-        self.deadlines.close = ctx.now + life;
+        self.close_at = ctx.now + life;
         Fate::Alive
     }
 

@@ -31,7 +31,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
         // The peer closed first, as was wished.
         conn.release_fin();
     } else if conn.state == State::CloseWait && ctx.config.tcp_close_wait_limit > 0 {
-        conn.deadlines.close = ctx.now + Duration::from_secs(ctx.config.tcp_close_wait_limit);
+        conn.close_at = ctx.now + Duration::from_secs(ctx.config.tcp_close_wait_limit);
     }
     if conn.state == State::CloseWait {
         conn.watch_for_silence(ctx);

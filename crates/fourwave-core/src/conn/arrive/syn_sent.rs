@@ -37,6 +37,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         }
     }
     conn.heard(ctx.now);
+    conn.times.data_received(ctx.now);
     conn.rcv.synchronize(header.seq);
     let ours = conn.options;
     conn.adopt(agree(&ours, conn.tuple.is_ipv6(), &header.options), ctx.config);

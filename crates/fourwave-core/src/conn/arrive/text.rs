@@ -47,6 +47,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     let data = segment.packet.slice(payload);
     if start == nxt {
         let filled_gap = conn.rcv.has_gap();
+        conn.times.data_received(ctx.now);
         let (known, known_len) = conn.rcv.accept(data);
         conn.arrived_twice(known, known + known_len, ctx);
         let delay = Duration::from_millis(ctx.config.tcp_delack_ms);

@@ -165,6 +165,12 @@ macro_rules! with {
 }
 
 impl Algorithm {
+    /// The engine's own by its name in `TCP_CONGESTION`: `reno`. `None` where there is none, for
+    /// which Linux says ENOENT.
+    pub fn by_name(name: &str) -> Option<Self> {
+        [Self::default()].into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
     /// A caller's own.
     pub fn custom(controller: impl Controller + 'static) -> Self {
         Self::boxed(Box::new(controller))

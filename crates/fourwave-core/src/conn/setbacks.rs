@@ -1,0 +1,44 @@
+//! What most connections never meet, and pay nothing for.
+
+use alloc::boxed::Box;
+
+use super::Connection;
+use crate::time::Instant;
+
+/// Retransmissions, waits for others, and segments that could not be taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setbacks {
+    pub(crate) retransmits: u32,
+    pub(crate) fin_retransmits: u32,
+    pub(super) bytes_retrans: u64,
+    /// Milliseconds that data waited for the peer's window.
+    pub(super) rwnd_limited: u32,
+    /// Milliseconds that a writer waited for room while all was in flight.
+    pub(super) sndbuf_limited: u32,
+    /// The last ACK that answered an unacceptable segment.
+    pub(super) invalid_answered_at: Instant,
+}
+
+impl Default for Setbacks {
+    fn default() -> Self {
+        Self {
+            retransmits: 0,
+            fin_retransmits: 0,
+            bytes_retrans: 0,
+            rwnd_limited: 0,
+            sndbuf_limited: 0,
+            invalid_answered_at: Instant::NEVER,
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn setbacks(&self) -> Setbacks {
+        self.setbacks.as_deref().copied().unwrap_or_default()
+    }
+
+    /// To note one.
+    pub(super) fn set_back(&mut self) -> &mut Setbacks {
+        self.setbacks.get_or_insert_with(Box::default)
+    }
+}
