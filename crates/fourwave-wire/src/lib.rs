@@ -14,6 +14,7 @@ pub mod icmp;
 pub mod ip;
 mod offload;
 pub mod options;
+pub mod raw;
 pub mod segment;
 mod seq;
 mod sum;

@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::raw::{RawOption, RawOptions};
 use crate::{SeqNum, WindowScale, WireError};
 
 /// Option kinds (IANA) that the project knows.
@@ -20,8 +21,14 @@ pub mod kind {
     pub const SACK: u8 = 5;
     /// Timestamps.
     pub const TIMESTAMPS: u8 = 8;
+    /// MD5 signature (RFC 2385).
+    pub const MD5: u8 = 19;
     /// TCP Fast Open (RFC 7413).
     pub const FAST_OPEN: u8 = 34;
+    /// Accurate ECN, the counters in the order e0b, ceb, e1b (RFC 9768).
+    pub const ACC_ECN_0: u8 = 172;
+    /// Accurate ECN, the counters in the order e1b, ceb, e0b.
+    pub const ACC_ECN_1: u8 = 174;
     /// Experiments, told apart by their first two bytes (RFC 6994).
     pub const EXPERIMENT: u8 = 254;
 }
@@ -69,8 +76,9 @@ impl SackBlocks {
     }
 }
 
-/// The first two bytes of the experimental option that Fast Open had before it got its own.
-const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
+/// The first two bytes of the experimental option that Fast Open had before it got its own
+/// (RFC 7413, appendix).
+pub const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
 
 /// The Fast Open option (RFC 7413 §2): a cookie of 4 to 16 bytes, or none to ask for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -168,7 +176,7 @@ impl TcpOptions {
         options
     }
 
-    fn read(&mut self, mut bytes: &[u8]) -> Result<(), WireError> {
+    fn read(&mut self, bytes: &[u8]) -> Result<(), WireError> {
         // The usual layout of an established connection, read at once: two NOPs, timestamps.
         if let [kind::NOP, kind::NOP, kind::TIMESTAMPS, 10, a, b, c, d, e, f, g, h] = *bytes {
             self.timestamps = Some(Timestamps {
@@ -177,18 +185,12 @@ impl TcpOptions {
             });
             return Ok(());
         }
-        while let Some((&kind, rest)) = bytes.split_first() {
-            match kind {
-                kind::EOL => break,
-                kind::NOP => bytes = rest,
-                _ => {
-                    let len = usize::from(*rest.first().ok_or(WireError::BadOption)?);
-                    if len < 2 || len > bytes.len() {
-                        return Err(WireError::BadOption);
-                    }
-                    self.take(kind, &bytes[2..len]);
-                    bytes = &bytes[len..];
-                }
+        for option in RawOptions::new(bytes) {
+            match option {
+                RawOption::Eol => break,
+                RawOption::Nop => {}
+                RawOption::Option { kind, body } => self.take(kind, body),
+                RawOption::Malformed { .. } => return Err(WireError::BadOption),
             }
         }
         Ok(())

@@ -1,24 +1,9 @@
 //! TCP options between a script's words and a header's bytes.
 
+use fourwave_wire::options::{FAST_OPEN_MAGIC, kind};
+use fourwave_wire::raw::{RawOption, RawOptions};
+
 use crate::ast::{Cookie, OptionSpec};
-
-mod kind {
-    pub(super) const EOL: u8 = 0;
-    pub(super) const NOP: u8 = 1;
-    pub(super) const MSS: u8 = 2;
-    pub(super) const WINDOW_SCALE: u8 = 3;
-    pub(super) const SACK_PERMITTED: u8 = 4;
-    pub(super) const SACK: u8 = 5;
-    pub(super) const TIMESTAMPS: u8 = 8;
-    pub(super) const MD5: u8 = 19;
-    pub(super) const FAST_OPEN: u8 = 34;
-    pub(super) const ACC_ECN_0: u8 = 172;
-    pub(super) const ACC_ECN_1: u8 = 174;
-    pub(super) const EXPERIMENT: u8 = 254;
-}
-
-/// Fast Open's number within the experimental option (RFC 7413 appendix).
-const FAST_OPEN_MAGIC: [u8; 2] = [0xf9, 0x89];
 
 /// Where the digest of an MD5 option lies in the options, and whether it is to be computed.
 pub(crate) type DigestAt = Option<usize>;
@@ -51,8 +36,8 @@ pub(crate) fn encode(options: &[OptionSpec]) -> Result<(Vec<u8>, DigestAt), Stri
 
 fn encode_one(option: &OptionSpec, out: &mut Vec<u8>) -> Result<(), String> {
     match option {
-        OptionSpec::Nop => out.push(kind::NOP),
-        OptionSpec::Eol => out.push(kind::EOL),
+        OptionSpec::Nop => RawOption::Nop.emit(out),
+        OptionSpec::Eol => RawOption::Eol.emit(out),
         OptionSpec::Mss(mss) => put(out, kind::MSS, &mss.to_be_bytes()),
         OptionSpec::WindowScale(shift) => put(out, kind::WINDOW_SCALE, &[*shift]),
         OptionSpec::SackPermitted => put(out, kind::SACK_PERMITTED, &[]),
@@ -74,18 +59,14 @@ fn encode_one(option: &OptionSpec, out: &mut Vec<u8>) -> Result<(), String> {
         OptionSpec::Md5(digest) => put(out, kind::MD5, &digest.unwrap_or_default()),
         OptionSpec::AccEcn(counters) => acc_ecn(counters, out)?,
         OptionSpec::Raw { kind, length, bytes } => {
-            out.push(*kind);
-            out.extend(length);
-            out.extend_from_slice(bytes);
+            RawOption::Malformed { kind: *kind, length: *length, rest: bytes }.emit(out);
         }
     }
     Ok(())
 }
 
-fn put(out: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
-    out.push(kind);
-    out.push((2 + bytes.len()) as u8);
-    out.extend_from_slice(bytes);
+fn put(out: &mut Vec<u8>, kind: u8, body: &[u8]) {
+    RawOption::Option { kind, body }.emit(out);
 }
 
 fn cookie_bytes(cookie: &Cookie) -> Result<&[u8], String> {
@@ -118,32 +99,16 @@ fn acc_ecn(counters: &[(String, u32)], out: &mut Vec<u8>) -> Result<(), String> 
 }
 
 /// The options of a header, in order; what is malformed is [`OptionSpec::Raw`].
-pub(crate) fn decode(mut bytes: &[u8]) -> Vec<OptionSpec> {
-    let mut options = Vec::new();
-    while let Some((&kind, rest)) = bytes.split_first() {
-        match kind {
-            kind::NOP => {
-                options.push(OptionSpec::Nop);
-                bytes = rest;
-            }
-            kind::EOL => {
-                options.push(OptionSpec::Eol);
-                bytes = rest;
-            }
-            _ => {
-                let length = rest.first().copied();
-                let end = length.map_or(0, usize::from);
-                if end < 2 || end > bytes.len() {
-                    let tail = rest.get(1..).unwrap_or_default().to_vec();
-                    options.push(OptionSpec::Raw { kind, length, bytes: tail });
-                    break;
-                }
-                options.push(decode_one(kind, &bytes[2..end]));
-                bytes = &bytes[end..];
-            }
+pub(crate) fn decode(bytes: &[u8]) -> Vec<OptionSpec> {
+    let spec = |option| match option {
+        RawOption::Nop => OptionSpec::Nop,
+        RawOption::Eol => OptionSpec::Eol,
+        RawOption::Option { kind, body } => decode_one(kind, body),
+        RawOption::Malformed { kind, length, rest } => {
+            OptionSpec::Raw { kind, length, bytes: rest.to_vec() }
         }
-    }
-    options
+    };
+    RawOptions::new(bytes).map(spec).collect()
 }
 
 fn decode_one(kind: u8, body: &[u8]) -> OptionSpec {

@@ -5,7 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 use fourwave_wire::WireError;
 use fourwave_wire::checksum::Sum;
 use fourwave_wire::ip::{IpEmit, IpHeader, protocol};
-use fourwave_wire::tcp::verify_checksum;
+use fourwave_wire::raw::RawHeader;
+use fourwave_wire::tcp::{CHECKSUM_OFFSET, verify_checksum};
+use fourwave_wire::udp::{self, UdpHeader};
 
 /// Bits of a TCP header's flags, AE included.
 pub(crate) mod flag {
@@ -41,17 +43,12 @@ impl Segment {
 
     /// Header (checksum 0) and payload of zeros.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let header_len = 20 + self.options.len();
-        let mut out = vec![0; header_len + self.len as usize];
-        out[0..2].copy_from_slice(&self.src_port.to_be_bytes());
-        out[2..4].copy_from_slice(&self.dst_port.to_be_bytes());
-        out[4..8].copy_from_slice(&self.seq.to_be_bytes());
-        out[8..12].copy_from_slice(&self.ack.to_be_bytes());
-        out[12] = ((header_len / 4) as u8) << 4 | (self.flags >> 8) as u8 & 1;
-        out[13] = self.flags as u8;
-        out[14..16].copy_from_slice(&self.window.to_be_bytes());
-        out[18..20].copy_from_slice(&self.urgent.to_be_bytes());
-        out[20..header_len].copy_from_slice(&self.options);
+        let Self { src_port, dst_port, seq, ack, flags, window, urgent, ref options, len } = *self;
+        let options = options.clone();
+        let header = RawHeader { src_port, dst_port, seq, ack, flags, window, urgent, options };
+        let mut out = Vec::new();
+        header.emit(&mut out);
+        out.resize(out.len() + len as usize, 0);
         out
     }
 }
@@ -128,29 +125,22 @@ fn truncated() -> String {
 }
 
 fn segment(bytes: &[u8]) -> Result<Segment, String> {
-    let h: &[u8; 20] = bytes.first_chunk().ok_or_else(truncated)?;
-    let header_len = usize::from(h[12] >> 4) * 4;
-    let options = bytes.get(20..header_len).ok_or("its TCP header has an impossible length")?;
-    let payload = &bytes[header_len..];
+    let (header, payload) = RawHeader::parse(bytes).map_err(|error| match error {
+        WireError::BadLength => "its TCP header has an impossible length".to_owned(),
+        error => error.to_string(),
+    })?;
+    let payload = &bytes[payload];
     if payload.iter().any(|byte| *byte != 0) {
         return Err("its payload is not all zeros".to_owned());
     }
-    Ok(Segment {
-        src_port: u16::from_be_bytes([h[0], h[1]]),
-        dst_port: u16::from_be_bytes([h[2], h[3]]),
-        seq: u32::from_be_bytes([h[4], h[5], h[6], h[7]]),
-        ack: u32::from_be_bytes([h[8], h[9], h[10], h[11]]),
-        flags: u16::from(h[12] & 1) << 8 | u16::from(h[13]),
-        window: u16::from_be_bytes([h[14], h[15]]),
-        urgent: u16::from_be_bytes([h[18], h[19]]),
-        options: options.to_vec(),
-        len: payload.len() as u32,
-    })
+    let RawHeader { src_port, dst_port, seq, ack, flags, window, urgent, options } = header;
+    let len = payload.len() as u32;
+    Ok(Segment { src_port, dst_port, seq, ack, flags, window, urgent, options, len })
 }
 
 fn udp(bytes: &[u8], in_udp: bool) -> Result<SeenBody, String> {
-    let h: &[u8; 8] = bytes.first_chunk().ok_or_else(truncated)?;
-    let (src_port, dst_port) = (u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]]));
+    let UdpHeader { src_port, dst_port, .. } =
+        UdpHeader::parse(bytes).map_err(|error| error.to_string())?;
     if in_udp && let Ok(segment) = segment(&bytes[8..]) {
         return Ok(SeenBody::Tcp(segment, Some((src_port, dst_port))));
     }
@@ -199,7 +189,7 @@ pub(crate) fn fill_checksum(ip: Envelope, protocol: u8, transport: &mut [u8], at
 /// A TCP packet, in UDP between `udp` (source, destination) if that is given.
 pub(crate) fn tcp_packet(ip: Envelope, tcp: &Segment, udp: Option<(u16, u16)>) -> Vec<u8> {
     let mut bytes = tcp.bytes();
-    fill_checksum(ip, protocol::TCP, &mut bytes, 16);
+    fill_checksum(ip, protocol::TCP, &mut bytes, CHECKSUM_OFFSET);
     match udp {
         None => in_ip(ip, protocol::TCP, &bytes),
         Some((src, dst)) => udp_packet(ip, src, dst, &bytes),
@@ -208,16 +198,14 @@ pub(crate) fn tcp_packet(ip: Envelope, tcp: &Segment, udp: Option<(u16, u16)>) -
 
 /// A UDP packet.
 pub(crate) fn udp_packet(ip: Envelope, src_port: u16, dst_port: u16, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 + payload.len());
-    bytes.extend_from_slice(&src_port.to_be_bytes());
-    bytes.extend_from_slice(&dst_port.to_be_bytes());
-    bytes.extend_from_slice(&((8 + payload.len()) as u16).to_be_bytes());
-    bytes.extend_from_slice(&[0, 0]);
-    bytes.extend_from_slice(payload);
-    fill_checksum(ip, protocol::UDP, &mut bytes, 6);
-    if bytes[6..8] == [0, 0] {
+    let len = (udp::HEADER_LEN + payload.len()) as u16;
+    let header = UdpHeader { src_port, dst_port, len, checksum: [0, 0] };
+    let mut bytes = [&header.encode(), payload].concat();
+    fill_checksum(ip, protocol::UDP, &mut bytes, udp::CHECKSUM_OFFSET);
+    let sum = &mut bytes[udp::CHECKSUM_OFFSET..udp::HEADER_LEN];
+    if *sum == [0, 0] {
         // RFC 768: a sum of 0 is sent as all ones.
-        bytes[6..8].fill(0xff);
+        sum.fill(0xff);
     }
     in_ip(ip, protocol::UDP, &bytes)
 }
