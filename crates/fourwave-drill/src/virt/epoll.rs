@@ -10,6 +10,9 @@ use crate::syscall::Fd;
 
 /// Bits that are no events.
 const PRIVATE: u32 = event::ET | event::ONESHOT | event::WAKEUP | event::EXCLUSIVE;
+/// What may stand beside EPOLLEXCLUSIVE.
+const WITH_EXCLUSIVE: u32 =
+    event::IN | event::OUT | event::ERR | event::HUP | event::WAKEUP | event::ET | event::EXCLUSIVE;
 
 /// What one descriptor is watched for.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +22,10 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    fn is_exclusive(&self) -> bool {
+        self.events & event::EXCLUSIVE != 0
+    }
+
     /// Which of `events` it is told; EPOLLERR and EPOLLHUP always, unless ONESHOT silenced it.
     pub(super) fn reports(&self, events: u32) -> u32 {
         if self.events & !PRIVATE == 0 {
@@ -81,12 +88,20 @@ impl Virtual {
         let old = watch.get(fd);
         // EPOLLERR and EPOLLHUP need no asking.
         let entry = Entry { events: events | event::ERR | event::HUP, data };
+        let exclusive = entry.is_exclusive();
         match (op, old) {
             (abi::EPOLL_CTL_ADD, Some(_)) => return fail(errno::EEXIST),
             (abi::EPOLL_CTL_DEL | abi::EPOLL_CTL_MOD, None) => return fail(errno::ENOENT),
             (abi::EPOLL_CTL_DEL, Some(_)) => {
                 watch.remove(fd);
                 return done(0);
+            }
+            // An exclusive watch has few events, and is never changed.
+            (abi::EPOLL_CTL_ADD, None) if exclusive && events & !WITH_EXCLUSIVE != 0 => {
+                return fail(errno::EINVAL);
+            }
+            (abi::EPOLL_CTL_MOD, Some(old)) if exclusive || old.is_exclusive() => {
+                return fail(errno::EINVAL);
             }
             (abi::EPOLL_CTL_ADD, None) => watch.entries.push((fd, entry)),
             (abi::EPOLL_CTL_MOD, Some(old)) => *old = entry,
