@@ -1,5 +1,7 @@
 //! Linux's constants by their names.
 
+use fourwave_lens::suggest;
+
 /// One constant: its name and number.
 type Symbol = (&'static str, i64);
 
@@ -169,7 +171,7 @@ pub fn flag_names(prefix: &str, bits: i64) -> String {
 /// The known name that is nearest to `name`, if one is near.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names = CONSTANTS.iter().chain(MORE).chain(ERRORS).chain(FACTS).map(|(known, _)| *known);
-    crate::run::nearest(name, names)
+    suggest::nearest(name, names)
 }
 
 #[cfg(test)]

@@ -213,8 +213,7 @@ impl fmt::Display for Summary {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fourwave_core::{Instant, UserCall};
-    use std::time::Duration;
+    use fourwave_core::UserCall;
 
     fn report(reason: EndReason, closed_first: Option<Side>) -> EndReport {
         let mut report = EndReport::new(

@@ -31,7 +31,7 @@ fn syn() -> Vec<u8> {
 }
 
 fn bytes(hex: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-    if !hex.is_ascii() || hex.len() % 2 != 0 {
+    if !hex.is_ascii() || !hex.len().is_multiple_of(2) {
         return Err("HEX is pairs of hexadecimal digits".into());
     }
     let pair = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16);

@@ -15,7 +15,7 @@ const TABLE: [(&str, &[&str]); 19] = [
     ("fourwave-gateway", &["fourwave", "fourwave-capture", "fourwave-fault", "fourwave-lens"]),
     ("fourwave-capture", &["fourwave-device"]),
     ("fourwave-trace", &["fourwave-capture", "fourwave-core", "fourwave-lens"]),
-    ("fourwave-doctor", &["fourwave-core", "fourwave-lens"]),
+    ("fourwave-doctor", &["fourwave-core", "fourwave-lens", "fourwave-linux"]),
     ("fourwave-drill", &["fourwave-capture", "fourwave-net", "fourwave-device", "fourwave-lens"]),
     ("fourwave-scenario", &["fourwave-net", "fourwave-lens"]),
     (

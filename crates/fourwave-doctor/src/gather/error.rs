@@ -1,7 +1,5 @@
 //! Why a host's sockets cannot be seen.
 
-use std::io;
-
 /// Nothing could be looked at. One line each, with the way out. What is only partly visible is no
 /// error but a [`Limitation`](crate::Limitation).
 #[derive(Debug, thiserror::Error)]
@@ -59,10 +57,4 @@ pub enum GatherError {
         /// The kernel's words.
         reason: String,
     },
-}
-
-/// The kernel's words for an error, without Rust's "(os error N)".
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

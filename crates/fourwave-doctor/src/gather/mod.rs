@@ -25,7 +25,7 @@ use fourwave_core::state::State;
 use crate::snapshot::{Counters, Limitation, Orphans, Owner, Scope, Snapshot};
 use diag::Diag;
 pub use error::GatherError;
-pub(crate) use error::reason;
+pub(crate) use fourwave_linux::reason;
 use namespace::{Place, inside};
 use owners::Known;
 use sockets::Sockets;

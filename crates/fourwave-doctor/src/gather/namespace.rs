@@ -7,12 +7,13 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
+use fourwave_linux::reason;
 use rustix::fs::FsWord;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::error::{GatherError, reason};
+use super::error::GatherError;
 use super::limitations::{ALL, ROOT};
 use crate::snapshot::Scope;
 

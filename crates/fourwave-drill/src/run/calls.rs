@@ -1,8 +1,10 @@
 //! A script's call with its arguments resolved.
 
+use fourwave_lens::suggest;
+
 use crate::ast::{Call, ExprKind, Field};
 use crate::run::resolve::{self, Args};
-use crate::run::{Error, Options, messages, nearest};
+use crate::run::{Error, Options, messages};
 use crate::syscall::{Fd, OptionValue, SendTo, SysCall};
 
 /// Every call that is known.
@@ -57,7 +59,7 @@ pub(crate) fn resolve(call: &Call, options: &Options) -> Result<SysCall, Error> 
         "poll" | "epoll_create" | "epoll_create1" | "epoll_ctl" | "epoll_wait" => waiting(args),
         "pipe" | "open" | "sendfile" | "splice" => files(args),
         unknown => {
-            let hint = nearest(unknown, NAMES.iter().copied());
+            let hint = suggest::nearest(unknown, NAMES.iter().copied());
             let hint = hint.map_or(String::new(), |near| format!(" (near {near})"));
             Err(Error::Skip(format!("unknown call {unknown}{hint}")))
         }

@@ -186,12 +186,3 @@ impl From<Refusal> for Error {
         }
     }
 }
-
-/// The name that is nearest to `name`, if one is near enough to be meant.
-pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .min_by_key(|(distance, _)| *distance)
-        .filter(|(distance, _)| *distance <= (name.len() / 4).clamp(1, 3))
-        .map(|(_, candidate)| candidate)
-}

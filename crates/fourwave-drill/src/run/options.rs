@@ -5,9 +5,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use fourwave_core::{FastOpenKey, FastOpenKeys};
+use fourwave_lens::suggest;
 
 use crate::ast::{Body, Event, EventKind, Expr, ExprKind, OptionLine, Script, SeqSpec, Span};
-use crate::run::nearest;
 
 /// The key that packetdrill's own runners set: `profile`'s `tcp_fastopen_key`.
 const TFO_KEY: FastOpenKey = *b"\xa1\xa1\xa1\xa1\xb2\xb2\xb2\xb2\xc3\xc3\xc3\xc3\xd4\xd4\xd4\xd4";
@@ -223,7 +223,7 @@ impl Options {
 
     fn apply(&mut self, name: &str, value: Option<&str>) -> Result<(), String> {
         if !NAMES.contains(&name) {
-            let hint = nearest(name, NAMES.iter().copied());
+            let hint = suggest::nearest(name, NAMES.iter().copied());
             let hint = hint.map_or(String::new(), |near| format!("; did you mean --{near}?"));
             return Err(format!("unknown option --{name}{hint}"));
         }
