@@ -130,6 +130,22 @@ fn find(table: &[Symbol], name: &str) -> Option<i64> {
     table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
+/// The name of a socket option. O(names).
+pub(crate) fn option_name(level: i64, number: i64) -> Option<&'static str> {
+    /// Begin as options do, and are values of some.
+    const VALUES: [&str; 2] = ["SO_EE_", "IP_PMTUDISC_"];
+    let levels =
+        [("SOL_SOCKET", "SO_"), ("SOL_TCP", "TCP_"), ("SOL_IP", "IP_"), ("SOL_IPV6", "IPV6_")];
+    let (_, prefix) = levels.into_iter().find(|(name, _)| constant(name) == Some(level))?;
+    let is_it = |name: &str, value: i64| {
+        value == number
+            && name.starts_with(prefix)
+            && !VALUES.iter().any(|value| name.starts_with(value))
+    };
+    let mut known = [CONSTANTS, MORE].into_iter().flatten();
+    known.find(|(name, value)| is_it(name, *value)).map(|(name, _)| *name)
+}
+
 /// The number of a constant of system calls, errors included. O(names).
 pub fn constant(name: &str) -> Option<i64> {
     [CONSTANTS, MORE, ERRORS].into_iter().find_map(|table| find(table, name))
@@ -198,5 +214,21 @@ mod tests {
         assert_eq!(flag_names("EPOLL", 0x19), "EPOLLERR|EPOLLHUP|EPOLLIN");
         assert_eq!(flag_names("POLL", 0), "0");
         assert_eq!(flag_names("MSG_", 0x2000), "MSG_ERRQUEUE");
+    }
+
+    #[test]
+    fn an_option_is_named_by_its_level_and_number() {
+        let name = |level: &str, option: &str| {
+            option_name(constant(level).unwrap(), constant(option).unwrap())
+        };
+        for option in ["SO_LINGER", "SO_TIMESTAMP", "SO_OOBINLINE"] {
+            assert_eq!(name("SOL_SOCKET", option), Some(option));
+        }
+        for option in ["TCP_INQ", "TCP_WINDOW_CLAMP", "TCP_RTO_MAX_MS", "TCP_TIMESTAMP"] {
+            assert_eq!(name("SOL_TCP", option), Some(option));
+        }
+        assert_eq!(name("SOL_IP", "IP_TTL"), Some("IP_TTL"));
+        assert_eq!(name("SOL_IPV6", "IPV6_RECVERR"), Some("IPV6_RECVERR"));
+        assert_eq!(option_name(constant("SOL_IP").unwrap(), 9999), None);
     }
 }

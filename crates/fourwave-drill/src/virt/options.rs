@@ -10,6 +10,7 @@ use super::Virtual;
 use super::abi::{self, errno, event, ip, ipv6, so, stamp, tcp};
 use super::calls::{Attempt, Stop, done, done_with, fail, unsupported};
 use super::socket::Phase;
+use crate::symbols;
 use crate::syscall::{Fd, OptionValue, Output};
 
 /// Linux's least SO_SNDBUF and SO_RCVBUF.
@@ -116,23 +117,8 @@ impl Options {
 
 /// An option's name for messages.
 fn name_of(level: i32, name: i32) -> String {
-    let known = match (level, name) {
-        (abi::SOL_SOCKET, so::OOBINLINE) => "SO_OOBINLINE",
-        (abi::SOL_SOCKET, so::TIMESTAMP) => "SO_TIMESTAMP",
-        (abi::IPPROTO_TCP, tcp::DEFER_ACCEPT) => "TCP_DEFER_ACCEPT",
-        (abi::IPPROTO_TCP, tcp::WINDOW_CLAMP) => "TCP_WINDOW_CLAMP",
-        (abi::IPPROTO_TCP, tcp::QUICKACK) => "TCP_QUICKACK",
-        (abi::IPPROTO_TCP, tcp::CONGESTION) => "TCP_CONGESTION",
-        (abi::IPPROTO_TCP, tcp::TIMESTAMP) => "TCP_TIMESTAMP",
-        (abi::IPPROTO_TCP, tcp::FASTOPEN_KEY) => "TCP_FASTOPEN_KEY",
-        (abi::IPPROTO_TCP, tcp::INFO) => "TCP_INFO",
-        (abi::IPPROTO_TCP, tcp::RTO_MAX_MS) => "TCP_RTO_MAX_MS",
-        (abi::IPPROTO_IP, ip::TTL) => "IP_TTL",
-        (abi::IPPROTO_IP, ip::RECVERR) => "IP_RECVERR",
-        (abi::IPPROTO_IPV6, ipv6::RECVERR) => "IPV6_RECVERR",
-        _ => return format!("socket option {name} of level {level}"),
-    };
-    known.to_owned()
+    symbols::option_name(level.into(), name.into())
+        .map_or_else(|| format!("socket option {name} of level {level}"), str::to_owned)
 }
 
 fn flag(on: bool) -> i64 {
