@@ -394,7 +394,7 @@ fn an_interface_is_told_of_live_until_ctrl_c() {
             let _gone = told.send(std::mem::take(&mut line));
         }
     });
-    // A connection is told a second after its end, when the next one shows that time goes on.
+    // A connection is reported a second after its end, when the next one shows that time goes on.
     let first = (0..200).find_map(|_| {
         knock(child.id());
         lines.recv_timeout(std::time::Duration::from_millis(100)).ok()

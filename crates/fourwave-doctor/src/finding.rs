@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// How severe a finding is: the order in which findings are told.
+/// How severe a finding is: the order in which findings are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
@@ -37,7 +37,7 @@ pub enum FindingKind {
     OrphansLimit,
     /// Many FIN_WAIT_2: peers that do not close.
     FinWait2Pile,
-    /// Many segments are sent again.
+    /// Many segments are retransmitted.
     Retransmissions,
     /// A setting that cannot help, or harms.
     Setting,
@@ -94,12 +94,12 @@ pub struct Finding {
     pub kind: FindingKind,
     /// How severe it is.
     pub severity: Severity,
-    /// What it is about, stable between two looks at the same host: a destination, a pid, a
+    /// What it is about, stable between two samples at the same host: a destination, a pid, a
     /// listener, a knob. Empty for the whole host.
     pub about: String,
     /// One line.
     pub headline: String,
-    /// What was seen, with figures.
+    /// What was seen, with numbers.
     pub evidence: Vec<String>,
     /// Why it is so.
     pub cause: String,

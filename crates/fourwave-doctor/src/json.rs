@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use crate::{Command, Figures, Finding, Limitation, Sample, Scope, Severity, Snapshot};
+use crate::{Command, Finding, Limitation, Sample, Scope, Severity, Snapshot, Statistics};
 
 /// How many destinations a `host` line has at most; the others are in `destinations`.
 const MOST: usize = 100;
@@ -140,7 +140,7 @@ impl<'a> Found<'a> {
 
 fn host<'a>(sample: &'a Sample, findings: &[Finding]) -> Out<'a> {
     let now: &Snapshot = &sample.after;
-    let figures = Figures::of(sample);
+    let statistics = Statistics::of(sample);
     let grown = |(name, _): (&'a String, &u64)| Some((name.as_str(), sample.grown(name)));
     Out::Host(Box::new(Host {
         t: unix(now.taken),
@@ -153,14 +153,14 @@ fn host<'a>(sample: &'a Sample, findings: &[Finding]) -> Out<'a> {
         healthy: findings.is_empty(),
         findings: findings.len(),
         worst: findings.iter().map(|one| one.severity).max(),
-        states: figures.states.iter().map(|(state, number)| (state.name(), *number)).collect(),
+        states: statistics.states.iter().map(|(state, number)| (state.name(), *number)).collect(),
         time_wait_kernel: now.time_wait,
         ports: Ports {
             first: *now.ports.range.start(),
             last: *now.ports.range.end(),
             available: now.ports.len(),
         },
-        destinations: figures
+        destinations: statistics
             .destinations
             .iter()
             .take(MOST)
@@ -172,7 +172,7 @@ fn host<'a>(sample: &'a Sample, findings: &[Finding]) -> Out<'a> {
                 per_second: (one.per_second * 10.0).round() / 10.0,
             })
             .collect(),
-        close_wait: figures
+        close_wait: statistics
             .close_wait
             .into_iter()
             .map(|one| {
@@ -180,7 +180,7 @@ fn host<'a>(sample: &'a Sample, findings: &[Finding]) -> Out<'a> {
                 CloseWait { pid, program, count: one.count, unread: one.unread }
             })
             .collect(),
-        listeners: figures
+        listeners: statistics
             .listeners
             .into_iter()
             .map(|one| Listener {

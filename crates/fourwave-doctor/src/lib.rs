@@ -8,28 +8,28 @@
 //! with any release.
 #![forbid(unsafe_code)]
 
+mod examiner;
 pub mod explain;
-mod figures;
 mod finding;
 pub mod fix;
 mod gather;
 pub mod json;
-mod judge;
-mod look;
 pub mod metrics;
+mod rules;
 mod snapshot;
+mod statistics;
 pub mod text;
 mod thresholds;
 pub mod watch;
 mod words;
 
-pub use figures::{CloseWait, Destination, Figures, Queue, STATES};
+pub use examiner::{Diagnosis, Examiner};
 pub use finding::{Command, Finding, FindingKind, Severity};
 pub use gather::{GatherError, Gatherer};
-pub use judge::judge;
-pub use look::{Look, Looker};
+pub use rules::diagnose;
 pub use snapshot::{
     Counters, Limitation, Listener, Orphans, Owner, PortRange, Sample, Scope, Snapshot, Socket,
     TcpInfo, Timer, TimerKind,
 };
+pub use statistics::{CloseWait, Destination, Queue, STATES, Statistics};
 pub use thresholds::{Counts, THRESHOLDS, Threshold, ThresholdError, Thresholds, parse_time};

@@ -31,7 +31,7 @@ pub struct Socket {
     /// The other end's.
     pub remote: SocketAddr,
     /// Bytes received that the program has not read. Linux counts an unread FIN as one more (the
-    /// `Recv-Q` of `ss`); here it is told apart: `unread_end`.
+    /// `Recv-Q` of `ss`); here it is distinguished: `unread_end`.
     pub unread: u32,
     /// The other end has closed, and the program has not read as far as that: it does not know
     /// yet. False in CLOSE_WAIT: it has read the end of the stream, and has not closed.
@@ -170,7 +170,7 @@ pub struct Orphans {
 /// `TcpRetransSegs`.
 pub type Counters = BTreeMap<String, u64>;
 
-/// Something that could not be looked at.
+/// Something that could not be examined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limitation {
     /// What: `the programs of 12 sockets`.
@@ -204,7 +204,7 @@ pub struct Snapshot {
     pub sysctls: BTreeMap<String, String>,
     /// The kernel's counters.
     pub counters: Counters,
-    /// What could not be looked at.
+    /// What could not be examined.
     pub limitations: Vec<Limitation>,
 }
 

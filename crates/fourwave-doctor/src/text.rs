@@ -7,7 +7,7 @@ use fourwave_core::state::State;
 use fourwave_lens::paint::to_ascii;
 
 use crate::words::{count, of, share, span, wrapped};
-use crate::{Figures, Finding, Sample, Scope, Severity};
+use crate::{Finding, Sample, Scope, Severity, Statistics};
 
 /// How the report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Default for TextOptions {
     }
 }
 
-/// The whole report: the host in figures, the findings, what could not be looked at. Ends with a
+/// The whole report: the host in numbers, the findings, what could not be examined. Ends with a
 /// line feed.
 pub fn report(sample: &Sample, findings: &[Finding], options: &TextOptions) -> String {
     let mut page = Page::new(options);
@@ -139,7 +139,7 @@ impl Page {
 }
 
 fn header(page: &mut Page, sample: &Sample) {
-    let figures = Figures::of(sample);
+    let statistics = Statistics::of(sample);
     let now = &sample.after;
     let place = match &now.scope {
         Scope::Own => "this network namespace".to_owned(),
@@ -152,8 +152,8 @@ fn header(page: &mut Page, sample: &Sample) {
         format!("watched for {}", span(sample.interval))
     };
     page.line(Paint::Bold, "looked at", &format!("{place}, {watched}"));
-    page.line(Paint::Bold, "sockets", &sockets(&figures));
-    page.line(Paint::Bold, "ports", &ports(sample, &figures));
+    page.line(Paint::Bold, "sockets", &sockets(&statistics));
+    page.line(Paint::Bold, "ports", &ports(sample, &statistics));
     let orphans = match now.orphans.limit {
         0 => format!("{} on the whole host", count(now.orphans.now)),
         limit => format!(
@@ -163,11 +163,11 @@ fn header(page: &mut Page, sample: &Sample) {
         ),
     };
     page.line(Paint::Bold, "orphans", &orphans);
-    page.line(Paint::Bold, "listeners", &listeners(&figures));
+    page.line(Paint::Bold, "listeners", &listeners(&statistics));
 }
 
-fn sockets(figures: &Figures) -> String {
-    let parts: Vec<String> = figures
+fn sockets(statistics: &Statistics) -> String {
+    let parts: Vec<String> = statistics
         .states
         .iter()
         .filter(|(state, number)| *state != State::Listen && *number > 0)
@@ -176,11 +176,11 @@ fn sockets(figures: &Figures) -> String {
     if parts.is_empty() { "none but listeners".to_owned() } else { parts.join(", ") }
 }
 
-fn ports(sample: &Sample, figures: &Figures) -> String {
+fn ports(sample: &Sample, statistics: &Statistics) -> String {
     let range = &sample.after.ports.range;
     let all = u64::from(sample.after.ports.len());
     let range = format!("{}..{}: {} for each destination", range.start(), range.end(), count(all));
-    match figures.destinations.first() {
+    match statistics.destinations.first() {
         Some(most) => {
             format!(
                 "{range}; most in use: {} ({}) to {}",
@@ -193,10 +193,10 @@ fn ports(sample: &Sample, figures: &Figures) -> String {
     }
 }
 
-fn listeners(figures: &Figures) -> String {
-    let number = of(figures.listeners.len() as u64, "listener");
+fn listeners(statistics: &Statistics) -> String {
+    let number = of(statistics.listeners.len() as u64, "listener");
     let number = number.trim_end_matches(" listener").trim_end_matches(" listeners");
-    match figures.listeners.iter().find(|one| one.queue > 0) {
+    match statistics.listeners.iter().find(|one| one.queue > 0) {
         Some(most) => format!(
             "{number}; longest queue: {} of {} at {}",
             count(most.queue.into()),

@@ -31,7 +31,7 @@ pub struct Thresholds {
     pub orphans: f64,
     /// FIN_WAIT_2 in all.
     pub fin_wait_2: u64,
-    /// Share of the segments sent that are sent again.
+    /// Share of the segments sent that are retransmitted.
     pub retransmissions: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Very many sockets: that all are told of, and what that costs. A few thousand; 200,000 with
+//! Very many sockets: that all are reported, and what that costs. A few thousand; 200,000 with
 //! FOURWAVE_LONG=1, which prints the times.
 #![cfg(target_os = "linux")]
 

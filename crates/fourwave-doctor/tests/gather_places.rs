@@ -18,7 +18,7 @@ use fourwave_testkit::{Bounded, Limited};
 use gather_support::{INSIDE, Running, in_namespace, is_root, listen, own, pair, run, skip, until};
 use socket2::{Domain, Type};
 
-fn look(scope: Scope) -> Snapshot {
+fn diagnosis(scope: Scope) -> Snapshot {
     Gatherer::open(scope).expect("opens").snapshot().expect("looks")
 }
 
@@ -101,11 +101,11 @@ fn other_namespaces() {
         let here = listen("127.0.0.1", 8);
         let other = elsewhere();
         let pid = other.0.id();
-        assert_elsewhere(&look(Scope::Pid(pid)), pid);
-        assert_elsewhere(&look(Scope::Netns(format!("/proc/{pid}/ns/net"))), pid);
+        assert_elsewhere(&diagnosis(Scope::Pid(pid)), pid);
+        assert_elsewhere(&diagnosis(Scope::Netns(format!("/proc/{pid}/ns/net"))), pid);
         if is_root() {
             let name = Name::new(pid);
-            assert_elsewhere(&look(Scope::Netns(name.0.clone())), pid);
+            assert_elsewhere(&diagnosis(Scope::Netns(name.0.clone())), pid);
             let error = refusal(Scope::Netns("fwgathernone".into()));
             assert!(error.contains(&name.0) && error.contains("fwgathernone"), "{error}");
         } else {
@@ -116,7 +116,7 @@ fn other_namespaces() {
         assert_eq!(own.listeners.len(), 1);
         assert_eq!(own.listeners[0].local, here.local_addr().unwrap());
         // A process of the same namespace is no other place.
-        assert_eq!(look(Scope::Pid(std::process::id())).listeners, own.listeners);
+        assert_eq!(diagnosis(Scope::Pid(std::process::id())).listeners, own.listeners);
     });
 }
 
@@ -256,7 +256,7 @@ fn lines(snapshot: &Snapshot) -> Vec<String> {
 fn beside(argument: &str) {
     let (pid, expected) = argument.split_once(' ').expect("two");
     let pid: u32 = pid.parse().expect("a number");
-    let snapshot = look(Scope::Pid(pid));
+    let snapshot = diagnosis(Scope::Pid(pid));
     assert_eq!(lines(&snapshot).join(";"), expected);
     assert!(snapshot.sockets.iter().all(|s| s.info.is_none()));
     assert_eq!((snapshot.time_wait, snapshot.listeners[0].backlog), (1, 0));

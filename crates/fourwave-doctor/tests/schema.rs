@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use fourwave_core::state::State;
 use fourwave_doctor::{
     FindingKind, Limitation, Listener, Owner, Sample, Scope, Snapshot, Socket, TcpInfo, Thresholds,
-    json, judge,
+    diagnose, json,
 };
 use serde_json::Value;
 
@@ -87,7 +87,7 @@ fn sample() -> Sample {
 
 fn lines() -> Vec<Value> {
     let sample = sample();
-    let findings = judge(&sample, &Thresholds::default());
+    let findings = diagnose(&sample, &Thresholds::default());
     assert_eq!(findings.len(), 2, "{findings:#?}");
     let text = json::lines(&sample, &findings);
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,5 +1,5 @@
 //! Watches a classic pcap file (Ethernet, raw IP or Linux cooked) and prints one line for each
-//! connection: how it ended, segments sent again by kind, FINs, RSTs, bytes, what is odd.
+//! connection: how it ended, segments retransmitted by kind, FINs, RSTs, bytes, anomalies.
 //!
 //! `cargo run -p fourwave-lens --example watch -- FILE [PASSES]`; with PASSES the file is watched
 //! that often and only the time for each packet is printed.
@@ -8,7 +8,7 @@ use std::env;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use fourwave_lens::{Lens, LensOptions, Names, Role, Story};
+use fourwave_lens::{ConnectionRecord, Lens, LensOptions, Names, Role};
 
 /// Packets of the file: time, bytes kept, bytes on the wire.
 type Packets = Vec<(Duration, Vec<u8>, usize)>;
@@ -40,21 +40,21 @@ fn read(file: &[u8]) -> Result<Packets, Box<dyn Error>> {
     Ok(packets)
 }
 
-fn watch(packets: &Packets, options: LensOptions) -> Vec<Story> {
+fn watch(packets: &Packets, options: LensOptions) -> Vec<ConnectionRecord> {
     let mut lens = Lens::new(options);
-    let mut stories = Vec::new();
+    let mut records = Vec::new();
     for (at, packet, wire_len) in packets {
         let _ = lens.observe(*at, packet, *wire_len, 0);
-        stories.extend(std::iter::from_fn(|| lens.poll_story()));
+        records.extend(std::iter::from_fn(|| lens.poll_record()));
     }
     lens.finish(packets.last().map_or(Duration::ZERO, |last| last.0));
-    stories.extend(std::iter::from_fn(|| lens.poll_story()));
-    stories
+    records.extend(std::iter::from_fn(|| lens.poll_record()));
+    records
 }
 
-fn line(story: &Story) -> String {
-    let mut out = format!("{} {} {}", story.conn, story.addrs[0], story.how.name());
-    let Some(metrics) = &story.metrics else { return out };
+fn line(record: &ConnectionRecord) -> String {
+    let mut out = format!("{} {} {}", record.conn, record.addrs[0], record.how.name());
+    let Some(metrics) = &record.metrics else { return out };
     for who in Role::BOTH {
         let end = &metrics.ends[who.index()];
         let again = end.retransmissions;
@@ -78,8 +78,8 @@ fn line(story: &Story) -> String {
             end.zero_windows,
         ));
     }
-    for anomaly in &story.anomalies {
-        let sentence = anomaly.sentence(story, &Names::default());
+    for anomaly in &record.anomalies {
+        let sentence = anomaly.sentence(record, &Names::default());
         out.push_str(&format!(
             "\n    {}: {sentence} {:?}",
             anomaly.kind.name(),
@@ -96,8 +96,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options =
         LensOptions { metrics: true, settle: Duration::from_secs(60), ..LensOptions::default() };
     let Some(passes) = args.next() else {
-        for story in watch(&packets, options) {
-            println!("{}", line(&story));
+        for record in watch(&packets, options) {
+            println!("{}", line(&record));
         }
         return Ok(());
     };

@@ -6,10 +6,11 @@ use fourwave_core::state::{Input, State};
 use fourwave_core::{EndReason, EndReport};
 
 use crate::conn::Conn;
+use crate::entry::{EntryKind, LadderEntry};
 use crate::event::Outbox;
-use crate::row::{Role, Row, RstCause, Wave, What};
+use crate::record::{ClosedFirst, ConnectionRecord, HalfClosed, TimeWait};
 use crate::segment::Segment;
-use crate::story::{ClosedBy, ClosedFirst, Ended, HalfClosed, Story, TimeWait};
+use crate::words::{ClosedBy, Ended, Role, RstCause, Wave};
 
 /// An RST this soon after data of the other end leaves that data unread, most likely.
 const UNREAD: Duration = Duration::from_secs(5);
@@ -17,15 +18,21 @@ const UNREAD: Duration = Duration::from_secs(5);
 const GAVE_UP: u32 = 3;
 
 impl Conn {
-    /// A FIN by `from`: the first one, the second one, or one sent again.
-    pub(crate) fn on_fin(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+    /// A FIN by `from`: the first one, the second one, or one retransmitted.
+    pub(crate) fn on_fin(
+        &mut self,
+        at: Duration,
+        from: Role,
+        s: &Segment,
+        entry: &mut LadderEntry,
+    ) {
         let (i, to) = (from.index(), from.other());
         let fin = s.end() - 1;
         match self.ends[i].fin {
-            Some(before) if before == fin => return self.on_fin_again(at, from, row),
+            Some(before) if before == fin => return self.on_fin_again(at, from, entry),
             Some(_) => {
                 self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-                row.annotation = Some("a FIN at another place than the first");
+                entry.annotation = Some("a FIN at another place than the first");
                 return;
             }
             None => {}
@@ -38,36 +45,36 @@ impl Conn {
         match self.closed_first {
             None => {
                 self.closed_first = Some(ClosedFirst { who: from, by: ClosedBy::Fin, at });
-                row.wave = Some(Wave::One);
+                entry.wave = Some(Wave::One);
             }
             Some(_) => {
                 self.second_fin = Some(at);
                 if !self.fin_acked[to.index()] {
-                    self.fins_crossed(from, row);
+                    self.fins_crossed(from, entry);
                 }
-                row.wave = Some(Self::second_wave(row));
+                entry.wave = Some(Self::second_wave(entry));
             }
         }
         self.feed(from, Input::Close);
         if self.ends[i].is_whole() {
             self.fin_arrives(at, from);
         } else {
-            row.annotation = row.annotation.or(Some("data before the FIN is missing"));
+            entry.annotation = entry.annotation.or(Some("data before the FIN is missing"));
         }
     }
 
     /// `from` sends its FIN without having got the other's: that one is still under way.
-    fn fins_crossed(&mut self, from: Role, row: &mut Row) {
+    fn fins_crossed(&mut self, from: Role, entry: &mut LadderEntry) {
         let (i, to) = (from.index(), from.other());
-        row.annotation = Some("the two FINs cross");
+        entry.annotation = Some("the two FINs cross");
         self.crossed = true;
         if !self.fin_arrived[to.index()] {
             return;
         }
-        // It had not arrived when the row of the first FIN said so.
+        // It had not arrived when the entry of the first FIN said so.
         if self.ends[i].state == State::CloseWait {
             self.ends[i].state = State::Established;
-            if let Some(first) = self.rows.last_where(|row| row.wave == Some(Wave::One)) {
+            if let Some(first) = self.entries.last_where(|entry| entry.wave == Some(Wave::One)) {
                 first.moved[i] = None;
             }
             self.crossing[i] = Some(Input::RecvFin);
@@ -84,15 +91,15 @@ impl Conn {
         }
     }
 
-    /// A FIN sent again proves that its sender has not got the ACK.
-    fn on_fin_again(&mut self, at: Duration, from: Role, row: &mut Row) {
+    /// A retransmitted FIN proves that its sender has not got the ACK.
+    fn on_fin_again(&mut self, at: Duration, from: Role, entry: &mut LadderEntry) {
         let (i, to) = (from.index(), from.other());
         self.ends[i].fin_retransmissions = self.ends[i].fin_retransmissions.saturating_add(1);
         if self.how.is_some_and(|how| how != Ended::Orderly) {
             return;
         }
         if self.fin_acked[i] {
-            row.annotation = Some("its ACK was lost or late");
+            entry.annotation = Some("its ACK was lost or late");
             match self.ends[i].state {
                 State::Closed => {
                     self.ends[i].set(State::LastAck);
@@ -110,7 +117,7 @@ impl Conn {
     }
 
     /// `from` acknowledges the other end's FIN.
-    pub(crate) fn on_ack_of_fin(&mut self, at: Duration, from: Role, row: &mut Row) {
+    pub(crate) fn on_ack_of_fin(&mut self, at: Duration, from: Role, entry: &mut LadderEntry) {
         let to = from.other();
         let i = to.index();
         if !self.fin_arrived[i] {
@@ -122,30 +129,36 @@ impl Conn {
                 self.time_wait[i] = Some(at);
             }
             if self.fin_acked[i] {
-                row.annotation = Some("once more");
+                entry.annotation = Some("once more");
             }
         }
         if !self.fin_acked[i] {
             self.fin_acked[i] = true;
             let first = self.closed_first.is_some_and(|first| first.who == to);
-            row.wave = Some(if first { Wave::Two } else { Wave::Four });
+            entry.wave = Some(if first { Wave::Two } else { Wave::Four });
         }
     }
 
     /// An RST by `from`.
-    pub(crate) fn on_rst(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+    pub(crate) fn on_rst(
+        &mut self,
+        at: Duration,
+        from: Role,
+        s: &Segment,
+        entry: &mut LadderEntry,
+    ) {
         let to = from.other();
         if !self.rst_counts(from, s) {
             self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-            row.annotation = Some("not the next number: ignored, a challenge ACK is due");
+            entry.annotation = Some("not the next number: ignored, a challenge ACK is due");
             self.challenge_due[to.index()] = true;
             return;
         }
         if self.over_at.is_some() && self.how.is_some() {
-            return self.rst_after_the_end(from, row);
+            return self.rst_after_the_end(from, entry);
         }
         let cause = self.rst_cause(at, from, s);
-        row.cause = Some(cause);
+        entry.cause = Some(cause);
         self.closed_first.get_or_insert(ClosedFirst { who: from, by: ClosedBy::Rst, at });
         if self.closed_first.is_some_and(|first| first.by == ClosedBy::Fin) {
             self.second_fin.get_or_insert(at);
@@ -165,17 +178,17 @@ impl Conn {
         }
     }
 
-    fn rst_after_the_end(&mut self, from: Role, row: &mut Row) {
-        row.annotation = Some("after the end");
+    fn rst_after_the_end(&mut self, from: Role, entry: &mut LadderEntry) {
+        entry.annotation = Some("after the end");
         let to = from.other();
         if self.ends[to.index()].state != State::TimeWait {
             return;
         }
-        row.cause = Some(RstCause::AfterTheEnd);
+        entry.cause = Some(RstCause::AfterTheEnd);
         if self.options.rfc1337 {
-            row.annotation = Some("TIME_WAIT stays: tcp_rfc1337 is 1");
+            entry.annotation = Some("TIME_WAIT stays: tcp_rfc1337 is 1");
         } else {
-            row.annotation = Some("TIME_WAIT is cut short: tcp_rfc1337 is 0");
+            entry.annotation = Some("TIME_WAIT is cut short: tcp_rfc1337 is 0");
             self.end_by_rst(to, Input::RecvRst);
         }
     }
@@ -204,7 +217,9 @@ impl Conn {
             (x, _) if opening(x) => RstCause::ClosedWhileOpening,
             (_, y) if opening(y) && self.opened_by == Some(from) => RstCause::ClosedWhileOpening,
             _ if x.probes_unanswered > 0 => RstCause::DeadPeer,
-            _ if x.again_unanswered >= GAVE_UP => RstCause::GaveUp(x.again_unanswered),
+            _ if x.retransmissions_unanswered >= GAVE_UP => {
+                RstCause::GaveUp(x.retransmissions_unanswered)
+            }
             _ if x.fin.is_some() && y.bytes() > self.bytes_at_fin[i] => RstCause::DataAfterClose,
             _ if answers && y.ack == Some(s.tcp.seq) => RstCause::NoSuchConnection,
             _ if self.leaves_unread(at, from, s) => RstCause::UnreadData,
@@ -239,11 +254,12 @@ impl Conn {
                 | EndReason::FinWait2Timeout
                 | EndReason::Unreachable(_)
         );
-        let track = &mut self.ends[local.index()];
+        let tracker = &mut self.ends[local.index()];
         // Any other end shows in a segment, which moves the state when it is seen.
-        if silent && track.feed(Input::Timeout) {
-            let row = Row::new(at, local, What::Note(report.reason.sentence().to_owned()));
-            self.finish_row(row, out);
+        if silent && tracker.feed(Input::Timeout) {
+            let entry =
+                LadderEntry::new(at, local, EntryKind::Note(report.reason.sentence().to_owned()));
+            self.finish_entry(entry, out);
         }
         self.last_seen = self.last_seen.max(at);
         self.reported_at.get_or_insert(at);
@@ -251,14 +267,14 @@ impl Conn {
     }
 
     /// Its whole life, as far as it is known now.
-    pub(crate) fn into_story(mut self, now: Duration, out: &mut Outbox) -> Story {
+    pub(crate) fn into_record(mut self, now: Duration, out: &mut Outbox) -> ConnectionRecord {
         self.close_run(out);
         let half_closed = self.half_closed();
         let how = self.how();
         let (metrics, anomalies) = self.measured(now);
         let engine = self.report.as_ref().map(|report| self.role_of(report.local));
         let [client, server] = &self.ends;
-        Story {
+        ConnectionRecord {
             conn: self.id,
             addrs: [client.addr, server.addr],
             opened_by: self.opened_by,
@@ -282,7 +298,7 @@ impl Conn {
             unexpected_segments: self.unexpected_segments,
             metrics,
             anomalies,
-            rows: self.rows.into_vec(),
+            entries: self.entries.into_vec(),
         }
     }
 

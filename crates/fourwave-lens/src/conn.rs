@@ -1,7 +1,7 @@
 //! One connection seen from outside: both ends run the engine's own state table.
 //!
 //! The point of watching is one; a segment seen there counts as sent and as arrived. Where a
-//! later segment proves that it had not arrived (two FINs that crossed, a FIN sent again), the
+//! later segment proves that it had not arrived (two FINs that crossed, a retransmitted FIN), the
 //! receiver's state is put right.
 
 use std::net::SocketAddr;
@@ -13,19 +13,20 @@ use fourwave_wire::SeqNum;
 use fourwave_wire::icmp::QuotedTcp;
 use fourwave_wire::tcp::Flags;
 
-use crate::event::{Event, Opened, Outbox, RowSeen};
+use crate::collector::Collector;
+use crate::entries::Entries;
+use crate::entry::{EntryKind, LadderEntry, Run, Shown};
+use crate::event::{EntrySeen, Event, Opened, Outbox};
 use crate::kind::kind_of;
-use crate::metrics::gauge::Gauge;
 use crate::nagle::Nagle;
 use crate::options::LensOptions;
-use crate::row::{Kind, Place, Role, Row, Run, Shown, Wave, What};
-use crate::rows::Rows;
+use crate::record::ClosedFirst;
 use crate::segment::Segment;
-use crate::story::{ClosedFirst, Ended};
-use crate::track::Track;
-use crate::trouble::Trouble;
+use crate::tracker::SequenceTracker;
+use crate::warning::Warning;
+use crate::words::{Ended, Kind, Place, Role, Wave};
 
-/// Waits for delayed ACKs that stand in the ladder one by one; the rest is in the story's sum.
+/// Waits for delayed ACKs that stand in the ladder one by one; the rest is in the record's sum.
 const SHOWN_WAITS: u64 = 3;
 /// How long a run may grow before a live watcher hears of it.
 pub(crate) const RUN_PROGRESS: Duration = Duration::from_secs(1);
@@ -34,16 +35,16 @@ pub(crate) const RUN_PROGRESS: Duration = Duration::from_secs(1);
 pub(crate) struct Conn {
     pub(crate) id: u64,
     pub(crate) options: LensOptions,
-    pub(crate) ends: [Track; 2],
+    pub(crate) ends: [SequenceTracker; 2],
     pub(crate) opened_by: Option<Role>,
     pub(crate) opened: Duration,
     pub(crate) last_seen: Duration,
-    pub(crate) rows: Rows,
+    pub(crate) entries: Entries,
     /// When the last SYN, SYN ACK were seen; the SYN was seen more than once.
     syn_at: Option<Duration>,
     syn_ack_at: Option<Duration>,
     pub(crate) syn_retransmissions: u32,
-    handshake_again: bool,
+    handshake_retransmitted: bool,
     pub(crate) handshake: Option<Duration>,
     pub(crate) closed_first: Option<ClosedFirst>,
     /// When the second FIN was seen, and the other end's bytes at that time.
@@ -76,13 +77,13 @@ pub(crate) struct Conn {
     pub(crate) last_data: [Option<(Duration, SeqNum)>; 2],
     /// Small segments that wait for delayed ACKs.
     pub(crate) nagle: Nagle,
-    /// Figures, if they are wanted.
-    pub(crate) gauge: Option<Box<Gauge>>,
+    /// Metrics, if they are wanted.
+    pub(crate) collector: Option<Box<Collector>>,
     /// A SYN with another number came into the open connection: its number and sender.
     pub(crate) other_syn: Option<(Role, u32)>,
-    /// A live watcher will be told of the open run; what it was told last.
+    /// The open run will be reported to a live watcher; when it was last.
     run_queued: bool,
-    run_told: Option<Duration>,
+    run_reported: Option<Duration>,
 }
 
 impl Conn {
@@ -100,15 +101,15 @@ impl Conn {
         Self {
             id,
             options,
-            ends: addrs.map(Track::new),
+            ends: addrs.map(SequenceTracker::new),
             opened_by,
             opened: at,
             last_seen: at,
-            rows: Rows::new(options.first_rows, options.last_rows),
+            entries: Entries::new(options.first_entries, options.last_entries),
             syn_at: None,
             syn_ack_at: None,
             syn_retransmissions: 0,
-            handshake_again: false,
+            handshake_retransmitted: false,
             handshake: None,
             closed_first: None,
             second_fin: None,
@@ -128,14 +129,14 @@ impl Conn {
             last_from: None,
             last_data: [None; 2],
             nagle: Nagle::default(),
-            gauge: options.metrics.then(|| Box::new(Gauge::new(options.close_wait))),
+            collector: options.metrics.then(|| Box::new(Collector::new(options.close_wait))),
             other_syn: None,
             run_queued: false,
-            run_told: None,
+            run_reported: None,
         }
     }
 
-    pub(crate) fn end(&mut self, who: Role) -> &mut Track {
+    pub(crate) fn end(&mut self, who: Role) -> &mut SequenceTracker {
         &mut self.ends[who.index()]
     }
 
@@ -144,7 +145,7 @@ impl Conn {
     }
 
     /// Sender and receiver.
-    pub(crate) fn pair(&mut self, from: Role) -> (&mut Track, &mut Track) {
+    pub(crate) fn pair(&mut self, from: Role) -> (&mut SequenceTracker, &mut SequenceTracker) {
         let [client, server] = &mut self.ends;
         match from {
             Role::Client => (client, server),
@@ -165,56 +166,62 @@ impl Conn {
         let before = self.stand();
         self.deliver_crossing(at, out);
         let shown = self.look(from, s);
-        let mut row = Row::new(at, from, What::Segment(shown));
+        let mut entry = LadderEntry::new(at, from, EntryKind::Segment(shown));
         if shown.place == Place::Outside {
             self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-            row.annotation = Some("outside the window");
+            entry.annotation = Some("outside the window");
             if s.tcp.flags.syn() {
-                row.annotation = Some("SYN in an open connection");
+                entry.annotation = Some("SYN in an open connection");
                 self.other_syn = Some((from, s.tcp.seq.value()));
                 self.challenge_due[from.other().index()] = true;
             }
             self.last_from = Some(from);
-            self.measure(out.packet, s, (&shown, &row), before, false);
-            return self.finish_row(row, out);
+            self.measure(out.packet, s, (&shown, &entry), before, false);
+            return self.finish_entry(entry, out);
         }
         if s.tcp.flags.rst() {
-            self.on_rst(at, from, s, &mut row);
+            self.on_rst(at, from, s, &mut entry);
         } else {
-            self.on_others(at, from, s, &mut row);
+            self.on_others(at, from, s, &mut entry);
         }
         self.count(at, from, s, &shown);
-        self.measure(out.packet, s, (&shown, &row), before, false);
+        self.measure(out.packet, s, (&shown, &entry), before, false);
         if let Some(time) = self.nagle.segment(at, from, s, &shown) {
-            self.waited(time, out.packet, &mut row);
+            self.waited(time, out.packet, &mut entry);
         }
-        if self.how.is_some() && row.moved.iter().all(Option::is_none) && self.over_at.is_some() {
-            row.annotation = row.annotation.or(Some("after the end"));
+        if self.how.is_some() && entry.moved.iter().all(Option::is_none) && self.over_at.is_some() {
+            entry.annotation = entry.annotation.or(Some("after the end"));
         }
         self.last_from = Some(from);
-        self.finish_row(row, out);
+        self.finish_entry(entry, out);
         self.note_over(at);
     }
 
-    /// The small segment of `row` waited at its sender for the other end's delayed ACK.
-    fn waited(&mut self, time: Duration, packet: u64, row: &mut Row) {
-        if self.nagle.waits()[row.from.index()].times <= SHOWN_WAITS {
-            row.annotation = row.annotation.or(Some("waited for the delayed ACK"));
+    /// The small segment of `entry` waited at its sender for the other end's delayed ACK.
+    fn waited(&mut self, time: Duration, packet: u64, entry: &mut LadderEntry) {
+        if self.nagle.waits()[entry.from.index()].times <= SHOWN_WAITS {
+            entry.annotation = entry.annotation.or(Some("waited for the delayed ACK"));
         }
-        if let Some(gauge) = &mut self.gauge {
-            gauge.finder.waited_for_ack(row.at, row.from, packet, time);
+        if let Some(collector) = &mut self.collector {
+            collector.detector.waited_for_ack(entry.at, entry.from, packet, time);
         }
     }
 
     /// RFC 9293 §3.10.7.4 from outside: SYN, ACK, FIN.
-    pub(crate) fn on_others(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+    pub(crate) fn on_others(
+        &mut self,
+        at: Duration,
+        from: Role,
+        s: &Segment,
+        entry: &mut LadderEntry,
+    ) {
         if s.tcp.flags.syn() {
-            self.on_syn(at, from, s, row);
+            self.on_syn(at, from, s, entry);
         } else if self.over().is_none() {
             self.assume_open(from);
         }
         if s.tcp.flags.ack() && !s.tcp.flags.syn() {
-            self.on_ack(at, from, s, row);
+            self.on_ack(at, from, s, entry);
         }
         if s.tcp.flags.fin() {
             self.fin_lost[from.index()] = false;
@@ -228,7 +235,7 @@ impl Conn {
             self.fin_arrives(at, from);
         }
         if s.tcp.flags.fin() && !s.tcp.flags.syn() {
-            self.on_fin(at, from, s, row);
+            self.on_fin(at, from, s, entry);
         }
     }
 
@@ -289,7 +296,7 @@ impl Conn {
             Kind::Keepalive => x.probes_unanswered = x.probes_unanswered.saturating_add(1),
             _ if shown.place == Place::Retransmitted => {
                 x.retransmitted += u64::from(s.count);
-                x.again_unanswered = x.again_unanswered.saturating_add(1);
+                x.retransmissions_unanswered = x.retransmissions_unanswered.saturating_add(1);
             }
             _ => {}
         }
@@ -299,11 +306,11 @@ impl Conn {
         }
     }
 
-    fn on_syn(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+    fn on_syn(&mut self, at: Duration, from: Role, s: &Segment, entry: &mut LadderEntry) {
         let to = from.other();
         let isn = self.ends[from.index()].isn;
         if isn == Some(s.tcp.seq) {
-            self.handshake_again = true;
+            self.handshake_retransmitted = true;
             if !s.tcp.flags.ack() {
                 self.syn_retransmissions = self.syn_retransmissions.saturating_add(1);
                 self.syn_at = Some(at);
@@ -318,7 +325,7 @@ impl Conn {
             }
         } else if isn.is_some() || self.ends[from.index()].state.is_synchronized() {
             self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-            row.annotation = Some("SYN in an open connection");
+            entry.annotation = Some("SYN in an open connection");
             self.other_syn = Some((from, s.tcp.seq.value()));
             self.challenge_due[to.index()] = true;
             return;
@@ -333,7 +340,7 @@ impl Conn {
                 // Simultaneous open: the other SYN is still under way to us.
                 self.feed(to, Input::RecvSyn);
                 self.crossing[from.index()] = Some(Input::RecvSyn);
-                row.annotation = Some("the two SYNs cross");
+                entry.annotation = Some("the two SYNs cross");
             }
             return;
         }
@@ -352,7 +359,7 @@ impl Conn {
             self.feed(to, Input::RecvSynAck);
         } else {
             self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-            row.annotation = Some("acknowledges what was never sent");
+            entry.annotation = Some("acknowledges what was never sent");
         }
     }
 
@@ -378,17 +385,17 @@ impl Conn {
         let advanced = x.ack.is_none_or(|before| s.tcp.ack.after(before));
         if advanced {
             x.ack = Some(s.tcp.ack);
-            y.again_unanswered = 0;
+            y.retransmissions_unanswered = 0;
         }
         y.catch_up(s.tcp.ack);
         advanced
     }
 
-    fn on_ack(&mut self, at: Duration, from: Role, s: &Segment, row: &mut Row) {
+    fn on_ack(&mut self, at: Duration, from: Role, s: &Segment, entry: &mut LadderEntry) {
         let (x, y) = self.pair(from);
         if !y.can_have_sent(s.tcp.ack, x) {
             self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-            row.annotation = Some("acknowledges what was never sent");
+            entry.annotation = Some("acknowledges what was never sent");
             return;
         }
         self.ack_advances(from, s);
@@ -397,17 +404,17 @@ impl Conn {
         if y.state == State::SynReceived && y.isn.is_some_and(|isn| s.tcp.ack.after(isn)) {
             self.feed(to, Input::RecvAckOfSyn);
             if let (Some(syn), Some(_), false) =
-                (self.syn_at, self.syn_ack_at, self.handshake_again)
+                (self.syn_at, self.syn_ack_at, self.handshake_retransmitted)
             {
                 self.handshake = Some(at.saturating_sub(syn));
             }
         }
         if self.ends[to.index()].fin.is_some_and(|fin| s.tcp.ack.after(fin)) {
-            self.on_ack_of_fin(at, from, row);
+            self.on_ack_of_fin(at, from, entry);
         }
     }
 
-    /// What crossed a SYN or FIN in an earlier row arrives now, before anything else does.
+    /// What crossed a SYN or FIN in an earlier entry arrives now, before anything else does.
     pub(crate) fn deliver_crossing(&mut self, at: Duration, out: &mut Outbox) {
         for who in Role::BOTH {
             let Some(input) = self.crossing[who.index()].take() else { continue };
@@ -416,37 +423,37 @@ impl Conn {
             if self.ends[who.index()].state == State::TimeWait {
                 self.time_wait[who.index()] = Some(at);
             }
-            self.finish_row(Row::new(at, who.other(), What::Arrival(flags)), out);
+            self.finish_entry(LadderEntry::new(at, who.other(), EntryKind::Arrival(flags)), out);
         }
     }
 
     /// An ICMP error about a segment of `from`.
     pub(crate) fn icmp(&mut self, at: Duration, from: Role, q: &QuotedTcp, out: &mut Outbox) {
         self.last_seen = at;
-        let mut row = Row::new(at, from, What::Icmp(q.error));
+        let mut entry = LadderEntry::new(at, from, EntryKind::Icmp(q.error));
         let x = &self.ends[from.index()];
         // RFC 5927 §4.1: the number must be one that is under way.
         if !x.next().is_some_and(|next| q.seq.at_or_before(next) && next.since(q.seq) < 1 << 30) {
             self.unexpected_segments = self.unexpected_segments.saturating_add(1);
-            row.annotation = Some("quotes a number that was never sent");
+            entry.annotation = Some("quotes a number that was never sent");
         } else if matches!(q.error, fourwave_wire::icmp::IcmpError::PacketTooBig { .. }) {
-            row.annotation = Some("path MTU discovery");
+            entry.annotation = Some("path MTU discovery");
         } else if x.state == State::SynSent {
             self.feed(from, Input::Abort);
             self.how = Some(Ended::Unreachable(q.error));
         }
-        self.finish_row(row, out);
+        self.finish_entry(entry, out);
         self.note_over(at);
     }
 
     /// A word from beside the packets.
     pub(crate) fn note(&mut self, at: Duration, text: String, out: &mut Outbox) {
-        self.finish_row(Row::new(at, Role::Client, What::Note(text)), out);
+        self.finish_entry(LadderEntry::new(at, Role::Client, EntryKind::Note(text)), out);
     }
 
     /// Something is wrong with `who`.
-    pub(crate) fn trouble(&mut self, at: Duration, who: Role, what: Trouble, out: &mut Outbox) {
-        self.finish_row(Row::new(at, who, What::Trouble(what)), out);
+    pub(crate) fn warning(&mut self, at: Duration, who: Role, what: Warning, out: &mut Outbox) {
+        self.finish_entry(LadderEntry::new(at, who, EntryKind::Warning(what)), out);
     }
 
     /// A new connection takes the four numbers.
@@ -463,7 +470,7 @@ impl Conn {
 
     /// Both ends are done.
     pub(crate) fn note_over(&mut self, at: Duration) {
-        let done = |t: &Track| matches!(t.state, State::Closed | State::TimeWait);
+        let done = |t: &SequenceTracker| matches!(t.state, State::Closed | State::TimeWait);
         if self.over_at.is_none() && self.ends.iter().all(done) {
             self.over_at = Some(at);
             if self.how.is_none() && self.fin_acked == [true; 2] {
@@ -472,24 +479,24 @@ impl Conn {
         }
     }
 
-    /// Gives the row its changes of state and puts it where it belongs.
-    pub(crate) fn finish_row(&mut self, mut row: Row, out: &mut Outbox) {
-        row.packet = out.packet;
-        row.moved = [self.ends[0].moved.take(), self.ends[1].moved.take()];
-        if let What::Segment(shown) = row.what
-            && !row.is_pinned()
-            && row.annotation.is_none()
+    /// Gives the entry its changes of state and puts it where it belongs.
+    pub(crate) fn finish_entry(&mut self, mut entry: LadderEntry, out: &mut Outbox) {
+        entry.packet = out.packet;
+        entry.moved = [self.ends[0].moved.take(), self.ends[1].moved.take()];
+        if let EntryKind::Segment(shown) = entry.what
+            && !entry.is_pinned()
+            && entry.annotation.is_none()
         {
             match shown.kind {
                 Kind::Data | Kind::Keepalive | Kind::WindowProbe => {
-                    return self.data_row(row, shown, out);
+                    return self.data_row(entry, shown, out);
                 }
                 Kind::Ack
                 | Kind::DupAck
                 | Kind::WindowUpdate
                 | Kind::ZeroWindow
                 | Kind::ProbeAnswer
-                    if self.rows.grow_by_ack(row.at, row.from, &shown) =>
+                    if self.entries.grow_by_ack(entry.at, entry.from, &shown) =>
                 {
                     return;
                 }
@@ -498,20 +505,20 @@ impl Conn {
         }
         self.close_run(out);
         if out.live {
-            self.tell(row.clone(), false, out);
+            self.tell(entry.clone(), false, out);
         }
-        self.rows.push(row);
+        self.entries.push(entry);
     }
 
-    fn data_row(&mut self, row: Row, shown: Shown, out: &mut Outbox) {
-        if self.rows.grow(row.at, row.from, &shown) {
+    fn data_row(&mut self, entry: LadderEntry, shown: Shown, out: &mut Outbox) {
+        if self.entries.grow(entry.at, entry.from, &shown) {
             return;
         }
         self.close_run(out);
         let retransmitted = if shown.place == Place::Retransmitted { shown.segments } else { 0 };
         let out_of_order = if shown.place == Place::OutOfOrder { shown.segments } else { 0 };
         let run = Run {
-            until: row.at,
+            until: entry.at,
             packets: 1,
             segments: shown.segments,
             bytes: shown.len,
@@ -524,35 +531,35 @@ impl Conn {
             end_seq: shown.seq + shown.len,
             last_ack: None,
         };
-        self.run_told = None;
-        self.rows.push_run(Row { what: What::Run(run), ..row });
+        self.run_reported = None;
+        self.entries.push_run(LadderEntry { what: EntryKind::Run(run), ..entry });
     }
 
     /// A run is open that a live watcher is not yet going to hear of. True once for each.
     pub(crate) fn wants_progress(&mut self) -> bool {
-        let wants = !self.run_queued && self.rows.open_run().is_some();
+        let wants = !self.run_queued && self.entries.open_run().is_some();
         self.run_queued |= wants;
         wants
     }
 
     /// A live watcher hears of a run that goes on and on; false when there is nothing new.
-    pub(crate) fn tell_progress(&mut self, out: &mut Outbox) -> bool {
+    pub(crate) fn emit_progress(&mut self, out: &mut Outbox) -> bool {
         self.run_queued = false;
-        let Some(row) = self.rows.open_run() else { return false };
-        let until = row.until();
-        if self.run_told.is_some_and(|told| told >= until) {
+        let Some(entry) = self.entries.open_run() else { return false };
+        let until = entry.until();
+        if self.run_reported.is_some_and(|told| told >= until) {
             return false;
         }
-        let row = row.clone();
-        self.run_told = Some(until);
+        let entry = entry.clone();
+        self.run_reported = Some(until);
         self.run_queued = true;
-        self.tell(row, true, out);
+        self.tell(entry, true, out);
         true
     }
 
     /// The handshake is under way.
     pub(crate) fn is_opening(&self) -> bool {
-        let opening = |t: &Track| matches!(t.state, State::SynSent | State::SynReceived);
+        let opening = |t: &SequenceTracker| matches!(t.state, State::SynSent | State::SynReceived);
         self.over().is_none() && self.ends.iter().any(opening)
     }
 
@@ -562,23 +569,23 @@ impl Conn {
     }
 
     pub(crate) fn close_run(&mut self, out: &mut Outbox) {
-        if let Some(row) = self.rows.close_run()
+        if let Some(entry) = self.entries.close_run()
             && out.live
-            && self.run_told != Some(row.until())
+            && self.run_reported != Some(entry.until())
         {
-            let row = row.clone();
-            self.tell(row, false, out);
+            let entry = entry.clone();
+            self.tell(entry, false, out);
         }
     }
 
-    fn tell(&self, row: Row, so_far: bool, out: &mut Outbox) {
+    fn tell(&self, entry: LadderEntry, so_far: bool, out: &mut Outbox) {
         let addrs = [self.ends[0].addr, self.ends[1].addr];
-        let seen = RowSeen { conn: self.id, opened: self.opened, addrs, row, so_far };
-        out.queue.push_back(Event::Row(Box::new(seen)));
+        let seen = EntrySeen { conn: self.id, opened: self.opened, addrs, entry, so_far };
+        out.queue.push_back(Event::Entry(Box::new(seen)));
     }
 
     /// The wave of a segment that carries the second FIN after `acked` the first in it.
-    pub(crate) fn second_wave(row: &Row) -> Wave {
-        if row.wave == Some(Wave::Two) { Wave::TwoThree } else { Wave::Three }
+    pub(crate) fn second_wave(entry: &LadderEntry) -> Wave {
+        if entry.wave == Some(Wave::Two) { Wave::TwoThree } else { Wave::Three }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::row::{Role, Row};
-use crate::story::Story;
+use crate::entry::LadderEntry;
+use crate::record::ConnectionRecord;
+use crate::words::Role;
 
 /// Something that happened to a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +14,10 @@ use crate::story::Story;
 pub enum Event {
     /// Its first segment was seen. Only with [`LensOptions::live`](crate::LensOptions::live).
     Opened(Opened),
-    /// A row of its ladder. Only with [`LensOptions::live`](crate::LensOptions::live).
-    Row(Box<RowSeen>),
+    /// An entry of its ladder. Only with [`LensOptions::live`](crate::LensOptions::live).
+    Entry(Box<EntrySeen>),
     /// It is over.
-    Ended(Box<Story>),
+    Ended(Box<ConnectionRecord>),
 }
 
 /// A connection's first segment was seen.
@@ -32,18 +33,18 @@ pub struct Opened {
     pub opened_by: Option<Role>,
 }
 
-/// A row of a connection's ladder.
+/// An entry of a connection's ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowSeen {
+pub struct EntrySeen {
     /// The connection's number.
     pub conn: u64,
     /// When its first segment was seen.
     pub opened: Duration,
     /// The client's address and the server's.
     pub addrs: [SocketAddr; 2],
-    /// The row.
-    pub row: Row,
-    /// The row is a run of data that may grow further: it will be told again, with sums since
+    /// The entry.
+    pub entry: LadderEntry,
+    /// The entry is a run of data that may grow further: it will be reported again, with sums since
     /// its beginning.
     pub so_far: bool,
 }

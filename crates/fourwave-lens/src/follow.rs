@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::comment::ending;
-use crate::event::{Event, Opened, RowSeen};
+use crate::entry::{EntryKind, Move};
+use crate::event::{EntrySeen, Event, Opened};
 use crate::label::{self, Signs};
 use crate::ladder::LadderOptions;
 use crate::paint::{Line, Style};
-use crate::row::{Move, Role, What};
-use crate::story::{Story, icmp_words};
+use crate::record::ConnectionRecord;
 use crate::units::{bytes, seconds};
+use crate::words::{Role, icmp_words};
 
 const NUMBER: usize = 5;
 const STATES: usize = NUMBER + 2 + 10 + 2;
@@ -24,8 +25,8 @@ pub fn line(event: &Event, options: &LadderOptions) -> String {
     let mut out = String::new();
     match event {
         Event::Opened(opened) => self::opened(opened, options, &mut out),
-        Event::Row(seen) => row(seen, options, &mut out),
-        Event::Ended(story) => ended(story, options, &mut out),
+        Event::Entry(seen) => entry(seen, options, &mut out),
+        Event::Ended(record) => ended(record, options, &mut out),
     }
     if options.ascii { out.replace('µ', "u").replace(|c: char| !c.is_ascii(), "?") } else { out }
 }
@@ -55,41 +56,46 @@ fn arrow(from: Role, options: &LadderOptions) -> &'static str {
     }
 }
 
-fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
-    let row = &seen.row;
+fn entry(seen: &EntrySeen, options: &LadderOptions, out: &mut String) {
+    let entry = &seen.entry;
     let signs: Signs = if options.ascii { label::ASCII } else { label::UTF8 };
-    let (from, mut text) = match &row.what {
-        What::Segment(shown) => (row.from, label::segment(shown)),
-        What::Run(run) if run.packets == 1 => (row.from, label::segment(&run.first)),
-        What::Run(run) => (row.from, label::run(run, signs)),
-        What::Exchange(exchange) => (row.from, label::exchange(exchange, signs)),
-        What::Arrival(flags) => (row.from, vec![format!("the {flags} arrives")]),
-        What::Icmp(error) => (row.from.other(), vec![format!("ICMP: {}", icmp_words(*error))]),
-        What::Note(text) => (row.from, vec![text.clone()]),
-        What::Trouble(trouble) => {
-            let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
-            let (who, other) = (word(row.from), word(row.from.other()));
-            (row.from, vec![trouble.sentence(row.at, &who, &other, "")])
+    let (from, mut text) = match &entry.what {
+        EntryKind::Segment(shown) => (entry.from, label::segment(shown)),
+        EntryKind::Run(run) if run.packets == 1 => (entry.from, label::segment(&run.first)),
+        EntryKind::Run(run) => (entry.from, label::run(run, signs)),
+        EntryKind::Exchange(exchange) => (entry.from, label::exchange(exchange, signs)),
+        EntryKind::Arrival(flags) => (entry.from, vec![format!("the {flags} arrives")]),
+        EntryKind::Icmp(error) => {
+            (entry.from.other(), vec![format!("ICMP: {}", icmp_words(*error))])
         }
-        What::LeftOut(left_out) => (row.from, label::left_out(left_out, signs)),
+        EntryKind::Note(text) => (entry.from, vec![text.clone()]),
+        EntryKind::Warning(warning) => {
+            let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
+            let (who, other) = (word(entry.from), word(entry.from.other()));
+            (entry.from, vec![warning.sentence(entry.at, &who, &other, "")])
+        }
+        EntryKind::LeftOut(left_out) => (entry.from, label::left_out(left_out, signs)),
     };
     let mut text = text.swap_remove(0);
-    if let Some(wave) = row.wave {
+    if let Some(wave) = entry.wave {
         text.push_str(&format!("   {}: \"{}\"", wave.title(), wave.says()));
     }
-    if let Some(cause) = row.cause {
+    if let Some(cause) = entry.cause {
         let word = |who: Role| options.names.word(who, seen.addrs[who.index()]);
-        text.push_str(&format!("   {}", cause.sentence(&word(row.from), &word(row.from.other()))));
+        text.push_str(&format!(
+            "   {}",
+            cause.sentence(&word(entry.from), &word(entry.from.other()))
+        ));
     }
-    if let Some(annotation) = row.annotation {
+    if let Some(annotation) = entry.annotation {
         text.push_str(&format!("   {annotation}"));
     }
     if seen.so_far {
         text.push_str("   so far");
     }
-    let at = match &row.what {
-        What::Run(run) if run.packets == 1 => row.at,
-        _ => row.until(),
+    let at = match &entry.what {
+        EntryKind::Run(run) if run.packets == 1 => entry.at,
+        _ => entry.until(),
     };
     let mut line = start(seen.conn, at.saturating_sub(seen.opened), options);
     let state = |line: &mut Line, moved: Option<Move>| {
@@ -97,23 +103,23 @@ fn row(seen: &RowSeen, options: &LadderOptions, out: &mut String) {
             line.put(Style::of_state(moved.to), moved.to.name());
         }
     };
-    state(&mut line, row.moved[0]);
+    state(&mut line, entry.moved[0]);
     line.to(ARROW);
-    if !matches!(row.what, What::Note(_) | What::Trouble(_)) {
+    if !matches!(entry.what, EntryKind::Note(_) | EntryKind::Warning(_)) {
         line.put(Style::Dim, arrow(from, options));
     }
     line.to(RIGHT);
-    state(&mut line, row.moved[1]);
+    state(&mut line, entry.moved[1]);
     line.to(TEXT).put(Style::Plain, &text);
     line.finish(out);
 }
 
-fn ended(story: &Story, options: &LadderOptions, out: &mut String) {
-    let [up, down] = story.bytes.map(bytes);
+fn ended(record: &ConnectionRecord, options: &LadderOptions, out: &mut String) {
+    let [up, down] = record.bytes.map(bytes);
     let [right, left] = Role::BOTH.map(|who| arrow(who, options));
-    let ending = ending(story, &options.names);
+    let ending = ending(record, &options.names);
     let text = format!("ends: {ending}; {up} {right}, {down} {left}");
-    let mut line = start(story.conn, story.lasted(), options);
+    let mut line = start(record.conn, record.lasted(), options);
     line.put(Style::Bold, &text);
     line.finish(out);
 }

@@ -1,11 +1,16 @@
 //! What a segment is for.
 
-use crate::row::Kind;
 use crate::segment::Segment;
-use crate::track::Track;
+use crate::tracker::SequenceTracker;
+use crate::words::Kind;
 
 /// What a segment by `x` to `y` is for, judged before its numbers are remembered.
-pub(crate) fn kind_of(s: &Segment, x: &Track, y: &Track, challenge_due: bool) -> Kind {
+pub(crate) fn kind_of(
+    s: &Segment,
+    x: &SequenceTracker,
+    y: &SequenceTracker,
+    challenge_due: bool,
+) -> Kind {
     let flags = s.tcp.flags;
     if flags.rst() {
         return Kind::Rst;

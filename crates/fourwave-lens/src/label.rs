@@ -1,8 +1,9 @@
 //! What stands on an arrow: several labels for each, the most telling first, so that a drawing
 //! takes the first one that fits.
 
-use crate::row::{Exchange, Kind, LeftOut, Place, Run, Shown};
+use crate::entry::{Exchange, LeftOut, Run, Shown};
 use crate::units::{bytes, count, counted};
+use crate::words::{Kind, Place};
 
 /// The signs that differ between UTF-8 and ASCII in texts.
 #[derive(Clone, Copy, Debug)]
@@ -140,16 +141,16 @@ pub fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
     ]
 }
 
-/// The labels of rows left out.
+/// The labels of entries left out.
 pub fn left_out(out: &LeftOut, signs: Signs) -> Vec<String> {
     let Signs { more, right, left } = signs;
-    let rows = counted(out.rows, "row");
+    let entries = counted(out.entries, "row");
     let segments = counted(out.segments, "segment");
     let [client, server] = out.bytes.map(bytes);
     vec![
-        format!("{more} {rows} left out: {segments}, {client} {right}, {server} {left} {more}"),
-        format!("{more} {rows} left out: {segments} {more}"),
-        format!("{more} {rows} left out {more}"),
+        format!("{more} {entries} left out: {segments}, {client} {right}, {server} {left} {more}"),
+        format!("{more} {entries} left out: {segments} {more}"),
+        format!("{more} {entries} left out {more}"),
         more.to_owned(),
     ]
 }
@@ -190,7 +191,7 @@ mod tests {
     }
 
     /// The words of a text that hold a digit.
-    fn figures(text: &str) -> Vec<&str> {
+    fn metrics(text: &str) -> Vec<&str> {
         let words = text.split([' ', ',', '(', ')']);
         words.filter(|word| word.contains(|c: char| c.is_ascii_digit())).collect()
     }
@@ -219,7 +220,8 @@ mod tests {
             bytes: [117_200, u64::MAX],
             retransmitted: 65_535,
         };
-        let out = LeftOut { until, rows: 1 << 40, segments: 1 << 50, bytes: [117_200, u64::MAX] };
+        let out =
+            LeftOut { until, entries: 1 << 40, segments: 1 << 50, bytes: [117_200, u64::MAX] };
         for labels in [
             segment(&shown()),
             segment_in(Some(|_| "P. 18446744073709551608:1(65535) ack 1234567".into()), &shown()),
@@ -228,11 +230,11 @@ mod tests {
             exchange(&both, UTF8),
             left_out(&out, ASCII),
         ] {
-            let known: Vec<&str> = labels.iter().flat_map(|label| figures(label)).collect();
+            let known: Vec<&str> = labels.iter().flat_map(|label| metrics(label)).collect();
             for width in 0..200 {
                 let label = fitting(labels.clone(), width);
                 assert!(label.chars().count() <= width);
-                for figure in figures(&label) {
+                for figure in metrics(&label) {
                     assert!(known.contains(&figure), "{figure:?} at {width} of {labels:?}");
                 }
             }

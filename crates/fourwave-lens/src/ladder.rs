@@ -1,18 +1,18 @@
-//! A story as a ladder: time, both ends' states, and between two lifelines every segment.
+//! A record as a ladder: time, both ends' states, and between two lifelines every segment.
 
 use std::time::Duration;
 
 use fourwave_core::state::State;
 use fourwave_core::{EndReason, EndReport, Side};
 
+use crate::entry::{EntryKind, LadderEntry, Move, Run, Shown};
 use crate::label;
 use crate::label::Signs;
-use crate::lost::LOST;
 use crate::names::Names;
 use crate::paint::{Line, Style, wrap};
-use crate::row::{Move, Role, Row, Run, Shown, What};
-use crate::story::{Story, icmp_words};
+use crate::record::ConnectionRecord;
 use crate::units::{bytes, clock, count, counted, seconds, span};
+use crate::words::{LOST, Role, icmp_words};
 
 /// The narrowest ladder.
 pub const MIN_WIDTH: usize = 72;
@@ -31,7 +31,7 @@ pub struct LadderOptions {
     /// How a segment is written where there is room, for readers of another notation; the notes
     /// that follow stay ours.
     pub notation: Option<fn(&Shown) -> String>,
-    /// The number of the packet that began a row, as `#12` at the end of its line.
+    /// The number of the packet that began an entry, as `#12` at the end of its line.
     pub packets: bool,
 }
 
@@ -106,30 +106,30 @@ const ASCII: Strokes = Strokes {
     long_left: "<--",
 };
 
-/// Draws `story`, with a line feed at the end. O(rows).
-pub fn render(story: &Story, options: &LadderOptions) -> String {
-    let mut ladder = Ladder::new(story, options);
+/// Draws `record`, with a line feed at the end. O(entries).
+pub fn render(record: &ConnectionRecord, options: &LadderOptions) -> String {
+    let mut ladder = Ladder::new(record, options);
     ladder.head();
-    for row in &story.rows {
-        ladder.row(row);
+    for entry in &record.entries {
+        ladder.entry(entry);
     }
     ladder.foot();
     if options.ascii { to_ascii(&ladder.out) } else { ladder.out }
 }
 
-/// What stands below a ladder: names of facts and their texts, in order. O(rows).
-pub fn facts(story: &Story, names: &Names) -> Vec<(&'static str, String)> {
+/// What stands below a ladder: names of facts and their texts, in order. O(entries).
+pub fn facts(record: &ConnectionRecord, names: &Names) -> Vec<(&'static str, String)> {
     let options = LadderOptions { names: names.clone(), ..LadderOptions::default() };
-    let mut ladder = Ladder::new(story, &options);
+    let mut ladder = Ladder::new(record, &options);
     ladder.collect();
     ladder.facts
 }
 
-/// What stands below the arrow of `row`, its remark not among it.
-pub fn captions(story: &Story, names: &Names, row: &Row) -> Vec<String> {
+/// What stands below the arrow of `entry`, its remark not among it.
+pub fn captions(record: &ConnectionRecord, names: &Names, entry: &LadderEntry) -> Vec<String> {
     let options = LadderOptions { names: names.clone(), ..LadderOptions::default() };
-    let told = Ladder::new(story, &options).told(row);
-    told.into_iter().map(|(_, text)| text).collect()
+    let explanations = Ladder::new(record, &options).explanations(entry);
+    explanations.into_iter().map(|(_, text)| text).collect()
 }
 
 /// What is left of UTF-8 in texts that are shared with other renderers, or given by the caller.
@@ -138,7 +138,7 @@ fn to_ascii(text: &str) -> String {
 }
 
 struct Ladder<'a> {
-    story: &'a Story,
+    record: &'a ConnectionRecord,
     options: &'a LadderOptions,
     strokes: &'static Strokes,
     signs: Signs,
@@ -159,9 +159,9 @@ struct Arrow {
 }
 
 impl<'a> Ladder<'a> {
-    fn new(story: &'a Story, options: &'a LadderOptions) -> Self {
+    fn new(record: &'a ConnectionRecord, options: &'a LadderOptions) -> Self {
         Self {
-            story,
+            record,
             options,
             strokes: if options.ascii { &ASCII } else { &UTF8 },
             signs: if options.ascii { label::ASCII } else { label::UTF8 },
@@ -187,19 +187,19 @@ impl<'a> Ladder<'a> {
     }
 
     fn word(&self, who: Role) -> String {
-        self.options.names.word(who, self.story.addr(who))
+        self.options.names.word(who, self.record.addr(who))
     }
 
     /// Time since the connection was opened.
     fn since(&self, at: Duration) -> String {
-        seconds(at.saturating_sub(self.story.opened))
+        seconds(at.saturating_sub(self.record.opened))
     }
 
     fn head(&mut self) {
         let rule = self.strokes.line.to_string();
-        let middle = if self.story.opened_by.is_some() { "" } else { ", seen in mid-stream" };
-        let title = format!("connection {}{middle}", self.story.conn);
-        let when = clock(self.story.opened);
+        let middle = if self.record.opened_by.is_some() { "" } else { ", seen in mid-stream" };
+        let title = format!("connection {}{middle}", self.record.conn);
+        let when = clock(self.record.opened);
         let used = 3 + 1 + title.len() + 1 + 1 + when.len() + 1 + 3;
         let mut line = self.line();
         line.put(Style::Dim, &rule.repeat(3));
@@ -207,7 +207,7 @@ impl<'a> Ladder<'a> {
         line.put(Style::Dim, &rule.repeat(self.width.saturating_sub(used)));
         line.put(Style::Dim, &format!(" {when} {}", rule.repeat(3)));
         line.finish(&mut self.out);
-        let [left, right] = self.story.addrs.map(|addr| self.options.names.title(addr));
+        let [left, right] = self.record.addrs.map(|addr| self.options.names.title(addr));
         let right_at = self.numbers_at().saturating_sub(right.chars().count());
         let mut line = self.line();
         line.put(Style::Dim, "    seconds").to(LEFT).put(Style::Bold, &left);
@@ -241,10 +241,10 @@ impl<'a> Ladder<'a> {
         line.finish(&mut self.out);
     }
 
-    fn row(&mut self, row: &Row) {
-        self.number = Some(row.packet).filter(|number| self.options.packets && *number > 0);
-        match &row.what {
-            What::Segment(shown) => {
+    fn entry(&mut self, entry: &LadderEntry) {
+        self.number = Some(entry.packet).filter(|number| self.options.packets && *number > 0);
+        match &entry.what {
+            EntryKind::Segment(shown) => {
                 let style = if shown.flags.rst() {
                     Style::Red
                 } else if shown.flags.fin() {
@@ -252,42 +252,42 @@ impl<'a> Ladder<'a> {
                 } else {
                     Style::Plain
                 };
-                let mut arrow = self.arrow_of(row.from, self.strokes.line, style);
-                arrow.lost = row.annotation == Some(LOST);
+                let mut arrow = self.arrow_of(entry.from, self.strokes.line, style);
+                arrow.lost = entry.annotation == Some(LOST);
                 let (labels, said) = self
-                    .with_remark(label::segment_in(self.options.notation, shown), row.annotation);
-                self.arrow(row.at, &row.moved, &arrow, labels);
+                    .with_remark(label::segment_in(self.options.notation, shown), entry.annotation);
+                self.arrow(entry.at, &entry.moved, &arrow, labels);
                 if said {
-                    return self.captions(row, None);
+                    return self.captions(entry, None);
                 }
             }
-            What::Run(run) => self.run(row, run),
-            What::Exchange(exchange) => {
+            EntryKind::Run(run) => self.run(entry, run),
+            EntryKind::Exchange(exchange) => {
                 let labels = label::exchange(exchange, self.signs);
-                self.both_ways(row, labels);
+                self.both_ways(entry, labels);
             }
-            What::Arrival(flags) => {
-                let arrow = self.arrow_of(row.from, self.strokes.late, Style::Dim);
+            EntryKind::Arrival(flags) => {
+                let arrow = self.arrow_of(entry.from, self.strokes.late, Style::Dim);
                 let label = format!("the {flags} arrives");
-                self.arrow(row.at, &row.moved, &arrow, vec![label]);
+                self.arrow(entry.at, &entry.moved, &arrow, vec![label]);
             }
-            What::Icmp(error) => {
-                let mut arrow = self.arrow_of(row.from.other(), self.strokes.line, Style::Red);
+            EntryKind::Icmp(error) => {
+                let mut arrow = self.arrow_of(entry.from.other(), self.strokes.line, Style::Red);
                 arrow.tail = self.strokes.lost;
                 let label = format!("ICMP: {}", icmp_words(*error));
-                self.arrow(row.at, &row.moved, &arrow, vec![label]);
+                self.arrow(entry.at, &entry.moved, &arrow, vec![label]);
             }
-            What::Note(text) => self.note(row, text),
-            What::Trouble(trouble) => {
-                let (who, other) = (self.word(row.from), self.word(row.from.other()));
-                self.note(row, &trouble.sentence(row.at, &who, &other, ""));
+            EntryKind::Note(text) => self.note(entry, text),
+            EntryKind::Warning(warning) => {
+                let (who, other) = (self.word(entry.from), self.word(entry.from.other()));
+                self.note(entry, &warning.sentence(entry.at, &who, &other, ""));
             }
-            What::LeftOut(left_out) => {
+            EntryKind::LeftOut(left_out) => {
                 let labels = label::left_out(left_out, self.signs);
-                self.gap(row, labels);
+                self.gap(entry, labels);
             }
         }
-        self.captions(row, row.annotation);
+        self.captions(entry, entry.annotation);
     }
 
     /// Where a remark fits behind the first label, it stands there, and `true` is returned.
@@ -346,16 +346,16 @@ impl<'a> Ladder<'a> {
         self.close_cells(line, moved[1]);
     }
 
-    fn run(&mut self, row: &Row, run: &Run) {
+    fn run(&mut self, entry: &LadderEntry, run: &Run) {
         if run.packets > 1 {
-            let arrow = self.arrow_of(row.from, self.strokes.bulk, Style::Plain);
-            self.arrow(row.at, &row.moved, &arrow, label::run(run, self.signs));
+            let arrow = self.arrow_of(entry.from, self.strokes.bulk, Style::Plain);
+            self.arrow(entry.at, &entry.moved, &arrow, label::run(run, self.signs));
             return;
         }
-        let arrow = self.arrow_of(row.from, self.strokes.line, Style::Plain);
+        let arrow = self.arrow_of(entry.from, self.strokes.line, Style::Plain);
         self.arrow(
-            row.at,
-            &row.moved,
+            entry.at,
+            &entry.moved,
             &arrow,
             label::segment_in(self.options.notation, &run.first),
         );
@@ -364,18 +364,18 @@ impl<'a> Ladder<'a> {
             if run.acks > 1 {
                 labels.insert(0, format!("{}  (the last of {} ACKs)", labels[0], count(run.acks)));
             }
-            let arrow = self.arrow_of(row.from.other(), self.strokes.line, Style::Plain);
+            let arrow = self.arrow_of(entry.from.other(), self.strokes.line, Style::Plain);
             self.arrow(*at, &[None; 2], &arrow, labels);
         }
     }
 
-    fn both_ways(&mut self, row: &Row, labels: Vec<String>) {
+    fn both_ways(&mut self, entry: &LadderEntry, labels: Vec<String>) {
         let middle = self.middle();
         let label = label::fitting(labels, middle - 8);
         let strokes = middle - label.chars().count() - 4;
         let bulk = self.strokes.bulk.to_string();
         let Strokes { life, to_right, to_left, .. } = *self.strokes;
-        let mut line = self.cells(&self.since(row.at), None);
+        let mut line = self.cells(&self.since(entry.at), None);
         line.put(Style::Dim, life).put(Style::Dim, to_left);
         line.put(Style::Dim, &bulk.repeat(strokes / 2));
         line.put(Style::Plain, &format!(" {label} "));
@@ -384,20 +384,20 @@ impl<'a> Ladder<'a> {
         self.close_cells(line, None);
     }
 
-    fn gap(&mut self, row: &Row, labels: Vec<String>) {
+    fn gap(&mut self, entry: &LadderEntry, labels: Vec<String>) {
         let middle = self.middle();
         let label = label::fitting(labels, middle - 2);
         let pad = middle - label.chars().count();
-        let mut line = self.cells(&self.since(row.at), None);
+        let mut line = self.cells(&self.since(entry.at), None);
         line.put(Style::Dim, self.strokes.gap).to(LIFELINE + 1 + pad / 2);
         line.put(Style::Dim, &label).to(LIFELINE + 1 + middle);
         line.put(Style::Dim, self.strokes.gap);
         self.close_cells(line, None);
     }
 
-    fn note(&mut self, row: &Row, text: &str) {
-        let mut moved = row.moved;
-        let mut time = self.since(row.at);
+    fn note(&mut self, entry: &LadderEntry, text: &str) {
+        let mut moved = entry.moved;
+        let mut time = self.since(entry.at);
         for piece in wrap(text, self.middle() - 4) {
             self.between(&time, moved, Role::Client, Style::Cyan, &piece);
             (moved, time) = ([None; 2], String::new());
@@ -426,34 +426,34 @@ impl<'a> Ladder<'a> {
     }
 
     /// What stands below an arrow: the wave and what it says, what an RST was for, remarks.
-    fn captions(&mut self, row: &Row, annotation: Option<&'static str>) {
-        let mut captions = self.told(row);
+    fn captions(&mut self, entry: &LadderEntry, annotation: Option<&'static str>) {
+        let mut captions = self.explanations(entry);
         if let Some(annotation) = annotation {
             captions.push((Style::Dim, annotation.to_owned()));
         }
         for (style, caption) in captions {
             for piece in wrap(&caption, self.middle() - 4) {
-                self.between("", [None; 2], row.from, style, &piece);
+                self.between("", [None; 2], entry.from, style, &piece);
             }
         }
     }
 
     /// The wave and what it says, what an RST was for.
-    fn told(&self, row: &Row) -> Vec<(Style, String)> {
+    fn explanations(&self, entry: &LadderEntry) -> Vec<(Style, String)> {
         let mut captions = Vec::new();
-        if let Some(wave) = row.wave {
+        if let Some(wave) = entry.wave {
             captions.push((Style::Dim, format!("{}: \"{}\"", wave.title(), wave.says())));
-            if let (Some(first), Some(closed)) = (self.story.closed_first, wave.closes()) {
+            if let (Some(first), Some(closed)) = (self.record.closed_first, wave.closes()) {
                 let who = self.word(if closed { first.who } else { first.who.other() });
                 captions.push((Style::Dim, format!("now closed: {who}'s sending direction")));
             }
         }
-        if let Some(cause) = row.cause {
+        if let Some(cause) = entry.cause {
             // The engine knows why it sent an RST; packets leave only a guess.
-            let said = self.story.reason().filter(|reason| {
-                self.story.engine == Some(row.from) && *reason != EndReason::Orderly
+            let said = self.record.reason().filter(|reason| {
+                self.record.engine == Some(entry.from) && *reason != EndReason::Orderly
             });
-            let (sender, receiver) = (self.word(row.from), self.word(row.from.other()));
+            let (sender, receiver) = (self.word(entry.from), self.word(entry.from.other()));
             let sentence = match said {
                 Some(reason) => reason.sentence().to_owned(),
                 None => cause.sentence(&sender, &receiver),
@@ -471,19 +471,19 @@ impl<'a> Ladder<'a> {
         }
     }
 
-    /// The facts of the story, in order.
+    /// The facts of the record, in order.
     fn collect(&mut self) {
-        let story = self.story;
-        if let Some(first) = story.closed_first_told() {
+        let record = self.record;
+        if let Some(first) = record.closed_first_reported() {
             let by = first.by.name();
             let at = self.since(first.at);
             self.fact("closed first", &format!("{}, with {by} at {at}", self.word(first.who)));
         }
-        self.fact("why", &story.why(&self.options.names));
-        if let Some(report) = &story.report {
+        self.fact("why", &record.why(&self.options.names));
+        if let Some(report) = &record.report {
             self.report(report);
         }
-        if let Some(half) = story.half_closed {
+        if let Some(half) = record.half_closed {
             let sender = self.word(half.sender);
             let lasted = match half.until {
                 Some(until) => format!("for {}", span(until.saturating_sub(half.since))),
@@ -492,7 +492,7 @@ impl<'a> Ladder<'a> {
             let sent = if half.bytes == 0 { "nothing".to_owned() } else { bytes(half.bytes) };
             self.fact("half-closed", &format!("{lasted}; {sender} sent {sent} in that time"));
         }
-        for wait in &story.time_wait {
+        for wait in &record.time_wait {
             let (until, since) = (self.since(wait.until), self.since(wait.since));
             let lasts = span(wait.until.saturating_sub(wait.since));
             let who = self.word(wait.who);
@@ -502,12 +502,12 @@ impl<'a> Ladder<'a> {
         self.totals();
     }
 
-    /// Who still has a connection when its story ends.
+    /// Who still has a connection when its record ends.
     fn left_behind(&mut self) {
-        let story = self.story;
+        let record = self.record;
         let left: Vec<String> = Role::BOTH
             .into_iter()
-            .zip(story.states)
+            .zip(record.states)
             .filter(|(_, state)| !matches!(state, State::Closed | State::TimeWait))
             .map(|(who, state)| format!("{} in {state}", self.word(who)))
             .collect();
@@ -517,40 +517,40 @@ impl<'a> Ladder<'a> {
     }
 
     fn totals(&mut self) {
-        let story = self.story;
+        let record = self.record;
         let Strokes { long_right, long_left, .. } = *self.strokes;
-        let [up, down] = story.bytes.map(bytes);
-        let segments = counted(story.segments.iter().sum(), "segment");
-        let retransmitted: u64 = story.retransmissions().iter().sum();
+        let [up, down] = record.bytes.map(bytes);
+        let segments = counted(record.segments.iter().sum(), "segment");
+        let retransmitted: u64 = record.retransmissions().iter().sum();
         let retransmitted = if retransmitted == 0 {
             String::new()
         } else {
             format!(", {} sent again", count(retransmitted))
         };
-        let lasted = span(story.lasted());
+        let lasted = span(record.lasted());
         self.fact(
             "carried",
             &format!("{up} {long_right}, {down} {long_left}, {segments}{retransmitted}, {lasted}"),
         );
-        if let Some(handshake) = story.handshake {
+        if let Some(handshake) = record.handshake {
             self.fact("handshake", &span(handshake));
         }
-        for (who, unseen) in Role::BOTH.into_iter().zip(story.unseen) {
+        for (who, unseen) in Role::BOTH.into_iter().zip(record.unseen) {
             if unseen > 0 {
                 let (unseen, who) = (bytes(unseen), self.word(who));
                 let text = format!("{unseen} by {who} were acknowledged and never passed here");
                 self.fact("unseen", &text);
             }
         }
-        for (who, waits) in Role::BOTH.into_iter().zip(story.nagle_waits) {
+        for (who, waits) in Role::BOTH.into_iter().zip(record.nagle_waits) {
             if waits.times > 0 {
                 let waited = waits.sentence(&self.word(who.other()));
                 let who = self.word(who);
                 self.fact("stalls", &format!("{who} waited {waited}; TCP_NODELAY there avoids it"));
             }
         }
-        if story.unexpected_segments > 0 {
-            let odd = counted(story.unexpected_segments.into(), "segment");
+        if record.unexpected_segments > 0 {
+            let odd = counted(record.unexpected_segments.into(), "segment");
             self.fact("anomalies", &format!("{odd} made no sense in the states of that time"));
         }
     }
@@ -558,10 +558,10 @@ impl<'a> Ladder<'a> {
     fn report(&mut self, report: &EndReport) {
         let ago = span(report.last_call_ago);
         let call = report.last_call.name();
-        let whose = self.story.engine.map(|who| format!(" at {}", self.story.addr(who)));
+        let whose = self.record.engine.map(|who| format!(" at {}", self.record.addr(who)));
         let whose = whose.unwrap_or_default();
         self.fact("last call", &format!("{call}{whose}, {ago} before the end"));
-        if let (Some(side), None) = (report.closed_first, self.story.closed_first) {
+        if let (Some(side), None) = (report.closed_first, self.record.closed_first) {
             let ours = side == Side::Local;
             let who = if ours { "the engine's end" } else { "the other end" };
             self.fact("closed first", who);

@@ -1,4 +1,4 @@
-//! The boundary: packets, the engine's words and time in; events and stories out.
+//! The boundary: packets, the engine's words and time in; events and records out.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -11,16 +11,15 @@ use fourwave_core::state::State;
 use fourwave_wire::WireError;
 use fourwave_wire::icmp::QuotedTcp;
 
-use crate::anomaly::AnomalyKind;
 use crate::comment;
 use crate::conn::{Conn, RUN_PROGRESS};
 use crate::event::{Event, Outbox};
 use crate::names::Names;
 use crate::options::LensOptions;
-use crate::row::Role;
+use crate::record::ConnectionRecord;
 use crate::segment::{self, Packet, Segment};
-use crate::story::Story;
-use crate::trouble::Trouble;
+use crate::warning::Warning;
+use crate::words::{AnomalyKind, Role};
 
 /// The two addresses of a connection, the smaller one first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,13 +66,13 @@ impl Key {
 #[derive(Debug)]
 enum Slot {
     Watched(Box<Conn>),
-    /// Its story is told; its segments mean nothing new until its TIME_WAIT is over.
-    Told(Told),
+    /// Its record is reported; its segments mean nothing new until its TIME_WAIT is over.
+    Remembered(Remembered),
 }
 
-/// What is remembered of a connection whose story is told.
+/// What is remembered of a connection whose record is reported.
 #[derive(Clone, Copy, Debug)]
-struct Told {
+struct Remembered {
     conn: u64,
     /// Until when each end holds TIME_WAIT, in the order of the key; zero when it does not.
     time_wait: [Duration; 2],
@@ -93,7 +92,7 @@ pub struct Seen {
     pub ended: bool,
 }
 
-/// Packets that belong to no connection's story.
+/// Packets that belong to no connection's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Ignored {
     /// Other protocols than TCP, and ICMP that is not about TCP.
@@ -102,18 +101,18 @@ pub struct Ignored {
     pub unreadable: u64,
     /// RSTs and ICMP errors without a connection that they could be about.
     pub stray: u64,
-    /// Segments of connections whose story was told already.
+    /// Segments of connections whose record was reported already.
     pub late: u64,
 }
 
-/// Watches packets and tells each connection's story.
+/// Watches packets and reconstructs every connection.
 ///
 /// It does no I/O and reads no clock: every time is the caller's, a [`Duration`] since an epoch
 /// of the caller's choice, the same for packets, notes and the engine's reports. Time must not
 /// run backwards by more than a capture's reordering does; nothing worse than odd times follows.
 ///
-/// A packet costs O(1), and O(rows kept) when a connection's rows overflow. Memory is bounded by
-/// the connections that are alive: a few kilobytes each with the default limits.
+/// A packet costs O(1), and O(entries kept) when a connection's entries overflow. Memory is bounded
+/// by the connections that are alive: a few kilobytes each with the default limits.
 #[derive(Debug)]
 pub struct Lens {
     options: LensOptions,
@@ -122,13 +121,13 @@ pub struct Lens {
     watched: usize,
     /// Connections that are over, in the order in which they settle: when, which.
     settling: VecDeque<(Duration, Key, u64)>,
-    /// Connections told, in the order in which they are forgotten.
-    told: VecDeque<(Duration, Key, u64)>,
+    /// Connections reported, in the order in which they are forgotten.
+    remembered: VecDeque<(Duration, Key, u64)>,
     /// SYNs, in the order in which they are given up.
     syns: VecDeque<(Duration, Key, u64)>,
     /// Connections, in the order in which they are asked whether they are idle.
     idle: VecDeque<(Duration, Key, u64)>,
-    /// Runs to be told of while they grow; live only.
+    /// Runs to be reported while they grow; live only.
     runs: VecDeque<(Duration, Key, u64)>,
     out: Outbox,
     ignored: Ignored,
@@ -145,7 +144,7 @@ impl Lens {
             next_conn: 1,
             watched: 0,
             settling: VecDeque::new(),
-            told: VecDeque::new(),
+            remembered: VecDeque::new(),
             syns: VecDeque::new(),
             idle: VecDeque::new(),
             runs: VecDeque::new(),
@@ -224,9 +223,9 @@ impl Lens {
             if let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) {
                 conn.replaced();
             }
-            self.tell(at, key);
-            if let Some(Slot::Told(told)) = self.slots.remove(&key) {
-                earlier = Some(told);
+            self.emit(at, key);
+            if let Some(Slot::Remembered(remembered)) = self.slots.remove(&key) {
+                earlier = Some(remembered);
             }
         }
         let (options, out) = (self.options, &mut self.out);
@@ -241,8 +240,8 @@ impl Lens {
                 self.next_conn += 1;
                 self.watched += 1;
                 let mut conn = Box::new(open(id, at, s, options, out));
-                if let Some(told) = earlier {
-                    reopened(&mut conn, at, key, s, told, out.packet);
+                if let Some(remembered) = earlier {
+                    reopened(&mut conn, at, key, s, remembered, out.packet);
                 }
                 if let Some(idle) = options.idle {
                     self.idle.push_back((at.saturating_add(idle), key, id));
@@ -252,9 +251,9 @@ impl Lens {
         };
         let conn = match slot {
             Slot::Watched(conn) => conn,
-            Slot::Told(told) => {
+            Slot::Remembered(remembered) => {
                 self.ignored.late += 1;
-                return Some(Seen { key, conn: told.conn, ended: false });
+                return Some(Seen { key, conn: remembered.conn, ended: false });
             }
         };
         let was_over = conn.over_at;
@@ -284,19 +283,19 @@ impl Lens {
             return false;
         }
         match self.slots.get(&key) {
-            Some(Slot::Told(_)) => true,
+            Some(Slot::Remembered(_)) => true,
             Some(Slot::Watched(conn)) => {
                 let from = conn.role_of(s.src);
-                let track = &conn.ends[from.index()];
-                let same = track.isn == Some(s.tcp.seq);
+                let tracker = &conn.ends[from.index()];
+                let same = tracker.isn == Some(s.tcp.seq);
                 if flags.ack() {
                     let answers = |syn: (Role, u32)| {
                         syn.0 == from.other() && s.tcp.ack.value() == syn.1.wrapping_add(1)
                     };
                     return !same && conn.other_syn.is_some_and(answers);
                 }
-                // A SYN sent again after an ICMP error is the same attempt.
-                !same && (conn.over().is_some() || track.state == State::SynSent)
+                // A SYN that is retransmitted after an ICMP error is the same attempt.
+                !same && (conn.over().is_some() || tracker.state == State::SynSent)
                     || same && conn.over().is_some() && conn.was_answered()
             }
             None => false,
@@ -339,7 +338,7 @@ impl Lens {
         true
     }
 
-    /// A word from beside the packets, about the connection between two addresses: a row of its
+    /// A word from beside the packets, about the connection between two addresses: an entry of its
     /// ladder. `false` when no such connection is watched.
     pub fn note(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), text: &str) -> bool {
         let key = Key::new(ends.0, ends.1);
@@ -350,13 +349,13 @@ impl Lens {
         true
     }
 
-    /// What is wrong with one end, `ends.0`, of an open connection: a row of its ladder and a
+    /// What is wrong with one end, `ends.0`, of an open connection: an entry of its ladder and a
     /// line of its own in JSON. `false` when no such connection is watched.
-    pub fn trouble(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), what: Trouble) -> bool {
+    pub fn warning(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), what: Warning) -> bool {
         let key = Key::new(ends.0, ends.1);
         let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
         let who = conn.role_of(ends.0);
-        conn.trouble(at, who, what, &mut self.out);
+        conn.warning(at, who, what, &mut self.out);
         true
     }
 
@@ -369,7 +368,7 @@ impl Lens {
         }
         match self.slots.get(&seen.key) {
             Some(Slot::Watched(conn)) if conn.id == seen.conn => Some(comment::packet(
-                &conn.clone().into_story(conn.last_seen, &mut Outbox::default()),
+                &conn.clone().into_record(conn.last_seen, &mut Outbox::default()),
                 names,
             )),
             _ => None,
@@ -396,19 +395,19 @@ impl Lens {
                 _ => false,
             };
             if given_up {
-                self.tell(now, key);
+                self.emit(now, key);
             }
         }
-        self.tell_idle(now);
+        self.emit_idle(now);
         while let Some((key, conn)) = due(&mut self.runs, now) {
             if let Some(Slot::Watched(c)) = self.slots.get_mut(&key)
                 && c.id == conn
-                && c.tell_progress(&mut self.out)
+                && c.emit_progress(&mut self.out)
             {
                 self.runs.push_back((now.saturating_add(RUN_PROGRESS), key, conn));
             }
         }
-        while let Some((key, conn)) = due(&mut self.told, now) {
+        while let Some((key, conn)) = due(&mut self.remembered, now) {
             self.forget(key, conn);
         }
     }
@@ -419,13 +418,13 @@ impl Lens {
             && c.id == conn
             && c.over().is_some_and(|over| over.saturating_add(settle) <= now)
         {
-            self.tell(now, key);
+            self.emit(now, key);
         }
     }
 
     /// Connections without a word for long. Each is looked at four times in that time, so it is
     /// told at most a quarter late; O(1) for each look.
-    fn tell_idle(&mut self, now: Duration) {
+    fn emit_idle(&mut self, now: Duration) {
         let Some(idle) = self.options.idle else { return };
         while let Some((key, conn)) = due(&mut self.idle, now) {
             let Some(Slot::Watched(c)) = self.slots.get(&key) else { continue };
@@ -434,7 +433,7 @@ impl Lens {
             }
             let over = c.last_seen.saturating_add(idle);
             if over <= now {
-                self.tell(now, key);
+                self.emit(now, key);
             } else {
                 self.idle.push_back((over.min(now.saturating_add(idle / 4)), key, conn));
             }
@@ -453,17 +452,17 @@ impl Lens {
         self.out.queue.pop_front()
     }
 
-    /// The next story, past all other events: for callers that want nothing else.
-    pub fn poll_story(&mut self) -> Option<Story> {
+    /// The next record, past all other events: for callers that want nothing else.
+    pub fn poll_record(&mut self) -> Option<ConnectionRecord> {
         while let Some(event) = self.out.queue.pop_front() {
-            if let Event::Ended(story) = event {
-                return Some(*story);
+            if let Event::Ended(record) = event {
+                return Some(*record);
             }
         }
         None
     }
 
-    /// The watching stops: what is still open is told too, in the order in which it was opened.
+    /// The watching stops: what is still open is reported too, in the order in which it was opened.
     pub fn finish(&mut self, now: Duration) {
         self.tick(now);
         let mut rest: Vec<(u64, Key)> = self
@@ -471,16 +470,16 @@ impl Lens {
             .iter()
             .filter_map(|(key, slot)| match slot {
                 Slot::Watched(conn) => Some((conn.id, *key)),
-                Slot::Told(_) => None,
+                Slot::Remembered(_) => None,
             })
             .collect();
         rest.sort_unstable_by_key(|(id, _)| *id);
         for (_, key) in rest {
-            self.tell(now, key);
+            self.emit(now, key);
         }
     }
 
-    /// Packets that belong to no story.
+    /// Packets that belong to no record.
     pub fn ignored(&self) -> Ignored {
         self.ignored
     }
@@ -490,56 +489,63 @@ impl Lens {
         self.watched
     }
 
-    /// Tells the story of the connection at `key` and remembers only that.
-    fn tell(&mut self, now: Duration, key: Key) {
+    /// Reports the connection at `key` and remembers only that.
+    fn emit(&mut self, now: Duration, key: Key) {
         let Some(slot) = self.slots.get_mut(&key) else { return };
         let Slot::Watched(conn) = slot else { return };
         let (conn_id, over) = (conn.id, conn.over().is_some());
         self.watched -= 1;
-        let told = Told { conn: conn_id, time_wait: [Duration::ZERO; 2] };
-        if let Slot::Watched(conn) = std::mem::replace(slot, Slot::Told(told)) {
-            let story = conn.into_story(now, &mut self.out);
-            if let Slot::Told(told) = slot {
-                for wait in &story.time_wait {
-                    let addr = story.addr(wait.who);
+        let remembered = Remembered { conn: conn_id, time_wait: [Duration::ZERO; 2] };
+        if let Slot::Watched(conn) = std::mem::replace(slot, Slot::Remembered(remembered)) {
+            let record = conn.into_record(now, &mut self.out);
+            if let Slot::Remembered(remembered) = slot {
+                for wait in &record.time_wait {
+                    let addr = record.addr(wait.who);
                     let i = usize::from(key.0 != SocketAddr::new(addr.ip(), addr.port()));
-                    told.time_wait[i] = wait.until;
+                    remembered.time_wait[i] = wait.until;
                 }
             }
-            self.out.queue.push_back(Event::Ended(Box::new(story)));
+            self.out.queue.push_back(Event::Ended(Box::new(record)));
         }
         if over && !self.options.time_wait.is_zero() {
-            self.told.push_back((now.saturating_add(self.options.time_wait), key, conn_id));
+            self.remembered.push_back((now.saturating_add(self.options.time_wait), key, conn_id));
         } else {
             self.slots.remove(&key);
         }
-        if self.told.len() > self.options.remembered
-            && let Some((_, key, conn)) = self.told.pop_front()
+        if self.remembered.len() > self.options.remembered
+            && let Some((_, key, conn)) = self.remembered.pop_front()
         {
             self.forget(key, conn);
         }
     }
 
     fn forget(&mut self, key: Key, id: u64) {
-        if let Some(Slot::Told(told)) = self.slots.get(&key)
-            && told.conn == id
+        if let Some(Slot::Remembered(remembered)) = self.slots.get(&key)
+            && remembered.conn == id
         {
             self.slots.remove(&key);
         }
     }
 }
 
-/// A SYN opens a connection on the four numbers of one that was told.
-fn reopened(conn: &mut Conn, at: Duration, key: Key, s: &Segment, told: Told, packet: u64) {
-    let Some(gauge) = &mut conn.gauge else { return };
+/// A SYN opens a connection on the four numbers of one that was reported.
+fn reopened(
+    conn: &mut Conn,
+    at: Duration,
+    key: Key,
+    s: &Segment,
+    remembered: Remembered,
+    packet: u64,
+) {
+    let Some(collector) = &mut conn.collector else { return };
     let opener = usize::from(key.0 != SocketAddr::new(s.src.ip(), s.src.port()));
-    let left = |i: usize| told.time_wait[i].saturating_sub(at);
+    let left = |i: usize| remembered.time_wait[i].saturating_sub(at);
     let (kind, left) = match (left(opener), left(1 - opener)) {
         (Duration::ZERO, Duration::ZERO) => return,
         (Duration::ZERO, left) => (AnomalyKind::SynIntoTimeWait, left),
         (left, _) => (AnomalyKind::PortReusedEarly, left),
     };
-    gauge.finder.add(kind, Some(Role::Client), at, packet).duration = Some(left);
+    collector.detector.add(kind, Some(Role::Client), at, packet).duration = Some(left);
 }
 
 /// Takes the head of a queue of deadlines when it is due.

@@ -1,10 +1,10 @@
-//! Watches TCP packets from outside and tells each connection's story.
+//! Watches TCP packets from outside and reconstructs every connection.
 //!
 //! A [`Lens`] takes packets as they pass one point (a TUN device, a capture file, a simulated
-//! link) and runs the engine's own state table for both ends of every connection. It tells
-//! [`Event`]s while it watches and a [`Story`] when a connection is over; [`ladder`] draws a
-//! story for a person, [`follow`] prints events as they come, [`json`] writes them for machines
-//! (`SCHEMA.md`), [`comment`] says in one line why a packet ended its connection, and
+//! link) and runs the engine's own state table for both ends of every connection. It reports
+//! [`Event`]s while it watches and a [`ConnectionRecord`] when a connection is over; [`ladder`]
+//! draws a record for a person, [`follow`] prints events as they come, [`json`] writes them for
+//! machines (`SCHEMA.md`), [`comment`] says in one line why a packet ended its connection, and
 //! [`summary`] says in one line how a whole run went.
 //!
 //! It does no I/O and reads no clock.
@@ -20,16 +20,20 @@
 //!     last = at;
 //! }
 //! lens.finish(last);
-//! while let Some(story) = lens.poll_story() {
-//!     print!("{}", ladder::render(&story, &ladder::LadderOptions::default()));
+//! while let Some(record) = lens.poll_record() {
+//!     print!("{}", ladder::render(&record, &ladder::LadderOptions::default()));
 //! }
 //! ```
 #![forbid(unsafe_code)]
 
-mod anomaly;
 mod close;
+mod collector;
 pub mod comment;
 mod conn;
+mod conn_metrics;
+mod detect;
+mod entries;
+mod entry;
 mod event;
 pub mod follow;
 pub mod json;
@@ -43,24 +47,26 @@ mod nagle;
 mod names;
 mod options;
 pub mod paint;
-mod row;
-mod rows;
+mod record;
 mod segment;
-mod story;
+mod sentence;
 pub mod suggest;
 pub mod summary;
-mod track;
-mod trouble;
+mod tracker;
 pub mod units;
+mod warning;
+mod words;
 
-pub use anomaly::{Anomaly, AnomalyKind, Proof, Severity};
-pub use event::{Event, Opened, RowSeen};
+pub use entry::{EntryKind, Exchange, LadderEntry, LeftOut, Move, Run, Shown};
+pub use event::{EntrySeen, Event, Opened};
 pub use lens::{Ignored, Lens, Seen};
-pub use lost::LOST;
 pub use metrics::{EndMetrics, Metrics, Point, PointKind, Retransmissions, Rtt};
 pub use nagle::NagleWaits;
 pub use names::{Name, Names};
 pub use options::LensOptions;
-pub use row::{Exchange, Kind, LeftOut, Move, Place, Role, Row, RstCause, Run, Shown, Wave, What};
-pub use story::{ClosedBy, ClosedFirst, Ended, HalfClosed, Story, TimeWait, icmp_words};
-pub use trouble::Trouble;
+pub use record::{ClosedFirst, ConnectionRecord, HalfClosed, TimeWait};
+pub use warning::Warning;
+pub use words::{
+    Anomaly, AnomalyKind, ClosedBy, Ended, Kind, LOST, Place, Proof, Role, RstCause, Severity,
+    Wave, icmp_words,
+};

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use crate::conn::Conn;
+use crate::entry::{EntryKind, LadderEntry};
 use crate::event::Outbox;
-use crate::row::{Role, Row, Wave, What};
 use crate::segment::Segment;
-
-/// The remark of a lost segment.
-pub const LOST: &str = "lost on the way";
+use crate::words::{LOST, Role, Wave};
 
 impl Conn {
     /// A segment by `from` that never arrives: it tells of its sender and moves only that.
@@ -16,28 +14,28 @@ impl Conn {
         self.last_seen = at;
         let stood = self.stand();
         self.deliver_crossing(at, out);
-        // The gauge is told that it is lost.
-        let gauge = self.gauge.take();
+        // The collector learns that it is lost.
+        let collector = self.collector.take();
         let before = self.clone();
-        self.gauge = gauge;
+        self.collector = collector;
         let shown = self.look(from, s);
-        let mut row = Row::new(at, from, What::Segment(shown));
+        let mut entry = LadderEntry::new(at, from, EntryKind::Segment(shown));
         if s.tcp.flags.rst() {
-            self.on_rst(at, from, s, &mut row);
+            self.on_rst(at, from, s, &mut entry);
         } else {
-            self.on_others(at, from, s, &mut row);
+            self.on_others(at, from, s, &mut entry);
         }
         self.count(at, from, s, &shown);
-        self.measure(out.packet, s, (&shown, &row), stood, true);
+        self.measure(out.packet, s, (&shown, &entry), stood, true);
         // What the ACK in it says was said, and not heard.
-        row.wave = match row.wave {
+        entry.wave = match entry.wave {
             Some(Wave::TwoThree) => Some(Wave::Three),
             wave => wave.filter(|wave| wave.closes().is_none()),
         };
-        row.annotation = Some(LOST);
+        entry.annotation = Some(LOST);
         self.last_from = Some(from);
         self.not_arrived(from, before);
-        self.finish_row(row, out);
+        self.finish_entry(entry, out);
         self.note_over(at);
     }
 

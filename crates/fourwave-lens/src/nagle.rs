@@ -7,9 +7,10 @@
 
 use std::time::Duration;
 
-use crate::row::{Kind, Place, Role, Shown};
+use crate::entry::Shown;
 use crate::segment::Segment;
 use crate::units::{often, span};
+use crate::words::{Kind, Place, Role};
 
 /// An ACK that took this much longer than the path does was kept back. Linux keeps ACKs for 40 ms
 /// at least, others for 100 to 500 ms (RFC 9293 §3.8.6.3 allows up to 500 ms).
@@ -134,7 +135,7 @@ impl Sender {
         let end = shown.seq + u64::from(s.seq_len());
         let freed = self.freed.take();
         if shown.place != Place::InOrder {
-            // What was sent again is timed by nobody (Karn), and set free by a timer.
+            // What was retransmitted is timed by nobody (Karn), and set free by a timer.
             (self.timed, self.small) = (None, None);
             return None;
         }

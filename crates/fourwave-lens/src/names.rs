@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::row::Role;
+use crate::words::Role;
 
 /// How one end is called.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use fourwave_core::{EndReason, EndReport, Side};
 use fourwave_wire::icmp::IcmpError;
 
 use crate::names::Names;
-use crate::row::{Role, RstCause};
-use crate::story::{ClosedBy, Ended, Story};
+use crate::record::ConnectionRecord;
 use crate::units::{bytes, counted};
+use crate::words::{ClosedBy, Ended, Role, RstCause};
 
 /// How connections ended, in the order in which the line says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,8 +58,8 @@ pub enum Unopened {
 /// Sums over the connections of a run. [`Display`](fmt::Display) is the line, without a line
 /// feed: `12 connections, 34.1 MB up, 1.2 GB down; 11 closed by the program, 1 refused`.
 ///
-/// "Up" is what the program (or the client, where no end has a name) sent. Feed it [`Story`]s
-/// or [`EndReport`]s, not both.
+/// "Up" is what the program (or the client, where no end has a name) sent. Feed it
+/// [`ConnectionRecord`]s or [`EndReport`]s, not both.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     /// Connections, attempts included.
@@ -70,7 +70,7 @@ pub struct Summary {
     pub down: u64,
     /// In the order of `ENDS`.
     ends: [u64; 12],
-    /// Whether anything but a story without names was added: then there is a program.
+    /// Whether anything but a record without names was added: then there is a program.
     has_program: bool,
     /// Whether an end of the other side was that of a client (a published port).
     other_is_client: bool,
@@ -137,14 +137,14 @@ impl Summary {
         self.add(end, 0, 0);
     }
 
-    /// Adds a story. The program is the end that `names` names; where it names none or both, the
+    /// Adds a record. The program is the end that `names` names; where it names none or both, the
     /// client.
-    pub fn add_story(&mut self, story: &Story, names: &Names) {
-        let program = match story.addrs.map(|addr| names.is_named(addr)) {
+    pub fn add_record(&mut self, record: &ConnectionRecord, names: &Names) {
+        let program = match record.addrs.map(|addr| names.is_named(addr)) {
             [false, true] => Role::Server,
             _ => Role::Client,
         };
-        self.has_program |= story.addrs.iter().any(|&addr| names.is_named(addr));
+        self.has_program |= record.addrs.iter().any(|&addr| names.is_named(addr));
         match program {
             Role::Client => self.other_is_server = true,
             Role::Server => self.other_is_client = true,
@@ -152,8 +152,8 @@ impl Summary {
         let by = |who: Role, program_did: End, other_did: End| {
             if who == program { program_did } else { other_did }
         };
-        let end = match story.how {
-            Ended::Orderly => story.closed_first.map_or(End::Closed, |first| match first.by {
+        let end = match record.how {
+            Ended::Orderly => record.closed_first.map_or(End::Closed, |first| match first.by {
                 ClosedBy::Fin => by(first.who, End::ClosedByProgram, End::ClosedByOther),
                 ClosedBy::Rst => by(first.who, End::ResetByProgram, End::ResetByOther),
             }),
@@ -170,7 +170,7 @@ impl Summary {
             Ended::Silent => End::TimedOut,
             Ended::Replaced | Ended::Open => End::Open,
         };
-        let (up, down) = (story.bytes[program.index()], story.bytes[program.other().index()]);
+        let (up, down) = (record.bytes[program.index()], record.bytes[program.other().index()]);
         self.add(end, up, down);
     }
 

@@ -5,24 +5,26 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use fourwave_lens::{Anomaly, AnomalyKind as A, Ended, LensOptions, Names, Role, RstCause, Story};
+use fourwave_lens::{
+    Anomaly, AnomalyKind as A, ConnectionRecord, Ended, LensOptions, Names, Role, RstCause,
+};
 
-fn names(story: &Story) -> Vec<&'static str> {
-    story.anomalies.iter().map(|anomaly| anomaly.kind.name()).collect()
+fn names(record: &ConnectionRecord) -> Vec<&'static str> {
+    record.anomalies.iter().map(|anomaly| anomaly.kind.name()).collect()
 }
 
-/// The only anomaly of the only story.
-fn only(w: &mut Wire, kind: A) -> (Story, Anomaly) {
-    let story = w.story();
-    assert_eq!(names(&story), [kind.name()]);
-    let anomaly = story.anomalies[0].clone();
-    let sentence = anomaly.sentence(&story, &Names::default());
+/// The only anomaly of the only record.
+fn only(w: &mut Wire, kind: A) -> (ConnectionRecord, Anomaly) {
+    let record = w.record();
+    assert_eq!(names(&record), [kind.name()]);
+    let anomaly = record.anomalies[0].clone();
+    let sentence = anomaly.sentence(&record, &Names::default());
     assert!(sentence.len() > 20 && !sentence.ends_with('.'), "{sentence}");
-    (story, anomaly)
+    (record, anomaly)
 }
 
-fn says(story: &Story, anomaly: &Anomaly) -> String {
-    anomaly.sentence(story, &Names::default())
+fn says(record: &ConnectionRecord, anomaly: &Anomaly) -> String {
+    anomaly.sentence(record, &Names::default())
 }
 
 fn close(w: &mut Wire, at: u64, up: u32, down: u32) {
@@ -39,15 +41,15 @@ fn a_clean_connection_has_none() {
     w.at(24_000, Server, "PSH ACK", 1, 74, 512);
     w.at(24_050, Client, "ACK", 74, 513, 0);
     close(&mut w, 30_000, 74, 513);
-    assert_eq!(names(&w.story()), [""; 0]);
+    assert_eq!(names(&w.record()), [""; 0]);
 }
 
 #[test]
 fn nothing_is_found_without_being_asked() {
     let mut w = Wire::with(LensOptions::default());
     w.at(0, Server, "ACK", 1, 1, 10);
-    let story = w.story();
-    assert!(story.anomalies.is_empty() && story.metrics.is_none());
+    let record = w.record();
+    assert!(record.anomalies.is_empty() && record.metrics.is_none());
 }
 
 #[test]
@@ -57,10 +59,10 @@ fn a_syn_sent_again() {
     w.at(1_000_000, Client, "SYN", 0, 0, 0);
     w.at(1_011_900, Server, "SYN ACK", 0, 1, 0);
     w.at(1_012_000, Client, "ACK", 1, 1, 0);
-    let (story, found) = only(&mut w, A::SynRetransmitted);
+    let (record, found) = only(&mut w, A::SynRetransmitted);
     assert_eq!(found.proof.packets(), [2]);
-    assert_eq!(says(&story, &found), "the client sent its SYN twice: no answer came in time");
-    assert_eq!(story.metrics.unwrap().ends[0].retransmissions.syn, 1);
+    assert_eq!(says(&record, &found), "the client sent its SYN twice: no answer came in time");
+    assert_eq!(record.metrics.unwrap().ends[0].retransmissions.syn, 1);
 }
 
 #[test]
@@ -69,14 +71,17 @@ fn a_syn_that_nothing_answers() {
     for at in [0, 1_000_000, 3_000_000] {
         w.at(at, Client, "SYN", 0, 0, 0);
     }
-    let (story, found) = only(&mut w, A::SynUnanswered);
+    let (record, found) = only(&mut w, A::SynUnanswered);
     assert_eq!(found.proof.packets(), [1, 2, 3]);
-    assert_eq!(says(&story, &found), "nothing answered the client's SYN, sent 3 times, within 3 s");
+    assert_eq!(
+        says(&record, &found),
+        "nothing answered the client's SYN, sent 3 times, within 3 s"
+    );
     // The capture ends too early to say so.
     let mut w = Wire::measuring();
     w.at(0, Client, "SYN", 0, 0, 0);
     w.now = Duration::from_secs(1);
-    assert!(w.story().anomalies.is_empty());
+    assert!(w.record().anomalies.is_empty());
 }
 
 #[test]
@@ -99,7 +104,7 @@ fn a_half_open_connection() {
     assert_eq!(found.proof.packets(), [2, 3, 4]);
 }
 
-fn reopen(w: &mut Wire, who: Role) -> Story {
+fn reopen(w: &mut Wire, who: Role) -> ConnectionRecord {
     w.open();
     let (x, y) = (who, who.other());
     w.at(20_000, x, "FIN ACK", 1, 1, 0);
@@ -109,15 +114,15 @@ fn reopen(w: &mut Wire, who: Role) -> Story {
     w.at(10_000_000, Client, "SYN", 0, 0, 0);
     w.at(10_000_100, Server, "SYN ACK", 0, 1, 0);
     w.at(10_000_150, Client, "ACK", 1, 1, 0);
-    let mut stories = w.stories();
-    assert_eq!((stories.len(), names(&stories[0])), (2, vec![]));
-    stories.pop().unwrap()
+    let mut records = w.records();
+    assert_eq!((records.len(), names(&records[0])), (2, vec![]));
+    records.pop().unwrap()
 }
 
 #[test]
 fn a_syn_into_time_wait() {
-    let story = reopen(&mut Wire::measuring(), Server);
-    let [found] = &story.anomalies[..] else { panic!("{:?}", story.anomalies) };
+    let record = reopen(&mut Wire::measuring(), Server);
+    let [found] = &record.anomalies[..] else { panic!("{:?}", record.anomalies) };
     assert_eq!((found.kind, found.who), (A::SynIntoTimeWait, Some(Client)));
     let left = Duration::from_micros(50_020_050);
     assert_eq!((found.proof.packets(), found.duration), (&[7][..], Some(left)));
@@ -125,10 +130,10 @@ fn a_syn_into_time_wait() {
 
 #[test]
 fn a_port_reused_early() {
-    let story = reopen(&mut Wire::measuring(), Client);
-    assert_eq!(names(&story), ["port-reused-early"]);
+    let record = reopen(&mut Wire::measuring(), Client);
+    assert_eq!(names(&record), ["port-reused-early"]);
     assert_eq!(
-        says(&story, &story.anomalies[0]),
+        says(&record, &record.anomalies[0]),
         "the client opened the same four numbers again while it held TIME_WAIT itself, 50 s \
          before its end"
     );
@@ -141,7 +146,7 @@ fn four_numbers_taken_again_after_2msl() {
     close(&mut w, 20_000, 1, 1);
     w.isn = [70_000_000, 80_000_000];
     w.at(62_000_000, Client, "SYN", 0, 0, 0);
-    assert!(w.stories().iter().all(|story| story.anomalies.is_empty()));
+    assert!(w.records().iter().all(|record| record.anomalies.is_empty()));
 }
 
 #[test]
@@ -162,19 +167,19 @@ fn a_fin_that_is_never_acknowledged() {
         w.at(at, Server, "FIN ACK", 1, 1, 0);
     }
     w.now = Duration::from_millis(2_020);
-    let (story, found) = only(&mut w, A::FinNeverAcknowledged);
+    let (record, found) = only(&mut w, A::FinNeverAcknowledged);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4, 5, 6][..]));
     assert_eq!(
-        says(&story, &found),
+        says(&record, &found),
         "the server sent its FIN 3 times and the client never acknowledged it, within 2 s"
     );
-    assert_eq!(story.metrics.unwrap().ends[1].retransmissions.fin, 2);
+    assert_eq!(record.metrics.unwrap().ends[1].retransmissions.fin, 2);
     // One FIN at the very end of a capture proves nothing.
     let mut w = Wire::measuring();
     w.open();
     w.at(20_000, Server, "FIN ACK", 1, 1, 0);
     w.now = Duration::from_secs(1);
-    assert!(w.story().anomalies.is_empty());
+    assert!(w.record().anomalies.is_empty());
 }
 
 #[test]
@@ -186,10 +191,10 @@ fn a_fin_sent_again() {
     w.at(110_030, Client, "ACK", 2, 2, 0);
     w.at(331_000, Server, "FIN ACK", 1, 2, 0);
     w.at(331_030, Client, "ACK", 2, 2, 0);
-    let (story, found) = only(&mut w, A::FinRetransmitted);
+    let (record, found) = only(&mut w, A::FinRetransmitted);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[7][..]));
     assert_eq!(
-        says(&story, &found),
+        says(&record, &found),
         "the server sent its FIN twice: it or the ACK of it was lost or late"
     );
 }
@@ -225,9 +230,9 @@ fn a_reset_with_unread_data() {
     w.at(12_300, Client, "PSH ACK", 1, 1, 73);
     w.at(12_400, Server, "ACK", 1, 74, 0);
     w.at(13_000, Server, "RST ACK", 1, 74, 0);
-    let (story, found) = only(&mut w, A::UnreadDataReset);
+    let (record, found) = only(&mut w, A::UnreadDataReset);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4, 6][..]));
-    assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::UnreadData });
+    assert_eq!(record.how, Ended::Reset { by: Server, cause: RstCause::UnreadData });
     // It answers the first half of a question and closes.
     let mut w = Wire::measuring();
     w.open();
@@ -258,13 +263,13 @@ fn a_peer_that_answers_no_more() {
         w.at(7_200_000_000 + n * 75_000_000, Client, "ACK", 0, 1, 0);
     }
     w.at(7_500_000_000, Client, "RST ACK", 1, 1, 0);
-    let (story, found) = only(&mut w, A::PeerDead);
+    let (record, found) = only(&mut w, A::PeerDead);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4, 5, 6, 7][..]));
     assert_eq!(
-        says(&story, &found),
+        says(&record, &found),
         "the server answered none of the client's last 4 keepalive probes, within 5 min"
     );
-    assert_eq!(story.metrics.unwrap().ends[0].keepalives, 4);
+    assert_eq!(record.metrics.unwrap().ends[0].keepalives, 4);
     // Linux gives up retransmitting without a word.
     let mut w = Wire::measuring();
     w.open();
@@ -272,9 +277,9 @@ fn a_peer_that_answers_no_more() {
         w.at(at, Server, "PSH ACK", 1, 1, 1000);
     }
     w.now = Duration::from_secs(30);
-    let story = w.story();
-    assert_eq!(names(&story), ["retransmissions", "peer-dead"]);
-    assert_eq!(story.anomalies[1].who, Some(Client));
+    let record = w.record();
+    assert_eq!(names(&record), ["retransmissions", "peer-dead"]);
+    assert_eq!(record.anomalies[1].who, Some(Client));
 }
 
 #[test]
@@ -286,9 +291,9 @@ fn a_reset_from_elsewhere() {
     w.at(24_000, Server, "PSH ACK", 1, 74, 512);
     w.ttl = [64, 58];
     w.at(24_020, Server, "RST ACK", 513, 74, 0);
-    let (story, found) = only(&mut w, A::ForgedReset);
+    let (record, found) = only(&mut w, A::ForgedReset);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[6][..]));
-    assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::Middlebox });
+    assert_eq!(record.how, Ended::Reset { by: Server, cause: RstCause::Middlebox });
     // Routes change by a hop or two.
     let mut w = Wire::measuring();
     w.ttl = [64, 52];
@@ -339,9 +344,9 @@ fn an_old_duplicate() {
     w.stamped(21_000, Server, (150, 1), (101, 1, 100));
     w.at(21_040, Client, "ACK", 1, 201, 0);
     w.stamped(90_000, Server, (100, 1), (1, 1, 100));
-    let (story, found) = only(&mut w, A::OldDuplicate);
+    let (record, found) = only(&mut w, A::OldDuplicate);
     assert_eq!(found.proof.packets(), [7]);
-    assert_eq!(story.metrics.unwrap().ends[1].retransmissions.total(), 0);
+    assert_eq!(record.metrics.unwrap().ends[1].retransmissions.total(), 0);
 }
 
 #[test]
@@ -351,11 +356,11 @@ fn close_wait_that_lingers() {
     w.at(20_000, Client, "FIN ACK", 1, 1, 0);
     w.at(20_050, Server, "ACK", 1, 2, 0);
     w.now = Duration::from_secs(90);
-    let (story, found) = only(&mut w, A::CloseWaitLingers);
+    let (record, found) = only(&mut w, A::CloseWaitLingers);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[4][..]));
     assert_eq!(found.duration, Some(Duration::from_micros(89_980_000)));
     assert_eq!(
-        says(&story, &found),
+        says(&record, &found),
         "the server did not close for 90 s after the client had: CLOSE_WAIT"
     );
     // It is not idle: it sends.
@@ -368,7 +373,7 @@ fn close_wait_that_lingers() {
     }
     w.at(451_000_000, Server, "FIN ACK", 901, 2, 0);
     w.at(451_000_050, Client, "ACK", 2, 902, 0);
-    assert!(w.story().anomalies.is_empty());
+    assert!(w.record().anomalies.is_empty());
     // It closes late, but it does.
     let mut w = Wire::measuring();
     w.open();
@@ -390,7 +395,7 @@ fn a_connection_that_nobody_closes() {
     let mut w = Wire::measuring();
     w.open();
     w.now = Duration::from_secs(30);
-    assert!(w.story().anomalies.is_empty());
+    assert!(w.record().anomalies.is_empty());
 }
 
 #[test]
@@ -400,9 +405,9 @@ fn data_sent_again() {
     w.at(20_000, Server, "ACK", 1, 1, 1000);
     w.at(250_000, Server, "ACK", 1, 1, 1000);
     w.at(262_000, Client, "ACK", 1, 1001, 0);
-    let (story, found) = only(&mut w, A::Retransmissions);
+    let (record, found) = only(&mut w, A::Retransmissions);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[5][..]));
-    assert_eq!(says(&story, &found), "the server sent 1 data segment again: 1 after a timeout");
+    assert_eq!(says(&record, &found), "the server sent 1 data segment again: 1 after a timeout");
 }
 
 #[test]
@@ -425,9 +430,9 @@ fn a_closed_window() {
     w.at(13_000, Client, "ACK", 1, 30_001, 0);
     w.window[0] = 64_000;
     w.at(700_000, Client, "ACK", 1, 30_001, 0);
-    let (story, found) = only(&mut w, A::ZeroWindow);
+    let (record, found) = only(&mut w, A::ZeroWindow);
     assert_eq!((found.who, found.proof.packets()), (Some(Client), &[5][..]));
-    assert_eq!(says(&story, &found), "the client closed its window once, for 687 ms in all");
+    assert_eq!(says(&record, &found), "the client closed its window once, for 687 ms in all");
 }
 
 #[test]
@@ -447,10 +452,10 @@ fn packets_that_were_not_captured() {
     w.at(20_000, Server, "ACK", 1, 1, 1000);
     w.at(20_010, Server, "ACK", 2001, 1, 1000);
     w.at(20_050, Client, "ACK", 1, 4001, 0);
-    let (story, found) = only(&mut w, A::CaptureGap);
+    let (record, found) = only(&mut w, A::CaptureGap);
     assert_eq!(found.who, Some(Server));
     assert_eq!(
-        says(&story, &found),
+        says(&record, &found),
         "the client acknowledged 2 kB by the server that were not captured"
     );
     // The capture has two packets the wrong way round.
@@ -459,7 +464,7 @@ fn packets_that_were_not_captured() {
     w.at(20_000, Client, "ACK", 1, 1001, 0);
     w.at(20_010, Server, "ACK", 1, 1, 1000);
     close(&mut w, 30_000, 1, 1001);
-    assert!(w.story().anomalies.is_empty());
+    assert!(w.record().anomalies.is_empty());
 }
 
 #[test]
@@ -474,10 +479,10 @@ fn more_than_a_window_was_not_captured() {
         w.at(at + 50, Client, "ACK", 1, seq + 1000, 0);
     }
     close(&mut w, 200_000, 1, 50_040_001);
-    let (story, found) = only(&mut w, A::CaptureGap);
-    assert_eq!((found.who, story.how), (Some(Server), Ended::Orderly));
-    assert_eq!(story.bytes, [0, 50_040_000]);
-    assert!(story.unseen[1] > 49_000_000, "{:?}", story.unseen);
+    let (record, found) = only(&mut w, A::CaptureGap);
+    assert_eq!((found.who, record.how), (Some(Server), Ended::Orderly));
+    assert_eq!(record.bytes, [0, 50_040_000]);
+    assert!(record.unseen[1] > 49_000_000, "{:?}", record.unseen);
 }
 
 #[test]
@@ -531,9 +536,9 @@ fn doubled(ids: [u16; 2]) {
     twice(&mut w, 30_000, Client, "FIN ACK", 74, 513, 0);
     twice(&mut w, 31_000, Server, "FIN ACK", 513, 75, 0);
     twice(&mut w, 31_040, Client, "ACK", 75, 514, 0);
-    let story = w.story();
-    assert_eq!(names(&story), [""; 0]);
-    assert_eq!(story.metrics.unwrap().ends.map(|end| end.retransmissions.total()), [0, 0]);
+    let record = w.record();
+    assert_eq!(names(&record), [""; 0]);
+    assert_eq!(record.metrics.unwrap().ends.map(|end| end.retransmissions.total()), [0, 0]);
 }
 
 #[test]
@@ -553,7 +558,7 @@ fn a_connection_without_a_word_is_told() {
     assert!(now <= Duration::from_secs(800), "{now:?}");
     w.drain();
     w.now = now;
-    assert_eq!(w.story().how, Ended::Open);
+    assert_eq!(w.record().how, Ended::Open);
     // Its next segment is a connection seen in mid-stream.
     w.at(900_000_000, Client, "PSH ACK", 74, 1, 73);
     assert_eq!(w.seen.map(|seen| seen.conn), Some(2));

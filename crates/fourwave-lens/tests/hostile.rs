@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::*;
 use fourwave_core::state::{Input, State, next};
 use fourwave_lens::{
-    AnomalyKind, Event, Lens, LensOptions, Move, Proof, Story, comment, follow, json, ladder,
-    ladder::LadderOptions,
+    AnomalyKind, ConnectionRecord, Event, Lens, LensOptions, Move, Proof, comment, follow, json,
+    ladder, ladder::LadderOptions,
 };
 use proptest::prelude::*;
 
@@ -29,48 +29,48 @@ fn reachable(from: State) -> BTreeSet<&'static str> {
 }
 
 fn follows_the_table(moved: Move) -> bool {
-    // A FIN sent again proves that its ACK had not arrived.
+    // A retransmitted FIN proves that its ACK had not arrived.
     let put_right = [(State::Closed, State::LastAck), (State::FinWait2, State::FinWait1)];
     put_right.contains(&(moved.from, moved.to)) || reachable(moved.from).contains(moved.to.name())
 }
 
-fn check_story(story: &Story, names: &fourwave_lens::Names) {
-    assert!(story.rows.len() <= 24 + 24 + 1 + 2 * 64, "{} rows", story.rows.len());
-    for row in &story.rows {
-        for moved in row.moved.into_iter().flatten() {
+fn check_story(record: &ConnectionRecord, names: &fourwave_lens::Names) {
+    assert!(record.entries.len() <= 24 + 24 + 1 + 2 * 64, "{} rows", record.entries.len());
+    for entry in &record.entries {
+        for moved in entry.moved.into_iter().flatten() {
             assert!(follows_the_table(moved), "{moved:?}");
         }
     }
     for (width, ascii, color) in [(72, true, false), (100, false, true), (200, false, false)] {
         let (names, packets) = (names.clone(), color);
         let options = LadderOptions { width, ascii, color, names, notation: None, packets };
-        let drawn = ladder::render(story, &options);
+        let drawn = ladder::render(record, &options);
         if !color {
             let widest = drawn.lines().map(|line| line.chars().count()).max().unwrap_or(0);
             assert!(widest <= width, "{widest} > {width}\n{drawn}");
         }
     }
-    assert!(!comment::packet(story, names).contains('\n'));
-    assert!(story.anomalies.len() <= 2 * AnomalyKind::ALL.len());
-    for anomaly in &story.anomalies {
-        assert!(!anomaly.sentence(story, names).contains('\n'));
+    assert!(!comment::packet(record, names).contains('\n'));
+    assert!(record.anomalies.len() <= 2 * AnomalyKind::ALL.len());
+    for anomaly in &record.anomalies {
+        assert!(!anomaly.sentence(record, names).contains('\n'));
         assert!((1..=Proof::MAX).contains(&anomaly.proof.packets().len()));
         assert!(anomaly.proof.packets().is_sorted(), "{anomaly:?}");
     }
-    for (i, end) in story.metrics.iter().flat_map(|m| &m.ends).enumerate() {
-        assert!(end.retransmissions.total() + end.out_of_order <= story.segments[i], "{end:?}");
+    for (i, end) in record.metrics.iter().flat_map(|m| &m.ends).enumerate() {
+        assert!(end.retransmissions.total() + end.out_of_order <= record.segments[i], "{end:?}");
     }
-    assert!(story.metrics.iter().all(|m| m.points.len() <= 1024));
+    assert!(record.metrics.iter().all(|m| m.points.len() <= 1024));
 }
 
 /// Tells everything and renders it in every way.
 fn check(wire: &mut Wire) {
-    let stories = wire.stories();
+    let records = wire.records();
     assert_eq!(wire.lens.watched(), 0);
     let opened = wire.events.iter().filter(|event| matches!(event, Event::Opened(_))).count();
-    assert_eq!(stories.len(), opened);
-    for story in &stories {
-        check_story(story, &wire.names);
+    assert_eq!(records.len(), opened);
+    for record in &records {
+        check_story(record, &wire.names);
     }
     for line in wire.json().lines() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
@@ -186,8 +186,8 @@ proptest! {
             let mut out = String::new();
             json::write(&event, &options.names, &mut out);
             out.push_str(&follow::line(&event, &options));
-            if let Event::Ended(story) = &event {
-                out.push_str(&ladder::render(story, &options));
+            if let Event::Ended(record) = &event {
+                out.push_str(&ladder::render(record, &options));
             }
             prop_assert!(out.ends_with('\n'));
         }

@@ -20,9 +20,9 @@ fn every_kind_of_life_has_its_ladder() {
 #[test]
 fn narrow_and_in_ascii() {
     for (name, mut wire) in all() {
-        let story = wire.story();
+        let record = wire.record();
         let options = LadderOptions { width: 10, ascii: true, ..wire.options() };
-        let drawn = ladder::render(&story, &options);
+        let drawn = ladder::render(&record, &options);
         assert!(drawn.is_ascii(), "{name}: {drawn}");
         for line in drawn.lines() {
             assert!(line.len() <= ladder::MIN_WIDTH, "{name}: {} columns: {line}", line.len());
@@ -36,10 +36,10 @@ fn narrow_and_in_ascii() {
 #[test]
 fn colour_changes_nothing_but_colour() {
     for (name, mut wire) in all() {
-        let story = wire.story();
-        let plain = ladder::render(&story, &wire.options());
+        let record = wire.record();
+        let plain = ladder::render(&record, &wire.options());
         let options = LadderOptions { color: true, ..wire.options() };
-        let mut colored = ladder::render(&story, &options);
+        let mut colored = ladder::render(&record, &options);
         assert!(colored.contains("\x1b["), "{name}");
         while let Some(start) = colored.find('\x1b') {
             let end = colored[start..].find('m').expect("every escape ends in m");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::*;
 use fourwave_core::state::State;
 use fourwave_core::{EndReason, Instant, Side};
-use fourwave_lens::{Ended, Event, LensOptions, Role, RstCause, What, ladder};
+use fourwave_lens::{Ended, EntryKind, Event, LensOptions, Role, RstCause, ladder};
 use fourwave_wire::icmp::IcmpError;
 
 fn ended(wire: &Wire) -> usize {
@@ -36,7 +36,7 @@ fn a_story_is_told_once_it_has_settled_and_then_forgotten() {
     // Its late segments are no connection of their own.
     w.at(20_000_000, Server, "FIN ACK", 1, 2, 0);
     assert_eq!(w.lens.ignored().late, 1);
-    assert_eq!(w.story().conn, 1);
+    assert_eq!(w.record().conn, 1);
     // After 2MSL nothing is remembered: a segment then is a connection seen in mid-stream.
     w.at(90_000_000, Server, "ACK", 2, 2, 0);
     assert_eq!(w.seen.map(|seen| seen.conn), Some(2));
@@ -72,12 +72,12 @@ fn a_syn_in_time_wait_is_a_new_connection() {
     assert_eq!(w.seen.unwrap().conn, 2);
     w.at(510_000, Server, "SYN ACK", 0, 1, 0);
     w.at(510_050, Client, "ACK", 1, 1, 0);
-    let stories = w.stories();
+    let records = w.records();
     assert_eq!(
-        stories.iter().map(|story| story.how).collect::<Vec<_>>(),
+        records.iter().map(|record| record.how).collect::<Vec<_>>(),
         [Ended::Orderly, Ended::Open]
     );
-    assert_eq!(stories[1].states, [State::Established; 2]);
+    assert_eq!(records[1].states, [State::Established; 2]);
 }
 
 #[test]
@@ -96,9 +96,9 @@ fn a_client_that_restarted_replaces_its_connection() {
     w.at(3_000_000, Server, "SYN ACK", 0, 1, 0);
     assert_eq!(w.seen.unwrap().conn, 2);
     w.at(3_000_100, Client, "ACK", 1, 1, 0);
-    let stories = w.stories();
-    assert_eq!(stories[0].how, Ended::Replaced);
-    assert_eq!(stories[1].states, [State::Established; 2]);
+    let records = w.records();
+    assert_eq!(records[0].how, Ended::Replaced);
+    assert_eq!(records[1].states, [State::Established; 2]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_syn_without_an_answer_is_given_up() {
     tick(&mut w, Duration::from_secs(130));
     assert_eq!(ended(&w), 0, "the last SYN came at 7 s");
     tick(&mut w, Duration::from_secs(137));
-    assert_eq!(w.story().how, Ended::Unanswered { retransmissions: 3 });
+    assert_eq!(w.record().how, Ended::Unanswered { retransmissions: 3 });
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn a_syn_after_an_icmp_error_is_the_same_attempt() {
     w.at(3_500_000, Client, "SYN", 0, 0, 0);
     w.at(3_510_000, Server, "SYN ACK", 0, 1, 0);
     w.at(3_510_050, Client, "ACK", 1, 1, 0);
-    let story = w.story();
-    assert_eq!((story.how, story.handshake), (Ended::Open, None));
-    assert_eq!(story.states, [State::Established; 2]);
+    let record = w.record();
+    assert_eq!((record.how, record.handshake), (Ended::Open, None));
+    assert_eq!(record.states, [State::Established; 2]);
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn the_engines_word_counts_more_than_arithmetic() {
     let mut report = w.report(EndReason::Orderly, Some(Side::Local));
     report.time_wait_until = Some(Instant::from_micros(5_020_090));
     assert!(w.lens.end(&report));
-    let story = w.story();
-    let [wait] = story.time_wait[..] else { panic!("one holds it: {:?}", story.time_wait) };
+    let record = w.record();
+    let [wait] = record.time_wait[..] else { panic!("one holds it: {:?}", record.time_wait) };
     assert_eq!((wait.who, wait.until), (Server, Duration::from_micros(5_020_090)));
     // Without TIME_WAIT in the report, nobody holds it.
     let mut w = Wire::new();
@@ -141,7 +141,7 @@ fn the_engines_word_counts_more_than_arithmetic() {
     w.at(20_050, Client, "FIN ACK", 1, 2, 0);
     w.at(20_090, Server, "ACK", 2, 2, 0);
     assert!(w.lens.end(&w.report(EndReason::Orderly, Some(Side::Local))));
-    assert!(w.story().time_wait.is_empty());
+    assert!(w.record().time_wait.is_empty());
 }
 
 #[test]
@@ -153,11 +153,11 @@ fn a_report_may_come_before_its_rst() {
     w.at(50_010, Server, "RST ACK", 1, 1, 0);
     // It ends the connection all the same: the capture's comment belongs to it.
     assert!(w.seen.as_ref().is_some_and(|seen| seen.ended));
-    let story = w.story();
-    assert_eq!(story.how, Ended::Reset { by: Server, cause: RstCause::Aborted });
-    assert_eq!(story.states, [State::Closed; 2]);
-    assert_eq!(story.reason(), Some(EndReason::Linger));
-    assert!(story.rows.iter().all(|row| row.annotation.is_none()), "{:?}", story.rows);
+    let record = w.record();
+    assert_eq!(record.how, Ended::Reset { by: Server, cause: RstCause::Aborted });
+    assert_eq!(record.states, [State::Closed; 2]);
+    assert_eq!(record.reason(), Some(EndReason::Linger));
+    assert!(record.entries.iter().all(|entry| entry.annotation.is_none()), "{:?}", record.entries);
 }
 
 #[test]
@@ -170,8 +170,8 @@ fn a_report_may_come_before_the_last_ack() {
     assert!(w.lens.end(&w.report(EndReason::Orderly, Some(Side::Local))));
     w.at(21_010, Server, "ACK", 2, 2, 0);
     assert!(w.seen.as_ref().is_some_and(|seen| seen.ended));
-    let story = w.story();
-    assert_eq!((story.how, story.states), (Ended::Orderly, [State::Closed, State::TimeWait]));
+    let record = w.record();
+    assert_eq!((record.how, record.states), (Ended::Orderly, [State::Closed, State::TimeWait]));
 }
 
 #[test]
@@ -181,13 +181,13 @@ fn a_report_of_an_earlier_connection_is_left_alone() {
     let mut report = w.report(EndReason::Aborted, None);
     report.ended = Instant::from_micros(4_000_000);
     assert!(!w.lens.end(&report));
-    assert_eq!(w.story().report, None);
+    assert_eq!(w.record().report, None);
 }
 
 #[test]
 fn rfc1337_keeps_time_wait() {
     let mut w = time_wait_assassinated();
-    assert!(w.story().time_wait.is_empty());
+    assert!(w.record().time_wait.is_empty());
     let mut w = Wire::new();
     let options = fourwave_lens::LensOptions { rfc1337: true, ..Default::default() };
     w.lens = fourwave_lens::Lens::new(options);
@@ -196,7 +196,7 @@ fn rfc1337_keeps_time_wait() {
     w.at(20_050, Server, "FIN ACK", 1, 2, 0);
     w.at(20_090, Client, "ACK", 2, 2, 0);
     w.at(20_400, Server, "RST", 2, 0, 0);
-    assert_eq!(w.story().time_wait.len(), 1);
+    assert_eq!(w.record().time_wait.len(), 1);
 }
 
 #[test]
@@ -210,11 +210,11 @@ fn more_than_4_gib_each_byte_counted_once() {
         w.at(20_000 + n, Server, "ACK", seq, 1, chunk as usize);
         w.at(20_000 + n, Client, "ACK", 1, seq.wrapping_add(chunk as u32), 0);
     }
-    let story = w.story();
-    assert_eq!(story.bytes, [0, chunk * chunks]);
-    assert_eq!(story.bytes_acked, [0, chunk * chunks]);
-    assert_eq!(story.segments[1], 1 + chunks * 60);
-    assert_eq!(story.unexpected_segments, 0);
+    let record = w.record();
+    assert_eq!(record.bytes, [0, chunk * chunks]);
+    assert_eq!(record.bytes_acked, [0, chunk * chunks]);
+    assert_eq!(record.segments[1], 1 + chunks * 60);
+    assert_eq!(record.unexpected_segments, 0);
 }
 
 #[test]
@@ -225,8 +225,8 @@ fn what_never_passed_is_counted() {
     w.at(20_000, Server, "ACK", 1, 1, 1000);
     w.at(20_010, Server, "ACK", 2001, 1, 1000);
     w.at(20_050, Client, "ACK", 1, 4001, 0);
-    let story = w.story();
-    assert_eq!((story.bytes, story.unseen), ([0, 4000], [0, 2000]));
+    let record = w.record();
+    assert_eq!((record.bytes, record.unseen), ([0, 4000], [0, 2000]));
 }
 
 #[test]
@@ -234,9 +234,9 @@ fn a_summary_of_stories() {
     let mut summary = fourwave_lens::summary::Summary::new();
     let mut unnamed = summary.clone();
     for (_, mut w) in all() {
-        for story in w.stories() {
-            summary.add_story(&story, &w.names);
-            unnamed.add_story(&story, &fourwave_lens::Names::default());
+        for record in w.records() {
+            summary.add_record(&record, &w.names);
+            unnamed.add_record(&record, &fourwave_lens::Names::default());
         }
     }
     insta::assert_snapshot!(format!("{summary}\n{unnamed}"));
@@ -246,7 +246,7 @@ fn a_summary_of_stories() {
 fn rows_are_bounded_and_say_what_is_missing() {
     let mut w = Wire::new();
     w.open();
-    // Rows that fold into nothing: a router complains about every segment.
+    // Entries that fold into nothing: a router complains about every segment.
     for n in 0..2_000u32 {
         let at = 20_000 + u64::from(n) * 1_000;
         w.at(at, Server, "ACK", 1 + n * 100, 1, 100);
@@ -254,28 +254,28 @@ fn rows_are_bounded_and_say_what_is_missing() {
         w.icmp(at + 10, IcmpError::TimeExceeded, &packet);
     }
     w.at(3_000_000, Client, "RST ACK", 1, 200_001, 0);
-    let story = w.story();
-    assert!(story.rows.len() <= 24 + 24 + 1, "{} rows", story.rows.len());
-    let left_out: Vec<_> = story
-        .rows
+    let record = w.record();
+    assert!(record.entries.len() <= 24 + 24 + 1, "{} rows", record.entries.len());
+    let left_out: Vec<_> = record
+        .entries
         .iter()
-        .filter_map(|row| match row.what {
-            What::LeftOut(left_out) => Some(left_out),
+        .filter_map(|entry| match entry.what {
+            EntryKind::LeftOut(left_out) => Some(left_out),
             _ => None,
         })
         .collect();
     let [left_out] = left_out[..] else { panic!("{left_out:?}") };
-    let kept: u64 = story
-        .rows
+    let kept: u64 = record
+        .entries
         .iter()
-        .map(|row| match &row.what {
-            What::Segment(shown) => shown.segments,
-            What::Run(run) => run.segments + run.acks,
+        .map(|entry| match &entry.what {
+            EntryKind::Segment(shown) => shown.segments,
+            EntryKind::Run(run) => run.segments + run.acks,
             _ => 0,
         })
         .sum();
-    assert_eq!(left_out.segments + kept, story.segments.iter().sum::<u64>());
-    let drawn = ladder::render(&story, &w.options());
+    assert_eq!(left_out.segments + kept, record.segments.iter().sum::<u64>());
+    let drawn = ladder::render(&record, &w.options());
     assert!(drawn.contains("rows left out"), "{drawn}");
 }
 
@@ -308,7 +308,7 @@ fn headers_cut_within_their_options_are_read() {
     assert!(seen.is_some());
     assert!(w.lens.observe(Duration::ZERO, &syn[..39], syn.len(), 0).is_none());
     assert_eq!(w.lens.ignored().unreadable, 1);
-    assert_eq!(w.story().states[Role::Client.index()], State::SynSent);
+    assert_eq!(w.record().states[Role::Client.index()], State::SynSent);
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn what_is_not_tcp_is_counted() {
     w.at(0, Server, "RST", 7, 0, 0);
     let ignored = w.lens.ignored();
     assert_eq!((ignored.other, ignored.stray, ignored.unreadable), (1, 1, 0));
-    assert!(w.stories().is_empty());
+    assert!(w.records().is_empty());
 }
 
 #[test]
@@ -330,8 +330,8 @@ fn a_quiet_lens_tells_stories_only() {
     w.open();
     w.lens.finish(w.now);
     assert!(w.events.is_empty());
-    assert_eq!(w.lens.poll_story().map(|story| story.conn), Some(1));
-    assert_eq!(w.lens.poll_story(), None);
+    assert_eq!(w.lens.poll_record().map(|record| record.conn), Some(1));
+    assert_eq!(w.lens.poll_record(), None);
 }
 
 #[test]
@@ -344,9 +344,9 @@ fn of_too_many_that_are_over_the_oldest_is_told_at_once() {
         w.at(at + 10, Server, "RST ACK", 0, 1, 0);
     }
     w.lens.tick(Duration::from_secs(2));
-    let story = w.lens.poll_story().unwrap();
-    assert_eq!(story.addrs[0].port(), 40_000);
-    assert_eq!(w.lens.poll_story(), None);
+    let record = w.lens.poll_record().unwrap();
+    assert_eq!(record.addrs[0].port(), 40_000);
+    assert_eq!(w.lens.poll_record(), None);
     w.lens.tick(Duration::from_secs(62));
-    assert_eq!(w.lens.poll_story().unwrap().addrs[0].port(), 40_001);
+    assert_eq!(w.lens.poll_record().unwrap().addrs[0].port(), 40_001);
 }

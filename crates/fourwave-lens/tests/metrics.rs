@@ -1,4 +1,4 @@
-//! Figures of a connection.
+//! Metrics of a connection.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::*;
 use fourwave_lens::{EndMetrics, LensOptions, Metrics, PointKind, Retransmissions, Role};
 
 fn metrics(w: &mut Wire) -> Metrics {
-    *w.story().metrics.unwrap()
+    *w.record().metrics.unwrap()
 }
 
 fn end(w: &mut Wire, who: Role) -> EndMetrics {
@@ -241,8 +241,8 @@ fn super_packets_count_their_segments() {
     w.at(20_000, Server, "ACK", 1, 1, 64_000);
     w.at(250_000, Server, "ACK", 1, 1, 64_000);
     assert_eq!(end(&mut w, Server).retransmissions.timeout, 64);
-    let story = w.stories();
-    assert!(story.len() <= 1);
+    let record = w.records();
+    assert!(record.len() <= 1);
 }
 
 #[test]
@@ -273,12 +273,12 @@ fn a_long_transfer_stays_small() {
         w.at(at, Server, "ACK", 1 + n * 1000, 1, 1000);
         w.at(at + 10, Client, "ACK", 1, 1001 + n * 1000, 0);
     }
-    let story = w.story();
-    assert!(story.anomalies.is_empty(), "{:?}", story.anomalies);
-    let all = story.metrics.unwrap();
+    let record = w.record();
+    assert!(record.anomalies.is_empty(), "{:?}", record.anomalies);
+    let all = record.metrics.unwrap();
     assert!(all.points.len() <= 1024 && all.points.len() > 256, "{}", all.points.len());
     assert_eq!(all.ends[1].max_in_flight, 1000);
-    let rate = all.ends[1].throughput(story.bytes[1]).unwrap();
+    let rate = all.ends[1].throughput(record.bytes[1]).unwrap();
     assert!((49e6..51e6).contains(&rate), "{rate}");
 }
 
@@ -291,9 +291,9 @@ fn the_syn_ack_of_a_simultaneous_open_is_no_retransmission() {
     w.at(6_000, Server, "SYN ACK", 0, 1, 0);
     w.at(6_100, Client, "PSH ACK", 1, 1, 5);
     w.at(7_000, Server, "ACK", 1, 6, 0);
-    let story = w.story();
-    assert!(story.anomalies.is_empty(), "{:?}", story.anomalies);
-    assert_eq!(story.metrics.unwrap().ends.map(|end| end.retransmissions.total()), [0, 0]);
+    let record = w.record();
+    assert!(record.anomalies.is_empty(), "{:?}", record.anomalies);
+    assert_eq!(record.metrics.unwrap().ends.map(|end| end.retransmissions.total()), [0, 0]);
 }
 
 #[test]
@@ -307,6 +307,6 @@ fn many_gaps_at_once_are_no_retransmissions_when_they_close() {
     for n in 0..30 {
         w.at(90_000 + n, Client, "ACK", 1 + 200 * n as u32, 1, 100);
     }
-    let story = w.story();
-    assert_eq!((story.retransmitted, story.bytes), ([0, 0], [6000, 0]));
+    let record = w.record();
+    assert_eq!((record.retransmitted, record.bytes), ([0, 0], [6000, 0]));
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::*;
-use fourwave_lens::{AnomalyKind, NagleWaits, Names, Role, Story};
+use fourwave_lens::{AnomalyKind, ConnectionRecord, NagleWaits, Names, Role};
 
 /// Answers of `pieces` bytes each, the first `after` µs after the request, the second `waits` µs
 /// after the first, the ACK of the first `ack` µs after it.
@@ -42,36 +42,38 @@ fn talk(w: &mut Wire, answers: &Answers) {
     }
 }
 
-fn story(answers: &Answers) -> Story {
+fn record(answers: &Answers) -> ConnectionRecord {
     let mut w = Wire::measuring();
     w.open();
     talk(&mut w, answers);
-    w.story()
+    w.record()
 }
 
-fn kinds(story: &Story) -> Vec<AnomalyKind> {
-    story.anomalies.iter().map(|anomaly| anomaly.kind).collect()
+fn kinds(record: &ConnectionRecord) -> Vec<AnomalyKind> {
+    record.anomalies.iter().map(|anomaly| anomaly.kind).collect()
 }
 
 #[test]
 fn an_answer_in_two_pieces_waits_for_the_delayed_ack() {
-    let story = story(&CLASSIC);
-    assert_eq!(kinds(&story), [AnomalyKind::NagleDelayedAck]);
-    let [client, server] = story.nagle_waits;
+    let record = record(&CLASSIC);
+    assert_eq!(kinds(&record), [AnomalyKind::NagleDelayedAck]);
+    let [client, server] = record.nagle_waits;
     assert_eq!(client, NagleWaits::default());
     let waited = Duration::from_millis(40);
     assert_eq!(server, NagleWaits { times: 5, total: waited * 5, longest: waited });
-    let found = &story.anomalies[0];
+    let found = &record.anomalies[0];
     assert_eq!((found.who, found.duration), (Some(Role::Server), Some(waited * 5)));
     // The handshake is 1 to 3; a request, the first piece, its ACK and the second piece.
     assert_eq!(found.proof.packets(), [7, 11, 15, 19, 23]);
     assert_eq!(
-        found.sentence(&story, &Names::default()),
+        found.sentence(&record, &Names::default()),
         "the server's small segments waited for the client's delayed ACKs 5 times, 200 ms in all \
          (40 ms at most)"
     );
-    let shown =
-        story.rows.iter().filter(|row| row.annotation == Some("waited for the delayed ACK"));
+    let shown = record
+        .entries
+        .iter()
+        .filter(|entry| entry.annotation == Some("waited for the delayed ACK"));
     assert_eq!(shown.count(), 3, "the first ones stand in the ladder");
 }
 
@@ -83,11 +85,11 @@ fn both_ends_may_wait() {
     w.at(100_000, Client, "PSH ACK", 1, 1, 50);
     w.at(140_200, Server, "ACK", 1, 51, 0);
     w.at(140_260, Client, "PSH ACK", 51, 1, 20);
-    let story = w.story();
-    assert_eq!(story.nagle_waits.map(|waits| waits.times), [1, 0]);
+    let record = w.record();
+    assert_eq!(record.nagle_waits.map(|waits| waits.times), [1, 0]);
     assert!(
-        story.anomalies[0]
-            .sentence(&story, &Names::default())
+        record.anomalies[0]
+            .sentence(&record, &Names::default())
             .contains("once, most likely: 40.2 ms")
     );
 }
@@ -95,13 +97,13 @@ fn both_ends_may_wait() {
 #[test]
 fn what_is_sent_without_waiting_is_no_stall() {
     // Before the ACK: TCP_NODELAY.
-    assert_eq!(kinds(&story(&Answers { waits: 200, ..CLASSIC })), []);
+    assert_eq!(kinds(&record(&Answers { waits: 200, ..CLASSIC })), []);
     // The ACK was not kept back: nothing but the way there (the handshake took 12 ms).
-    assert_eq!(kinds(&story(&Answers { ack: 12_000, waits: 12_060, ..CLASSIC })), []);
+    assert_eq!(kinds(&record(&Answers { ack: 12_000, waits: 12_060, ..CLASSIC })), []);
     // The application took its time: nothing was waiting for the ACK.
-    assert_eq!(kinds(&story(&Answers { waits: 55_000, ..CLASSIC })), []);
+    assert_eq!(kinds(&record(&Answers { waits: 55_000, ..CLASSIC })), []);
     // Full segments never wait.
-    assert_eq!(kinds(&story(&Answers { pieces: [1460, 1460], ..CLASSIC })), []);
+    assert_eq!(kinds(&record(&Answers { pieces: [1460, 1460], ..CLASSIC })), []);
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn one_who_ever_sent_two_small_segments_at_once_does_not_use_nagle() {
     w.at(140_100, Client, "ACK", 1, 31, 0);
     // It came by chance just behind an ACK.
     w.at(140_300, Server, "PSH ACK", 31, 1, 10);
-    assert_eq!(kinds(&w.story()), []);
+    assert_eq!(kinds(&w.record()), []);
 }
 
 /// Beside the receiver, what an ACK sets free passes a round trip later.
@@ -126,7 +128,7 @@ fn a_capture_beside_the_receiver_tells_the_same() {
     w.at(12_000, Server, "SYN ACK", 0, 1, 0);
     w.at(12_050, Client, "ACK", 1, 1, 0);
     talk(&mut w, &Answers { after: 12_400, waits: 52_100, ..CLASSIC });
-    assert_eq!(w.story().nagle_waits.map(|waits| waits.times), [0, 5]);
+    assert_eq!(w.record().nagle_waits.map(|waits| waits.times), [0, 5]);
 }
 
 #[test]
@@ -137,6 +139,6 @@ fn what_was_lost_and_sent_again_waited_for_a_timer() {
     w.at(300_000, Server, "PSH ACK", 1, 1, 10);
     w.at(340_000, Client, "ACK", 1, 11, 0);
     w.at(340_050, Server, "PSH ACK", 11, 1, 10);
-    let story = w.story();
-    assert!(!kinds(&story).contains(&AnomalyKind::NagleDelayedAck), "{:?}", kinds(&story));
+    let record = w.record();
+    assert!(!kinds(&record).contains(&AnomalyKind::NagleDelayedAck), "{:?}", kinds(&record));
 }

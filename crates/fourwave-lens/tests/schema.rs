@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Lines that the crate of `trace` writes, and checks.
 const OF_TRACE: [&str; 2] = ["file", "summary"];
 
-/// Lines that one packet told.
+/// Lines that one packet showed.
 const OF_PACKETS: [&str; 9] =
     ["open", "segment", "data", "state", "wave", "arrival", "icmp", "exchange", "left_out"];
 
@@ -75,8 +75,8 @@ fn paths(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
     }
 }
 
-/// More rows than a story keeps.
-fn many_rows() -> Wire {
+/// More entries than a record keeps.
+fn many_entries() -> Wire {
     let mut wire = Wire::new();
     wire.open();
     for i in 0..100 {
@@ -86,7 +86,7 @@ fn many_rows() -> Wire {
     wire
 }
 
-/// The lines of all connections, as they come and as whole stories.
+/// The lines of all connections, as they come and as whole records.
 fn lines() -> Vec<(&'static str, String)> {
     let mut lines = Vec::new();
     let mut add = |name, text: String| {
@@ -95,11 +95,11 @@ fn lines() -> Vec<(&'static str, String)> {
     for (name, mut wire) in all() {
         add(name, wire.json());
     }
-    for (name, mut wire) in all().into_iter().chain([("many_rows", many_rows())]) {
-        for story in wire.stories() {
+    for (name, mut wire) in all().into_iter().chain([("many_rows", many_entries())]) {
+        for record in wire.records() {
             let mut out = String::new();
-            let place = |packet| json::Place { file: 0, packet };
-            json::write_story(&story, &wire.names, &place, &mut out);
+            let place = |packet| json::PacketLocation { file: 0, packet };
+            json::write_record(&record, &wire.names, &place, &mut out);
             add(name, out);
         }
     }

@@ -155,7 +155,7 @@ impl Replay {
         }
         lens.finish(span(self.world.now));
         let mut text = String::new();
-        while let Some(story) = lens.poll_story() {
+        while let Some(story) = lens.poll_record() {
             text.push_str(&ladder::render(&story, &ladder::LadderOptions::default()));
             text.push('\n');
         }

@@ -22,7 +22,7 @@ fn found(performance: &Performance) -> String {
     lens.finish(last);
     // The first sentence of each kind, and how many connections have it.
     let mut kinds: BTreeMap<&str, (usize, String)> = BTreeMap::new();
-    while let Some(story) = lens.poll_story() {
+    while let Some(story) = lens.poll_record() {
         for anomaly in &story.anomalies {
             let sentence = || anomaly.sentence(&story, &Names::default());
             let entry = kinds.entry(anomaly.kind.name()).or_insert_with(|| (0, sentence()));

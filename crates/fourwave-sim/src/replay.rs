@@ -52,7 +52,7 @@ pub fn replay(
     let wanted = conn.and_then(|conn| world.addresses(conn));
     let mut ladders = Vec::new();
     if let Some(mut lens) = world.lens() {
-        while let Some(story) = lens.poll_story() {
+        while let Some(story) = lens.poll_record() {
             let is_it = |(a, b)| story.addrs == [a, b] || story.addrs == [b, a];
             if wanted.is_none_or(is_it) {
                 ladders.push(ladder::render(&story, options));

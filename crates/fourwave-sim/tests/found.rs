@@ -44,7 +44,7 @@ fn clean_links_show_no_faults() {
         world.observe(12);
         world.run().unwrap();
         let mut lens = world.lens().unwrap();
-        while let Some(story) = lens.poll_story() {
+        while let Some(story) = lens.poll_record() {
             stories += 1;
             clean_ones += u64::from(story.anomalies.is_empty());
             segments += story.segments.iter().sum::<u64>();

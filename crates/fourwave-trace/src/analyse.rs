@@ -1,24 +1,25 @@
-//! Packets in, stories out to the sinks.
+//! Packets in, records out to the sinks.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, Tally};
-use fourwave_lens::{Event, Lens, LensOptions, Story};
+use fourwave_lens::{ConnectionRecord, Event, Lens, LensOptions};
 use fourwave_linux::reason;
 
+use crate::aggregator::{Aggregator, widen};
 use crate::filter::Filter;
 use crate::overview::{FileRead, Overview};
 use crate::sink::{Numbering, Sink};
-use crate::sums::{Sums, widen};
 
 /// A connection is forgotten when nothing was seen of it for this long: longer than keepalive's
 /// default of two hours and its probes.
 const IDLE: Duration = Duration::from_secs(8100);
 
-/// A connection of a capture is told when its TIME_WAIT would be over, so that what comes late is
-/// part of its story; of more than so many the oldest is told at once, 100 MB or so of them.
+/// A connection of a capture is reported when its TIME_WAIT would be over, so that what comes late
+/// is part of its record; of more than so many the oldest is reported at once, 100 MB or so of
+/// them.
 const SETTLE: Duration = Duration::from_secs(60);
 const MOST_SETTLING: usize = 16_384;
 
@@ -29,10 +30,10 @@ pub struct Options {
     pub filter: Option<Filter>,
     /// Only connections with these numbers; all where it is empty.
     pub conns: BTreeSet<u64>,
-    /// Sinks are told of connections while they go on, too.
+    /// Sinks hear of connections while they go on, too.
     pub follow: bool,
-    /// Somebody watches what is captured now: a connection is told a second after its end, and
-    /// what comes later is not part of its story.
+    /// Somebody watches what is captured now: a connection is reported a second after its end, and
+    /// what comes later is not part of its record.
     pub prompt: bool,
 }
 
@@ -50,7 +51,7 @@ pub struct OutputError {
 pub struct Output {
     /// Its name.
     pub name: String,
-    /// Where stories go.
+    /// Where records go.
     pub sink: Box<dyn Sink>,
 }
 
@@ -70,7 +71,7 @@ pub struct Analysis {
     /// The first output that could not be written, while others can.
     failed: Option<OutputError>,
     numbering: Numbering,
-    sums: Sums,
+    sums: Aggregator,
     /// Connections so far: the highest number.
     last_conn: u64,
     last_at: Duration,
@@ -98,7 +99,7 @@ impl Analysis {
             outputs,
             failed: None,
             numbering: Numbering::default(),
-            sums: Sums::new(),
+            sums: Aggregator::new(),
             last_conn: 0,
             last_at: Duration::ZERO,
             file_span: None,
@@ -110,7 +111,7 @@ impl Analysis {
         self.numbering.begin(name, self.lens.packets());
     }
 
-    /// The next packet of the file. O(1), but for stories that end with it.
+    /// The next packet of the file. O(1), but for records that end with it.
     ///
     /// # Errors
     /// No output can be written any more.
@@ -150,7 +151,7 @@ impl Analysis {
         self.last_conn
     }
 
-    /// The watching stops: what is still open is told as it is, and the overview.
+    /// The watching stops: what is still open is reported as it is, and the overview.
     ///
     /// # Errors
     /// An output cannot be written, or could not be; the others are complete.
@@ -173,14 +174,14 @@ impl Analysis {
     fn drain(&mut self) -> Result<(), OutputError> {
         while let Some(event) = self.lens.poll_event() {
             let wanted = match &event {
-                Event::Ended(story) => self.wants(story),
+                Event::Ended(record) => self.wants(record),
                 Event::Opened(opened) => self.may_want(opened.conn, &opened.addrs),
-                Event::Row(seen) => self.may_want(seen.conn, &seen.addrs),
+                Event::Entry(seen) => self.may_want(seen.conn, &seen.addrs),
                 _ => false,
             };
-            if let Event::Ended(story) = &event {
+            if let Event::Ended(record) = &event {
                 match wanted {
-                    true => self.sums.add(story),
+                    true => self.sums.add(record),
                     false => self.sums.overview.filtered_out += 1,
                 }
             }
@@ -191,10 +192,10 @@ impl Analysis {
         Ok(())
     }
 
-    fn wants(&self, story: &Story) -> bool {
+    fn wants(&self, record: &ConnectionRecord) -> bool {
         let Options { filter, conns, .. } = &self.options;
-        (conns.is_empty() || conns.contains(&story.conn))
-            && filter.as_ref().is_none_or(|filter| filter.holds(story))
+        (conns.is_empty() || conns.contains(&record.conn))
+            && filter.as_ref().is_none_or(|filter| filter.holds(record))
     }
 
     /// Whether a connection that goes on may be one of those wanted.
@@ -212,8 +213,8 @@ impl Analysis {
             if follow {
                 written = sink.event(event, numbering);
             }
-            if let (Event::Ended(story), Ok(())) = (event, &written) {
-                written = sink.story(story, numbering);
+            if let (Event::Ended(record), Ok(())) = (event, &written) {
+                written = sink.record(record, numbering);
             }
             if let Err(source) = written {
                 failed.get_or_insert(OutputError { name: name.clone(), source });

@@ -1,19 +1,19 @@
-//! Stories and the overview as JSON lines. What every field means stands in the lens's
+//! Records and the overview as JSON lines. What every field means stands in the lens's
 //! `SCHEMA.md`.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use fourwave_capture::Tally;
-use fourwave_lens::json::{Place, write_story};
-use fourwave_lens::{Names, Story};
+use fourwave_lens::json::{PacketLocation, write_record};
+use fourwave_lens::{ConnectionRecord, Names};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::overview::{FileRead, Lifetimes, Overview, Service, Suspect};
 use crate::sink::{Numbering, Sink};
 
-/// Writes JSON lines: `file`, stories as they end, `summary`.
+/// Writes JSON lines: `file`, records as they end, `summary`.
 #[derive(Debug)]
 pub struct Json<W> {
     out: W,
@@ -24,7 +24,7 @@ pub struct Json<W> {
 }
 
 impl<W: Write> Json<W> {
-    /// Lines that go to `out`, one write for each story.
+    /// Lines that go to `out`, one write for each record.
     pub fn new(out: W, names: Names) -> Self {
         Self { out, names, files: 0, lines: String::new() }
     }
@@ -44,13 +44,13 @@ impl<W: Write> Json<W> {
 }
 
 impl<W: Write> Sink for Json<W> {
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
         self.files(numbering);
         let place = |running: u64| {
             let (file, packet) = numbering.locate(running);
-            Place { file, packet }
+            PacketLocation { file, packet }
         };
-        write_story(story, &self.names, &place, &mut self.lines);
+        write_record(record, &self.names, &place, &mut self.lines);
         self.flush()
     }
 

@@ -1,6 +1,6 @@
 //! Analyses captures: what `fourwave trace` does, without how its arguments are read.
 //!
-//! Packets go from a [`fourwave_capture`] reader into a [`fourwave_lens::Lens`]; each story that
+//! Packets go from a [`fourwave_capture`] reader into a [`fourwave_lens::Lens`]; each record that
 //! comes out passes the filter and goes to every [`Sink`]: text, JSON lines, an HTML page,
 //! Parquet tables. The [`Overview`] sums up all of them at the end. Memory is bounded by the
 //! connections that are alive, and by what a sink keeps on purpose.
@@ -9,16 +9,16 @@
 //! with any release.
 #![forbid(unsafe_code)]
 
+mod aggregator;
 mod analyse;
 mod filter;
+#[cfg(test)]
+mod fixture;
 pub mod html;
 pub mod json;
-#[cfg(test)]
-mod made;
 mod overview;
 pub mod parquet;
 mod sink;
-mod sums;
 pub mod text;
 
 pub use analyse::{Analysis, Options, Output, OutputError};

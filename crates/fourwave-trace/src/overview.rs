@@ -1,4 +1,4 @@
-//! A whole capture in figures.
+//! A whole capture in numbers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -65,22 +65,22 @@ pub struct Suspect {
     pub packets: Vec<u64>,
 }
 
-/// A whole capture in figures; of a filtered one, the connections that passed the filter.
+/// A whole capture in numbers; of a filtered one, the connections that passed the filter.
 #[derive(Clone, Debug, Default)]
 pub struct Overview {
     /// The files, in the order in which they were read.
     pub files: Vec<FileRead>,
     /// When the first packet was seen and the last, since the epoch of Unix.
     pub span: Option<(Duration, Duration)>,
-    /// Connections told.
+    /// Connections reported.
     pub connections: u64,
     /// Connections that the filter held back.
     pub filtered_out: u64,
     /// Bytes of the stream by clients and by servers.
     pub bytes: [u64; 2],
-    /// Segments, and those among them that were sent again.
+    /// Segments, and those among them that were retransmitted.
     pub segments: u64,
-    /// Segments sent again.
+    /// Segments retransmitted.
     pub retransmitted: u64,
     /// How connections ended, by [`fourwave_lens::Ended::name`].
     pub ends: BTreeMap<&'static str, u64>,

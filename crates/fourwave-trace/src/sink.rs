@@ -1,18 +1,18 @@
-//! Where stories go.
+//! Where records go.
 
 use std::io;
 
-use fourwave_lens::{Event, Story};
+use fourwave_lens::{ConnectionRecord, Event};
 
 use crate::overview::Overview;
 
-/// Takes the stories of a capture, one after another, and the overview at the end.
+/// Takes the records of a capture, one after another, and the overview at the end.
 pub trait Sink {
-    /// A connection's story; they come in the order in which they end.
+    /// A connection's record; they come in the order in which they end.
     ///
     /// # Errors
     /// What is written cannot be written.
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()>;
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()>;
 
     /// Something happened to a connection that goes on; only where the analysis was told to
     /// follow.

@@ -110,9 +110,9 @@ impl World {
         let watch = move |_: Direction, packet: &PacketView<'_>| {
             lens.observe(packet.elapsed, packet.head, packet.len(), packet.gso_size);
             while let Some(event) = lens.poll_event() {
-                let Event::Row(seen) = event else { continue };
+                let Event::Entry(seen) = event else { continue };
                 let end = usize::from(seen.addrs[0].ip() != KERNEL);
-                if let Some(moved) = seen.row.moved[end] {
+                if let Some(moved) = seen.entry.moved[end] {
                     told.lock().expect("no panic").push(moved.to);
                 }
             }

@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
-use fourwave_doctor::{GatherError, Look, metrics, watch};
+use fourwave_doctor::{Diagnosis, GatherError, metrics, watch};
 use fourwave_linux::reason;
 
 use super::Order;
@@ -28,9 +28,9 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
     let ended = || asked.load(Ordering::Relaxed) || stop::is_gone(io::stdout());
     let mut first = true;
     let mut failed = None;
-    let each = |look: Result<&Look, GatherError>| {
-        let text = match look {
-            Ok(look) => told(look, form, &screen),
+    let each = |diagnosis: Result<&Diagnosis, GatherError>| {
+        let text = match diagnosis {
+            Ok(diagnosis) => told(diagnosis, form, &screen),
             Err(error) => {
                 // The next may go well.
                 say(&error.to_string());
@@ -55,7 +55,7 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
     }
 }
 
-/// The endpoint, until it is told to end.
+/// The endpoint, until it is asked to end.
 pub(super) fn serve(order: Order, address: SocketAddr) -> Result<u8, String> {
     let Order { scope, thresholds, sample, .. } = order;
     let ready = |address| say(&format!("metrics at http://{address}/metrics"));

@@ -117,7 +117,7 @@ impl DoctorArguments {
     pub(crate) fn perform(self, text: &TextArguments) -> u8 {
         let done = match &self.explain {
             Some(name) => teach(name.as_deref(), &text.stdout()),
-            None => self.look(text),
+            None => self.diagnosis(text),
         };
         done.unwrap_or_else(|line| {
             say(&line);
@@ -125,7 +125,7 @@ impl DoctorArguments {
         })
     }
 
-    fn look(self, text: &TextArguments) -> Result<u8, String> {
+    fn diagnosis(self, text: &TextArguments) -> Result<u8, String> {
         let mut files = Files::default();
         self.config.iter().for_each(|path| files.reads("--config", path));
         files.check()?;
@@ -141,7 +141,7 @@ impl DoctorArguments {
             return follow::serve(order, address);
         }
         if !self.watch {
-            return once::look(order, form, text.stderr().live);
+            return once::diagnosis(order, form, text.stderr().live);
         }
         if form == Form::Text && screen.live {
             return follow::table(order);
@@ -183,6 +183,6 @@ pub(crate) struct Order {
     pub(crate) thresholds: Thresholds,
     /// Time between two looks.
     pub(crate) sample: Duration,
-    /// Where it is told.
+    /// Where it is reported.
     pub(crate) screen: Screen,
 }

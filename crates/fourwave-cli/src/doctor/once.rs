@@ -4,13 +4,13 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use fourwave_doctor::text::TextOptions;
-use fourwave_doctor::{Look, Looker, fix, json, text};
+use fourwave_doctor::{Diagnosis, Examiner, fix, json, text};
 
 use super::{FINDINGS, Order};
 use crate::print;
 use crate::terminal::Screen;
 
-/// How it is told.
+/// How it is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     Text,
@@ -23,29 +23,29 @@ pub(super) enum Form {
 const TICK: Duration = Duration::from_millis(100);
 
 /// Looks twice, and prints; returns the exit status. `progress`: someone sees how time goes by.
-pub(super) fn look(order: Order, form: Form, progress: bool) -> Result<u8, String> {
+pub(super) fn diagnosis(order: Order, form: Form, progress: bool) -> Result<u8, String> {
     let Order { scope, thresholds, sample, screen } = order;
     let line = |error: fourwave_doctor::GatherError| error.to_string();
-    let mut looker = Looker::open(scope, thresholds).map_err(line)?;
+    let mut examiner = Examiner::open(scope, thresholds).map_err(line)?;
     // From the first look's start: with very many sockets that look is a part of the time.
     let end = Instant::now() + sample;
-    looker.begin().map_err(line)?;
+    examiner.begin().map_err(line)?;
     wait_until(end, progress);
-    let look = looker.look().map_err(line)?;
-    print(&told(look, form, &screen));
-    Ok(if look.findings.is_empty() { 0 } else { FINDINGS })
+    let diagnosis = examiner.examine().map_err(line)?;
+    print(&told(diagnosis, form, &screen));
+    Ok(if diagnosis.findings.is_empty() { 0 } else { FINDINGS })
 }
 
 /// A look in words, JSON lines, or commands.
-pub(super) fn told(look: &Look, form: Form, screen: &Screen) -> String {
+pub(super) fn told(diagnosis: &Diagnosis, form: Form, screen: &Screen) -> String {
     match form {
         Form::Text => {
             let Screen { color, ascii, .. } = *screen;
             let options = TextOptions { width: screen.report(), color, ascii };
-            text::report(&look.sample, &look.findings, &options)
+            text::report(&diagnosis.sample, &diagnosis.findings, &options)
         }
-        Form::Json => json::lines(&look.sample, &look.findings),
-        Form::Fix => fix::script(&look.findings),
+        Form::Json => json::lines(&diagnosis.sample, &diagnosis.findings),
+        Form::Fix => fix::script(&diagnosis.findings),
     }
 }
 

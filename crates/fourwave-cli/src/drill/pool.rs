@@ -1,4 +1,4 @@
-//! Many scripts at once, told of in their order.
+//! Many scripts at once, reported in their order.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -110,7 +110,7 @@ impl Opened {
     }
 }
 
-/// Opens all of them. A file that cannot be opened is told of; when none can be, that is the
+/// Opens all of them. A file that cannot be opened is reported; when none can be, that is the
 /// error. Once `stop` is set, a pipe is at its end soon. They are put in the order of their first
 /// packets, and a person hears of it.
 pub(super) fn ordered(paths: &[PathBuf], stop: &Arc<AtomicBool>) -> Result<Inputs, String> {

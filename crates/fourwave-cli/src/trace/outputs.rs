@@ -1,4 +1,4 @@
-//! Where stories go.
+//! Where records go.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use fourwave_lens::{Event, Names, Story};
+use fourwave_lens::{ConnectionRecord, Event, Names};
 use fourwave_linux::reason;
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::json::Json;
@@ -93,8 +93,8 @@ struct PageFile {
 }
 
 impl Sink for PageFile {
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
-        self.page.story(story, numbering)
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
+        self.page.record(record, numbering)
     }
 
     fn event(&mut self, event: &Event, numbering: &Numbering) -> io::Result<()> {

@@ -15,7 +15,8 @@ pub(super) struct Bar {
     before: Cell<u64>,
 }
 
-/// What is told in so many columns: what is wider than the terminal would lose the end of a figure.
+/// What is reported in so many columns: what is wider than the terminal would lose the end of a
+/// figure.
 const KNOWN: [(usize, &str); 4] = [
     (100, "{bar:40} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left"),
     (64, "{wide_bar} {percent}% of {total_bytes}  {bytes_per_sec}  {eta} left"),
@@ -25,7 +26,7 @@ const KNOWN: [(usize, &str); 4] = [
 const UNKNOWN: [(usize, &str); 3] =
     [(40, "{spinner} {bytes}  {bytes_per_sec}"), (20, "{spinner} {bytes}"), (0, "{spinner}")];
 
-/// What is told where the end is known or not, in so many columns.
+/// What is reported where the end is known or not, in so many columns.
 fn told(known: bool, room: usize) -> &'static str {
     let all = if known { &KNOWN[..] } else { &UNKNOWN };
     all.iter().find(|(least, _)| room >= *least).map_or("", |(_, told)| told)

@@ -16,7 +16,8 @@ pub(crate) struct Told {
     pub(crate) states: Vec<Value>,
 }
 
-/// Every connection, by number, and how many packets came after their connection's story was told.
+/// Every connection, by number, and how many packets came after their connection's record was
+/// reported.
 pub(crate) fn connections(capture: &str) -> (Vec<Told>, u64) {
     let output =
         Command::new(env!("CARGO_BIN_EXE_fourwave")).args(["trace", "--json", capture]).bounded();
@@ -76,7 +77,7 @@ pub(crate) struct Agreed {
     /// Frames for which the two have another name; see `tshark`.
     pub(crate) unproven: u64,
     pub(crate) renamed: u64,
-    /// Frames after a story's end.
+    /// Frames after a record's end.
     pub(crate) late: u64,
 }
 
@@ -127,10 +128,10 @@ fn sum(group: &[Told], end: usize) -> Figures {
 /// Asserts that trace and tshark tell the same connections with the same figures, in the order in
 /// which they began.
 ///
-/// Trace tells a connection's story when its TIME_WAIT would be over (memory is bounded by the
+/// Trace reports a connection when its TIME_WAIT would be over (memory is bounded by the
 /// connections that are alive) and only counts what comes later still, such as a FIN that is
 /// sent again and again. tshark keeps all to the end of the file. So its frames count
-/// up to the story's last one, and those behind it must be as many as trace calls late.
+/// up to the record's last one, and those behind it must be as many as trace calls late.
 #[track_caller]
 pub(crate) fn agree(capture: &str) -> Agreed {
     compare(capture).unwrap_or_else(|wrong| panic!("{wrong}"))

@@ -124,7 +124,7 @@ impl Direction {
     /// passed here before is a retransmission, whatever its age, and what had not is none. So a
     /// frame counts when tshark calls it either name and all of its numbers had passed here.
     ///
-    /// A last byte that is sent again is `keep_alive` to tshark. A keepalive asks with a byte
+    /// A last byte that is retransmitted is `keep_alive` to tshark. A keepalive asks with a byte
     /// that was acknowledged; one that was not is a retransmission.
     fn frame(&mut self, frame: &Frame, counted: &mut Counted) {
         let figures = &mut counted.figures[frame.who];
@@ -205,7 +205,7 @@ pub(crate) fn streams(capture: &str) -> Vec<Stream> {
 
 /// Variants of a scenario are an hour apart and have the same seed, so the same initial sequence
 /// numbers; tshark takes the next variant's connection for the same one. No SYN of these captures
-/// is sent again after that long.
+/// is retransmitted after that long.
 const VARIANT: f64 = 3000.0;
 
 /// `places`: where in `streams` the frames of tshark's streams go.

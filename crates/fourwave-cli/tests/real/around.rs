@@ -88,7 +88,7 @@ fn nothing_is_left_behind() {
         finish(world.fourwave(&options, &["curl", "-s", "http://10.9.0.2:1/"]));
         // A program that leaves a process behind: that ends with its network.
         finish(world.fourwave(&options, &["sh", "-c", "sleep 1000 & exit 0"])).well();
-        // One that is told to end, and one whose wrapper is killed.
+        // One that is asked to end, and one whose wrapper is killed.
         for signal in [Signal::TERM, Signal::INT, Signal::KILL] {
             let ready = ["sh", "-c", "echo ready; exec sleep 1000"];
             let run = world.spawn(&mut world.fourwave(&options, &ready));

@@ -29,7 +29,7 @@ pub(super) struct Diag {
     sequence: u32,
 }
 
-/// What a dump is of: family, states, and what is told beside addresses and queues.
+/// What a dump is of: family, states, and what is reported beside addresses and queues.
 type Asked<'a> = (u8, &'a StateFlags, &'a ExtensionFlags);
 
 /// How one dump ended.

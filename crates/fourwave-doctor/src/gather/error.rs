@@ -1,6 +1,6 @@
 //! Why a host's sockets cannot be seen.
 
-/// Nothing could be looked at. One line each, with the way out. What is only partly visible is no
+/// Nothing could be examined. One line each, with the way out. What is only partly visible is no
 /// error but a [`Limitation`](crate::Limitation).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -1,4 +1,4 @@
-//! The sentences about what could not be looked at.
+//! The sentences about what could not be examined.
 
 use crate::snapshot::{Limitation, PortRange};
 use crate::words::of;

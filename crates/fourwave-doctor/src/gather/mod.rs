@@ -1,6 +1,6 @@
-//! Looks at a host: its sockets, who has them, the kernel's counters and knobs.
+//! Reads a host: its sockets, who has them, the kernel's counters and knobs.
 //!
-//! Sockets come from sock_diag, or else from `/proc/net/tcp`. What cannot be looked at is a
+//! Sockets come from sock_diag, or else from `/proc/net/tcp`. What cannot be examined is a
 //! [`Limitation`] of the snapshot; an error is only that no socket can be seen at all.
 
 mod decode;
@@ -9,7 +9,7 @@ mod error;
 mod kernel;
 mod limitations;
 mod namespace;
-mod owners;
+mod process_lookup;
 mod sockets;
 mod table;
 #[cfg(test)]
@@ -27,7 +27,7 @@ use diag::Diag;
 pub use error::GatherError;
 pub(crate) use fourwave_linux::reason;
 use namespace::{Place, inside};
-use owners::Known;
+use process_lookup::Known;
 use sockets::Sockets;
 
 /// The thread's own view of its network namespace.
@@ -36,7 +36,7 @@ const NET: &str = "/proc/thread-self/net";
 /// Knobs of the whole host, which other namespaces than the first do not show.
 const GLOBAL: [&str; 3] = ["ipv4.tcp_max_orphans", "ipv4.tcp_mem", "core.netdev_max_backlog"];
 
-/// Looks at one host or container, as often as it is asked to.
+/// Reads the sockets of one host or container, as often as it is asked to.
 pub struct Gatherer {
     scope: Scope,
     place: Place,
@@ -61,8 +61,8 @@ impl Gatherer {
         Ok(Self { scope, place, diag, known: Known::default() })
     }
 
-    /// Looks now. O(sockets + descriptors of all processes): the kernel needs some 2 µs to list a
-    /// socket and 4 µs to tell what a descriptor is, which is asked every 10 s or for sockets that
+    /// Takes a snapshot. O(sockets + descriptors of all processes): the kernel needs some 2 µs to list
+    /// a socket and 4 µs to tell what a descriptor is, which is asked every 10 s or for sockets that
     /// are new. Some 120 bytes for each socket, and 100 more for its `tcp_info`.
     ///
     /// # Errors
@@ -73,7 +73,7 @@ impl Gatherer {
             Place::Here | Place::Inside(_) => (PathBuf::from(NET), true),
             Place::Beside(net, _) => (net.clone(), false),
         };
-        let mut look = || Look::take(diag, &net, knobs);
+        let mut look = || Reading::take(diag, &net, knobs);
         let look = match place {
             Place::Inside(namespace) => enter(scope, namespace, look)?,
             Place::Here | Place::Beside(..) => look(),
@@ -109,7 +109,7 @@ fn enter<T: Send>(
 }
 
 /// What is seen from inside the namespace.
-struct Look {
+struct Reading {
     taken: SystemTime,
     sockets: Sockets,
     /// Why not by sock_diag, if so.
@@ -121,7 +121,7 @@ struct Look {
     unread: Vec<String>,
 }
 
-impl Look {
+impl Reading {
     fn take(diag: &mut Result<Diag, String>, net: &Path, knobs: bool) -> Result<Self, GatherError> {
         let taken = SystemTime::now();
         let by_diag = match diag {

@@ -1,4 +1,4 @@
-//! The sockets of one look, whichever way they were seen.
+//! The sockets of one sample, whichever way they were seen.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,7 @@ use fourwave_core::state::State;
 use super::decode::Entry;
 use crate::snapshot::{Listener, Socket};
 
-/// The sockets of one look.
+/// The sockets of one sample.
 #[derive(Default)]
 pub(super) struct Sockets {
     pub(super) sockets: Vec<Socket>,

@@ -14,7 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use crate::{Figures, FindingKind, Look};
+use crate::{Diagnosis, FindingKind, Statistics};
 pub use serve::{ServeError, serve};
 
 /// What every name begins with.
@@ -53,20 +53,20 @@ const KERNEL: [&str; 24] = [
 
 type Labels = Vec<(&'static str, String)>;
 
-/// A look as OpenMetrics text, closed by `# EOF`.
+/// A sample as OpenMetrics text, closed by `# EOF`.
 ///
 /// # Errors
 /// None of its own: writing into a `String` does not fail.
-pub fn text(look: &Look) -> Result<String, fmt::Error> {
+pub fn text(diagnosis: &Diagnosis) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix(PREFIX);
-    let figures = Figures::of(&look.sample);
+    let statistics = Statistics::of(&diagnosis.sample);
     let mut into = Gauges(&mut registry);
-    sockets(&mut into, &figures);
-    destinations(&mut into, &figures);
-    programs(&mut into, &figures);
-    listeners(&mut into, &figures);
-    judged(&mut into, look);
-    kernel(&mut registry, look);
+    sockets(&mut into, &statistics);
+    destinations(&mut into, &statistics);
+    programs(&mut into, &statistics);
+    listeners(&mut into, &statistics);
+    judged(&mut into, diagnosis);
+    kernel(&mut registry, diagnosis);
     let mut out = String::new();
     text::encode(&mut out, &registry)?;
     Ok(out)
@@ -93,23 +93,27 @@ impl Gauges<'_> {
     }
 }
 
-fn sockets(into: &mut Gauges<'_>, figures: &Figures) {
+fn sockets(into: &mut Gauges<'_>, statistics: &Statistics) {
     into.rows(
         "sockets",
         "TCP sockets by state",
-        figures
+        statistics
             .states
             .iter()
             .map(|(state, count)| (vec![("state", state.name().to_owned())], *count as f64)),
     );
-    into.one("orphans", "Sockets without a program, of the whole host", figures.orphans.now as f64);
-    if figures.orphans.limit > 0 {
-        into.one("orphans_limit", "tcp_max_orphans", figures.orphans.limit as f64);
+    into.one(
+        "orphans",
+        "Sockets without a program, of the whole host",
+        statistics.orphans.now as f64,
+    );
+    if statistics.orphans.limit > 0 {
+        into.one("orphans_limit", "tcp_max_orphans", statistics.orphans.limit as f64);
     }
 }
 
-fn destinations(into: &mut Gauges<'_>, figures: &Figures) {
-    let all = &figures.destinations;
+fn destinations(into: &mut Gauges<'_>, statistics: &Statistics) {
+    let all = &statistics.destinations;
     into.one("destinations", "Destinations that ports are used for", all.len() as f64);
     let rows = || {
         all.iter()
@@ -126,7 +130,7 @@ fn destinations(into: &mut Gauges<'_>, figures: &Figures) {
         "Ephemeral ports in TIME_WAIT towards a destination",
         rows().map(|(labels, row)| (labels, row.time_wait as f64)),
     );
-    into.one("ports_limit", "Ephemeral ports for each destination", figures.ports as f64);
+    into.one("ports_limit", "Ephemeral ports for each destination", statistics.ports as f64);
     into.rows(
         "ports_exhausted_seconds",
         "Until no port is left for a destination at the rate seen; absent while they do not grow",
@@ -134,10 +138,10 @@ fn destinations(into: &mut Gauges<'_>, figures: &Figures) {
     );
 }
 
-fn programs(into: &mut Gauges<'_>, figures: &Figures) {
+fn programs(into: &mut Gauges<'_>, statistics: &Statistics) {
     // By name only: pids come and go, and each would stay a series.
     let mut programs: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    for row in &figures.close_wait {
+    for row in &statistics.close_wait {
         let name = row.program.as_ref().map_or("", |(name, _)| name.as_str());
         let sum = programs.entry(name).or_default();
         *sum = (sum.0 + row.count, sum.1 + row.unread);
@@ -158,8 +162,8 @@ fn programs(into: &mut Gauges<'_>, figures: &Figures) {
     );
 }
 
-fn listeners(into: &mut Gauges<'_>, figures: &Figures) {
-    let all = &figures.listeners;
+fn listeners(into: &mut Gauges<'_>, statistics: &Statistics) {
+    let all = &statistics.listeners;
     let rows = || {
         all.iter().take(MOST_ROWS).map(|row| {
             let program = row.program.clone().unwrap_or_default();
@@ -184,8 +188,9 @@ fn listeners(into: &mut Gauges<'_>, figures: &Figures) {
     );
 }
 
-fn judged(into: &mut Gauges<'_>, look: &Look) {
-    let number = |kind: FindingKind| look.findings.iter().filter(|one| one.kind == kind).count();
+fn judged(into: &mut Gauges<'_>, diagnosis: &Diagnosis) {
+    let number =
+        |kind: FindingKind| diagnosis.findings.iter().filter(|one| one.kind == kind).count();
     into.rows(
         "findings",
         "Findings by kind, 0 when there is none",
@@ -193,16 +198,20 @@ fn judged(into: &mut Gauges<'_>, look: &Look) {
             .into_iter()
             .map(|kind| (vec![("kind", kind.name().to_owned())], number(kind) as f64)),
     );
-    let limitations = look.sample.after.limitations.len();
+    let limitations = diagnosis.sample.after.limitations.len();
     into.one("limitations", "Things that could not be examined", limitations as f64);
-    into.one("collection_seconds", "How long reading the host took", look.took.as_secs_f64());
-    into.one("sample_seconds", "Time since the sample before", look.sample.interval.as_secs_f64());
+    into.one("collection_seconds", "How long reading the host took", diagnosis.took.as_secs_f64());
+    into.one(
+        "sample_seconds",
+        "Time since the sample before",
+        diagnosis.sample.interval.as_secs_f64(),
+    );
 }
 
-fn kernel(registry: &mut Registry, look: &Look) {
+fn kernel(registry: &mut Registry, diagnosis: &Diagnosis) {
     let family = Family::<Labels, Counter>::default();
     for name in KERNEL {
-        if let Some(value) = look.sample.after.counters.get(name) {
+        if let Some(value) = diagnosis.sample.after.counters.get(name) {
             family.get_or_create(&vec![("name", name.to_owned())]).inc_by(*value);
         }
     }

@@ -14,19 +14,19 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::gather::reason;
-use crate::{GatherError, Looker, Scope, Thresholds};
+use crate::{Examiner, GatherError, Scope, Thresholds};
 
 /// What Prometheus tells the format by.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Answers that are under way when it is told to end have so long.
+/// Answers that are under way when it is asked to end have so long.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Why nothing is served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// Nothing can be looked at.
+    /// Nothing can be examined.
     #[error(transparent)]
     Gather(#[from] GatherError),
     /// The address cannot be had.
@@ -43,11 +43,11 @@ pub enum ServeError {
 }
 
 /// Serves `/metrics` at `address` until SIGINT or SIGTERM. Each scrape looks anew, unless the
-/// last look is younger than `least`; rates are since the look before. `ready` is told the
+/// last sample is younger than `least`; rates are since the sample before. `ready` is told the
 /// address, with the port that was taken for 0.
 ///
 /// # Errors
-/// When the scope or the address cannot be had. A look that fails later is one scrape's 503.
+/// When the scope or the address cannot be had. A sample that fails later is one scrape's 503.
 pub fn serve(
     scope: Scope,
     thresholds: Thresholds,
@@ -55,9 +55,9 @@ pub fn serve(
     address: SocketAddr,
     ready: impl FnOnce(SocketAddr),
 ) -> Result<(), ServeError> {
-    let mut looker = Looker::open(scope, thresholds)?;
-    looker.look()?;
-    let looks = Arc::new(Mutex::new(looker));
+    let mut examiner = Examiner::open(scope, thresholds)?;
+    examiner.examine()?;
+    let looks = Arc::new(Mutex::new(examiner));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let listener =
@@ -99,7 +99,7 @@ fn bind_error(address: SocketAddr, error: &io::Error) -> ServeError {
     ServeError::Bind { address, reason: why }
 }
 
-type Shared = (Arc<Mutex<Looker>>, Duration);
+type Shared = (Arc<Mutex<Examiner>>, Duration);
 
 async fn metrics(State((looks, least)): State<Shared>) -> Response {
     // Reading the kernel's tables blocks.
@@ -111,13 +111,13 @@ async fn metrics(State((looks, least)): State<Shared>) -> Response {
     }
 }
 
-fn scrape(looks: &Mutex<Looker>, least: Duration) -> Result<String, String> {
-    // A look that panicked left the one before, which is as good as any.
-    let mut looker = looks.lock().unwrap_or_else(PoisonError::into_inner);
-    let young = looker.last().is_some_and(|(_, age)| age < least);
+fn scrape(looks: &Mutex<Examiner>, least: Duration) -> Result<String, String> {
+    // A sample that panicked left the one before, which is as good as any.
+    let mut examiner = looks.lock().unwrap_or_else(PoisonError::into_inner);
+    let young = examiner.last().is_some_and(|(_, age)| age < least);
     if !young {
-        looker.look().map_err(|error| error.to_string())?;
+        examiner.examine().map_err(|error| error.to_string())?;
     }
-    let (look, _) = looker.last().ok_or("nothing was looked at yet")?;
-    super::text(look).map_err(|error| error.to_string())
+    let (diagnosis, _) = examiner.last().ok_or("nothing was looked at yet")?;
+    super::text(diagnosis).map_err(|error| error.to_string())
 }

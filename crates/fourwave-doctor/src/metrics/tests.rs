@@ -1,16 +1,16 @@
 use std::time::Duration;
 
 use super::*;
-use crate::figures::tests::busy;
-use crate::{Thresholds, judge};
+use crate::statistics::tests::busy;
+use crate::{Thresholds, diagnose};
 
-fn look() -> Look {
+fn diagnosis() -> Diagnosis {
     let mut sample = busy();
     for (name, value) in [("TcpExtTW", 5), ("TcpRetransSegs", 7), ("TcpExtOther", 9)] {
         sample.after.counters.insert(name.to_owned(), value);
     }
-    let findings = judge(&sample, &Thresholds::default());
-    Look { sample, findings, took: Duration::from_millis(12) }
+    let findings = diagnose(&sample, &Thresholds::default());
+    Diagnosis { sample, findings, took: Duration::from_millis(12) }
 }
 
 /// Every row of the text that is no comment.
@@ -20,7 +20,7 @@ fn rows(text: &str) -> Vec<&str> {
 
 #[test]
 fn a_look_becomes_rows() {
-    let text = text(&look()).unwrap();
+    let text = text(&diagnosis()).unwrap();
     assert!(text.ends_with("# EOF\n"), "{text}");
     let rows = rows(&text);
     for row in [
@@ -46,17 +46,17 @@ fn a_look_becomes_rows() {
 
 #[test]
 fn labels_stay_bounded_and_the_largest_are_kept() {
-    let mut look = look();
+    let mut diagnosis = diagnosis();
     for n in 0..500u16 {
         let to = format!("10.1.{}.{}:80", n / 250, n % 250);
-        look.sample.after.sockets.push(crate::figures::tests::socket(
+        diagnosis.sample.after.sockets.push(crate::statistics::tests::socket(
             fourwave_core::state::State::TimeWait,
             40_000,
             &to,
         ));
-        look.sample.after.listeners.push(crate::figures::tests::listener(1000 + n, 0, 5));
+        diagnosis.sample.after.listeners.push(crate::statistics::tests::listener(1000 + n, 0, 5));
     }
-    let text = text(&look).unwrap();
+    let text = text(&diagnosis).unwrap();
     for name in ["ports_used{", "listener_queue{"] {
         let name = format!("{PREFIX}_{name}");
         let number = text.lines().filter(|line| line.starts_with(&name)).count();
@@ -68,21 +68,21 @@ fn labels_stay_bounded_and_the_largest_are_kept() {
 
 #[test]
 fn listeners_that_share_an_address_are_one_row() {
-    let mut look = look();
-    let twin = look.sample.after.listeners[0].clone();
-    look.sample.after.listeners.push(twin);
-    let text = text(&look).unwrap();
+    let mut diagnosis = diagnosis();
+    let twin = diagnosis.sample.after.listeners[0].clone();
+    diagnosis.sample.after.listeners.push(twin);
+    let text = text(&diagnosis).unwrap();
     let row = "fourwave_doctor_listener_backlog{local=\"0.0.0.0:80\",program=\"nginx\"} 256.0\n";
     assert!(text.contains(row), "{text}");
 }
 
 #[test]
 fn a_programs_name_cannot_break_the_format() {
-    let mut look = look();
-    for owners in look.sample.after.owners.values_mut() {
+    let mut diagnosis = diagnosis();
+    for owners in diagnosis.sample.after.owners.values_mut() {
         owners[0].program = "a\"b\\c\nd".into();
     }
-    let text = text(&look).unwrap();
+    let text = text(&diagnosis).unwrap();
     assert!(text.contains(r#"close_wait{program="a\"b\\c\nd"} 12.0"#), "{text}");
 }
 
@@ -95,7 +95,7 @@ fn the_page_names_every_metric_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.split(['`', '{']).next())
         .collect();
-    let text = text(&look()).unwrap();
+    let text = text(&diagnosis()).unwrap();
     let mut served: Vec<&str> =
         rows(&text).iter().map(|row| row.split(['{', ' ']).next().unwrap()).collect();
     served.dedup();
@@ -104,9 +104,9 @@ fn the_page_names_every_metric_and_no_other() {
 
 #[test]
 fn a_backlog_that_is_not_known_is_no_row() {
-    let mut look = look();
-    look.sample.after.listeners[0].backlog = 0;
-    let text = text(&look).unwrap();
+    let mut diagnosis = diagnosis();
+    diagnosis.sample.after.listeners[0].backlog = 0;
+    let text = text(&diagnosis).unwrap();
     let row = |name: &str| rows(&text).iter().any(|row| row.starts_with(name));
     assert!(row("fourwave_doctor_listener_queue{local=\"0.0.0.0:80\""), "{text}");
     assert!(!row("fourwave_doctor_listener_backlog{local=\"0.0.0.0:80\""), "{text}");

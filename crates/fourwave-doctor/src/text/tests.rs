@@ -25,7 +25,7 @@ fn found() -> Finding {
 #[test]
 fn a_healthy_host_is_one_line_with_figures() {
     let sample = sample();
-    let found = crate::judge(&sample, &Thresholds::default());
+    let found = crate::diagnose(&sample, &Thresholds::default());
     let text = report(&sample, &found, &TextOptions::default());
     assert!(
         text.contains("\nhealthy         nothing found in 0 sockets and 0 listeners"),

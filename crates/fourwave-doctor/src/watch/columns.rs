@@ -1,15 +1,15 @@
 //! How wide columns are, so that no figure is ever cut: a wrong number is worse than none.
 //!
-//! Figures get what their widest needs. Where there is less room, texts are shortened, and it
+//! Numbers get what their widest needs. Where there is less room, texts are shortened, and it
 //! shows; where that is not enough, whole columns go.
 
 use ratatui::Frame;
 use ratatui::layout::{Alignment, Constraint, Rect};
 use ratatui::style::{Style, Stylize};
-use ratatui::text::{Line, Text};
+use ratatui::text::Text;
 use ratatui::widgets::{Cell, Row, Table};
 
-use super::draw::titled;
+use super::style::{titled, width};
 
 /// Columns between two columns of a table.
 const GAP: usize = 1;
@@ -51,8 +51,8 @@ pub(super) fn fit(wants: &[Wants], room: usize, gap: usize) -> Vec<Option<usize>
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holds {
     /// Whole or not at all; as wide as this at least where there is room, so that columns do not
-    /// jump at each look.
-    Figures(usize),
+    /// jump at each sample.
+    Numbers(usize),
     /// Shortened where it must be, to so many columns at least.
     Names(usize),
     /// The same, the port whole.
@@ -81,7 +81,7 @@ impl Column {
         let cells = self.cells.iter().map(|(text, _)| width(text));
         let widest = cells.chain([width(self.head)]).max().unwrap_or(0);
         let (least, most) = match self.holds {
-            Holds::Figures(least) => (widest, widest.max(least)),
+            Holds::Numbers(least) => (widest, widest.max(least)),
             Holds::Names(least) | Holds::Addresses(least) => (widest.min(least), widest),
         };
         Wants { least, most, rank: self.rank }
@@ -90,7 +90,7 @@ impl Column {
     fn cell(&self, row: usize, room: usize) -> Cell<'static> {
         let Some((text, style)) = self.cells.get(row) else { return Cell::default() };
         let text = match self.holds {
-            Holds::Figures(_) => text.clone(),
+            Holds::Numbers(_) => text.clone(),
             Holds::Names(_) => shortened(text, room),
             Holds::Addresses(_) => address(text, room),
         };
@@ -99,7 +99,7 @@ impl Column {
 
     fn aligned(&self, text: String) -> Cell<'static> {
         let side = match self.holds {
-            Holds::Figures(_) => Alignment::Right,
+            Holds::Numbers(_) => Alignment::Right,
             Holds::Names(_) | Holds::Addresses(_) => Alignment::Left,
         };
         Cell::new(Text::from(text).alignment(side))
@@ -124,11 +124,6 @@ pub(super) fn table(frame: &mut Frame<'_>, titles: &[String], columns: &[Column]
     let widths = kept().map(|(_, width)| Constraint::Length(width as u16));
     let table = Table::new(rows, widths).column_spacing(GAP as u16);
     frame.render_widget(table.header(Row::new(heads).dim()).block(block), area);
-}
-
-/// Columns of the terminal.
-pub(super) fn width(text: &str) -> usize {
-    Line::from(text).width()
 }
 
 /// As much of a name as fits, with a sign that there is more.

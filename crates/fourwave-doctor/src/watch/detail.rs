@@ -6,7 +6,7 @@ use ratatui::style::{Style, Stylize};
 use ratatui::text::Line;
 use ratatui::widgets::Paragraph;
 
-use super::draw::{color, titled};
+use super::style::{color, titled};
 use super::view::{Over, View};
 use crate::Finding;
 use crate::explain::explain;
@@ -33,7 +33,7 @@ pub(super) fn help(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines).block(block), area);
 }
 
-/// A line of the help; where it is too wide, what a key does is told under the key.
+/// A line of the help; where it is too wide, what a key does is explained under the key.
 fn folded(line: &str, width: usize) -> Vec<String> {
     match line.split_once("  ") {
         _ if line.chars().count() <= width => vec![line.to_owned()],

@@ -1,4 +1,4 @@
-//! Where everything is drawn.
+//! Draws the whole screen: title, states, findings, tables, keys.
 
 use std::cmp::Ordering;
 use std::time::{Duration, SystemTime};
@@ -9,9 +9,10 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize};
 use ratatui::text::{Line, Span, Text};
-use ratatui::widgets::{Block, Borders, List, ListItem, ListState, Paragraph, Sparkline};
+use ratatui::widgets::{List, ListItem, ListState, Paragraph, Sparkline};
 
-use super::columns::{Wants, fit, shortened, width};
+use super::columns::{Wants, fit, shortened};
+use super::style::{color, titled, width};
 use super::view::{Over, View};
 use super::{detail, tables};
 use crate::words::count;
@@ -35,7 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &mut View) {
     match view.over {
         Over::Help => detail::help(frame, body),
         Over::Finding(_) => detail::finding(frame, view, body),
-        Over::Nothing if view.figures.is_none() => {
+        Over::Nothing if view.statistics.is_none() => {
             let text = if view.failed.is_some() { "" } else { "looking …" };
             frame.render_widget(text, body);
         }
@@ -69,19 +70,10 @@ pub(super) fn to_ascii(buffer: &mut Buffer) {
     }
 }
 
-/// The colour of a severity.
-pub(super) fn color(severity: Severity) -> Color {
-    match severity {
-        Severity::Critical => Color::Red,
-        Severity::Warning => Color::Yellow,
-        Severity::Advice => Color::Cyan,
-    }
-}
-
 /// What is less needed goes first where it is narrow.
 fn title_line(view: &View, room: usize) -> Line<'static> {
     const GAP: usize = 2;
-    let time = view.figures.as_ref().map_or(String::new(), |figures| clock(figures.taken));
+    let time = view.statistics.as_ref().map_or(String::new(), |statistics| clock(statistics.taken));
     let pace = match view.paused {
         true => " PAUSED ".reversed(),
         false => format!("every {}", pace(view.every)).into(),
@@ -219,15 +211,6 @@ fn signed((now, before): (u64, u64)) -> String {
         Ordering::Equal => String::new(),
         Ordering::Greater => format!(" +{}", count(now - before)),
         Ordering::Less => format!(" -{}", count(before - now)),
-    }
-}
-
-/// A box with a line above it, which carries the first of the titles that fits.
-pub(super) fn titled(titles: &[impl AsRef<str>], room: u16) -> Block<'static> {
-    let block = Block::new().borders(Borders::TOP).border_style(Style::new().dim());
-    match titles.iter().map(AsRef::as_ref).find(|title| width(title) <= room.into()) {
-        Some(title) => block.title(title.to_owned().bold()),
-        None => block,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the person at the terminal does: keys, another size, and that they are gone.
 //!
 //! Not by crossterm: its reader never returns once the terminal is gone (0.29, mio and tty source
-//! alike read end of file for ever), and waits for the rest of half an escape sequence whatever
+//! alike read end of file indefinitely), and waits for the rest of half an escape sequence whatever
 //! else happens.
 
 use std::fs::File;
@@ -18,7 +18,7 @@ use termina::event::{Event, KeyEvent, KeyEventKind};
 
 /// What came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum TerminalEvent {
     Key(KeyEvent),
     /// The window has another size.
     Resized,
@@ -57,32 +57,32 @@ impl Input {
     }
 
     /// The next thing, within a time; a signal ends the wait.
-    pub(super) fn wait(&mut self, at_most: Duration) -> io::Result<Told> {
+    pub(super) fn wait(&mut self, at_most: Duration) -> io::Result<TerminalEvent> {
         loop {
             if self.resized.swap(false, Ordering::Relaxed) {
-                return Ok(Told::Resized);
+                return Ok(TerminalEvent::Resized);
             }
             if let Some(key) = self.key() {
-                return Ok(Told::Key(key));
+                return Ok(TerminalEvent::Key(key));
             }
             match self.ready(at_most)? {
-                Ready::Gone => return Ok(Told::Gone),
+                Ready::Gone => return Ok(TerminalEvent::Gone),
                 Ready::Not => {
                     // What a key sends comes at once. Half of it would swallow the next keys.
                     if std::mem::take(&mut self.begun) {
                         self.parser = termina::Parser::default();
                     }
-                    return Ok(Told::Nothing);
+                    return Ok(TerminalEvent::Nothing);
                 }
-                Ready::Interrupted => return Ok(Told::Nothing),
+                Ready::Interrupted => return Ok(TerminalEvent::Nothing),
                 Ready::Bytes => {}
             }
             let mut bytes = [0; 1024];
             match rustix::io::read(&self.from, &mut bytes) {
-                Ok(0) => return Ok(Told::Gone),
+                Ok(0) => return Ok(TerminalEvent::Gone),
                 // A job in the background that no shell waits for any more.
-                Err(Errno::IO) => return Ok(Told::Gone),
-                Err(Errno::INTR | Errno::AGAIN) => return Ok(Told::Nothing),
+                Err(Errno::IO) => return Ok(TerminalEvent::Gone),
+                Err(Errno::INTR | Errno::AGAIN) => return Ok(TerminalEvent::Nothing),
                 Err(errno) => return Err(errno.into()),
                 Ok(read) => {
                     self.parser.parse(&bytes[..read], read == bytes.len());
@@ -151,7 +151,7 @@ mod tests {
 
     fn keys(input: &mut Input) -> Vec<KeyCode> {
         std::iter::from_fn(|| match input.wait(SOON).unwrap() {
-            Told::Key(key) => Some(key.code),
+            TerminalEvent::Key(key) => Some(key.code),
             _ => None,
         })
         .collect()
@@ -167,7 +167,7 @@ mod tests {
         person.write_all(b"\x1b").unwrap();
         assert_eq!(keys(&mut input), [Escape]);
         person.write_all(b"\x03").unwrap();
-        let Told::Key(key) = input.wait(SOON).unwrap() else { panic!() };
+        let TerminalEvent::Key(key) = input.wait(SOON).unwrap() else { panic!() };
         assert_eq!((key.code, key.modifiers), (Char('c'), Modifiers::CONTROL));
     }
 
@@ -189,7 +189,7 @@ mod tests {
         person.write_all(b"\x1b").unwrap();
         drop(person);
         for _ in 0..3 {
-            assert_eq!(input.wait(SOON).unwrap(), Told::Gone);
+            assert_eq!(input.wait(SOON).unwrap(), TerminalEvent::Gone);
         }
         assert!(input.is_gone());
     }
@@ -199,15 +199,15 @@ mod tests {
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let (to, _) = UnixStream::pair().unwrap();
         let mut input = Input::new(ours.into(), to.into(), Arc::default());
-        assert_eq!(input.wait(SOON).unwrap(), Told::Gone);
+        assert_eq!(input.wait(SOON).unwrap(), TerminalEvent::Gone);
     }
 
     #[test]
     fn another_size_is_told_once() {
         let (mut input, _person) = pair();
         input.resized.store(true, Ordering::Relaxed);
-        assert_eq!(input.wait(SOON).unwrap(), Told::Resized);
-        assert_eq!(input.wait(SOON).unwrap(), Told::Nothing);
+        assert_eq!(input.wait(SOON).unwrap(), TerminalEvent::Resized);
+        assert_eq!(input.wait(SOON).unwrap(), TerminalEvent::Nothing);
     }
 
     proptest! {
@@ -221,7 +221,7 @@ mod tests {
         ) {
             let (mut input, mut person) = pair();
             person.write_all(&bytes).unwrap();
-            while input.wait(Duration::ZERO).unwrap() != Told::Nothing {}
+            while input.wait(Duration::ZERO).unwrap() != TerminalEvent::Nothing {}
         }
     }
 }

@@ -3,16 +3,18 @@
 //! | question | file |
 //! | --- | --- |
 //! | what is known, what a key does | `view.rs` |
-//! | where everything is drawn | `draw.rs`, the tables `tables.rs`, one finding `detail.rs` |
+//! | what is drawn | `draw.rs`, the tables `tables.rs`, one finding `detail.rs` |
 //! | how wide columns are | `columns.rs` |
+//! | colours and boxes | `style.rs` |
 //! | keys, and whether someone is there | `input.rs` |
-//! | looks in the background | `looks.rs` |
+//! | samples in the background | `sampler.rs` |
 
 mod columns;
 mod detail;
 mod draw;
 mod input;
-mod looks;
+mod sampler;
+mod style;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -23,19 +25,19 @@ use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
 use crate::gather::reason;
-use crate::{GatherError, Look, Looker, Scope, Thresholds};
-use input::{Input, Told};
-use looks::Looks;
+use crate::{Diagnosis, Examiner, GatherError, Scope, Thresholds};
+use input::{Input, TerminalEvent};
+use sampler::{Sampler, ended as sampler_ended};
 use view::{Turn, View};
 
-/// How often it is asked whether to end, and new looks are drawn.
+/// How often it is asked whether to end, and new samples are drawn.
 const TICK: Duration = Duration::from_millis(100);
 
 /// Why the table ended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
-    /// Nothing could be looked at.
+    /// Nothing could be examined.
     #[error(transparent)]
     Gather(#[from] GatherError),
     /// The terminal cannot be used.
@@ -52,14 +54,14 @@ pub struct Shows {
     pub unicode: bool,
 }
 
-/// Draws the table on the terminal that standard output is, a look every `every`, until `q`,
+/// Draws the table on the terminal that standard output is, a sample every `every`, until `q`,
 /// Ctrl-C, `ended` (asked ten times a second), or the terminal is gone. The terminal is as before
 /// when it returns, and after a panic.
 ///
 /// Signals are the caller's: one that ends the process leaves the terminal as the table needs it.
 ///
 /// # Errors
-/// When the scope cannot be looked at (before the terminal is touched), or the terminal cannot
+/// When the scope cannot be examined (before the terminal is touched), or the terminal cannot
 /// be used. That it went away is none.
 pub fn watch(
     scope: Scope,
@@ -71,14 +73,14 @@ pub fn watch(
     // It has a mind of its own about NO_COLOR.
     ratatui::crossterm::style::force_color_output(shows.color);
     let mut view = View::new(&scope, every);
-    let looks = Looks::start(scope, thresholds, every)?;
+    let sampler = Sampler::start(scope, thresholds, every)?;
     let mut input = Input::open()?;
     // Sets a panic hook that restores the terminal too.
     let mut terminal = ratatui::try_init().inspect_err(|_| {
         // It may have come half the way.
         let _as_far_as_it_goes = ratatui::try_restore();
     })?;
-    let result = follow(&mut terminal, &mut view, &looks, &mut input, shows, ended);
+    let result = follow(&mut terminal, &mut view, &sampler, &mut input, shows, ended);
     let shown = terminal.show_cursor();
     let restored = ratatui::try_restore().and(shown);
     if restored.is_err() {
@@ -104,7 +106,7 @@ enum Left {
 fn follow(
     terminal: &mut ratatui::DefaultTerminal,
     view: &mut View,
-    looks: &Looks,
+    sampler: &Sampler,
     input: &mut Input,
     shows: Shows,
     ended: impl Fn() -> bool,
@@ -112,10 +114,10 @@ fn follow(
     let mut stale = true;
     while !ended() {
         loop {
-            match looks.reports.try_recv() {
+            match sampler.reports.try_recv() {
                 Ok(report) => stale |= view.take(report),
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return Err(looks::ended().into()),
+                Err(TryRecvError::Disconnected) => return Err(sampler_ended().into()),
             }
         }
         if stale {
@@ -128,30 +130,30 @@ fn follow(
             stale = false;
         }
         match input.wait(TICK)? {
-            Told::Key(key) if view.key(key) == Turn::Quit => return Ok(Left::Asked),
-            Told::Key(_) | Told::Resized => stale = true,
-            Told::Nothing => {}
-            Told::Gone => return Ok(Left::Alone),
+            TerminalEvent::Key(key) if view.key(key) == Turn::Quit => return Ok(Left::Asked),
+            TerminalEvent::Key(_) | TerminalEvent::Resized => stale = true,
+            TerminalEvent::Nothing => {}
+            TerminalEvent::Gone => return Ok(Left::Alone),
         }
     }
     Ok(Left::Asked)
 }
 
-/// Hands out a look every `every`, the first one once there is something to compare with, until
-/// `ended` (asked ten times a second) or `each` says that nobody reads any more (`false`). A look
+/// Hands out a sample every `every`, the first one once there is something to compare with, until
+/// `ended` (asked ten times a second) or `each` says that nobody reads any more (`false`). A sample
 /// that fails goes to `each` too; the next may go well.
 ///
 /// # Errors
-/// When the scope cannot be looked at at all.
+/// When the scope cannot be examined at all.
 pub fn stream(
     scope: Scope,
     thresholds: Thresholds,
     every: Duration,
     ended: impl Fn() -> bool,
-    mut each: impl FnMut(Result<&Look, GatherError>) -> bool,
+    mut each: impl FnMut(Result<&Diagnosis, GatherError>) -> bool,
 ) -> Result<(), WatchError> {
-    let mut looker = Looker::open(scope, thresholds)?;
-    looker.begin()?;
+    let mut examiner = Examiner::open(scope, thresholds)?;
+    examiner.begin()?;
     loop {
         let next = Instant::now() + every;
         while let Some(rest) = next.checked_duration_since(Instant::now()) {
@@ -160,7 +162,7 @@ pub fn stream(
             }
             std::thread::sleep(rest.min(TICK));
         }
-        if !each(looker.look()) {
+        if !each(examiner.examine()) {
             return Ok(());
         }
     }

@@ -7,10 +7,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
-use super::columns::Holds::{self, Addresses, Figures, Names};
+use super::columns::Holds::{self, Addresses, Names, Numbers};
 use super::columns::{Column, table};
 use super::view::View;
-use crate::figures::{CloseWait, Destination, Queue};
+use crate::statistics::{CloseWait, Destination, Queue};
 use crate::words::{bytes, count, percent, span};
 
 /// A share from which a figure is coloured, and one from which it is red.
@@ -22,8 +22,8 @@ const ADDRESS: Holds = Addresses(12);
 const NAME: Holds = Names(6);
 
 pub(super) fn destinations(frame: &mut Frame<'_>, view: &View, area: Rect) {
-    let Some(figures) = &view.figures else { return };
-    let rows = &figures.destinations;
+    let Some(statistics) = &view.statistics else { return };
+    let rows = &statistics.destinations;
     let more = more(rows.len(), area);
     let titles = [
         format!("ports and TIME_WAIT by destination{more} — by {} ", view.order.name()),
@@ -32,17 +32,17 @@ pub(super) fn destinations(frame: &mut Frame<'_>, view: &View, area: Rect) {
     ];
     let mut columns = vec![
         Column::new("destination", ADDRESS, 0),
-        Column::new("TIME_WAIT", Figures(9), 3),
-        Column::new("ports", Figures(8), 1),
-        Column::new("of", Figures(6), 6),
-        Column::new("share", Figures(9), 4),
-        Column::new("change", Figures(9), 5),
-        Column::new("time left", Figures(12), 2),
+        Column::new("TIME_WAIT", Numbers(9), 3),
+        Column::new("ports", Numbers(8), 1),
+        Column::new("of", Numbers(6), 6),
+        Column::new("share", Numbers(9), 4),
+        Column::new("change", Numbers(9), 5),
+        Column::new("time left", Numbers(12), 2),
     ];
     // The address is only of use where there are several.
     let from = rows.iter().map(|row| row.from).collect::<std::collections::HashSet<IpAddr>>();
     let mut from =
-        (from.len() > 1 && area.width >= 100).then(|| Column::new("from", Figures(15), 7));
+        (from.len() > 1 && area.width >= 100).then(|| Column::new("from", Numbers(15), 7));
     for row in rows.iter().take(area.height.into()) {
         if let Some(from) = &mut from {
             from.put(row.from.to_string(), Style::new());
@@ -90,16 +90,16 @@ fn load(share: f64) -> Style {
 }
 
 pub(super) fn close_wait(frame: &mut Frame<'_>, view: &View, area: Rect) {
-    let Some(figures) = &view.figures else { return };
-    let more = more(figures.close_wait.len(), area);
+    let Some(statistics) = &view.statistics else { return };
+    let more = more(statistics.close_wait.len(), area);
     let titles = [format!("CLOSE_WAIT by program{more} "), format!("CLOSE_WAIT{more} ")];
     let mut columns = [
         Column::new("program", NAME, 0),
-        Column::new("pid", Figures(7), 2),
-        Column::new("sockets", Figures(7), 1),
-        Column::new("unread", Figures(9), 3),
+        Column::new("pid", Numbers(7), 2),
+        Column::new("sockets", Numbers(7), 1),
+        Column::new("unread", Numbers(9), 3),
     ];
-    for row in figures.close_wait.iter().take(area.height.into()) {
+    for row in statistics.close_wait.iter().take(area.height.into()) {
         let CloseWait { program, count: number, unread } = row;
         let (name, pid) = match program {
             Some((name, pid)) => (name.clone(), pid.to_string()),
@@ -113,16 +113,16 @@ pub(super) fn close_wait(frame: &mut Frame<'_>, view: &View, area: Rect) {
 }
 
 pub(super) fn listeners(frame: &mut Frame<'_>, view: &View, area: Rect) {
-    let Some(figures) = &view.figures else { return };
-    let titles = [format!("listeners{} ", more(figures.listeners.len(), area))];
+    let Some(statistics) = &view.statistics else { return };
+    let titles = [format!("listeners{} ", more(statistics.listeners.len(), area))];
     let mut columns = [
         Column::new("listens at", ADDRESS, 0),
         Column::new("program", NAME, 3),
-        Column::new("queue", Figures(5), 1),
-        Column::new("of", Figures(5), 2),
-        Column::new("half-open", Figures(9), 4),
+        Column::new("queue", Numbers(5), 1),
+        Column::new("of", Numbers(5), 2),
+        Column::new("half-open", Numbers(9), 4),
     ];
-    for row in figures.listeners.iter().take(area.height.into()) {
+    for row in statistics.listeners.iter().take(area.height.into()) {
         let Queue { local, program, queue, backlog, half_open } = row;
         let share = if *backlog == 0 { 0.0 } else { f64::from(*queue) / f64::from(*backlog) };
         let cells = [

@@ -4,14 +4,14 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use termina::event::{KeyCode, KeyEvent, Modifiers};
 
-use super::columns::width;
 use super::draw::{draw, to_ascii};
-use super::looks::Report;
+use super::sampler::Report;
+use super::style::width;
 use super::view::{Turn, View};
-use crate::figures::tests::{busy, idle};
-use crate::figures::{CloseWait, Destination, Queue};
+use crate::statistics::tests::{busy, idle};
+use crate::statistics::{CloseWait, Destination, Queue};
 use crate::{
-    Command, Figures, Finding, FindingKind, GatherError, Limitation, Sample, Scope, Severity,
+    Command, Finding, FindingKind, GatherError, Limitation, Sample, Scope, Severity, Statistics,
 };
 
 fn finding(severity: Severity, about: &str, headline: &str) -> Finding {
@@ -35,7 +35,7 @@ fn finding(severity: Severity, about: &str, headline: &str) -> Finding {
 
 fn report(sample: &Sample, findings: Vec<Finding>) -> Report {
     Report {
-        figures: Figures::of(sample),
+        statistics: Statistics::of(sample),
         findings,
         limitations: Vec::new(),
         took: Duration::from_millis(12),
@@ -54,7 +54,7 @@ fn three() -> Vec<Finding> {
     ]
 }
 
-/// A view after two looks at a busy host.
+/// A view after two samples at a busy host.
 fn view() -> View {
     let mut view = View::new(&Scope::Own, Duration::from_secs(2));
     let sample = busy();
@@ -162,17 +162,17 @@ fn every_size_can_be_drawn() {
     }
 }
 
-/// Figures as long as they get.
+/// Numbers as long as they get.
 fn large() -> Report {
     let mut report = report(&busy(), Vec::new());
-    let figures = &mut report.figures;
-    for (at, (_, number)) in figures.states.iter_mut().enumerate() {
+    let statistics = &mut report.statistics;
+    for (at, (_, number)) in statistics.states.iter_mut().enumerate() {
         *number = u64::MAX >> (8 * (at % 8));
     }
     let longest = "[2001:db8:1111:2222:3333:4444:5555:6666]:65535";
     let to = [longest, "192.168.100.200:65535", "10.0.0.9:5432", "[2001:db8::1]:443"];
     let rates = [-123_456.7, 0.0, 0.3, 98_765.4];
-    figures.destinations = std::iter::zip(to, rates)
+    statistics.destinations = std::iter::zip(to, rates)
         .zip([(65_535, 65_535), (1, 64_512), (20_000, 28_232), (999, 28_232)])
         .map(|((to, per_second), (used, total))| Destination {
             from: to.parse::<std::net::SocketAddr>().unwrap().ip(),
@@ -185,7 +185,7 @@ fn large() -> Report {
         })
         .collect();
     let program = |name: &str, pid| Some((name.to_owned(), pid));
-    figures.close_wait = [
+    statistics.close_wait = [
         (program("a-name-of-fifteen", 4_194_304), 1_048_576, u64::MAX),
         (program("postgres", 7), 12, 120_013),
         (None, 65_535, 0),
@@ -199,15 +199,15 @@ fn large() -> Report {
         backlog,
         half_open,
     };
-    figures.listeners = vec![
+    statistics.listeners = vec![
         queue(longest, u32::MAX, u32::MAX, u32::MAX),
         queue("192.168.100.200:65535", 65_535, 65_535, 65_535),
     ];
     report
 }
 
-/// The words of a line that are figures, each with the word after it where that is its unit.
-fn figures(line: &str) -> Vec<String> {
+/// The words of a line that are numbers, each with the word after it where that is its unit.
+fn statistics(line: &str) -> Vec<String> {
     const UNITS: [&str; 12] =
         ["s", "min", "h", "d", "ms", "bytes", "byte", "KiB", "MiB", "GiB", "TiB", "UTC"];
     let words: Vec<&str> = line.split([' ', '─', '▶', '▁', '█']).collect();
@@ -234,7 +234,7 @@ fn figures(line: &str) -> Vec<String> {
 fn a_figure_is_whole_or_not_there() {
     let mut view = view();
     view.take(Ok(large()));
-    let all: Vec<String> = screen(&mut view, 1000, 60).lines().flat_map(figures).collect();
+    let all: Vec<String> = screen(&mut view, 1000, 60).lines().flat_map(statistics).collect();
     assert!(
         ["65,535", "117.2 KiB", "16777216.0 TiB", "0.1%", "-123456.7/s", "4194304"]
             .iter()
@@ -246,7 +246,7 @@ fn a_figure_is_whole_or_not_there() {
         for line in screen.lines() {
             assert!(!line.contains("0.1%") || line.contains("under 0.1%"), "{width}: {line:?}");
             // An address that is shortened shows it, and keeps its port.
-            let shown = figures(line).into_iter().filter(|one| !one.contains('…'));
+            let shown = statistics(line).into_iter().filter(|one| !one.contains('…'));
             for one in shown {
                 assert!(all.contains(&one), "{one:?} at {width} in {line:?}\n{screen}");
             }
@@ -383,7 +383,13 @@ fn paused_it_stands_still() {
 fn destinations_are_sorted_by_what_is_asked_for() {
     let mut view = view();
     let order = |view: &View| -> Vec<String> {
-        view.figures.as_ref().unwrap().destinations.iter().map(|row| row.to.to_string()).collect()
+        view.statistics
+            .as_ref()
+            .unwrap()
+            .destinations
+            .iter()
+            .map(|row| row.to.to_string())
+            .collect()
     };
     assert_eq!(order(&view), ["10.0.0.9:5432", "10.0.0.8:443"]);
     for (name, first) in [

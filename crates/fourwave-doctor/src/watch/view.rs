@@ -6,11 +6,11 @@ use std::time::Duration;
 use fourwave_core::state::State;
 use termina::event::{KeyCode, KeyEvent, Modifiers};
 
-use super::looks::Report;
-use crate::figures::{Destination, Figures};
+use super::sampler::Report;
+use crate::statistics::{Destination, Statistics};
 use crate::{Finding, GatherError, Limitation, Scope};
 
-/// Looks that a sparkline remembers.
+/// Samples that a sparkline remembers.
 const HISTORY: usize = 120;
 
 /// By what destinations are sorted.
@@ -65,17 +65,17 @@ pub(super) enum Turn {
 
 /// Everything that is drawn.
 pub(super) struct View {
-    /// What is looked at, in words.
+    /// What is examined, in words.
     pub(super) scope: String,
     pub(super) every: Duration,
-    pub(super) figures: Option<Figures>,
+    pub(super) statistics: Option<Statistics>,
     pub(super) findings: Vec<Finding>,
     pub(super) limitations: Vec<Limitation>,
-    /// How long the last look took.
+    /// How long the last sample took.
     pub(super) took: Duration,
     /// Counts of each of [`crate::STATES`], the newest last.
     history: VecDeque<Vec<u64>>,
-    /// Why the last look failed.
+    /// Why the last sample failed.
     pub(super) failed: Option<String>,
     selected: usize,
     /// A person has chosen; until then the worst is selected.
@@ -95,7 +95,7 @@ impl View {
         Self {
             scope,
             every,
-            figures: None,
+            statistics: None,
             findings: Vec::new(),
             limitations: Vec::new(),
             took: Duration::ZERO,
@@ -109,7 +109,7 @@ impl View {
         }
     }
 
-    /// Takes a look over; whether there is something new to draw. What is shown stands still
+    /// Takes a sample over; whether there is something new to draw. What is shown stands still
     /// while it is paused.
     pub(super) fn take(&mut self, report: Result<Report, GatherError>) -> bool {
         if self.paused {
@@ -117,15 +117,15 @@ impl View {
         }
         match report {
             Err(error) => self.failed = Some(error.to_string()),
-            Ok(Report { figures, findings, limitations, took }) => {
+            Ok(Report { statistics, findings, limitations, took }) => {
                 self.failed = None;
                 (self.took, self.limitations) = (took, limitations);
                 self.findings(findings);
-                self.history.push_back(figures.states.iter().map(|(_, count)| *count).collect());
+                self.history.push_back(statistics.states.iter().map(|(_, count)| *count).collect());
                 if self.history.len() > HISTORY {
                     self.history.pop_front();
                 }
-                self.figures = Some(figures);
+                self.statistics = Some(statistics);
                 self.sort();
             }
         }
@@ -156,7 +156,7 @@ impl View {
         self.selected().map(|_| self.selected)
     }
 
-    /// A state's count now and in the look before; twice the same where there was none.
+    /// A state's count now and in the sample before; twice the same where there was none.
     pub(super) fn change(&self, at: usize) -> (u64, u64) {
         let mut newest = self.history.iter().rev().filter_map(|counts| counts.get(at).copied());
         let now = newest.next().unwrap_or(0);
@@ -171,7 +171,7 @@ impl View {
 
     /// Sockets in a state.
     pub(super) fn count(&self, state: State) -> u64 {
-        self.figures.as_ref().map_or(0, |figures| figures.count(state))
+        self.statistics.as_ref().map_or(0, |statistics| statistics.count(state))
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Turn {
@@ -214,9 +214,9 @@ impl View {
     }
 
     fn sort(&mut self) {
-        let Some(figures) = &mut self.figures else { return };
-        let rows = &mut figures.destinations;
-        // From the order that the figures have, so that equals stay in it.
+        let Some(statistics) = &mut self.statistics else { return };
+        let rows = &mut statistics.destinations;
+        // From the order that the numbers have, so that equals stay in it.
         rows.sort_by(|a, b| (b.used, a.to, a.from).cmp(&(a.used, b.to, b.from)));
         let left = |row: &Destination| row.exhausted_in().unwrap_or(Duration::MAX);
         match self.order {

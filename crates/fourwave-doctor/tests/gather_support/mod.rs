@@ -115,7 +115,7 @@ pub(crate) fn own() -> Snapshot {
     Gatherer::open(Scope::Own).expect("opens").snapshot().expect("looks")
 }
 
-/// Looks until `found` says what is sought.
+/// Polls until `found` says what is sought.
 pub(crate) fn until<T>(what: &str, mut found: impl FnMut(&Snapshot) -> Option<T>) -> T {
     let mut gatherer = Gatherer::open(Scope::Own).expect("opens");
     let mut last = None;

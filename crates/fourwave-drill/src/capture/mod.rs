@@ -25,7 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use fourwave_lens::{Names, Role, Story};
+use fourwave_lens::{ConnectionRecord, Names, Role};
 
 pub use fit::Fitted;
 use packet::Seg;
@@ -115,7 +115,7 @@ pub struct Connection {
     /// The other end.
     pub server: SocketAddr,
     segs: Vec<Seg>,
-    story: Option<Story>,
+    story: Option<ConnectionRecord>,
 }
 
 impl Capture {

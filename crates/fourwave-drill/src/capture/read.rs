@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, Reader, Tally, link_name};
-use fourwave_lens::{Lens, LensOptions, Role, Story};
+use fourwave_lens::{ConnectionRecord, Lens, LensOptions, Role};
 
 use super::packet::{self, Seg};
 use super::{Capture, CaptureError, Connection};
@@ -55,8 +55,8 @@ impl Sorter {
 
     fn finish(mut self, tally: &Tally, damaged: Option<&str>) -> Result<Capture, CaptureError> {
         self.lens.finish(self.last);
-        let mut stories: BTreeMap<u64, Story> = BTreeMap::new();
-        while let Some(story) = self.lens.poll_story() {
+        let mut stories: BTreeMap<u64, ConnectionRecord> = BTreeMap::new();
+        while let Some(story) = self.lens.poll_record() {
             stories.insert(story.conn, story);
         }
         let packets = tally.frames;

@@ -26,7 +26,7 @@ pub fn ladder(report: &Report, local: IpAddr, cut: Cut, options: &LadderOptions)
         Cut::At(at) => at,
     };
     // A script is short: all of it is shown.
-    let kept = LensOptions { first_rows: 1000, last_rows: 1000, ..LensOptions::default() };
+    let kept = LensOptions { first_entries: 1000, last_entries: 1000, ..LensOptions::default() };
     let mut lens = Lens::new(kept);
     let mut last = Duration::ZERO;
     for packet in report.packets.iter().filter(|packet| packet.at <= until) {
@@ -37,7 +37,7 @@ pub fn ladder(report: &Report, local: IpAddr, cut: Cut, options: &LadderOptions)
     let options =
         LadderOptions { names: names(local), notation: Some(notation), ..options.clone() };
     let mut out = String::new();
-    while let Some(story) = lens.poll_story() {
+    while let Some(story) = lens.poll_record() {
         out.push_str(&render(&story, &options));
     }
     out

@@ -17,7 +17,7 @@ use fourwave_device::tap::Tapped;
 use fourwave_fault::FaultSpec;
 use fourwave_lens::ladder::LadderOptions;
 use fourwave_lens::summary::{Summary, Unopened};
-use fourwave_lens::{Names, Trouble};
+use fourwave_lens::{Names, Warning};
 use tokio::task::JoinHandle;
 
 use crate::addresses::{PROGRAM_V4, PROGRAM_V6};
@@ -108,7 +108,7 @@ impl Annotations {
         if let (Some(watch), NoticeKind::Unanswered { backoff, icmp_error }) =
             (&self.watch, notice.what)
         {
-            watch.trouble((notice.local, notice.remote), |_| Trouble::Unanswered {
+            watch.trouble((notice.local, notice.remote), |_| Warning::Unanswered {
                 retransmissions: backoff,
                 icmp_error,
             });

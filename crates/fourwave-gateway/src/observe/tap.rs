@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fourwave::EndReport;
 use fourwave_capture::{PacketId, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, Observer, PacketView};
-use fourwave_lens::{Event, Lens, Names, Seen, Trouble};
+use fourwave_lens::{Event, Lens, Names, Seen, Warning};
 
 use crate::notice::say;
 
@@ -92,12 +92,12 @@ impl Watch {
     pub(super) fn trouble(
         &self,
         ends: (SocketAddr, SocketAddr),
-        what: impl FnOnce(Duration) -> Trouble,
+        what: impl FnOnce(Duration) -> Warning,
     ) {
         let mut state = self.lock();
         let at = self.origin.elapsed();
         let what = what(state.engine_epoch);
-        state.lens.trouble(at, ends, what);
+        state.lens.warning(at, ends, what);
         state.tell();
     }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fourwave::{Instant, Notice, NoticeKind, UserCall};
-use fourwave_lens::Trouble;
+use fourwave_lens::Warning;
 use fourwave_lens::units::counted;
 
 use crate::notice::say;
@@ -49,9 +49,9 @@ impl Leak {
     }
 
     /// The lens's word for it; `shift` is the start of the stack's clock.
-    pub(super) fn trouble(&self, shift: Duration) -> Trouble {
+    pub(super) fn trouble(&self, shift: Duration) -> Warning {
         let on_our_clock = |at: Instant| Duration::from_micros(at.as_micros()) + shift;
-        Trouble::CloseWait {
+        Warning::CloseWait {
             since: on_our_clock(self.since),
             last_call: self.last_call,
             last_call_at: on_our_clock(self.last_call_at),

@@ -1,6 +1,6 @@
-//! Events and stories as JSON lines for machines. `SCHEMA.md` says what every field means.
+//! Events and records as JSON lines for machines. `SCHEMA.md` says what every field means.
 
-mod story;
+mod record;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use std::time::Duration;
 use fourwave_core::{EndReport, Side};
 use serde::Serialize;
 
-use crate::event::{Event, Opened, RowSeen};
+use crate::entry::{EntryKind, LadderEntry, Run, Shown};
+use crate::event::{EntrySeen, Event, Opened};
 use crate::nagle::NagleWaits;
 use crate::names::Names;
-use crate::row::{Role, Row, Run, Shown, What};
-use crate::story::{Ended, HalfClosed, Story, TimeWait, icmp_words};
-use crate::trouble::Trouble;
+use crate::record::{ConnectionRecord, HalfClosed, TimeWait};
+use crate::warning::Warning;
+use crate::words::{Ended, Role, icmp_words};
 
-pub use story::{Place, write_story};
+pub use record::{PacketLocation, write_record};
 
 /// Seconds with microseconds.
 fn t(at: Duration) -> f64 {
@@ -37,7 +38,7 @@ enum Out<'a> {
         t: f64,
         from: &'static str,
         #[serde(flatten)]
-        segment: Seg,
+        segment: SegmentFields,
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,17 +108,17 @@ enum Out<'a> {
         conn: u64,
         t: f64,
         #[serde(flatten)]
-        exchange: story::Exchanged,
+        exchange: record::ExchangeFields,
     },
     #[serde(rename = "left_out")]
-    Rows {
+    Entries {
         conn: u64,
         t: f64,
         #[serde(flatten)]
-        left_out: story::Gone,
+        left_out: record::LeftOutFields,
     },
-    Anomaly(Box<story::Odd>),
-    Metrics(Box<story::Figures>),
+    Anomaly(Box<record::AnomalyFields>),
+    Metrics(Box<record::MetricsFields>),
     End(Box<End>),
 }
 
@@ -127,11 +128,11 @@ struct Line<'a> {
     #[serde(flatten)]
     out: &'a Out<'a>,
     #[serde(flatten)]
-    place: Option<Place>,
+    place: Option<PacketLocation>,
 }
 
 #[derive(Serialize)]
-struct Seg {
+struct SegmentFields {
     kind: &'static str,
     place: &'static str,
     flags: String,
@@ -250,33 +251,33 @@ struct End {
     report: Option<Report>,
 }
 
-/// Appends the lines that `event` is worth, each ended by a line feed. A row of the ladder is
+/// Appends the lines that `event` is worth, each ended by a line feed. An entry of the ladder is
 /// one line for what was seen, one for each state that it moved, and one for its wave.
 pub fn write(event: &Event, names: &Names, out: &mut String) {
     match event {
         Event::Opened(opened) => push(&open(opened), None, out),
-        Event::Row(seen) => row(&Seen::of(seen), names, out),
-        Event::Ended(story) => push(&Out::End(Box::new(end(story, names))), None, out),
+        Event::Entry(seen) => entry(&EntryContext::of(seen), names, out),
+        Event::Ended(record) => push(&Out::End(Box::new(end(record, names))), None, out),
     }
 }
 
-/// A row and what it belongs to.
-struct Seen<'a> {
+/// An entry and what it belongs to.
+struct EntryContext<'a> {
     conn: u64,
     addrs: [SocketAddr; 2],
-    row: &'a Row,
+    entry: &'a LadderEntry,
     so_far: bool,
-    place: Option<Place>,
+    place: Option<PacketLocation>,
 }
 
-impl<'a> Seen<'a> {
-    fn of(seen: &'a RowSeen) -> Self {
-        let RowSeen { conn, opened: _, addrs, row, so_far } = seen;
-        Self { conn: *conn, addrs: *addrs, row, so_far: *so_far, place: None }
+impl<'a> EntryContext<'a> {
+    fn of(seen: &'a EntrySeen) -> Self {
+        let EntrySeen { conn, opened: _, addrs, entry, so_far } = seen;
+        Self { conn: *conn, addrs: *addrs, entry, so_far: *so_far, place: None }
     }
 }
 
-fn push(line: &Out<'_>, place: Option<Place>, out: &mut String) {
+fn push(line: &Out<'_>, place: Option<PacketLocation>, out: &mut String) {
     // Numbers, strings and lists only, and every key a string: it cannot fail.
     match serde_json::to_string(&Line { out: line, place }) {
         Ok(text) => out.push_str(&text),
@@ -296,15 +297,15 @@ fn open(opened: &Opened) -> Out<'static> {
     }
 }
 
-fn trouble(seen: &Seen<'_>, what: Trouble, names: &Names) -> Out<'static> {
-    let (conn, at, who) = (seen.conn, seen.row.at, seen.row.from);
+fn warning(seen: &EntryContext<'_>, what: Warning, names: &Names) -> Out<'static> {
+    let (conn, at, who) = (seen.conn, seen.entry.at, seen.entry.from);
     let word = |who: Role| names.word(who, seen.addrs[who.index()]);
     let text = what.sentence(at, &word(who), &word(who.other()), "");
     let [client, server] = seen.addrs;
     let (t_at, end) = (t(at), who.name());
     let ago = |then: Duration| t(at.saturating_sub(then));
     match what {
-        Trouble::CloseWait { since, last_call, last_call_at } => Out::CloseWait {
+        Warning::CloseWait { since, last_call, last_call_at } => Out::CloseWait {
             conn,
             t: t_at,
             client,
@@ -315,7 +316,7 @@ fn trouble(seen: &Seen<'_>, what: Trouble, names: &Names) -> Out<'static> {
             last_call_ago: ago(last_call_at),
             text,
         },
-        Trouble::Unanswered { retransmissions, icmp_error } => Out::Unanswered {
+        Warning::Unanswered { retransmissions, icmp_error } => Out::Unanswered {
             conn,
             t: t_at,
             client,
@@ -328,42 +329,42 @@ fn trouble(seen: &Seen<'_>, what: Trouble, names: &Names) -> Out<'static> {
     }
 }
 
-fn row(seen: &Seen<'_>, names: &Names, out: &mut String) {
-    let (conn, row) = (seen.conn, seen.row);
-    let at = t(row.at);
-    let from = row.from.name();
-    let line = match &row.what {
-        What::Segment(shown) => segment(conn, row, shown),
-        What::Run(run) => Out::Data { conn, t: at, data: data(row, run, seen.so_far) },
-        What::Arrival(flags) => Out::Arrival { conn, t: at, from, flags: flags.to_string() },
-        What::Icmp(error) => {
-            let (error, annotation) = (icmp_words(*error), row.annotation);
+fn entry(seen: &EntryContext<'_>, names: &Names, out: &mut String) {
+    let (conn, entry) = (seen.conn, seen.entry);
+    let at = t(entry.at);
+    let from = entry.from.name();
+    let line = match &entry.what {
+        EntryKind::Segment(shown) => segment(conn, entry, shown),
+        EntryKind::Run(run) => Out::Data { conn, t: at, data: data(entry, run, seen.so_far) },
+        EntryKind::Arrival(flags) => Out::Arrival { conn, t: at, from, flags: flags.to_string() },
+        EntryKind::Icmp(error) => {
+            let (error, annotation) = (icmp_words(*error), entry.annotation);
             Out::Icmp { conn, t: at, about: from, error, annotation }
         }
-        What::Note(text) => Out::Note { conn, t: at, text },
-        What::Trouble(what) => trouble(seen, *what, names),
-        What::Exchange(exchange) => Out::Exchange { conn, t: at, exchange: exchange.into() },
-        What::LeftOut(gone) => Out::Rows { conn, t: at, left_out: gone.into() },
+        EntryKind::Note(text) => Out::Note { conn, t: at, text },
+        EntryKind::Warning(what) => warning(seen, *what, names),
+        EntryKind::Exchange(exchange) => Out::Exchange { conn, t: at, exchange: exchange.into() },
+        EntryKind::LeftOut(gone) => Out::Entries { conn, t: at, left_out: gone.into() },
     };
     push(&line, seen.place, out);
     for who in Role::BOTH {
-        if let Some(moved) = row.moved[who.index()] {
+        if let Some(moved) = entry.moved[who.index()] {
             let (from, to) = (moved.from.name(), moved.to.name());
             push(&Out::State { conn, t: at, end: who.name(), from, to }, seen.place, out);
         }
     }
-    if let Some(wave) = row.wave {
+    if let Some(wave) = entry.wave {
         let (waves, says) = (wave.numbers(), wave.says());
         push(&Out::Wave { conn, t: at, from, waves, says }, seen.place, out);
     }
 }
 
-fn segment(conn: u64, row: &Row, shown: &Shown) -> Out<'static> {
+fn segment(conn: u64, entry: &LadderEntry, shown: &Shown) -> Out<'static> {
     Out::Segment {
         conn,
-        t: t(row.at),
-        from: row.from.name(),
-        segment: Seg {
+        t: t(entry.at),
+        from: entry.from.name(),
+        segment: SegmentFields {
             kind: shown.kind.name(),
             place: shown.place.name(),
             flags: shown.flags.to_string(),
@@ -374,15 +375,15 @@ fn segment(conn: u64, row: &Row, shown: &Shown) -> Out<'static> {
             window: shown.window,
             mss: shown.mss,
         },
-        cause: row.cause.map(|cause| cause.name()),
-        annotation: row.annotation,
+        cause: entry.cause.map(|cause| cause.name()),
+        annotation: entry.annotation,
     }
 }
 
-fn data(row: &Row, run: &Run, so_far: bool) -> Data {
+fn data(entry: &LadderEntry, run: &Run, so_far: bool) -> Data {
     Data {
         until: t(run.until),
-        from: row.from.name(),
+        from: entry.from.name(),
         kind: run.first.kind.name(),
         so_far,
         segments: run.segments,
@@ -397,42 +398,42 @@ fn data(row: &Row, run: &Run, so_far: bool) -> Data {
     }
 }
 
-fn end(story: &Story, names: &Names) -> End {
-    let [client, server] = story.addrs;
-    let reset = match story.how {
+fn end(record: &ConnectionRecord, names: &Names) -> End {
+    let [client, server] = record.addrs;
+    let reset = match record.how {
         Ended::Reset { by, cause } => Some((by.name(), cause.name())),
         _ => None,
     };
     End {
-        conn: story.conn,
-        t: t(story.ended),
+        conn: record.conn,
+        t: t(record.ended),
         client,
         server,
-        opened_by: story.opened_by.map(Role::name),
-        opened: t(story.opened),
-        ended: t(story.ended),
-        how: story.how.name(),
+        opened_by: record.opened_by.map(Role::name),
+        opened: t(record.opened),
+        ended: t(record.ended),
+        how: record.how.name(),
         reset_by: reset.map(|(by, _)| by),
         reset_cause: reset.map(|(_, cause)| cause),
-        why: story.why(names),
-        states: Pair::of(story.states.map(|state| state.name())),
-        closed_first: story.closed_first.map(|first| First {
+        why: record.why(names),
+        states: Pair::of(record.states.map(|state| state.name())),
+        closed_first: record.closed_first.map(|first| First {
             end: first.who.name(),
             by: first.by.name(),
             t: t(first.at),
         }),
-        half_closed: story.half_closed.as_ref().map(half),
-        time_wait: story.time_wait.iter().map(wait).collect(),
-        handshake: story.handshake.map(t),
-        bytes: Pair::of(story.bytes),
-        bytes_acked: Pair::of(story.bytes_acked),
-        segments: Pair::of(story.segments),
-        retransmitted: Pair::of(story.retransmitted),
-        fin_retransmissions: Pair::of(story.fin_retransmissions),
-        unseen: Pair::of(story.unseen),
-        nagle_waits: Pair::of(story.nagle_waits.map(waits)),
-        unexpected_segments: story.unexpected_segments,
-        report: story.report.as_ref().map(|said| report(said, story.engine)),
+        half_closed: record.half_closed.as_ref().map(half),
+        time_wait: record.time_wait.iter().map(wait).collect(),
+        handshake: record.handshake.map(t),
+        bytes: Pair::of(record.bytes),
+        bytes_acked: Pair::of(record.bytes_acked),
+        segments: Pair::of(record.segments),
+        retransmitted: Pair::of(record.retransmitted),
+        fin_retransmissions: Pair::of(record.fin_retransmissions),
+        unseen: Pair::of(record.unseen),
+        nagle_waits: Pair::of(record.nagle_waits.map(waits)),
+        unexpected_segments: record.unexpected_segments,
+        report: record.report.as_ref().map(|said| report(said, record.engine)),
     }
 }
 

@@ -1,18 +1,16 @@
-//! Figures of one connection, taken while it is watched: retransmissions by kind, round trips,
+//! Metrics of one connection, taken while it is watched: retransmissions by kind, round trips,
 //! windows, throughput. Memory is bounded whatever the connection does.
 
-mod feed;
-pub(crate) mod gauge;
-mod plot;
-pub(crate) mod sample;
-pub(crate) mod sightings;
+pub(crate) mod duplicates;
+pub(crate) mod observation;
+pub(crate) mod plot;
 pub(crate) mod stream;
 
 use std::time::Duration;
 
-use crate::row::Role;
+use crate::words::Role;
 
-/// Figures of a connection. Pairs hold the client's first. Only with
+/// Metrics of a connection. Pairs hold the client's first. Only with
 /// [`LensOptions::metrics`](crate::LensOptions::metrics).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metrics {
@@ -24,7 +22,7 @@ pub struct Metrics {
     pub points: Vec<Point>,
 }
 
-/// Figures of one end.
+/// Metrics of one end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EndMetrics {
     /// Segments it sent that had been sent before, by kind.
@@ -65,7 +63,7 @@ impl EndMetrics {
     }
 }
 
-/// Segments sent again, by kind.
+/// Segments retransmitted, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retransmissions {
     /// SYN or SYN ACK.
@@ -121,7 +119,7 @@ impl Rtt {
 pub enum PointKind {
     /// New data, up to this number.
     Data,
-    /// Data sent again, up to this number.
+    /// Data retransmitted, up to this number.
     Retransmitted,
     /// The other end's acknowledgement.
     Ack,

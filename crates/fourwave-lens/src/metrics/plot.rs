@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::row::Role;
+use crate::words::Role;
 
 use super::{Point, PointKind};
 
@@ -38,7 +38,7 @@ impl Dot {
 }
 
 /// Collects points. When it is full, every second one of each series goes, and from then on every
-/// second one is taken; those about data sent again go last.
+/// second one is taken; those about data retransmitted go last.
 #[derive(Clone, Debug)]
 pub(crate) struct Plot {
     dots: Vec<Dot>,

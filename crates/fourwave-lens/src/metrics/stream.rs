@@ -1,18 +1,17 @@
-//! What one end sent, and what the other one said to it: the figures of one direction.
+//! What one end sent, and what the other one said to it: the metrics of one direction.
 
 use std::time::Duration;
 
-use crate::anomaly::Proof;
-use crate::row::Kind;
+use crate::words::{Kind, Proof};
 
-use super::sample::{Sample, Stamp};
-use super::sightings::Sightings;
+use super::duplicates::DuplicateFilter;
+use super::observation::{Observation, Stamp};
 use super::{EndMetrics, Retransmissions};
 
 /// Gaps that are remembered; of more, the oldest is forgotten.
 const MAX_HOLES: usize = 32;
 /// Retransmissions that an ACK may yet prove needless.
-const MAX_RESENT: usize = 8;
+const MAX_RETRANSMITTED: usize = 8;
 /// Duplicate ACKs that ask for a segment (RFC 5681 §3.2).
 const DUP_ACKS: u32 = 3;
 /// A retransmission that comes this soon after a word of the other end was asked for by it.
@@ -24,7 +23,7 @@ const ROUND: Duration = Duration::from_millis(3);
 /// Small steps of the IP identification in a row after which it is taken for a counter.
 const COUNTS: u8 = 3;
 
-/// Why a segment was sent again.
+/// Why a segment was retransmitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Why {
     Syn,
@@ -48,20 +47,27 @@ impl Retransmissions {
 
 /// What a segment with sequence numbers is among those seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fresh {
+pub(crate) enum Novelty {
     /// New numbers.
     New,
     /// Sent before.
-    Again(Why),
-    /// Overtaken by later ones.
-    Overtaken,
+    Retransmitted(Why),
+    /// Arrived after later ones.
+    Reordered,
     /// A copy of an old packet, delayed on the way.
     OldCopy,
     /// Not to be judged: before the beginning, or no data.
     Unknown,
 }
 
-/// What a retransmission is held against.
+impl Novelty {
+    /// Data that was retransmitted, and not in vain as far as known.
+    pub(crate) const fn is_data_retransmission(self) -> bool {
+        matches!(self, Self::Retransmitted(Why::Fast | Why::Timeout))
+    }
+}
+
+/// What a retransmission is compared with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Past {
     /// When the other end was seen last.
@@ -82,9 +88,9 @@ struct Hole {
     acked: bool,
 }
 
-/// Data sent again, of which it is open whether that was needed.
+/// Data retransmitted, of which it is open whether that was needed.
 #[derive(Clone, Copy, Debug)]
-struct Resent {
+struct RetransmittedRange {
     start: u64,
     end: u64,
     why: Why,
@@ -107,7 +113,7 @@ struct Recovery {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    pub(crate) figures: EndMetrics,
+    pub(crate) metrics: EndMetrics,
     /// The first number seen, and the one behind the highest.
     first: Option<u64>,
     syn_acked: bool,
@@ -119,9 +125,9 @@ pub(crate) struct Stream {
     /// The number behind the FIN.
     pub(crate) fin: Option<u64>,
     holes: Vec<Hole>,
-    resent: Vec<Resent>,
-    /// Packets that were sent again for nothing, as it turned out: to be fetched.
-    pub(crate) needless: Vec<u64>,
+    retransmitted: Vec<RetransmittedRange>,
+    /// Packets that were retransmitted for nothing, as it turned out: to be fetched.
+    pub(crate) spurious: Vec<u64>,
     /// The number behind a window probe's byte.
     probed: Option<u64>,
     recovery: Option<Recovery>,
@@ -130,7 +136,7 @@ pub(crate) struct Stream {
     newest: Option<Stamp>,
     last_id: Option<u16>,
     id_steps: u8,
-    pub(crate) sightings: Sightings,
+    pub(crate) duplicates: DuplicateFilter,
     closed_since: Option<Duration>,
     pub(crate) last_seen: Option<Duration>,
     /// What it sent since the other end said its last word: retransmissions or probes.
@@ -141,7 +147,7 @@ pub(crate) struct Stream {
 impl Stream {
     pub(crate) fn new() -> Self {
         Self {
-            figures: EndMetrics::default(),
+            metrics: EndMetrics::default(),
             first: None,
             syn_acked: false,
             high: 0,
@@ -150,15 +156,15 @@ impl Stream {
             dup_acks: 0,
             fin: None,
             holes: Vec::new(),
-            resent: Vec::new(),
-            needless: Vec::new(),
+            retransmitted: Vec::new(),
+            spurious: Vec::new(),
             probed: None,
             recovery: None,
             timed: None,
             newest: None,
             last_id: None,
             id_steps: 0,
-            sightings: Sightings::new(),
+            duplicates: DuplicateFilter::new(),
             closed_since: None,
             last_seen: None,
             unanswered: Proof::default(),
@@ -167,15 +173,15 @@ impl Stream {
     }
 
     /// What counts for every packet, whatever it is.
-    pub(crate) fn count(&mut self, s: &Sample<'_>) {
-        let figures = &mut self.figures;
-        figures.payload += s.shown.len;
-        figures.fins += u64::from(s.shown.flags.fin());
-        figures.rsts += u64::from(s.shown.flags.rst());
+    pub(crate) fn count(&mut self, s: &Observation<'_>) {
+        let metrics = &mut self.metrics;
+        metrics.payload += s.shown.len;
+        metrics.fins += u64::from(s.shown.flags.fin());
+        metrics.rsts += u64::from(s.shown.flags.rst());
     }
 
     /// The segment's marks of time: judge before.
-    pub(crate) fn stamp(&mut self, s: &Sample<'_>) {
+    pub(crate) fn stamp(&mut self, s: &Observation<'_>) {
         if let Some(stamp) = s.stamp()
             && self.newest.is_none_or(|newest| !stamp.is_before(newest))
         {
@@ -195,7 +201,7 @@ impl Stream {
     }
 
     /// The window that it says.
-    pub(crate) fn window(&mut self, s: &Sample<'_>) -> bool {
+    pub(crate) fn window(&mut self, s: &Observation<'_>) -> bool {
         let flags = s.shown.flags;
         if flags.rst() || flags.syn() {
             return false;
@@ -203,7 +209,7 @@ impl Stream {
         match (s.shown.window, self.closed_since) {
             (0, None) if !flags.fin() => {
                 self.closed_since = Some(s.at);
-                self.figures.zero_windows += 1;
+                self.metrics.zero_windows += 1;
                 return true;
             }
             (1.., Some(_)) => self.window_opens(s.at),
@@ -215,20 +221,20 @@ impl Stream {
     /// A closed window opens, or the watching stops.
     pub(crate) fn window_opens(&mut self, at: Duration) {
         if let Some(since) = self.closed_since.take() {
-            self.figures.zero_window_time += at.saturating_sub(since);
+            self.metrics.zero_window_time += at.saturating_sub(since);
         }
     }
 
     /// Judges a segment by this end and remembers its numbers.
-    pub(crate) fn judge(&mut self, s: &Sample<'_>, past: Past) -> Fresh {
+    pub(crate) fn judge(&mut self, s: &Observation<'_>, past: Past) -> Novelty {
         let (start, end) = s.range();
         match s.shown.kind {
             Kind::Keepalive => {
-                self.figures.keepalives += 1;
+                self.metrics.keepalives += 1;
                 self.silence(s);
-                return Fresh::Unknown;
+                return Novelty::Unknown;
             }
-            Kind::WindowProbe => self.figures.window_probes += 1,
+            Kind::WindowProbe => self.metrics.window_probes += 1,
             _ => {}
         }
         let Some(first) = self.first else {
@@ -239,26 +245,26 @@ impl Stream {
                 self.acked = self.acked.max(start);
                 self.timed = (end > start).then_some((end, s.at));
             }
-            return Fresh::New;
+            return Novelty::New;
         };
         if s.shown.flags.rst() {
-            return Fresh::Unknown;
+            return Novelty::Unknown;
         }
         if s.shown.kind == Kind::WindowProbe {
             // Its byte counts when it was taken.
             self.probed = Some(end);
-            return Fresh::Unknown;
+            return Novelty::Unknown;
         }
         if end == start {
             self.passed_over(start, s);
-            return Fresh::Unknown;
+            return Novelty::Unknown;
         }
         if start == 0 && !s.shown.flags.syn() {
             // Before the SYN there was nothing.
-            return if first == 0 { Fresh::OldCopy } else { Fresh::Unknown };
+            return if first == 0 { Novelty::OldCopy } else { Novelty::Unknown };
         }
         if start < first {
-            return Fresh::Unknown;
+            return Novelty::Unknown;
         }
         // One byte back with more data: a byte that was a probe.
         if start >= self.high || (start + 1 == self.high && end > self.high) {
@@ -267,26 +273,26 @@ impl Stream {
             if !s.lost {
                 self.timed.get_or_insert((end, s.at));
             }
-            return Fresh::New;
+            return Novelty::New;
         }
         if s.shown.kind == Kind::SynAck && !std::mem::replace(&mut self.syn_acked, true) {
             // Simultaneous open: the SYN goes again, with the ACK of the other one.
-            return Fresh::Unknown;
+            return Novelty::Unknown;
         }
-        let fresh = self.judge_old(s, start, end, past);
+        let novelty = self.judge_old(s, start, end, past);
         self.high = self.high.max(end);
-        if let Fresh::Again(why) = fresh {
+        if let Novelty::Retransmitted(why) = novelty {
             self.retransmissions(s, start, end, why);
         }
-        fresh
+        novelty
     }
 
     /// A segment behind the highest number.
-    fn judge_old(&mut self, s: &Sample<'_>, start: u64, end: u64, past: Past) -> Fresh {
+    fn judge_old(&mut self, s: &Observation<'_>, start: u64, end: u64, past: Past) -> Novelty {
         let hole = self.fill_hole(start, end);
         if hole.is_some_and(|hole| hole.acked) {
             // The capture has the ACK before the data.
-            return Fresh::New;
+            return Novelty::New;
         }
         let older = self.is_older(s);
         if let Some(hole) = hole {
@@ -295,26 +301,26 @@ impl Stream {
                 return self.overtaken(s);
             }
         } else if older == Some(true) && end <= self.high {
-            if self.resent.iter().any(|r| r.start < end && start < r.end) {
-                // What was sent again has overtaken it.
+            if self.retransmitted.iter().any(|r| r.start < end && start < r.end) {
+                // What was retransmitted has overtaken it.
                 return self.overtaken(s);
             }
             // The same packet would have been known by its identification.
             if !matches!(self.id_step(s), Some(0xffc0..)) {
-                return if end <= self.acked { Fresh::OldCopy } else { Fresh::Unknown };
+                return if end <= self.acked { Novelty::OldCopy } else { Novelty::Unknown };
             }
         }
-        Fresh::Again(self.why_again(s, end, past))
+        Novelty::Retransmitted(self.why_retransmitted(s, end, past))
     }
 
-    fn overtaken(&mut self, s: &Sample<'_>) -> Fresh {
-        self.figures.out_of_order += u64::from(s.segment.count);
-        Fresh::Overtaken
+    fn overtaken(&mut self, s: &Observation<'_>) -> Novelty {
+        self.metrics.out_of_order += u64::from(s.segment.count);
+        Novelty::Reordered
     }
 
     /// Whether it was sent before the newest one seen: by timestamp, then by IP identification;
     /// `None` where neither tells.
-    fn is_older(&self, s: &Sample<'_>) -> Option<bool> {
+    fn is_older(&self, s: &Observation<'_>) -> Option<bool> {
         if let Some((newest, stamp)) = self.newest.zip(s.stamp())
             && stamp != newest
         {
@@ -328,12 +334,12 @@ impl Stream {
     }
 
     /// Its identification, counted from the newest; `None` where that is no counter.
-    fn id_step(&self, s: &Sample<'_>) -> Option<u16> {
+    fn id_step(&self, s: &Observation<'_>) -> Option<u16> {
         let (last, id) = self.last_id.zip(s.segment.id)?;
         (id != 0 && self.id_steps >= COUNTS).then(|| id.wrapping_sub(last))
     }
 
-    fn why_again(&mut self, s: &Sample<'_>, end: u64, past: Past) -> Why {
+    fn why_retransmitted(&mut self, s: &Observation<'_>, end: u64, past: Past) -> Why {
         let flags = s.shown.flags;
         if flags.syn() {
             return Why::Syn;
@@ -367,21 +373,29 @@ impl Stream {
         why
     }
 
-    fn retransmissions(&mut self, s: &Sample<'_>, start: u64, end: u64, why: Why) {
-        *self.figures.retransmissions.of(why) += u64::from(s.segment.count);
+    fn retransmissions(&mut self, s: &Observation<'_>, start: u64, end: u64, why: Why) {
+        *self.metrics.retransmissions.of(why) += u64::from(s.segment.count);
         // Karn: its ACK may be for either.
         self.timed = None;
         self.silence(s);
         if matches!(why, Why::Fast | Why::Timeout) {
-            if self.resent.len() == MAX_RESENT {
-                self.resent.remove(0);
+            if self.retransmitted.len() == MAX_RETRANSMITTED {
+                self.retransmitted.remove(0);
             }
             let (count, packet, stamp) = (s.segment.count, s.packet, s.stamp());
-            self.resent.push(Resent { start, end, why, count, packet, stamp, acked: false });
+            self.retransmitted.push(RetransmittedRange {
+                start,
+                end,
+                why,
+                count,
+                packet,
+                stamp,
+                acked: false,
+            });
         }
     }
 
-    fn silence(&mut self, s: &Sample<'_>) {
+    fn silence(&mut self, s: &Observation<'_>) {
         if self.unanswered.times() == 0 {
             self.unanswered_since = s.at;
         }
@@ -389,7 +403,7 @@ impl Stream {
     }
 
     /// Numbers up to `start` were not seen.
-    fn passed_over(&mut self, start: u64, s: &Sample<'_>) {
+    fn passed_over(&mut self, start: u64, s: &Observation<'_>) {
         if start > self.high {
             self.open_hole(Hole { start: self.high, end: start, at: s.at, acked: false });
             self.high = start;
@@ -417,7 +431,7 @@ impl Stream {
     }
 
     /// The other end acknowledges `ack`; true when that covers what was never seen.
-    pub(crate) fn acknowledged(&mut self, s: &Sample<'_>, ack: u64) -> bool {
+    pub(crate) fn acknowledged(&mut self, s: &Observation<'_>, ack: u64) -> bool {
         if self.first.is_none() {
             self.acked = self.acked.max(ack);
             return false;
@@ -439,7 +453,7 @@ impl Stream {
             if let Some((end, at)) = self.timed
                 && ack >= end
             {
-                self.figures.rtt.add(s.at.saturating_sub(at));
+                self.metrics.rtt.add(s.at.saturating_sub(at));
                 self.timed = None;
             }
             self.covered(s, ack);
@@ -455,28 +469,28 @@ impl Stream {
 
     /// Eifel (RFC 3522): the ACK echoes a timestamp older than that of the retransmission, so the
     /// original had arrived.
-    fn covered(&mut self, s: &Sample<'_>, ack: u64) {
-        if self.resent.is_empty() {
+    fn covered(&mut self, s: &Observation<'_>, ack: u64) {
+        if self.retransmitted.is_empty() {
             return;
         }
         let echo = s.segment.tcp.options.timestamps.map(|ts| Stamp(ts.echo));
-        let old = |resent: &Resent| {
-            echo.zip(resent.stamp).is_some_and(|(echo, stamp)| echo.is_before(stamp))
+        let old = |retransmitted: &RetransmittedRange| {
+            echo.zip(retransmitted.stamp).is_some_and(|(echo, stamp)| echo.is_before(stamp))
         };
-        for i in 0..self.resent.len() {
-            let resent = &mut self.resent[i];
-            if resent.acked || resent.end > ack {
+        for i in 0..self.retransmitted.len() {
+            let retransmitted = &mut self.retransmitted[i];
+            if retransmitted.acked || retransmitted.end > ack {
                 continue;
             }
-            resent.acked = true;
-            if old(resent) {
+            retransmitted.acked = true;
+            if old(retransmitted) {
                 self.was_needless(i);
             }
         }
     }
 
     /// SACK blocks: what has arrived, and by DSACK (RFC 2883) what arrived twice.
-    fn sacked(&mut self, s: &Sample<'_>, ack: u64) {
+    fn sacked(&mut self, s: &Observation<'_>, ack: u64) {
         let blocks = s.segment.tcp.options.sack.as_slice();
         let Some(&first) = blocks.first() else { return };
         let relative = |seq: fourwave_wire::SeqNum| {
@@ -486,8 +500,10 @@ impl Stream {
         let second = blocks.get(1).map(|b| (relative(b.0), relative(b.1)));
         let within = second.is_some_and(|b| b.0 <= first.0 && first.1 <= b.1);
         if first.1 <= ack || within {
-            let twice = |r: &Resent| first.0 <= r.start && r.end <= first.1;
-            if let Some(i) = self.resent.iter().position(|r| r.why != Why::Spurious && twice(r)) {
+            let twice = |r: &RetransmittedRange| first.0 <= r.start && r.end <= first.1;
+            if let Some(i) =
+                self.retransmitted.iter().position(|r| r.why != Why::Spurious && twice(r))
+            {
                 self.was_needless(i);
             }
         }
@@ -500,23 +516,23 @@ impl Stream {
     }
 
     fn was_needless(&mut self, i: usize) {
-        let resent = &mut self.resent[i];
-        if resent.why == Why::Spurious {
+        let retransmitted = &mut self.retransmitted[i];
+        if retransmitted.why == Why::Spurious {
             return;
         }
-        let kinds = &mut self.figures.retransmissions;
-        *kinds.of(resent.why) -= u64::from(resent.count);
-        kinds.spurious += u64::from(resent.count);
-        resent.why = Why::Spurious;
-        self.needless.push(resent.packet);
+        let kinds = &mut self.metrics.retransmissions;
+        *kinds.of(retransmitted.why) -= u64::from(retransmitted.count);
+        kinds.spurious += u64::from(retransmitted.count);
+        retransmitted.why = Why::Spurious;
+        self.spurious.push(retransmitted.packet);
     }
 
     /// New data was under way.
     pub(crate) fn sent_data(&mut self, at: Duration) {
-        let first = self.figures.data.map_or(at, |(first, _)| first);
-        self.figures.data = Some((first, at));
+        let first = self.metrics.data.map_or(at, |(first, _)| first);
+        self.metrics.data = Some((first, at));
         let in_flight = self.high.saturating_sub(self.acked.max(1));
-        self.figures.max_in_flight = self.figures.max_in_flight.max(in_flight);
+        self.metrics.max_in_flight = self.metrics.max_in_flight.max(in_flight);
     }
 
     /// Bytes that the other end acknowledged and that were never seen.
@@ -527,6 +543,6 @@ impl Stream {
 
     /// The mean round trip beyond the point of watching.
     pub(crate) fn rtt(&self) -> Option<Duration> {
-        self.figures.rtt.mean()
+        self.metrics.rtt.mean()
     }
 }

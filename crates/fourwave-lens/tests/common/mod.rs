@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fourwave_core::{EndReason, EndReport, Instant, Side, UserCall};
 use fourwave_lens::{
-    Event, Lens, LensOptions, Names, Role, Seen, Story, Trouble, json,
+    ConnectionRecord, Event, Lens, LensOptions, Names, Role, Seen, Warning, json,
     ladder::{self, LadderOptions},
 };
 use fourwave_wire::icmp::{IcmpError, emit_error};
@@ -77,7 +77,7 @@ impl Wire {
         }
     }
 
-    /// With figures and anomalies.
+    /// With metrics and anomalies.
     pub fn measuring() -> Self {
         Self::with(LensOptions { metrics: true, ..LensOptions::default() })
     }
@@ -199,31 +199,31 @@ impl Wire {
         }
     }
 
-    /// Every story, the watching over.
-    pub fn stories(&mut self) -> Vec<Story> {
+    /// Every record, the watching over.
+    pub fn records(&mut self) -> Vec<ConnectionRecord> {
         self.lens.finish(self.now);
         self.drain();
-        let stories = self.events.iter().filter_map(|event| match event {
-            Event::Ended(story) => Some((**story).clone()),
+        let records = self.events.iter().filter_map(|event| match event {
+            Event::Ended(record) => Some((**record).clone()),
             _ => None,
         });
-        stories.collect()
+        records.collect()
     }
 
-    pub fn story(&mut self) -> Story {
-        let mut stories = self.stories();
-        assert_eq!(stories.len(), 1, "one story");
-        stories.remove(0)
+    pub fn record(&mut self) -> ConnectionRecord {
+        let mut records = self.records();
+        assert_eq!(records.len(), 1, "one story");
+        records.remove(0)
     }
 
     pub fn options(&self) -> LadderOptions {
         LadderOptions { names: self.names.clone(), ..LadderOptions::default() }
     }
 
-    /// The only story's ladder.
+    /// The only record's ladder.
     pub fn ladder(&mut self) -> String {
-        let story = self.story();
-        ladder::render(&story, &self.options())
+        let record = self.record();
+        ladder::render(&record, &self.options())
     }
 
     /// All events as JSON lines.
@@ -238,7 +238,7 @@ impl Wire {
     }
 }
 
-/// Connections of every kind, each ready to be told.
+/// Connections of every kind, each ready to be reported.
 pub fn all() -> Vec<(&'static str, Wire)> {
     vec![
         ("four_waves", four_waves()),
@@ -556,18 +556,18 @@ pub fn troubled() -> Wire {
     w.at(24_000, Server, "PSH ACK", 1, 74, 512);
     w.at(24_050, Client, "FIN ACK", 74, 513, 0);
     w.at(24_070, Server, "ACK", 513, 75, 0);
-    let leak = Trouble::CloseWait {
+    let leak = Warning::CloseWait {
         since: Duration::from_micros(24_060),
         last_call: UserCall::Send,
         last_call_at: Duration::from_micros(24_000),
     };
     let ends = (w.addrs[1], w.addrs[0]);
-    assert!(w.lens.trouble(Duration::from_micros(5_024_060), ends, leak));
+    assert!(w.lens.warning(Duration::from_micros(5_024_060), ends, leak));
     for at in [5_100_000, 5_300_000, 5_700_000, 6_500_000] {
         w.at(at, Server, "PSH ACK", 513, 75, 10);
     }
-    let silence = Trouble::Unanswered { retransmissions: 3, icmp_error: None };
-    assert!(w.lens.trouble(Duration::from_micros(6_500_010), ends, silence));
+    let silence = Warning::Unanswered { retransmissions: 3, icmp_error: None };
+    assert!(w.lens.warning(Duration::from_micros(6_500_010), ends, silence));
     w.at(7_000_000, Client, "ACK", 75, 523, 0);
     w.at(7_000_100, Server, "FIN ACK", 523, 75, 0);
     w.at(7_000_140, Client, "ACK", 75, 524, 0);

@@ -174,8 +174,8 @@ impl World {
     /// beginning and end.
     pub fn observe(&mut self, rows: usize) {
         let options = LensOptions {
-            first_rows: rows,
-            last_rows: rows.max(12),
+            first_entries: rows,
+            last_entries: rows.max(12),
             metrics: true,
             ..LensOptions::default()
         };

@@ -1,4 +1,4 @@
-//! The language of `--filter`: which connections are told.
+//! The language of `--filter`: which connections are reported.
 //!
 //! ```text
 //! expr  = and { "or" and }        and  = not { "and" not }
@@ -16,12 +16,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fourwave_core::state::State;
-use fourwave_lens::{AnomalyKind, Role, Story};
+use fourwave_lens::{AnomalyKind, ConnectionRecord, Role};
 use ipnet::IpNet;
 
 pub use parse::FilterError;
 
-/// Which connections are told. [`parse`](str::parse) reads it.
+/// Which connections are reported. [`parse`](str::parse) reads it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Filter(Node);
 
@@ -42,12 +42,12 @@ enum Test {
     End(&'static str),
     ClosedFirst(Role),
     Anomaly(AnomalyKind),
-    Figure(Option<Role>, Figure, Comparison, f64),
+    Quantity(Option<Role>, Quantity, Comparison, f64),
 }
 
 /// What can be compared with a number: bytes, counts, or seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Figure {
+enum Quantity {
     Bytes,
     Segments,
     Retransmitted,
@@ -68,12 +68,12 @@ enum Comparison {
 }
 
 impl Filter {
-    /// Whether the connection of `story` is told. O(terms).
-    pub fn holds(&self, story: &Story) -> bool {
-        self.0.holds(story)
+    /// Whether the connection of `record` is reported. O(terms).
+    pub fn holds(&self, record: &ConnectionRecord) -> bool {
+        self.0.holds(record)
     }
 
-    /// Whether it may be told, as far as its addresses say; they are all that is known before
+    /// Whether it may be reported, as far as its addresses say; they are all that is known before
     /// its end.
     pub fn may_hold(&self, addrs: &[SocketAddr; 2]) -> bool {
         self.0.early(addrs) != Some(false)
@@ -86,12 +86,12 @@ impl Filter {
 }
 
 impl Node {
-    fn holds(&self, story: &Story) -> bool {
+    fn holds(&self, record: &ConnectionRecord) -> bool {
         match self {
-            Self::Any(nodes) => nodes.iter().any(|node| node.holds(story)),
-            Self::All(nodes) => nodes.iter().all(|node| node.holds(story)),
-            Self::Not(node) => !node.holds(story),
-            Self::Test(test) => test.holds(story),
+            Self::Any(nodes) => nodes.iter().any(|node| node.holds(record)),
+            Self::All(nodes) => nodes.iter().all(|node| node.holds(record)),
+            Self::Not(node) => !node.holds(record),
+            Self::Test(test) => test.holds(record),
         }
     }
 
@@ -143,15 +143,15 @@ impl Test {
         }
     }
 
-    fn holds(&self, story: &Story) -> bool {
+    fn holds(&self, record: &ConnectionRecord) -> bool {
         match self {
-            Self::Host(..) | Self::Port(..) => self.of_addresses(&story.addrs) == Some(true),
-            Self::State(who, state) => of_ends(*who, |who| story.states[who.index()] == *state),
-            Self::End(name) => story.how.name() == *name,
-            Self::ClosedFirst(who) => story.closed_first.is_some_and(|first| first.who == *who),
-            Self::Anomaly(kind) => story.anomalies.iter().any(|anomaly| anomaly.kind == *kind),
-            Self::Figure(who, figure, comparison, limit) => {
-                figure.of(story, *who).is_some_and(|value| comparison.holds(value, *limit))
+            Self::Host(..) | Self::Port(..) => self.of_addresses(&record.addrs) == Some(true),
+            Self::State(who, state) => of_ends(*who, |who| record.states[who.index()] == *state),
+            Self::End(name) => record.how.name() == *name,
+            Self::ClosedFirst(who) => record.closed_first.is_some_and(|first| first.who == *who),
+            Self::Anomaly(kind) => record.anomalies.iter().any(|anomaly| anomaly.kind == *kind),
+            Self::Quantity(who, quantity, comparison, limit) => {
+                quantity.of(record, *who).is_some_and(|value| comparison.holds(value, *limit))
             }
         }
     }
@@ -162,21 +162,21 @@ fn plain(ip: IpAddr) -> IpAddr {
     ip.to_canonical()
 }
 
-impl Figure {
+impl Quantity {
     /// Of one end, or of both together; `None` where it was not measured.
-    fn of(self, story: &Story, who: Option<Role>) -> Option<f64> {
+    fn of(self, record: &ConnectionRecord, who: Option<Role>) -> Option<f64> {
         let sum = |pair: [u64; 2]| match who {
             Some(who) => Some(pair[who.index()] as f64),
             None => Some(pair.iter().sum::<u64>() as f64),
         };
-        let metrics = story.metrics.as_deref();
+        let metrics = record.metrics.as_deref();
         match self {
-            Self::Bytes => sum(story.bytes),
-            Self::Segments => sum(story.segments),
-            Self::Retransmitted => sum(story.retransmissions()),
+            Self::Bytes => sum(record.bytes),
+            Self::Segments => sum(record.segments),
+            Self::Retransmitted => sum(record.retransmissions()),
             Self::ZeroWindows => sum([0, 1].map(|i| metrics.map_or(0, |m| m.ends[i].zero_windows))),
-            Self::Lasted => Some(story.lasted().as_secs_f64()),
-            Self::Handshake => story.handshake.map(|lasted| lasted.as_secs_f64()),
+            Self::Lasted => Some(record.lasted().as_secs_f64()),
+            Self::Handshake => record.handshake.map(|lasted| lasted.as_secs_f64()),
             Self::Rtt => {
                 let mean = |who: Role| metrics?.ends[who.index()].rtt.mean();
                 let means: [Option<Duration>; 2] = Role::BOTH.map(mean);

@@ -11,8 +11,8 @@ use winnow::prelude::*;
 use winnow::stream::{LocatingSlice, Location, Stream};
 use winnow::token::take_while;
 
-use super::value::{self, FIGURES};
-use super::{Comparison, Figure, Filter, Node, Test};
+use super::value::{self, QUANTITIES};
+use super::{Comparison, Filter, Node, Quantity, Test};
 
 /// Brackets and `not`s within each other.
 const DEEPEST: usize = 64;
@@ -218,16 +218,16 @@ fn test(input: &mut In<'_>) -> Res<Node> {
         },
     };
     let compared = opt(comparison).parse_next(input)?;
-    match FIGURES.into_iter().find(|(name, _)| *name == key) {
-        Some((_, figure)) => {
-            if let (Some(role), Figure::Lasted | Figure::Handshake) = (role, figure) {
+    match QUANTITIES.into_iter().find(|(name, _)| *name == key) {
+        Some((_, quantity)) => {
+            if let (Some(role), Quantity::Lasted | Quantity::Handshake) = (role, quantity) {
                 return not_of_an_end(place, &key, role);
             }
             let Some((comparison, _)) = compared else {
                 return missing(input, &format!("`<`, `<=`, `=`, `!=`, `>=` or `>` after {key}"));
             };
-            let limit = value_of(input, &key, |word| figure.limit(word))?;
-            Ok(Node::Test(Test::Figure(role, figure, comparison, limit)))
+            let limit = value_of(input, &key, |word| quantity.limit(word))?;
+            Ok(Node::Test(Test::Quantity(role, quantity, comparison, limit)))
         }
         None => named(input, role, &key, place, compared),
     }
@@ -252,7 +252,7 @@ fn named(
     let of_an_end = matches!(key, "host" | "port" | "state");
     if !KEYS.contains(&key) {
         let mut known = KEYS.to_vec();
-        known.extend(FIGURES.map(|(name, _)| name));
+        known.extend(QUANTITIES.map(|(name, _)| name));
         known.extend(["client", "server", "not"]);
         return fault(place, format!("there is no test {key}: {}", value::advice(key, &known)));
     }

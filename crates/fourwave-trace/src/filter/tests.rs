@@ -1,7 +1,7 @@
 //! What filters hold for, and what mistakes say.
 
 use super::Filter;
-use crate::made::leak;
+use crate::fixture::leak;
 
 fn holds(expression: &str) -> bool {
     let filter: Filter = expression.parse().unwrap_or_else(|error| panic!("{error}"));

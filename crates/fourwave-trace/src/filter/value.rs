@@ -8,7 +8,7 @@ use fourwave_lens::suggest::did_you_mean;
 use fourwave_lens::{AnomalyKind, Role};
 use ipnet::IpNet;
 
-use super::Figure;
+use super::Quantity;
 
 /// How connections end, by `Ended::name`.
 pub(super) const ENDS: [&str; 9] = [
@@ -24,14 +24,14 @@ pub(super) const ENDS: [&str; 9] = [
 ];
 
 /// Figures that are compared with numbers.
-pub(super) const FIGURES: [(&str, Figure); 7] = [
-    ("bytes", Figure::Bytes),
-    ("segments", Figure::Segments),
-    ("retransmitted", Figure::Retransmitted),
-    ("zero-windows", Figure::ZeroWindows),
-    ("lasted", Figure::Lasted),
-    ("rtt", Figure::Rtt),
-    ("handshake", Figure::Handshake),
+pub(super) const QUANTITIES: [(&str, Quantity); 7] = [
+    ("bytes", Quantity::Bytes),
+    ("segments", Quantity::Segments),
+    ("retransmitted", Quantity::Retransmitted),
+    ("zero-windows", Quantity::ZeroWindows),
+    ("lasted", Quantity::Lasted),
+    ("rtt", Quantity::Rtt),
+    ("handshake", Quantity::Handshake),
 ];
 
 /// The known name that is nearest to what was written, as a question; else all of them.
@@ -114,7 +114,7 @@ const TIMES: [(&str, f64); 7] = [
     ("d", 86_400.0),
 ];
 
-impl Figure {
+impl Quantity {
     /// The number with its unit that this figure is compared with.
     pub(super) fn limit(self, word: &str) -> Result<f64, String> {
         let (units, wanted): (&[(&str, f64)], _) = match self {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fourwave_lens::{
-    Anomaly, Kind, LOST, Names, Place, Point, PointKind, Role, Row, Shown, Story, What, icmp_words,
-    label, ladder, units,
+    Anomaly, ConnectionRecord, EntryKind, Kind, LOST, LadderEntry, Names, Place, Point, PointKind,
+    Role, Shown, icmp_words, label, ladder, units,
 };
 use serde::Serialize;
 
-use super::figures;
 use super::index::{bit, micros, place};
+use super::metrics;
 use crate::sink::Numbering;
 
 /// A pause between two rows that is worth a word.
@@ -39,7 +39,7 @@ pub(super) struct Detail {
     waits: Vec<(usize, i64, i64, String)>,
     half: Option<Half>,
     /// Figures of each end.
-    figures: Vec<figures::Figure>,
+    metrics: Vec<metrics::MetricRow>,
     found: Vec<Found>,
     /// For each stream, for each kind of point: times and numbers, each as the difference to the
     /// one before.
@@ -100,7 +100,7 @@ struct Found {
     times: u64,
 }
 
-/// Turns a story's times into those of the page.
+/// Turns a record's times into those of the page.
 struct Clock(Duration);
 
 impl Clock {
@@ -111,51 +111,56 @@ impl Clock {
 }
 
 impl Detail {
-    pub(super) fn of(story: &Story, numbering: &Numbering, names: &Names) -> Self {
-        let clock = Clock(story.opened);
-        let words = Role::BOTH.map(|who| names.word(who, story.addr(who)));
+    pub(super) fn of(record: &ConnectionRecord, numbering: &Numbering, names: &Names) -> Self {
+        let clock = Clock(record.opened);
+        let words = Role::BOTH.map(|who| names.word(who, record.addr(who)));
         let wait = |wait: &fourwave_lens::TimeWait| {
             let span = units::span(wait.until.saturating_sub(wait.since));
             (wait.who.index(), clock.of(wait.since), clock.of(wait.until), span)
         };
         Self {
-            conn: story.conn,
-            middle: story.opened_by.is_none(),
-            at: units::clock(story.opened),
-            titles: story.addrs.map(|addr| names.title(addr)),
-            how: story.how.name(),
-            why: story.why(names),
-            facts: ladder::facts(story, names),
-            end: clock.of(story.ended),
-            rows: lines(story, numbering, names, &clock),
-            tracks: Role::BOTH.map(|who| track(story, who, &clock)),
-            waits: story.time_wait.iter().map(wait).collect(),
-            half: half(story, &words, &clock),
-            figures: figures::of(story),
-            found: story
+            conn: record.conn,
+            middle: record.opened_by.is_none(),
+            at: units::clock(record.opened),
+            titles: record.addrs.map(|addr| names.title(addr)),
+            how: record.how.name(),
+            why: record.why(names),
+            facts: ladder::facts(record, names),
+            end: clock.of(record.ended),
+            rows: lines(record, numbering, names, &clock),
+            tracks: Role::BOTH.map(|who| track(record, who, &clock)),
+            waits: record.time_wait.iter().map(wait).collect(),
+            half: half(record, &words, &clock),
+            metrics: metrics::of(record),
+            found: record
                 .anomalies
                 .iter()
-                .filter_map(|a| found(a, story, numbering, names))
+                .filter_map(|a| found(a, record, numbering, names))
                 .collect(),
-            points: story.metrics.as_ref().map(|m| points(&m.points, &clock)),
+            points: record.metrics.as_ref().map(|m| points(&m.points, &clock)),
             words,
         }
     }
 }
 
-fn found(anomaly: &Anomaly, story: &Story, numbering: &Numbering, names: &Names) -> Option<Found> {
+fn found(
+    anomaly: &Anomaly,
+    record: &ConnectionRecord,
+    numbering: &Numbering,
+    names: &Names,
+) -> Option<Found> {
     Some(Found {
         kind: place(anomaly.kind)?,
-        at: Clock(story.opened).of(anomaly.at),
-        sentence: anomaly.sentence(story, names),
+        at: Clock(record.opened).of(anomaly.at),
+        sentence: anomaly.sentence(record, names),
         packets: anomaly.proof.packets().iter().map(|&n| numbering.text(n)).collect(),
         times: anomaly.proof.times(),
     })
 }
 
-fn half(story: &Story, words: &[String; 2], clock: &Clock) -> Option<Half> {
-    let half = story.half_closed?;
-    let until = half.until.unwrap_or(story.ended);
+fn half(record: &ConnectionRecord, words: &[String; 2], clock: &Clock) -> Option<Half> {
+    let half = record.half_closed?;
+    let until = half.until.unwrap_or(record.ended);
     let sender = &words[half.sender.index()];
     let span = units::span(until.saturating_sub(half.since));
     let text = format!("half-closed for {span}: {sender} could still send");
@@ -163,11 +168,12 @@ fn half(story: &Story, words: &[String; 2], clock: &Clock) -> Option<Half> {
 }
 
 /// An end's states: the first one from the beginning, then each change.
-fn track(story: &Story, who: Role, clock: &Clock) -> Vec<(i64, usize)> {
-    let moves =
-        || story.rows.iter().filter_map(|row| row.moved[who.index()].map(|moved| (row.at, moved)));
-    let first = moves().next().map_or(story.states[who.index()], |(_, moved)| moved.from);
-    let begin = story.rows.first().map_or(story.opened, |row| row.at);
+fn track(record: &ConnectionRecord, who: Role, clock: &Clock) -> Vec<(i64, usize)> {
+    let moves = || {
+        record.entries.iter().filter_map(|row| row.moved[who.index()].map(|moved| (row.at, moved)))
+    };
+    let first = moves().next().map_or(record.states[who.index()], |(_, moved)| moved.from);
+    let begin = record.entries.first().map_or(record.opened, |row| row.at);
     let changes = moves().map(|(at, moved)| (clock.of(at), bit(moved.to)));
     std::iter::once((clock.of(begin), bit(first))).chain(changes).collect()
 }
@@ -191,11 +197,16 @@ fn points(points: &[Point], clock: &Clock) -> [[Vec<i64>; 4]; 2] {
     out
 }
 
-fn lines(story: &Story, numbering: &Numbering, names: &Names, clock: &Clock) -> Vec<Line> {
+fn lines(
+    record: &ConnectionRecord,
+    numbering: &Numbering,
+    names: &Names,
+    clock: &Clock,
+) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut before = story.opened;
-    for row in &story.rows {
-        let mut line = line(row, names, story);
+    let mut before = record.opened;
+    for row in &record.entries {
+        let mut line = line(row, names, record);
         line.t = clock.of(row.at);
         line.d = row.from.index();
         if row.packet > 0 {
@@ -208,7 +219,7 @@ fn lines(story: &Story, numbering: &Numbering, names: &Names, clock: &Clock) -> 
         before = before.max(row.until());
         line.m = row.moved.map(|moved| moved.map(|moved| bit(moved.to)));
         line.w = row.wave.map_or(&[], |wave| wave.numbers());
-        line.c.extend(ladder::captions(story, names, row));
+        line.c.extend(ladder::captions(record, names, row));
         line.c.extend(row.annotation.map(str::to_owned));
         lines.push(line);
         lines.extend(last_ack(row, clock));
@@ -216,14 +227,14 @@ fn lines(story: &Story, numbering: &Numbering, names: &Names, clock: &Clock) -> 
     lines
 }
 
-fn line(row: &Row, names: &Names, story: &Story) -> Line {
+fn line(row: &LadderEntry, names: &Names, record: &ConnectionRecord) -> Line {
     let mut line = Line::default();
     (line.k, line.l) = match &row.what {
-        What::Segment(shown) => {
+        EntryKind::Segment(shown) => {
             line.s = looks(shown);
             ("arrow", label::segment(shown))
         }
-        What::Run(run) if run.packets > 1 => {
+        EntryKind::Run(run) if run.packets > 1 => {
             line.s.extend(match run.retransmitted + run.out_of_order {
                 0 => None,
                 _ if run.retransmitted == run.segments => Some("retransmitted"),
@@ -231,21 +242,21 @@ fn line(row: &Row, names: &Names, story: &Story) -> Line {
             });
             ("bulk", label::run(run, label::UTF8))
         }
-        What::Run(run) => {
+        EntryKind::Run(run) => {
             line.s = looks(&run.first);
             ("arrow", label::segment(&run.first))
         }
-        What::Exchange(exchange) => ("both", label::exchange(exchange, label::UTF8)),
-        What::Arrival(flags) => ("arrival", vec![format!("the {flags} arrives")]),
-        What::Icmp(error) => ("icmp", vec![format!("ICMP: {}", icmp_words(*error))]),
-        What::Note(text) => ("note", vec![text.clone()]),
-        What::Trouble(trouble) => {
-            let word = |who: Role| names.word(who, story.addr(who));
+        EntryKind::Exchange(exchange) => ("both", label::exchange(exchange, label::UTF8)),
+        EntryKind::Arrival(flags) => ("arrival", vec![format!("the {flags} arrives")]),
+        EntryKind::Icmp(error) => ("icmp", vec![format!("ICMP: {}", icmp_words(*error))]),
+        EntryKind::Note(text) => ("note", vec![text.clone()]),
+        EntryKind::Warning(warning) => {
+            let word = |who: Role| names.word(who, record.addr(who));
             let (who, other) = (word(row.from), word(row.from.other()));
-            ("note", vec![trouble.sentence(row.at, &who, &other, "")])
+            ("note", vec![warning.sentence(row.at, &who, &other, "")])
         }
-        What::LeftOut(left_out) => ("gap", label::left_out(left_out, label::UTF8)),
-        // A new kind of row is told by nothing but its time until it is drawn here.
+        EntryKind::LeftOut(left_out) => ("gap", label::left_out(left_out, label::UTF8)),
+        // A new kind of row is shown by nothing but its time until it is drawn here.
         _ => ("note", Vec::new()),
     };
     line.s.extend((row.annotation == Some(LOST)).then_some("lost"));
@@ -254,8 +265,8 @@ fn line(row: &Row, names: &Names, story: &Story) -> Line {
 }
 
 /// The last ACK that answered a single packet stands on a line of its own.
-fn last_ack(row: &Row, clock: &Clock) -> Option<Line> {
-    let What::Run(run) = &row.what else { return None };
+fn last_ack(row: &LadderEntry, clock: &Clock) -> Option<Line> {
+    let EntryKind::Run(run) = &row.what else { return None };
     let (at, ack) = run.last_ack.as_ref().filter(|_| run.packets == 1)?;
     let mut labels = label::segment(ack);
     if run.acks > 1 {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fourwave_core::state::State;
-use fourwave_lens::{AnomalyKind, Names, Role, Story, units};
+use fourwave_lens::{AnomalyKind, ConnectionRecord, Names, Role, units};
 use serde::Serialize;
 
 use crate::overview::Overview;
@@ -32,7 +32,7 @@ pub(super) struct Entry(
     &'static str,
     /// Bytes by the client and the server.
     [u64; 2],
-    /// Segments sent again.
+    /// Segments retransmitted.
     u64,
     /// Its anomalies: indices into the index's kinds.
     BTreeSet<usize>,
@@ -41,31 +41,31 @@ pub(super) struct Entry(
 );
 
 impl Entry {
-    pub(super) fn of(story: &Story, block: u32, names: &Names) -> Self {
-        let [client, server] = story.addrs.map(|addr| names.title(addr));
-        let found = story.anomalies.iter().map(|anomaly| anomaly.kind);
+    pub(super) fn of(record: &ConnectionRecord, block: u32, names: &Names) -> Self {
+        let [client, server] = record.addrs.map(|addr| names.title(addr));
+        let found = record.anomalies.iter().map(|anomaly| anomaly.kind);
         Self(
-            story.conn,
+            record.conn,
             block,
             client,
             server,
-            micros(story.opened),
-            micros(story.lasted()),
-            story.how.name(),
-            states(story),
-            story.closed_first.map_or("", |first| Role::name(first.who)),
-            story.bytes,
-            story.retransmissions().iter().sum(),
+            micros(record.opened),
+            micros(record.lasted()),
+            record.how.name(),
+            states(record),
+            record.closed_first.map_or("", |first| Role::name(first.who)),
+            record.bytes,
+            record.retransmissions().iter().sum(),
             found.filter_map(place).collect(),
-            units::span(story.lasted()),
+            units::span(record.lasted()),
         )
     }
 }
 
 /// States that either end was in, as far as rows tell.
-fn states(story: &Story) -> u16 {
-    let moves = story.rows.iter().flat_map(|row| row.moved).flatten();
-    let passed = moves.flat_map(|moved| [moved.from, moved.to]).chain(story.states);
+fn states(record: &ConnectionRecord) -> u16 {
+    let moves = record.entries.iter().flat_map(|row| row.moved).flatten();
+    let passed = moves.flat_map(|moved| [moved.from, moved.to]).chain(record.states);
     passed.fold(0, |bits, state| bits | 1 << bit(state))
 }
 

@@ -1,6 +1,6 @@
 //! The HTML page: one file that needs nothing else.
 //!
-//! What is known of each connection goes into the file while its story comes: JSON in blocks of a
+//! What is known of each connection goes into the file while its record comes: JSON in blocks of a
 //! few dozen connections, gzip, base64. The browser unpacks a block when one of its connections is
 //! opened. Only the index (what a list and a search need) is kept until the end. Nothing in the
 //! page fetches anything, and its Content-Security-Policy forbids it; only the page's own scripts
@@ -9,8 +9,8 @@
 
 mod blocks;
 mod detail;
-mod figures;
 mod index;
+mod metrics;
 mod overview;
 
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use std::io::{self, Write};
 use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use fourwave_lens::{Names, Story};
+use fourwave_lens::{ConnectionRecord, Names};
 use sha2::{Digest, Sha256};
 
 use crate::overview::Overview;
@@ -45,7 +45,7 @@ impl Default for PageOptions {
     }
 }
 
-/// Writes the page while stories come.
+/// Writes the page while records come.
 ///
 /// Memory: some 200 bytes for each connection in the page, and one block of details.
 #[derive(Debug)]
@@ -100,15 +100,15 @@ impl<W: Write> Page<W> {
 }
 
 impl<W: Write> Sink for Page<W> {
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
         if self.index.len() as u64 >= self.options.limit {
             self.left_out += 1;
             return Ok(());
         }
         let block = self.blocks.number();
-        self.index.push(index::Entry::of(story, block, &self.options.names));
-        let detail = detail::Detail::of(story, numbering, &self.options.names);
-        self.blocks.add(story.conn, &detail, &mut self.out)
+        self.index.push(index::Entry::of(record, block, &self.options.names));
+        let detail = detail::Detail::of(record, numbering, &self.options.names);
+        self.blocks.add(record.conn, &detail, &mut self.out)
     }
 
     fn finish(&mut self, overview: &Overview, numbering: &Numbering) -> io::Result<()> {

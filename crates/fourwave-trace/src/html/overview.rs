@@ -163,7 +163,7 @@ fn tiles(overview: &Overview) -> Vec<(&'static str, String, String)> {
         ("connections", units::count(overview.connections), String::new()),
         ("by clients", client, "bytes of the streams".to_owned()),
         ("by servers", server, "bytes of the streams".to_owned()),
-        ("segments sent again", units::count(retransmitted), share),
+        ("segments retransmitted", units::count(retransmitted), share),
         ("suspects", units::count(suspects as u64), most.to_owned()),
     ]
 }
@@ -274,7 +274,7 @@ fn notes(overview: &Overview, left_out: u64) -> Vec<String> {
         (ignored.other, "of other protocols"),
         (ignored.unreadable, "malformed, cut too short or fragments"),
         (ignored.stray, "RST or ICMP without a connection"),
-        (ignored.late, "of connections that were told already"),
+        (ignored.late, "of connections that were reported already"),
     ];
     for (n, text) in kinds.into_iter().filter(|(n, _)| *n > 0) {
         notes.push(format!("{} not used: {text}", units::counted(n, "packet")));

@@ -191,7 +191,7 @@
     const plots = el('div', { class: 'plots' });
     pane.append(card('Ladder', drawings), card('States over time', times, timelineWords(detail, states)));
     const plotted = card('Sequence numbers over time', plots);
-    pane.append(plotted, el('div', { class: 'plots' }, card('In short', facts(detail)), card('Figures', figures(detail))));
+    pane.append(plotted, el('div', { class: 'plots' }, card('In short', facts(detail)), card('Metrics', metrics(detail))));
     drawings.append(el('div'), ladderWords(detail, states));
     current.draw = () => {
       const room = (node) => Math.max(260, Math.floor(node.clientWidth));
@@ -212,12 +212,12 @@
 
   const facts = (detail) => el('dl', { class: 'facts' }, ...detail.facts.flatMap(([name, words]) => [el('dt', {}, name), el('dd', {}, words)]));
 
-  function figures(detail) {
+  function metrics(detail) {
     const line = ([name, client, server]) => el('tr', {}, el('td', { class: name.startsWith(' ') && 'inner' }, name.trim()),
       el('td', { class: 'number' }, client), el('td', { class: 'number' }, server));
     const title = (words) => el('th', { scope: 'col', class: 'number' }, words);
-    return el('div', { class: 'scroll' }, el('table', { class: 'figures' },
-      el('thead', {}, el('tr', {}, el('th'), title('client'), title('server'))), el('tbody', {}, ...detail.figures.map(line))));
+    return el('div', { class: 'scroll' }, el('table', { class: 'metrics' },
+      el('thead', {}, el('tr', {}, el('th'), title('client'), title('server'))), el('tbody', {}, ...detail.metrics.map(line))));
   }
 
   /** What stands between backticks is code. */

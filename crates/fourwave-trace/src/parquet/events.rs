@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_lens::{
-    Anomaly, Exchange, LeftOut, Move, Names, Role, Row, Run, Shown, Story, What, icmp_words,
+    Anomaly, ConnectionRecord, EntryKind, Exchange, LadderEntry, LeftOut, Move, Names, Role, Run,
+    Shown, icmp_words,
 };
 
 use super::column::Kind::{Int, Long, Text, Texts, Timestamp};
@@ -48,7 +49,7 @@ pub(super) struct Placed<'a> {
     pub(super) capture: &'a Bytes,
     /// The number of the packet in that capture.
     pub(super) packet: Option<u64>,
-    pub(super) story: &'a Story,
+    pub(super) record: &'a ConnectionRecord,
     /// From 0, in the order of the ladder.
     pub(super) index: u64,
     pub(super) event: &'a Event,
@@ -76,11 +77,11 @@ fn identity() -> Vec<Column<Of>> {
     vec![
         always("run", Text, |it| it.run.clone().into()),
         always("capture", Text, |it| it.capture.clone().into()),
-        always("conn", Long, |it| it.story.conn.into()),
-        always("client_addr", Text, |it| it.story.addrs[0].ip().into()),
-        always("client_port", Int, |it| it.story.addrs[0].port().into()),
-        always("server_addr", Text, |it| it.story.addrs[1].ip().into()),
-        always("server_port", Int, |it| it.story.addrs[1].port().into()),
+        always("conn", Long, |it| it.record.conn.into()),
+        always("client_addr", Text, |it| it.record.addrs[0].ip().into()),
+        always("client_port", Int, |it| it.record.addrs[0].port().into()),
+        always("server_addr", Text, |it| it.record.addrs[1].ip().into()),
+        always("server_port", Int, |it| it.record.addrs[1].port().into()),
         always("n", Long, |it| it.index.into()),
         always("t", Timestamp, |it| it.event.at.into()),
         maybe("until", Timestamp, |it| it.event.until.into()),
@@ -127,7 +128,7 @@ impl Event {
         self.packet
     }
 
-    fn segment(self, shown: &Shown, row: &Row) -> Self {
+    fn segment(self, shown: &Shown, row: &LadderEntry) -> Self {
         Self {
             event: "segment",
             kind: Some(shown.kind.name()),
@@ -186,7 +187,7 @@ impl Event {
     }
 
     /// What the row tells, without the states and the wave.
-    fn told(row: &Row) -> Self {
+    fn told(row: &LadderEntry) -> Self {
         let event = Self {
             at: row.at,
             packet: (row.packet > 0).then_some(row.packet),
@@ -195,27 +196,29 @@ impl Event {
             ..Self::default()
         };
         match &row.what {
-            What::Segment(shown) => event.segment(shown, row),
-            What::Run(run) => event.run(run),
-            What::Exchange(exchange) => event.exchange(exchange),
-            What::LeftOut(left_out) => event.left_out(left_out),
-            What::Arrival(flags) => {
+            EntryKind::Segment(shown) => event.segment(shown, row),
+            EntryKind::Run(run) => event.run(run),
+            EntryKind::Exchange(exchange) => event.exchange(exchange),
+            EntryKind::LeftOut(left_out) => event.left_out(left_out),
+            EntryKind::Arrival(flags) => {
                 Self { event: "arrival", flags: Some(flags.to_string()), ..event }
             }
-            What::Icmp(error) => Self { event: "icmp", kind: Some(icmp_words(*error)), ..event },
-            What::Note(text) => {
+            EntryKind::Icmp(error) => {
+                Self { event: "icmp", kind: Some(icmp_words(*error)), ..event }
+            }
+            EntryKind::Note(text) => {
                 Self { event: "note", from: None, text: Some(text.clone()), ..event }
             }
-            What::Trouble(trouble) => {
-                let text = trouble.sentence(row.at, row.from.name(), row.from.other().name(), "");
-                Self { event: trouble.name(), text: Some(text), ..event }
+            EntryKind::Warning(warning) => {
+                let text = warning.sentence(row.at, row.from.name(), row.from.other().name(), "");
+                Self { event: warning.name(), text: Some(text), ..event }
             }
             // What the lens learns to tell later has a row too.
             _ => Self { event: "other", ..event },
         }
     }
 
-    fn anomaly(found: &Anomaly, story: &Story, numbering: &Numbering) -> Self {
+    fn anomaly(found: &Anomaly, record: &ConnectionRecord, numbering: &Numbering) -> Self {
         let packets = found.proof.packets();
         Self {
             at: found.at,
@@ -225,7 +228,7 @@ impl Event {
             from: found.who,
             kind: Some(found.kind.name()),
             severity: Some(found.kind.severity().name()),
-            text: Some(found.sentence(story, &Names::default())),
+            text: Some(found.sentence(record, &Names::default())),
             segments: Some(found.proof.times()),
             proof: packets.iter().map(|packet| numbering.text(*packet)).collect(),
             ..Self::default()
@@ -244,8 +247,8 @@ const fn wave_numbers(numbers: &[u8]) -> &'static str {
 }
 
 /// Every event of a connection, in the order of its ladder, the anomalies at the end.
-pub(super) fn of(story: &Story, numbering: &Numbering, mut tell: impl FnMut(Event)) {
-    for row in &story.rows {
+pub(super) fn of(record: &ConnectionRecord, numbering: &Numbering, mut tell: impl FnMut(Event)) {
+    for row in &record.entries {
         let told = Event::told(row);
         let beside = Event { at: told.at, packet: told.packet, ..Event::default() };
         tell(told);
@@ -261,7 +264,7 @@ pub(super) fn of(story: &Story, numbering: &Numbering, mut tell: impl FnMut(Even
             tell(Event { event: "wave", from, wave, text, ..beside });
         }
     }
-    for found in &story.anomalies {
-        tell(Event::anomaly(found, story, numbering));
+    for found in &record.anomalies {
+        tell(Event::anomaly(found, record, numbering));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fourwave_lens::{EndMetrics, Ended, Names, Role, Severity, Story, TimeWait};
+use fourwave_lens::{ConnectionRecord, EndMetrics, Ended, Names, Role, Severity, TimeWait};
 
 use super::column::Kind::{Double, Int, Long, Text, Texts, Timestamp};
 use super::column::{Column, Kind, Value};
@@ -14,7 +14,7 @@ pub(super) struct Flow<'a> {
     pub(super) capture: &'a Bytes,
     /// The number of its first packet in that capture.
     pub(super) first_packet: Option<u64>,
-    pub(super) story: &'a Story,
+    pub(super) record: &'a ConnectionRecord,
 }
 
 pub(super) type Of = fn(&Flow<'_>) -> Value;
@@ -51,22 +51,22 @@ const fn maybe(name: &'static str, kind: Kind, value: Of) -> Column<Of> {
 }
 
 fn measure<'a>(flow: &Flow<'a>, who: Role) -> Option<&'a EndMetrics> {
-    flow.story.metrics.as_ref().map(|all| &all.ends[who.index()])
+    flow.record.metrics.as_ref().map(|all| &all.ends[who.index()])
 }
 
 fn time_wait<'a>(flow: &Flow<'a>, who: Role) -> Option<&'a TimeWait> {
-    flow.story.time_wait.iter().find(|wait| wait.who == who)
+    flow.record.time_wait.iter().find(|wait| wait.who == who)
 }
 
 fn reset(flow: &Flow<'_>) -> Option<(Role, &'static str)> {
-    match flow.story.how {
+    match flow.record.how {
         Ended::Reset { by, cause } => Some((by, cause.name())),
         _ => None,
     }
 }
 
 fn anomalies(flow: &Flow<'_>) -> Value {
-    let mut names: Vec<_> = flow.story.anomalies.iter().map(|found| found.kind.name()).collect();
+    let mut names: Vec<_> = flow.record.anomalies.iter().map(|found| found.kind.name()).collect();
     names.sort_unstable();
     names.dedup();
     names.into_iter().map(str::to_owned).collect()
@@ -88,29 +88,29 @@ fn identity() -> Vec<Column<Of>> {
     let mut all = vec![
         always("run", Text, |flow| flow.run.clone().into()),
         always("capture", Text, |flow| flow.capture.clone().into()),
-        always("conn", Long, |flow| flow.story.conn.into()),
+        always("conn", Long, |flow| flow.record.conn.into()),
         maybe("first_packet", Long, |flow| flow.first_packet.into()),
     ];
-    all.extend(both!(always, "addr", Text, |flow, who| flow.story.addr(who).ip()));
-    all.extend(both!(always, "port", Int, |flow, who| flow.story.addr(who).port()));
+    all.extend(both!(always, "addr", Text, |flow, who| flow.record.addr(who).ip()));
+    all.extend(both!(always, "port", Int, |flow, who| flow.record.addr(who).port()));
     all.extend([
-        maybe("opened_by", Text, |flow| flow.story.opened_by.map(Role::name).into()),
-        always("opened", Timestamp, |flow| flow.story.opened.into()),
-        always("ended", Timestamp, |flow| flow.story.ended.into()),
-        always("duration_us", Long, |flow| flow.story.lasted().into()),
+        maybe("opened_by", Text, |flow| flow.record.opened_by.map(Role::name).into()),
+        always("opened", Timestamp, |flow| flow.record.opened.into()),
+        always("ended", Timestamp, |flow| flow.record.ended.into()),
+        always("duration_us", Long, |flow| flow.record.lasted().into()),
     ]);
     all
 }
 
 fn end() -> Vec<Column<Of>> {
     let mut all = vec![
-        always("how", Text, |flow| flow.story.how.name().into()),
+        always("how", Text, |flow| flow.record.how.name().into()),
         maybe("reset_by", Text, |flow| reset(flow).map(|(by, _)| by.name()).into()),
         maybe("reset_cause", Text, |flow| reset(flow).map(|(_, cause)| cause).into()),
-        always("why", Text, |flow| flow.story.why(&Names::default()).into()),
+        always("why", Text, |flow| flow.record.why(&Names::default()).into()),
         always("anomalies", Texts, anomalies),
         maybe("worst", Text, |flow| {
-            flow.story
+            flow.record
                 .anomalies
                 .iter()
                 .map(|found| found.kind.severity())
@@ -119,32 +119,32 @@ fn end() -> Vec<Column<Of>> {
                 .into()
         }),
     ];
-    all.extend(both!(always, "state", Text, |flow, who| flow.story.states[who.index()].name()));
+    all.extend(both!(always, "state", Text, |flow, who| flow.record.states[who.index()].name()));
     all
 }
 
 fn close() -> Vec<Column<Of>> {
     let mut all = vec![
         maybe("closed_first", Text, |flow| {
-            flow.story.closed_first.map(|first| first.who.name()).into()
+            flow.record.closed_first.map(|first| first.who.name()).into()
         }),
         maybe("closed_first_by", Text, |flow| {
-            flow.story.closed_first.map(|first| first.by.name()).into()
+            flow.record.closed_first.map(|first| first.by.name()).into()
         }),
         maybe("closed_first_at", Timestamp, |flow| {
-            flow.story.closed_first.map(|first| first.at).into()
+            flow.record.closed_first.map(|first| first.at).into()
         }),
         maybe("half_closed_sender", Text, |flow| {
-            flow.story.half_closed.map(|half| half.sender.name()).into()
+            flow.record.half_closed.map(|half| half.sender.name()).into()
         }),
         maybe("half_closed_since", Timestamp, |flow| {
-            flow.story.half_closed.map(|half| half.since).into()
+            flow.record.half_closed.map(|half| half.since).into()
         }),
         maybe("half_closed_until", Timestamp, |flow| {
-            flow.story.half_closed.and_then(|half| half.until).into()
+            flow.record.half_closed.and_then(|half| half.until).into()
         }),
         maybe("half_closed_bytes", Long, |flow| {
-            flow.story.half_closed.map(|half| half.bytes).into()
+            flow.record.half_closed.map(|half| half.bytes).into()
         }),
     ];
     all.extend(both!(maybe, "time_wait_since", Timestamp, |flow, who| {
@@ -160,15 +160,15 @@ fn close() -> Vec<Column<Of>> {
 
 fn volume() -> Vec<Column<Of>> {
     let mut all = Vec::new();
-    all.extend(both!(always, "bytes", Long, |flow, who| flow.story.bytes[who.index()]));
+    all.extend(both!(always, "bytes", Long, |flow, who| flow.record.bytes[who.index()]));
     all.extend(both!(always, "bytes_acked", Long, |flow, who| {
-        flow.story.bytes_acked[who.index()]
+        flow.record.bytes_acked[who.index()]
     }));
-    all.extend(both!(always, "bytes_unseen", Long, |flow, who| flow.story.unseen[who.index()]));
+    all.extend(both!(always, "bytes_unseen", Long, |flow, who| flow.record.unseen[who.index()]));
     all.extend(measured!("bytes_payload", Long, |end| end.payload));
-    all.extend(both!(always, "segments", Long, |flow, who| flow.story.segments[who.index()]));
+    all.extend(both!(always, "segments", Long, |flow, who| flow.record.segments[who.index()]));
     all.extend(both!(maybe, "bytes_per_second", Double, |flow, who| {
-        measure(flow, who).and_then(|end| end.throughput(flow.story.bytes[who.index()]))
+        measure(flow, who).and_then(|end| end.throughput(flow.record.bytes[who.index()]))
     }));
     all
 }
@@ -176,7 +176,7 @@ fn volume() -> Vec<Column<Of>> {
 fn retransmitted() -> Vec<Column<Of>> {
     let mut all = Vec::new();
     all.extend(both!(always, "retransmitted", Long, |flow, who| {
-        flow.story.retransmitted[who.index()]
+        flow.record.retransmitted[who.index()]
     }));
     all.extend(measured!("retransmitted_syn", Long, |end| end.retransmissions.syn));
     all.extend(measured!("retransmitted_fin", Long, |end| end.retransmissions.fin));
@@ -193,9 +193,9 @@ fn retransmitted() -> Vec<Column<Of>> {
 /// Spans in microseconds.
 fn trips() -> Vec<Column<Of>> {
     let mut all = vec![
-        maybe("handshake_us", Long, |flow| flow.story.handshake.into()),
+        maybe("handshake_us", Long, |flow| flow.record.handshake.into()),
         maybe("opening_us", Long, |flow| {
-            flow.story.metrics.as_ref().and_then(|all| all.opening).into()
+            flow.record.metrics.as_ref().and_then(|all| all.opening).into()
         }),
     ];
     all.extend(measured!("rtt_samples", Long, |end| end.rtt.samples));

@@ -18,7 +18,7 @@ use std::io;
 use std::path::Path;
 
 use bytes::Bytes;
-use fourwave_lens::Story;
+use fourwave_lens::ConnectionRecord;
 
 use self::column::Column;
 use self::table::Table;
@@ -72,11 +72,16 @@ impl Tables {
         (index, running.is_some().then_some(number))
     }
 
-    fn events(&mut self, story: &Story, numbering: &Numbering, first: usize) -> io::Result<()> {
+    fn events(
+        &mut self,
+        record: &ConnectionRecord,
+        numbering: &Numbering,
+        first: usize,
+    ) -> io::Result<()> {
         let mut index = 0;
         let mut capture = first;
         let mut result = Ok(());
-        events::of(story, numbering, |event| {
+        events::of(record, numbering, |event| {
             if result.is_err() {
                 return;
             }
@@ -87,7 +92,8 @@ impl Tables {
             }
             let (name, stem) = &self.captures[capture];
             let run = &self.run;
-            let placed = events::Placed { run, capture: name, packet, story, index, event: &event };
+            let placed =
+                events::Placed { run, capture: name, packet, record, index, event: &event };
             let values = self.event_columns.iter().map(|column| (column.value)(&placed));
             result = self.events.row(stem, event.at, values);
             index += 1;
@@ -97,14 +103,14 @@ impl Tables {
 }
 
 impl Sink for Tables {
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
-        let first = story.rows.iter().map(|row| row.packet).find(|packet| *packet > 0);
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
+        let first = record.entries.iter().map(|row| row.packet).find(|packet| *packet > 0);
         let (capture, first_packet) = self.locate(first, numbering);
         let (name, stem) = &self.captures[capture];
-        let flow = flows::Flow { run: &self.run, capture: name, first_packet, story };
+        let flow = flows::Flow { run: &self.run, capture: name, first_packet, record };
         let values = self.flow_columns.iter().map(|column| (column.value)(&flow));
-        self.flows.row(stem, story.opened, values)?;
-        self.events(story, numbering, capture)
+        self.flows.row(stem, record.opened, values)?;
+        self.events(record, numbering, capture)
     }
 
     fn finish(&mut self, _overview: &Overview, _numbering: &Numbering) -> io::Result<()> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use fourwave_core::state::State;
 use fourwave_lens::{
-    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMetrics, Ended, Metrics, Move, Proof, Role,
-    Row, RstCause, Wave, What,
+    Anomaly, AnomalyKind, ClosedBy, ClosedFirst, EndMetrics, Ended, EntryKind, LadderEntry,
+    Metrics, Move, Proof, Role, RstCause, Wave,
 };
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
@@ -53,12 +53,12 @@ impl Drop for Dir {
     }
 }
 
-fn row(at: Duration, packet: u64, moved: Option<Move>, wave: Option<Wave>) -> Row {
-    Row {
+fn row(at: Duration, packet: u64, moved: Option<Move>, wave: Option<Wave>) -> LadderEntry {
+    LadderEntry {
         at,
         packet,
         from: Role::Server,
-        what: What::Note("a word".to_owned()),
+        what: EntryKind::Note("a word".to_owned()),
         moved: [None, moved],
         wave,
         cause: None,
@@ -66,7 +66,7 @@ fn row(at: Duration, packet: u64, moved: Option<Move>, wave: Option<Wave>) -> Ro
     }
 }
 
-fn story(conn: u64, opened: Duration) -> Story {
+fn record(conn: u64, opened: Duration) -> ConnectionRecord {
     let addr = |text: &str| text.parse::<SocketAddr>().unwrap();
     let mut proof = Proof::default();
     proof.add(2);
@@ -76,7 +76,7 @@ fn story(conn: u64, opened: Duration) -> Story {
     let client = EndMetrics { fins: 1, payload: 100, ..EndMetrics::default() };
     let server = EndMetrics { rsts: 2, ..EndMetrics::default() };
     let leave = Move { from: State::Established, to: State::CloseWait };
-    Story {
+    ConnectionRecord {
         conn,
         addrs: [addr("10.0.0.1:40000"), addr("[fd00::2]:443")],
         opened_by: Some(Role::Client),
@@ -100,7 +100,7 @@ fn story(conn: u64, opened: Duration) -> Story {
         unexpected_segments: 0,
         metrics: Some(Box::new(Metrics { ends: [client, server], ..Metrics::default() })),
         anomalies: vec![found(AnomalyKind::Aborted), found(AnomalyKind::FinRetransmitted)],
-        rows: vec![
+        entries: vec![
             row(opened, 2, None, None),
             row(opened + Duration::from_secs(3), 3, Some(leave), Some(Wave::TwoThree)),
         ],
@@ -123,7 +123,7 @@ fn what_is_written_is_read_again() {
     let dir = Dir::new();
     let mut tables = Tables::create(&dir.0).unwrap();
     let numbering = numbering();
-    tables.story(&story(7, LATE), &numbering).unwrap();
+    tables.record(&record(7, LATE), &numbering).unwrap();
     let run = String::from_utf8(tables.run.to_vec()).unwrap();
     assert!(dir.files().iter().all(|file| file.contains("/.part-") && file.ends_with(".tmp")));
     tables.finish(&Overview::default(), &numbering).unwrap();
@@ -178,7 +178,7 @@ fn what_is_written_is_read_again() {
 fn without_an_end_nothing_stays() {
     let dir = Dir::new();
     let mut tables = Tables::create(&dir.0).unwrap();
-    tables.story(&story(1, LATE), &numbering()).unwrap();
+    tables.record(&record(1, LATE), &numbering()).unwrap();
     assert_eq!(dir.files().len(), 3);
     drop(tables);
     assert_eq!(dir.files(), [""; 0]);
@@ -189,7 +189,7 @@ fn two_runs_share_a_directory() {
     let dir = Dir::new();
     for _ in 0..2 {
         let mut tables = Tables::create(&dir.0).unwrap();
-        tables.story(&story(1, LATE), &numbering()).unwrap();
+        tables.record(&record(1, LATE), &numbering()).unwrap();
         tables.finish(&Overview::default(), &numbering()).unwrap();
     }
     assert_eq!(dir.files().len(), 6);

@@ -1,4 +1,4 @@
-//! One connection: its ladder, its figures, what is odd about it.
+//! One connection: its ladder, its metrics, its anomalies.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use fourwave_lens::ladder;
 use fourwave_lens::paint::{Line, Style};
 use fourwave_lens::units::{bytes, count, counted, seconds, span};
 use fourwave_lens::{
-    Anomaly, ClosedBy, EndMetrics, Ended, Metrics, Names, Retransmissions, Role, RstCause,
-    Severity, Story,
+    Anomaly, ClosedBy, ConnectionRecord, EndMetrics, Ended, Metrics, Names, Retransmissions, Role,
+    RstCause, Severity,
 };
 
 use super::{TextOptions, paragraph, sentence};
@@ -17,44 +17,48 @@ use crate::sink::Numbering;
 const NAME: usize = 13;
 const FACT: usize = 29;
 
-/// Bytes, and the time for them, from which on a rate is told.
+/// Bytes, and the time for them, from which on a rate is reported.
 const LITTLE: u64 = 10_000;
 const BURST: Duration = Duration::from_millis(5);
 
-/// The ladder of `story` and all that is known beside it.
-pub(super) fn render(story: &Story, options: &TextOptions, numbering: &Numbering) -> String {
+/// The ladder of `record` and all that is known beside it.
+pub(super) fn render(
+    record: &ConnectionRecord,
+    options: &TextOptions,
+    numbering: &Numbering,
+) -> String {
     let mut ladder_options = options.ladder.clone();
     ladder_options.packets = true;
     // A ladder knows one number for a packet: that in its file.
-    let mut numbered = story.clone();
-    for row in &mut numbered.rows {
+    let mut numbered = record.clone();
+    for row in &mut numbered.entries {
         if row.packet > 0 {
             row.packet = numbering.locate(row.packet).1;
         }
     }
     let mut out = ladder::render(&numbered, &ladder_options);
-    for (name, text) in facts(story, options, numbering) {
+    for (name, text) in facts(record, options, numbering) {
         fact(name, &text, options, &mut out);
     }
-    for anomaly in &story.anomalies {
-        odd(anomaly, story, options, numbering, &mut out);
+    for anomaly in &record.anomalies {
+        odd(anomaly, record, options, numbering, &mut out);
     }
     out
 }
 
 /// One line: number, ends, size, who closed first and why, names of anomalies.
-pub(super) fn line(story: &Story, options: &TextOptions) -> String {
+pub(super) fn line(record: &ConnectionRecord, options: &TextOptions) -> String {
     let names = &options.ladder.names;
-    let [client, server] = story.addrs;
-    let [up, down] = story.bytes.map(bytes);
-    let segments = counted(story.segments.iter().sum(), "segment");
+    let [client, server] = record.addrs;
+    let [up, down] = record.bytes.map(bytes);
+    let segments = counted(record.segments.iter().sum(), "segment");
     let mut line = Line::new(options.ladder.color);
-    line.put(Style::Bold, &format!("{:>6}", story.conn));
+    line.put(Style::Bold, &format!("{:>6}", record.conn));
     line.put(Style::Plain, &format!("  {client} → {server}"));
-    line.put(Style::Dim, &format!("  {segments} in {}, {up} →, {down} ←; ", span(story.lasted())));
-    line.put(Style::Plain, &ending(story, names));
+    line.put(Style::Dim, &format!("  {segments} in {}, {up} →, {down} ←; ", span(record.lasted())));
+    line.put(Style::Plain, &ending(record, names));
     let mut odd: Vec<(Severity, &str)> =
-        story.anomalies.iter().map(|one| (one.kind.severity(), one.kind.name())).collect();
+        record.anomalies.iter().map(|one| (one.kind.severity(), one.kind.name())).collect();
     odd.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
     odd.dedup();
     for (i, (severity, name)) in odd.into_iter().enumerate() {
@@ -67,14 +71,14 @@ pub(super) fn line(story: &Story, options: &TextOptions) -> String {
 }
 
 /// Who closed first, and why it ended.
-fn ending(story: &Story, names: &Names) -> String {
-    let refused = matches!(story.how, Ended::Reset { cause: RstCause::Refused, .. });
-    match story.closed_first {
-        Some(first) if !refused && (first.by == ClosedBy::Fin || !story.was_reset()) => {
-            let who = names.word(first.who, story.addr(first.who));
-            format!("{who} closed first, with {}; {}", first.by.name(), story.why(names))
+fn ending(record: &ConnectionRecord, names: &Names) -> String {
+    let refused = matches!(record.how, Ended::Reset { cause: RstCause::Refused, .. });
+    match record.closed_first {
+        Some(first) if !refused && (first.by == ClosedBy::Fin || !record.was_reset()) => {
+            let who = names.word(first.who, record.addr(first.who));
+            format!("{who} closed first, with {}; {}", first.by.name(), record.why(names))
         }
-        _ => story.why(names),
+        _ => record.why(names),
     }
 }
 
@@ -94,7 +98,7 @@ fn fact(name: &str, text: &str, options: &TextOptions, out: &mut String) {
 /// `#12, #15 (7 times): sentence. meaning.` and the remedy below it.
 fn odd(
     anomaly: &Anomaly,
-    story: &Story,
+    record: &ConnectionRecord,
     options: &TextOptions,
     numbering: &Numbering,
     out: &mut String,
@@ -103,7 +107,7 @@ fn odd(
     let name = format!("{:NAME$}{}", "", severity.name());
     let at = proof(anomaly, numbering);
     let at = if at.is_empty() { at } else { format!("{at}: ") };
-    let told = sentence(&anomaly.sentence(story, &options.ladder.names));
+    let told = sentence(&anomaly.sentence(record, &options.ladder.names));
     let meaning = sentence(anomaly.kind.meaning());
     paragraph((of_severity(severity), &name), FACT, &format!("{at}{told} {meaning}"), options, out);
     let remedy = format!("→ {}", sentence(anomaly.kind.remedy()));
@@ -147,20 +151,20 @@ fn of_file(index: usize, numbering: &Numbering) -> String {
 
 /// What the ladder does not tell.
 fn facts(
-    story: &Story,
+    record: &ConnectionRecord,
     options: &TextOptions,
     numbering: &Numbering,
 ) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    if story.opened_by.is_none() {
+    if record.opened_by.is_none() {
         let text = "the capture begins in mid-connection: who opened it, when, and what came \
                     before is not known; the end with the higher port is taken for the client";
         facts.push(("unknown", text.to_owned()));
     }
-    facts.extend(files(story, numbering).map(|text| ("packets", text)));
-    let Some(metrics) = story.metrics.as_deref() else { return facts };
-    let word = |who: Role| options.ladder.names.word(who, story.addr(who));
-    if let Some(opening) = metrics.opening.filter(|_| story.handshake.is_none()) {
+    facts.extend(files(record, numbering).map(|text| ("packets", text)));
+    let Some(metrics) = record.metrics.as_deref() else { return facts };
+    let word = |who: Role| options.ladder.names.word(who, record.addr(who));
+    if let Some(opening) = metrics.opening.filter(|_| record.handshake.is_none()) {
         facts.push((
             "half-open",
             format!("{} from the first SYN to the end of opening", span(opening)),
@@ -171,7 +175,7 @@ fn facts(
         told.collect::<Vec<_>>().join("; ")
     };
     let round_trips = each(&|end, who| round_trip(end, &word(who.other())));
-    let throughput = throughput(story, metrics);
+    let throughput = throughput(record, metrics);
     let retransmitted = each(&|end, who| {
         let kinds = retransmitted(&end.retransmissions);
         (!kinds.is_empty()).then(|| format!("by {}: {kinds}", word(who)))
@@ -197,8 +201,8 @@ fn facts(
 }
 
 /// Which files a connection's rows stand in, where it begins in one and ends in another.
-fn files(story: &Story, numbering: &Numbering) -> Option<String> {
-    let packets = || story.rows.iter().map(|row| row.packet).filter(|packet| *packet > 0);
+fn files(record: &ConnectionRecord, numbering: &Numbering) -> Option<String> {
+    let packets = || record.entries.iter().map(|row| row.packet).filter(|packet| *packet > 0);
     let (first, last) = (packets().next()?, packets().next_back()?);
     let (first, last) = (numbering.locate(first).0, numbering.locate(last).0);
     let name = |index: usize| numbering.names().nth(index).unwrap_or_default().to_owned();
@@ -208,10 +212,12 @@ fn files(story: &Story, numbering: &Numbering) -> Option<String> {
     }
     let mut begins = Vec::new();
     for index in first + 1..=last {
-        let row =
-            story.rows.iter().find(|row| row.packet > 0 && numbering.locate(row.packet).0 == index);
+        let row = record
+            .entries
+            .iter()
+            .find(|row| row.packet > 0 && numbering.locate(row.packet).0 == index);
         if let Some(row) = row {
-            let at = seconds(row.at.saturating_sub(story.opened));
+            let at = seconds(row.at.saturating_sub(record.opened));
             begins.push(format!("from {at} those of {}", name(index)));
         }
     }
@@ -229,9 +235,9 @@ fn round_trip(end: &EndMetrics, to: &str) -> Option<String> {
     Some(format!("from here to {to} and back {times}"))
 }
 
-fn throughput(story: &Story, metrics: &Metrics) -> String {
+fn throughput(record: &ConnectionRecord, metrics: &Metrics) -> String {
     let of = |who: Role| {
-        let carried = story.bytes[who.index()];
+        let carried = record.bytes[who.index()];
         // Of less, the rate is that of a burst.
         let (first, last) = metrics.ends[who.index()].data?;
         if carried < LITTLE || last.saturating_sub(first) < BURST {

@@ -1,8 +1,8 @@
-//! Stories and the overview for a person at a terminal.
+//! Records and the overview for a person at a terminal.
 //!
 //! | question | file |
 //! | --- | --- |
-//! | what is told, and when | here |
+//! | what is reported, and when | here |
 //! | one connection | `conn.rs` |
 //! | the whole capture | `overview.rs` |
 //! | columns, bars | `table.rs` |
@@ -15,15 +15,15 @@ use std::io::{self, Write};
 
 use fourwave_lens::ladder::{LadderOptions, MIN_WIDTH};
 use fourwave_lens::paint::{Line, Style, to_ascii, wrap};
-use fourwave_lens::{Event, Story, follow};
+use fourwave_lens::{ConnectionRecord, Event, follow};
 
 use crate::overview::Overview;
 use crate::sink::{Numbering, Sink};
 
-/// So many connections are drawn unasked; of more the overview is told.
+/// So many connections are drawn unasked; of more the overview is reported.
 const FEW: u64 = 3;
 
-/// What is told of each connection.
+/// What is reported each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tell {
     /// The ladders of up to three connections; of more nothing beside the overview.
@@ -41,11 +41,11 @@ pub enum Tell {
 pub struct TextOptions {
     /// Columns, signs and colours.
     pub ladder: LadderOptions,
-    /// What is told of each connection.
+    /// What is reported each connection.
     pub tell: Tell,
     /// How this command begins, for what to type next: `fourwave trace a.pcap`.
     pub command: String,
-    /// The overview at the end, although single connections were told.
+    /// The overview at the end, although single connections were reported.
     pub overview: bool,
 }
 
@@ -54,8 +54,8 @@ pub struct TextOptions {
 pub struct Text<W> {
     out: W,
     options: TextOptions,
-    /// The first stories, as long as there are few.
-    few: Vec<Story>,
+    /// The first records, as long as there are few.
+    few: Vec<ConnectionRecord>,
     told: u64,
 }
 
@@ -75,14 +75,14 @@ impl<W: Write> Text<W> {
 }
 
 impl<W: Write> Sink for Text<W> {
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
         self.told += 1;
         match self.options.tell {
-            Tell::Few if self.told <= FEW => self.few.push(story.clone()),
+            Tell::Few if self.told <= FEW => self.few.push(record.clone()),
             Tell::Few => self.few.clear(),
-            Tell::List => self.write(&conn::line(story, &self.options))?,
+            Tell::List => self.write(&conn::line(record, &self.options))?,
             Tell::Ladders => {
-                let text = conn::render(story, &self.options, numbering);
+                let text = conn::render(record, &self.options, numbering);
                 self.write(&text)?;
                 self.write("\n")?;
             }
@@ -107,9 +107,9 @@ impl<W: Write> Sink for Text<W> {
             text.push('\n');
         }
         overview::files(overview, options, &mut text);
-        for story in &few {
+        for record in &few {
             text.push('\n');
-            text.push_str(&conn::render(story, options, numbering));
+            text.push_str(&conn::render(record, options, numbering));
         }
         if few.is_empty() && options.overview {
             overview::render(overview, options, numbering, &mut text);

@@ -11,7 +11,7 @@ use super::{TextOptions, paragraph, sentence, styled};
 use crate::overview::{FileRead, Overview, Service, Suspect};
 use crate::sink::Numbering;
 
-/// Suspects that are told; JSON and the page have more.
+/// Suspects that are reported; JSON and the page have more.
 const SUSPECTS: usize = 10;
 /// Columns of the longest bar.
 const BAR: usize = 40;

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 
 use browser::Browser;
-use fourwave_lens::{Role, Row, Story, What};
+use fourwave_lens::{ConnectionRecord, EntryKind, LadderEntry, Role};
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::{Numbering, Overview, Sink};
 
@@ -122,20 +122,20 @@ fn a_link_leads_to_a_connection_and_its_drawings() {
         assert!(states.contains(state), "{state} is missing: {states}");
     }
     assert_eq!(b.eval("document.querySelectorAll('.timeline rect.half').length"), 1);
-    let again = b.text("document.querySelector('#detail .row.is-retransmitted')?.textContent");
-    assert!(again.contains("FIN ACK seq=81"), "{again}");
+    let row = b.text("document.querySelector('#detail .row.is-retransmitted')?.textContent");
+    assert!(row.contains("FIN ACK seq=81"), "{row}");
     b.shot("half-closed");
 
     // A proof leads to its row.
     b.click("#detail [data-packet]");
     b.wait("document.querySelector('#detail .row.flash')");
 
-    // Lost data: its plot has a point for what was sent again.
+    // Lost data: its plot has a point for what was retransmitted.
     b.open(&page.0, "#conn=7");
     b.wait(&drawn(7));
     b.wait("document.querySelector('.plots .p-retransmitted')?.getAttribute('d').length > 0");
-    let figures = b.text("document.querySelector('#detail .figures').textContent");
-    assert!(figures.contains("fast retransmissions–1"), "{figures}");
+    let metrics = b.text("document.querySelector('#detail .metrics').textContent");
+    assert!(metrics.contains("fast retransmissions–1"), "{metrics}");
     b.eval("document.querySelector('.plots').scrollIntoView()");
     b.shot("plot");
 
@@ -268,14 +268,14 @@ fn ten_thousand_connections() {
     assert_eq!(b.complaints, Vec::<String>::new());
 }
 
-/// Changes stories before they are written.
+/// Changes records before they are written.
 struct Twist<F>(Page<Vec<u8>>, F);
 
-impl<F: Fn(&mut Story)> Sink for Twist<F> {
-    fn story(&mut self, story: &Story, numbering: &Numbering) -> io::Result<()> {
-        let mut story = story.clone();
-        self.1(&mut story);
-        self.0.story(&story, numbering)
+impl<F: Fn(&mut ConnectionRecord)> Sink for Twist<F> {
+    fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
+        let mut record = record.clone();
+        self.1(&mut record);
+        self.0.record(&record, numbering)
     }
 
     fn finish(&mut self, overview: &Overview, numbering: &Numbering) -> io::Result<()> {
@@ -293,11 +293,12 @@ fn hostile_path() -> PathBuf {
 fn texts_of_others_stay_texts() {
     const EVIL: &str = "</script><script>document.title='owned'</script>\
                         <img src=x onerror=\"document.title='owned'\">{{7*7}}\u{202e}&amp;'\"";
-    let note = |story: &mut Story| {
-        let (at, what) = (story.opened, What::Note(EVIL.to_owned()));
+    let note = |record: &mut ConnectionRecord| {
+        let (at, what) = (record.opened, EntryKind::Note(EVIL.to_owned()));
         let (moved, wave, cause, annotation) = ([None; 2], None, None, None);
-        let row = Row { at, packet: 0, from: Role::Client, what, moved, wave, cause, annotation };
-        story.rows.insert(1, row);
+        let row =
+            LadderEntry { at, packet: 0, from: Role::Client, what, moved, wave, cause, annotation };
+        record.entries.insert(1, row);
     };
     let options = PageOptions { title: EVIL.to_owned(), ..PageOptions::default() };
     let page = Page::new(Vec::new(), options).expect("a Vec takes it");
