@@ -1,4 +1,4 @@
-//! What both formats come to.
+//! One captured packet, whether it came from pcap or pcapng.
 
 use std::io;
 use std::ops::Range;

@@ -103,11 +103,11 @@ pub(crate) struct RunArguments {
     #[arg(short, long = "option", value_name = "KNOB=VALUE")]
     options: Vec<String>,
 
-    /// Let something go wrong, for all connections or those to TARGET (see below); repeatable
+    /// Inject a fault into all connections, or into those to TARGET (see below); repeatable
     #[arg(long = "fault", value_name = "SPEC[@TARGET]", value_parser = parse_fault)]
     faults: Vec<FaultSpec>,
 
-    /// Read knobs from a TOML file (`tcp_fin_timeout = 5`); -o goes over it
+    /// Read knobs from a TOML file (`tcp_fin_timeout = 5`); -o overrides it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 

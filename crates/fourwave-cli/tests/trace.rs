@@ -109,7 +109,7 @@ fn a_list_is_filtered_and_a_connection_drawn() {
     let line = listed.lines().next().unwrap();
     assert!(line.starts_with("    16  203.0.113.5:50001 → 198.51.100.7:80"), "{line}");
     assert!(line.ends_with("syn-unanswered"), "{line}");
-    assert!(listed.contains("\n27 connections not asked for\n"), "{listed}");
+    assert!(listed.contains("\n27 connections filtered out\n"), "{listed}");
     let out = trace(scratch.path(), &["a.pcapng", "--conn", "16", "--conn", "2"]);
     let drawn = stdout(&out);
     assert_eq!(drawn.matches("─── connection ").count(), 2, "{drawn}");
@@ -286,7 +286,7 @@ fn each_mistake_is_one_line_and_status_2() {
         (&["a.pcapng", "--conn", "2"], "there is no connection 2: it has 1 to 1"),
         (
             &["a.pcapng", "--follow", "--filter", "end reset"],
-            "--follow tells of connections before their end is known: with it --filter takes host \
+            "--follow reports connections before their end is known: with it --filter takes host \
              and port only",
         ),
         (

@@ -1,4 +1,4 @@
-//! What a sample comes to in numbers: the rows of the live table and of the metrics.
+//! A sample in numbers: the rows of the live table and of the metrics.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};

@@ -43,7 +43,7 @@ pub fn report(sample: &Sample, findings: &[Finding], options: &TextOptions) -> S
     }
     if !sample.after.limitations.is_empty() {
         page.feed();
-        page.line(Paint::Dim, "not looked at", "");
+        page.line(Paint::Dim, "not examined", "");
         for limitation in &sample.after.limitations {
             page.item(&format!("{}: {}", limitation.what, limitation.remedy));
         }
@@ -151,7 +151,7 @@ fn header(page: &mut Page, sample: &Sample) {
     } else {
         format!("watched for {}", span(sample.interval))
     };
-    page.line(Paint::Bold, "looked at", &format!("{place}, {watched}"));
+    page.line(Paint::Bold, "examined", &format!("{place}, {watched}"));
     page.line(Paint::Bold, "sockets", &sockets(&statistics));
     page.line(Paint::Bold, "ports", &ports(sample, &statistics));
     let orphans = match now.orphans.limit {

@@ -1,4 +1,4 @@
-//! From where on something is a finding.
+//! Thresholds from which something is a finding.
 
 use std::time::Duration;
 
@@ -100,7 +100,7 @@ pub const THRESHOLDS: [Threshold; 12] = [
     threshold("orphans_stuck", Counts::Sockets, "orphans that retransmit without an answer"),
     threshold("orphans", Counts::Share, "orphans as a share of tcp_max_orphans"),
     threshold("fin_wait_2", Counts::Sockets, "FIN_WAIT_2 in all"),
-    threshold("retransmissions", Counts::Share, "segments sent that are sent again"),
+    threshold("retransmissions", Counts::Share, "segments sent that are retransmissions"),
 ];
 
 const fn threshold(name: &'static str, counts: Counts, about: &'static str) -> Threshold {

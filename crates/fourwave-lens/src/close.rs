@@ -129,7 +129,7 @@ impl Conn {
                 self.time_wait[i] = Some(at);
             }
             if self.fin_acked[i] {
-                entry.annotation = Some("once more");
+                entry.annotation = Some("repeated");
             }
         }
         if !self.fin_acked[i] {

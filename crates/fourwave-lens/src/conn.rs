@@ -456,7 +456,7 @@ impl Conn {
         self.finish_entry(LadderEntry::new(at, who, EntryKind::Warning(what)), out);
     }
 
-    /// A new connection takes the four numbers.
+    /// A new connection takes the four-tuple.
     pub(crate) fn replaced(&mut self) {
         if self.over().is_none() && self.was_answered() {
             self.how.get_or_insert(Ended::Replaced);

@@ -1,4 +1,4 @@
-//! What a ladder's entries say, without how they are drawn.
+//! Ladder entries: their content, without how they are drawn.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a lens tells while it watches.
+//! The events that a lens reports while it watches.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -20,7 +20,7 @@ pub(crate) const ASCII: Signs = Signs { more: "...", right: "->", left: "<-" };
 /// What is remarkable about a segment, in a few words.
 fn notes(shown: &Shown) -> Vec<&'static str> {
     let place = match shown.place {
-        Place::Retransmitted => Some("again"),
+        Place::Retransmitted => Some("retransmitted"),
         Place::OutOfOrder => Some("out of order"),
         Place::Ahead => Some("a gap before it"),
         Place::InOrder | Place::Outside => None,
@@ -84,12 +84,12 @@ pub fn run(run: &Run, signs: Signs) -> Vec<String> {
     let probes = thing != "segment";
     let segments = counted(run.segments, thing);
     let data = if run.bytes > 0 { format!(", {}", bytes(run.bytes)) } else { String::new() };
-    let mut odd = String::new();
+    let mut anomalies = String::new();
     if run.retransmitted > 0 {
-        odd.push_str(&format!(", {} again", count(run.retransmitted)));
+        anomalies.push_str(&format!(", {} retransmitted", count(run.retransmitted)));
     }
     if run.out_of_order > 0 {
-        odd.push_str(&format!(", {} out of order", count(run.out_of_order)));
+        anomalies.push_str(&format!(", {} out of order", count(run.out_of_order)));
     }
     let closed = match run.zero_windows {
         0 => String::new(),
@@ -114,10 +114,10 @@ pub fn run(run: &Run, signs: Signs) -> Vec<String> {
     let numbers =
         if probes { String::new() } else { format!("  seq={}..{}", run.first.seq, run.end_seq) };
     vec![
-        format!("{more} {segments}{data}{odd}{numbers}{acks}"),
-        format!("{more} {segments}{data}{odd}{acks}"),
-        format!("{more} {segments}{data}{odd}{closed}"),
-        format!("{more} {segments}{data}{odd}"),
+        format!("{more} {segments}{data}{anomalies}{numbers}{acks}"),
+        format!("{more} {segments}{data}{anomalies}{acks}"),
+        format!("{more} {segments}{data}{anomalies}{closed}"),
+        format!("{more} {segments}{data}{anomalies}"),
         format!("{more} {segments}{data}"),
         format!("{more} {segments}"),
         more.to_owned(),
@@ -131,7 +131,7 @@ pub fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
     let [client, server] = exchange.bytes.map(bytes);
     let retransmitted = match exchange.retransmitted {
         0 => String::new(),
-        n => format!(", {} again", count(n)),
+        n => format!(", {} retransmitted", count(n)),
     };
     vec![
         format!("{more} {turns}: {client} {right}, {server} {left}{retransmitted}"),
@@ -144,7 +144,10 @@ pub fn exchange(exchange: &Exchange, signs: Signs) -> Vec<String> {
 /// The labels of entries left out.
 pub fn left_out(out: &LeftOut, signs: Signs) -> Vec<String> {
     let Signs { more, right, left } = signs;
-    let entries = counted(out.entries, "row");
+    let entries = match out.entries {
+        1 => "1 entry".to_owned(),
+        n => format!("{} entries", count(n)),
+    };
     let segments = counted(out.segments, "segment");
     let [client, server] = out.bytes.map(bytes);
     vec![

@@ -525,7 +525,7 @@ impl<'a> Ladder<'a> {
         let retransmitted = if retransmitted == 0 {
             String::new()
         } else {
-            format!(", {} sent again", count(retransmitted))
+            format!(", {} retransmitted", count(retransmitted))
         };
         let lasted = span(record.lasted());
         self.fact(
@@ -550,8 +550,8 @@ impl<'a> Ladder<'a> {
             }
         }
         if record.unexpected_segments > 0 {
-            let odd = counted(record.unexpected_segments.into(), "segment");
-            self.fact("anomalies", &format!("{odd} made no sense in the states of that time"));
+            let segments = counted(record.unexpected_segments.into(), "segment");
+            self.fact("unexpected", &format!("{segments} not allowed in the states of that time"));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The boundary: packets, the engine's words and time in; events and records out.
+//! The lens: packets, engine reports and time in; events and connection records out.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -276,7 +276,7 @@ impl Lens {
         Some(Seen { key, conn: id, ended: was_over.is_none() && over.is_some() })
     }
 
-    /// Whether a segment is the first of a new connection on four numbers that had one.
+    /// Whether a segment is the first of a new connection on a four-tuple that had one.
     fn begins_anew(&self, key: Key, s: &Segment) -> bool {
         let flags = s.tcp.flags;
         if !flags.syn() || flags.rst() {
@@ -327,7 +327,7 @@ impl Lens {
         let at = Duration::from_micros(report.ended.as_micros());
         let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
         if conn.opened > at {
-            // About an earlier connection on the same four numbers.
+            // About an earlier connection on the same four-tuple.
             return false;
         }
         let was_over = conn.over();
@@ -528,7 +528,7 @@ impl Lens {
     }
 }
 
-/// A SYN opens a connection on the four numbers of one that was reported.
+/// A SYN opens a connection on the four-tuple of one that was reported.
 fn reopened(
     conn: &mut Conn,
     at: Duration,

@@ -37,7 +37,7 @@ pub struct HalfClosed {
     pub bytes: u64,
 }
 
-/// An end that keeps the connection's four numbers occupied after its end.
+/// An end that keeps the connection's four-tuple occupied after its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeWait {
     /// Which end.
@@ -197,7 +197,7 @@ impl ConnectionRecord {
             ),
             Ended::HalfOpen => "nothing answered the SYN ACK".to_owned(),
             Ended::Replaced => {
-                "its end was not seen: a new connection took its four numbers".to_owned()
+                "its end was not seen: a new connection took its four-tuple".to_owned()
             }
             Ended::Silent => "one end gave it up without a word to the other".to_owned(),
             Ended::Open => "it was still open when the watching stopped".to_owned(),

@@ -64,11 +64,11 @@ impl SentenceWriter<'_> {
                 )
             }
             AnomalyKind::SynIntoTimeWait => format!(
-                "{who} opened the same four numbers again while {other} held TIME_WAIT{}",
+                "{who} reused the four-tuple while {other} held TIME_WAIT{}",
                 self.left_of_time_wait()
             ),
             AnomalyKind::PortReusedEarly => format!(
-                "{who} opened the same four numbers again while it held TIME_WAIT itself{}",
+                "{who} reused the four-tuple while it held TIME_WAIT itself{}",
                 self.left_of_time_wait()
             ),
             AnomalyKind::SynInConnection => {
@@ -120,7 +120,7 @@ impl SentenceWriter<'_> {
                 format!("{who} had closed, {other} sent more data, and the answer was RST")
             }
             AnomalyKind::UnreadDataReset => format!(
-                "{who} sent RST and no FIN right behind data of {other}: closed with unread data, \
+                "{who} sent RST and no FIN right after data of {other}: closed with unread data, \
                  most likely"
             ),
             AnomalyKind::Aborted | AnomalyKind::ForgedReset => self.reset(),
@@ -182,11 +182,11 @@ impl SentenceWriter<'_> {
                     how.push(format!("{} after a timeout", count(timeout)));
                 }
                 let what = counted((fast + timeout).max(1), "data segment");
-                format!("{who} sent {what} again: {}", how.join(", "))
+                format!("{who} retransmitted {what}: {}", how.join(", "))
             }
             AnomalyKind::SpuriousRetransmissions => {
                 let what = counted(end.retransmissions.spurious.max(*times), "data segment");
-                format!("{who} sent {what} again that {other} had already")
+                format!("{who} retransmitted {what} that {other} had already")
             }
             AnomalyKind::ZeroWindow => {
                 format!(

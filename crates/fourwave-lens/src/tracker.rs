@@ -1,4 +1,4 @@
-//! One direction's sequence numbers, as an onlooker can know them.
+//! One direction's sequence numbers, as an observer between the ends can know them.
 
 use std::net::SocketAddr;
 

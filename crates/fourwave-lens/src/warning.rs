@@ -1,4 +1,4 @@
-//! What is wrong with a connection that lives on, said by those who watch over it.
+//! Warnings about an open connection, given by whoever watches over it.
 
 use std::time::Duration;
 

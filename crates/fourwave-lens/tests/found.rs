@@ -134,7 +134,7 @@ fn a_port_reused_early() {
     assert_eq!(names(&record), ["port-reused-early"]);
     assert_eq!(
         says(&record, &record.anomalies[0]),
-        "the client opened the same four numbers again while it held TIME_WAIT itself, 50 s \
+        "the client reused the four-tuple while it held TIME_WAIT itself, 50 s \
          before its end"
     );
 }
@@ -407,7 +407,7 @@ fn data_sent_again() {
     w.at(262_000, Client, "ACK", 1, 1001, 0);
     let (record, found) = only(&mut w, A::Retransmissions);
     assert_eq!((found.who, found.proof.packets()), (Some(Server), &[5][..]));
-    assert_eq!(says(&record, &found), "the server sent 1 data segment again: 1 after a timeout");
+    assert_eq!(says(&record, &found), "the server retransmitted 1 data segment: 1 after a timeout");
 }
 
 #[test]

@@ -276,7 +276,7 @@ fn rows_are_bounded_and_say_what_is_missing() {
         .sum();
     assert_eq!(left_out.segments + kept, record.segments.iter().sum::<u64>());
     let drawn = ladder::render(&record, &w.options());
-    assert!(drawn.contains("rows left out"), "{drawn}");
+    assert!(drawn.contains("entries left out"), "{drawn}");
 }
 
 #[test]

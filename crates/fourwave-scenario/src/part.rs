@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fourwave_lens::{Event, Names, Story};
+use fourwave_lens::{ConnectionRecord, Event, Names};
 
 /// One thing that a performance shows.
 #[derive(Clone, Debug)]
@@ -34,9 +34,9 @@ pub enum Part {
 
 impl Part {
     /// The stories whose ladders are drawn, in the order in which the connections were opened.
-    pub fn stories(&self) -> Vec<&Story> {
+    pub fn stories(&self) -> Vec<&ConnectionRecord> {
         let Self::Watched { events, drawn, .. } = self else { return Vec::new() };
-        let mut stories: Vec<&Story> = events
+        let mut stories: Vec<&ConnectionRecord> = events
             .iter()
             .filter_map(|event| match event {
                 Event::Ended(story) => Some(&**story),

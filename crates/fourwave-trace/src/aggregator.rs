@@ -1,4 +1,4 @@
-//! The overview in the making: bounded whatever the capture holds.
+//! Aggregates records into the overview, in bounded memory whatever the capture holds.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -212,16 +212,16 @@ mod tests {
 
     #[test]
     fn the_worst_are_kept_however_many_there_are() {
-        let mut sums = Aggregator::new();
+        let mut aggregator = Aggregator::new();
         for conn in 1..=1000 {
             let mut record = leak();
             record.conn = conn;
             record.addrs[1].set_port(conn as u16);
             let times = if conn.is_multiple_of(100) { 2 } else { 1 };
             (0..times).for_each(|_| record.anomalies[0].proof.add(conn));
-            sums.add(&record);
+            aggregator.add(&record);
         }
-        let overview = sums.finish();
+        let overview = aggregator.finish();
         let suspects: Vec<u64> = overview.suspects.iter().map(|one| one.conn).collect();
         let often = (1..=10).map(|hundreds| hundreds * 100);
         assert_eq!(suspects, often.chain(1..=10).collect::<Vec<u64>>());
@@ -231,15 +231,15 @@ mod tests {
 
     #[test]
     fn services_count_who_did_what() {
-        let mut sums = Aggregator::new();
+        let mut aggregator = Aggregator::new();
         let mut record = leak();
-        sums.add(&record);
+        aggregator.add(&record);
         record.how = Ended::Reset { by: fourwave_lens::Role::Server, cause: RstCause::Aborted };
-        sums.add(&record);
+        aggregator.add(&record);
         record.how = Ended::Reset { by: fourwave_lens::Role::Server, cause: RstCause::Refused };
         record.closed_first = None;
-        sums.add(&record);
-        let overview = sums.finish();
+        aggregator.add(&record);
+        let overview = aggregator.finish();
         let [service] = &overview.services[..] else { panic!("{:?}", overview.services) };
         assert_eq!((service.port, service.connections, service.unopened), (8080, 3, 1));
         assert_eq!((service.closed_first, service.reset), ([2, 0], [0, 1]));
@@ -249,19 +249,19 @@ mod tests {
 
     #[test]
     fn lifetimes_are_of_whole_connections_and_exact_at_their_ends() {
-        let mut sums = Aggregator::new();
+        let mut aggregator = Aggregator::new();
         for millis in 1..=1000 {
             let mut record = leak();
             record.how = Ended::Orderly;
             record.ended = record.opened + Duration::from_millis(millis);
-            sums.add(&record);
+            aggregator.add(&record);
         }
         // Still open; and begun before the capture.
-        sums.add(&leak());
+        aggregator.add(&leak());
         let mut late = leak();
         (late.how, late.opened_by) = (Ended::Orderly, None);
-        sums.add(&late);
-        let Lifetimes { connections, quantiles } = sums.finish().lifetimes;
+        aggregator.add(&late);
+        let Lifetimes { connections, quantiles } = aggregator.finish().lifetimes;
         assert_eq!(
             (connections, quantiles[0].as_millis(), quantiles[4].as_millis()),
             (1000, 1, 1000)

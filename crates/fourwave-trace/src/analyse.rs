@@ -71,7 +71,7 @@ pub struct Analysis {
     /// The first output that could not be written, while others can.
     failed: Option<OutputError>,
     numbering: Numbering,
-    sums: Aggregator,
+    aggregator: Aggregator,
     /// Connections so far: the highest number.
     last_conn: u64,
     last_at: Duration,
@@ -99,7 +99,7 @@ impl Analysis {
             outputs,
             failed: None,
             numbering: Numbering::default(),
-            sums: Aggregator::new(),
+            aggregator: Aggregator::new(),
             last_conn: 0,
             last_at: Duration::ZERO,
             file_span: None,
@@ -143,7 +143,7 @@ impl Analysis {
     /// The file is at its end: what was in it, and why reading stopped before its end, if so.
     pub fn end(&mut self, name: &str, tally: Tally, damaged: Option<String>) {
         let (name, span) = (name.to_owned(), self.file_span.take());
-        self.sums.file(FileRead { name, tally, span, damaged });
+        self.aggregator.file(FileRead { name, tally, span, damaged });
     }
 
     /// The highest number of a connection so far.
@@ -158,8 +158,8 @@ impl Analysis {
     pub fn finish(mut self) -> Result<Overview, OutputError> {
         self.lens.finish(self.last_at);
         self.drain()?;
-        self.sums.overview.ignored = self.lens.ignored();
-        let overview = self.sums.finish();
+        self.aggregator.overview.ignored = self.lens.ignored();
+        let overview = self.aggregator.finish();
         for Output { name, mut sink } in self.outputs {
             if let Err(source) = sink.finish(&overview, &self.numbering) {
                 self.failed.get_or_insert(OutputError { name, source });
@@ -181,8 +181,8 @@ impl Analysis {
             };
             if let Event::Ended(record) = &event {
                 match wanted {
-                    true => self.sums.add(record),
-                    false => self.sums.overview.filtered_out += 1,
+                    true => self.aggregator.add(record),
+                    false => self.aggregator.overview.filtered_out += 1,
                 }
             }
             if wanted {

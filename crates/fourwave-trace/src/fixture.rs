@@ -1,4 +1,4 @@
-//! A record for tests.
+//! A connection record for tests.
 
 use std::time::Duration;
 

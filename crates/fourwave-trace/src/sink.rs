@@ -1,4 +1,4 @@
-//! Where records go.
+//! The trait of an output: it takes records, and the overview at the end.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Looks that go on: the table, reports one after the other, metrics.
+//! Repeated samples: the table, reports one after the other, metrics.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use fourwave_doctor::{Diagnosis, GatherError, metrics, watch};
 use fourwave_linux::reason;
 
 use super::Order;
-use super::once::{Form, told};
+use super::once::{Form, report};
 use crate::{say, stop};
 
 /// A table on the terminal, until a person ends it, or is gone.
@@ -30,7 +30,7 @@ pub(super) fn stream(order: Order, form: Form) -> Result<u8, String> {
     let mut failed = None;
     let each = |diagnosis: Result<&Diagnosis, GatherError>| {
         let text = match diagnosis {
-            Ok(diagnosis) => told(diagnosis, form, &screen),
+            Ok(diagnosis) => report(diagnosis, form, &screen),
             Err(error) => {
                 // The next may go well.
                 say(&error.to_string());

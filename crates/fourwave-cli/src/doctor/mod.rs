@@ -33,8 +33,8 @@ const NO_LOOK: u8 = USAGE_ERROR;
 #[derive(Debug, Args)]
 #[command(after_help = notes())]
 pub(crate) struct DoctorArguments {
-    /// Time between the two looks that are compared; with --watch between redraws, with --listen
-    /// the least time between two looks (100ms to 1h)
+    /// Time between the two samples that are compared; with --watch between redraws, with
+    /// --listen the least time between two samples (100ms to 1h)
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
     sample: Duration,
 
@@ -47,7 +47,7 @@ pub(crate) struct DoctorArguments {
     #[arg(long, conflicts_with_all = ["fix", "listen"])]
     json: bool,
 
-    /// Teach: a state, a knob, a finding; without a name they are listed
+    /// Explain a state, a knob or a finding; without a name they are listed
     #[arg(long, value_name = "NAME", num_args = 0..=1, conflicts_with_all = [
         "sample", "watch", "json", "fix", "listen", "pid", "netns", "settings", "config",
     ])]
@@ -57,29 +57,29 @@ pub(crate) struct DoctorArguments {
     #[arg(long, conflicts_with = "listen")]
     fix: bool,
 
-    /// Serve the figures for Prometheus at http://ADDR/metrics until interrupted
+    /// Serve metrics for Prometheus at http://ADDR/metrics until interrupted
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     listen: Option<SocketAddr>,
 
-    /// Look at the network namespace of this process: a container
+    /// Examine the network namespace of this process (a container)
     #[arg(long, value_name = "PID", conflicts_with = "netns", value_parser = parse_pid)]
     pid: Option<u32>,
 
-    /// Look at this network namespace: a name of `ip netns`, or a path
+    /// Examine this network namespace: a name of `ip netns`, or a path
     #[arg(long, value_name = "NAME")]
     netns: Option<String>,
 
-    /// Set from where on something is a finding (see below); repeatable
+    /// Set a threshold for findings (see below); repeatable
     #[arg(long = "set", value_name = "THRESHOLD=VALUE")]
     settings: Vec<String>,
 
-    /// Read thresholds from a TOML file (`close_wait = 50`); --set goes over it
+    /// Read thresholds from a TOML file (`close_wait = 50`); --set overrides it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 const NOTES: &str = "\
-Looks twice at the host's own TCP sockets, and tells what is wrong in the order of harm: \
+Takes two samples of the host's own TCP sockets and reports what is wrong, most severe first: \
 evidence, cause, what to change in the program, then on the host, and what does not help. \
 Nothing is changed. docs/doctor.md has more.
 
@@ -113,7 +113,7 @@ fn notes() -> String {
 }
 
 impl DoctorArguments {
-    /// Looks, and tells; returns the exit status.
+    /// Takes samples and reports; returns the exit status.
     pub(crate) fn perform(self, text: &TextArguments) -> u8 {
         let done = match &self.explain {
             Some(name) => teach(name.as_deref(), &text.stdout()),
@@ -181,7 +181,7 @@ fn teach(name: Option<&str>, screen: &Screen) -> Result<u8, String> {
 pub(crate) struct Order {
     pub(crate) scope: Scope,
     pub(crate) thresholds: Thresholds,
-    /// Time between two looks.
+    /// Time between two samples.
     pub(crate) sample: Duration,
     /// Where it is reported.
     pub(crate) screen: Screen,

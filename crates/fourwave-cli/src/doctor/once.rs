@@ -1,4 +1,4 @@
-//! Two looks and what they come to.
+//! Two samples, and the report on them.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -32,12 +32,12 @@ pub(super) fn diagnosis(order: Order, form: Form, progress: bool) -> Result<u8, 
     examiner.begin().map_err(line)?;
     wait_until(end, progress);
     let diagnosis = examiner.examine().map_err(line)?;
-    print(&told(diagnosis, form, &screen));
+    print(&report(diagnosis, form, &screen));
     Ok(if diagnosis.findings.is_empty() { 0 } else { FINDINGS })
 }
 
 /// A look in words, JSON lines, or commands.
-pub(super) fn told(diagnosis: &Diagnosis, form: Form, screen: &Screen) -> String {
+pub(super) fn report(diagnosis: &Diagnosis, form: Form, screen: &Screen) -> String {
     match form {
         Form::Text => {
             let Screen { color, ascii, .. } = *screen;

@@ -100,7 +100,7 @@ impl FromArguments {
                 Target::Stdout => "the script".to_owned(),
                 target => target.to_string(),
             };
-            say(&format!("{out}:{line}: the engine does otherwise: {why}"));
+            say(&format!("{out}:{line}: the engine differs: {why}"));
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ pub(crate) struct DrillArguments {
     #[arg(short = 'D', long = "define", value_name = "NAME=VALUE")]
     defines: Vec<String>,
 
-    /// Which packetdrill's rules hold: auto looks at each script
+    /// Which packetdrill's rules apply: auto decides for each script
     #[arg(long, value_name = "auto|linux|nplab")]
     dialect: Option<String>,
 

@@ -39,15 +39,15 @@ pub(super) fn play_all(
         }
         drop(answers);
         let mut waiting = BTreeMap::new();
-        let mut told = 0;
+        let mut reported = 0;
         for (at, played) in answered {
             let played = played.inspect_err(|_| next.store(files.len(), Ordering::Relaxed))?;
             waiting.insert(at, played);
-            while let Some(played) = waiting.remove(&told) {
-                told += 1;
+            while let Some(played) = waiting.remove(&reported) {
+                reported += 1;
                 printer.script(&played);
             }
-            printer.progress(told + waiting.len());
+            printer.progress(reported + waiting.len());
         }
         Ok(())
     })

@@ -1,4 +1,4 @@
-//! Which files, in which order.
+//! The inputs of `trace`, in the order of their first packets.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -54,7 +54,7 @@ pub(crate) struct TraceArguments {
     #[arg(long, value_name = "EXPR")]
     filter: Option<String>,
 
-    /// The ladder of connection N and all about it; repeatable
+    /// Connection N in detail, with its ladder; repeatable
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     conn: Vec<u64>,
 
@@ -74,7 +74,7 @@ pub(crate) struct TraceArguments {
     #[arg(long)]
     json: bool,
 
-    /// Write a page to pass on: all connections, searchable, with their ladders and plots
+    /// Write a page to share: all connections, searchable, with their ladders and plots
     #[arg(long, value_name = "FILE", value_parser = target())]
     html: Option<Target>,
 
@@ -84,13 +84,13 @@ pub(crate) struct TraceArguments {
 }
 
 const NOTES: &str = "\
-Up to three connections are drawn; of more, an overview is told, and what to type next. Several \
+Up to three connections are drawn; of more, an overview is shown, and what to type next. Several \
 files are read in the order of their first packets, as parts of one capture. Numbers of packets \
 are those that Wireshark shows. docs/trace.md has the rest.
 
 Filters (--filter): tests with and, or, not and brackets between them.
   host 10.0.0.1      host 10.0.0.0/8     port 80            port 8000-8999
-  state CLOSE_WAIT   of either end, when its story ends
+  state CLOSE_WAIT   of either end, at its end
   end NAME           orderly reset refused unreachable unanswered half-open replaced silent open
   closed-first client|server
   anomaly NAME       fin-never-acknowledged, retransmissions … (the overview names them)
@@ -114,7 +114,7 @@ Examples:
   fourwave trace capture.pcapng --json | jq 'select(.event == \"anomaly\")'";
 
 impl TraceArguments {
-    /// Tells what was asked for; returns the exit status.
+    /// Reports what was asked for; returns the exit status.
     pub(crate) fn perform(self, text: &TextArguments) -> u8 {
         match self.trace(text) {
             Ok(status) => status,
@@ -130,7 +130,7 @@ impl TraceArguments {
         let filter = filter.map_err(|error| format!("--filter: {error}"))?;
         let undecided = filter.as_ref().is_some_and(|filter| !filter.is_about_addresses());
         if self.follow && undecided {
-            return Err("--follow tells of connections before their end is known: with it \
+            return Err("--follow reports connections before their end is known: with it \
                         --filter takes host and port only"
                 .to_owned());
         }

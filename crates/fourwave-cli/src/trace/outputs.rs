@@ -1,4 +1,4 @@
-//! Where records go.
+//! The outputs of `trace`: text, JSON, HTML, Parquet.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,7 +11,7 @@ use fourwave_linux::reason;
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::json::Json;
 use fourwave_trace::parquet::Tables;
-use fourwave_trace::text::{Tell, Text, TextOptions};
+use fourwave_trace::text::{Show, Text, TextOptions};
 use fourwave_trace::{Numbering, Output, Overview, Sink};
 
 use super::TraceArguments;
@@ -122,8 +122,8 @@ pub(super) fn open(
     let others = arguments.html.is_some() && !paged || arguments.parquet.is_some();
     let stdout = Closed { closed: Rc::default(), others };
     let mut outputs = vec![match paged {
-        false => told(arguments, (io::stdout(), text.stdout()), stdout.clone(), eager),
-        true => told(arguments, (io::stderr(), text.stderr()), Closed::default(), eager),
+        false => text_output(arguments, (io::stdout(), text.stdout()), stdout.clone(), eager),
+        true => text_output(arguments, (io::stderr(), text.stderr()), Closed::default(), eager),
     }];
     if let Some(target) = &arguments.html {
         outputs.push(page(arguments, target, &stdout)?);
@@ -138,7 +138,7 @@ pub(super) fn open(
 }
 
 /// Text or JSON.
-fn told(
+fn text_output(
     arguments: &TraceArguments,
     (out, screen): (impl Write + AsFd + IsTerminal + 'static, Screen),
     closed: Closed,
@@ -182,16 +182,16 @@ fn title(arguments: &TraceArguments) -> String {
 }
 
 fn text_options(arguments: &TraceArguments, screen: &Screen) -> TextOptions {
-    let tell = match arguments {
-        TraceArguments { follow: true, .. } => Tell::Rows,
-        TraceArguments { list: true, .. } => Tell::List,
-        TraceArguments { ladders: true, .. } => Tell::Ladders,
-        TraceArguments { conn, .. } if !conn.is_empty() => Tell::Ladders,
-        TraceArguments { iface: Some(_), .. } => Tell::List,
-        _ => Tell::Few,
+    let show = match arguments {
+        TraceArguments { follow: true, .. } => Show::Rows,
+        TraceArguments { list: true, .. } => Show::List,
+        TraceArguments { ladders: true, .. } => Show::Ladders,
+        TraceArguments { conn, .. } if !conn.is_empty() => Show::Ladders,
+        TraceArguments { iface: Some(_), .. } => Show::List,
+        _ => Show::Few,
     };
     let ladder = screen.ladder();
-    TextOptions { ladder, tell, command: command(arguments), overview: arguments.conn.is_empty() }
+    TextOptions { ladder, show, command: command(arguments), overview: arguments.conn.is_empty() }
 }
 
 /// How to ask again about the same files.

@@ -27,9 +27,9 @@ const UNKNOWN: [(usize, &str); 3] =
     [(40, "{spinner} {bytes}  {bytes_per_sec}"), (20, "{spinner} {bytes}"), (0, "{spinner}")];
 
 /// What is reported where the end is known or not, in so many columns.
-fn told(known: bool, room: usize) -> &'static str {
+fn template(known: bool, room: usize) -> &'static str {
     let all = if known { &KNOWN[..] } else { &UNKNOWN };
-    all.iter().find(|(least, _)| room >= *least).map_or("", |(_, told)| told)
+    all.iter().find(|(least, _)| room >= *least).map_or("", |(_, template)| template)
 }
 
 impl Bar {
@@ -42,7 +42,7 @@ impl Bar {
             (true, Some(bytes)) => ProgressBar::new(bytes),
             (true, None) => ProgressBar::new_spinner(),
         };
-        if let Ok(style) = ProgressStyle::with_template(told(sizes.is_some(), screen.room())) {
+        if let Ok(style) = ProgressStyle::with_template(template(sizes.is_some(), screen.room())) {
             bar.set_style(style);
         }
         Self { bar, before: Cell::new(0) }
@@ -88,7 +88,7 @@ mod tests {
         for known in [true, false] {
             for room in 4..200 {
                 let line =
-                    longest.iter().fold(told(known, room).to_owned(), |line, (name, text)| {
+                    longest.iter().fold(template(known, room).to_owned(), |line, (name, text)| {
                         line.replace(name, text)
                     });
                 assert!(!line.contains('{') && line.len() <= room, "{room}: {line}");

@@ -51,7 +51,7 @@ pub(super) fn file(
     let reader = input.reader();
     let mut problems: Vec<String> = reader.damaged().map(str::to_owned).into_iter().collect();
     if stopped {
-        problems.push("stopped; what was read so far is told".to_owned());
+        problems.push("stopped; what was read so far is reported".to_owned());
     }
     let damaged = problems.first().cloned();
     let tally = reader.tally().clone();

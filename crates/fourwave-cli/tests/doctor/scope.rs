@@ -119,7 +119,7 @@ fn a_user_without_rights_sees_the_sockets_and_is_told_what_is_missing() {
     assert!(limitation["remedy"].as_str().unwrap().contains("root"), "{limitation}");
     // And in words, after all that was found.
     let told = stdout(&nobody("--set close_wait=5 --set close_wait_age=0"));
-    let (before, after) = told.split_once("not looked at").unwrap();
+    let (before, after) = told.split_once("not examined").unwrap();
     assert!(before.contains("CLOSE_WAIT") && after.contains("root"), "{told}");
 
     // A namespace that may not be entered: what its /proc has, and what is missing.

@@ -38,7 +38,7 @@ fn the_programs_last_ack_is_lost_and_both_ends_close_in_order() {
         run.assert_told(&[
             "--fault drop:last-ack:2: the program's last ACK dropped (1 of 2)",
             "--fault drop:last-ack:2: the program's last ACK dropped (2 of 2)",
-            "(again)",
+            "(retransmitted)",
             "its ACK was lost or late",
             "closed first the program, with FIN",
             "why both sides closed and both FINs were acknowledged",
@@ -57,7 +57,7 @@ fn the_peers_last_ack_is_lost_and_the_programs_kernel_sends_its_fin_again() {
         assert_eq!(run.end()["how"], "orderly", "{}", run.ladder);
         run.assert_told(&[
             "--fault drop:last-ack:peer: the peer's last ACK dropped",
-            "(again)",
+            "(retransmitted)",
             "closed first the server, with FIN",
             "why both sides closed and both FINs were acknowledged",
         ]);
@@ -195,7 +195,7 @@ fn without_time_wait_a_lost_last_ack_is_an_error_for_the_program() {
             let knob = format!("tcp_timewait_len={length}");
             let run = watched(world, &["-o", &knob, "--fault", "drop:last-ack:peer"], &program);
             assert_eq!(run.outcome.stdout, says, "{:?}{}", run.outcome, run.ladder);
-            run.assert_told(&["the peer's last ACK dropped", "(again)"]);
+            run.assert_told(&["the peer's last ACK dropped", "(retransmitted)"]);
         }
     });
 }

@@ -45,7 +45,7 @@ const fn time_wait(kind: FindingKind) -> Note {
             ],
             by_hand: &["ss -tan dst ADDRESS:PORT | wc -l; sysctl net.ipv4.ip_local_port_range"],
             helps: &[
-                "keep connections and use them again",
+                "keep connections and reuse them",
                 "let the server close first: TIME_WAIT is then there, where it takes no port",
                 "more destination addresses or ports, or more source addresses",
                 "ip_local_port_range wider; tcp_tw_reuse=1 where both ends use timestamps",
@@ -70,10 +70,10 @@ const fn time_wait(kind: FindingKind) -> Note {
             what: "Many TIME_WAIT. Who closes first has them for 60 s. Where this host is the \
                    server they are harmless; where it is the client each keeps a port towards its \
                    destination.",
-            when: &["TIME_WAIT is at `time_wait_count` or more, told apart by side"],
+            when: &["TIME_WAIT is at `time_wait_count` or more, distinguished by side"],
             by_hand: &["ss -tan state time-wait | awk '{print $4}' | sort | uniq -c | sort -n"],
             helps: &[
-                "keep connections and use them again",
+                "keep connections and reuse them",
                 "let the other side close first",
                 "for outgoing ones: tcp_tw_reuse=1 where both ends use timestamps",
             ],
@@ -176,7 +176,8 @@ const fn other(kind: FindingKind) -> Note {
             see: &["SYN_RECEIVED", "tcp_syncookies", "tcp_max_syn_backlog"],
         },
         FindingKind::Retransmissions => Note {
-            what: "Many segments are sent again: packets are lost or late, or peers do not answer.",
+            what: "Many segments are retransmitted: packets are lost or late, or peers do not \
+                   answer.",
             when: &[
                 "the share `retransmissions` of the segments sent during the sample, of 1,000 or \
                  more",

@@ -26,7 +26,7 @@ pub(super) const NOTES: [Note; 28] = [
         "net.ipv4, seconds, default 60",
         "How long a FIN_WAIT_2 waits for the peer's FIN once no program has it any more.",
         &[
-            "it does not shorten TIME_WAIT, whatever is told: that is 60 s, a constant",
+            "it does not shorten TIME_WAIT, whatever is said about it: that is 60 s, a constant",
             "a FIN_WAIT_2 that a program holds has no timer",
             "lowered, a peer that is slow to close meets an RST",
         ],
@@ -35,7 +35,7 @@ pub(super) const NOTES: [Note; 28] = [
     note(
         "tcp_tw_reuse",
         "net.ipv4, default 2 (0 before Linux 4.19)",
-        "1: an outgoing connection may take over the four numbers of a TIME_WAIT that is older \
+        "1: an outgoing connection may take over the four-tuple of a TIME_WAIT that is older \
          than tcp_tw_reuse_delay. 2: on loopback only. 0: never.",
         &[
             "outgoing connections only: it does nothing for a server",
@@ -122,28 +122,30 @@ pub(super) const NOTES: [Note; 28] = [
     note(
         "tcp_orphan_retries",
         "net.ipv4, default 0, which means 8",
-        "How often an orphan's data or FIN is sent again without an answer: 8 are 102 s and more.",
+        "How often an orphan's data or FIN is retransmitted without an answer: 8 are 102 s and \
+         more.",
         &["1 or 2 give up after about a second: the end of an answer is lost on a bad path"],
         &["LAST_ACK", "FIN_WAIT_1", "orphans-stuck"],
     ),
     note(
         "tcp_retries2",
         "net.ipv4, default 15",
-        "How often data is sent again until an open connection is given up: 15 are 924 s or more.",
+        "How often data is retransmitted until an open connection is given up: 15 are 924 s \
+         or more.",
         &["for one connection TCP_USER_TIMEOUT is the better way"],
         &["TCP_USER_TIMEOUT"],
     ),
     note(
         "tcp_syn_retries",
         "net.ipv4, default 6",
-        "How often a SYN is sent again: 6 are about two minutes.",
+        "How often a SYN is retransmitted: 6 are about two minutes.",
         &["lower, connect() fails sooner, also where the answer was on its way"],
         &["SYN_SENT"],
     ),
     note(
         "tcp_synack_retries",
         "net.ipv4, default 5",
-        "How often a SYN ACK is sent again: 5 are about a minute.",
+        "How often a SYN ACK is retransmitted: 5 are about a minute.",
         &["lower, clients on bad paths do not get in"],
         &["SYN_RECEIVED"],
     ),

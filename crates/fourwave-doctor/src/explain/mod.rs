@@ -145,8 +145,8 @@ fn state_text(state: State, width: usize) -> String {
     };
     let others = || State::ALL.into_iter().filter(|other| *other != state);
     let list = |lead: &str, pairs: Vec<(State, String)>| -> Vec<String> {
-        let told = pairs.into_iter().filter(|(_, why)| !why.is_empty());
-        told.map(|(other, why)| format!("{lead} {other}: {why}")).collect()
+        let given = pairs.into_iter().filter(|(_, why)| !why.is_empty());
+        given.map(|(other, why)| format!("{lead} {other}: {why}")).collect()
     };
     let before = others().map(|other| (other, ways(other, state))).collect();
     let after = others().map(|other| (other, ways(state, other))).collect();

@@ -59,7 +59,7 @@ const fn opening(state: State) -> Note {
         },
         State::SynSent => Note {
             what: "This host has called and waits for the answer. It keeps a port meanwhile.",
-            ends: "SYNs are sent again, each time after twice as long, tcp_syn_retries times: \
+            ends: "SYNs are retransmitted, each time after twice as long, tcp_syn_retries times: \
                    with Linux's 6 about two minutes. Then connect() fails with ETIMEDOUT.",
             many: &["the destination is down, drops packets, or its accept queue is full"],
             see: &["tcp_syn_retries", "ports-exhausted"],
@@ -67,7 +67,7 @@ const fn opening(state: State) -> Note {
         State::SynReceived => Note {
             what: "Half open: a SYN came and was answered, and the ACK that completes it has not \
                    come yet. No program knows of it.",
-            ends: "The SYN ACK is sent again tcp_synack_retries times: with 5 about a minute.",
+            ends: "The SYN ACK is retransmitted tcp_synack_retries times: with 5 about a minute.",
             many: &[
                 "a SYN flood: senders that never answer",
                 "a burst of distant clients; beyond the listener's backlog, cookies help",
@@ -125,7 +125,7 @@ const fn closing(state: State) -> Note {
         State::LastAck => Note {
             what: "The other end closed first, then our program; our FIN waits for its ACK (wave 4 \
                    of 4). Usually no program has the socket any more: an orphan.",
-            ends: "Normally a round trip. Without an answer the FIN is sent again \
+            ends: "Normally a round trip. Without an answer the FIN is retransmitted \
                    tcp_orphan_retries times: 0 means 8, which is 102 s and more.",
             many: &["peers that vanished, or a firewall that forgot the connection and drops"],
             see: &["orphans-stuck", "tcp_orphan_retries"],
@@ -134,7 +134,7 @@ const fn closing(state: State) -> Note {
             what: "Both ends have closed, and this one was first. It waits 2MSL for two reasons: \
                    the last ACK may be lost, and the peer's FIN has to be answered again; and an \
                    old duplicate (a FIN, data, an RST) has to die here instead of reaching a new \
-                   connection on the same four numbers.",
+                   connection on the same four-tuple.",
             ends: "60 s on Linux, a constant of the kernel: no knob changes it. A SYN that is \
                    newer (timestamp or sequence number) takes it over at once.",
             many: &[

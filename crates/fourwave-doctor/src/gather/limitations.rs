@@ -39,8 +39,8 @@ pub(super) fn outside(remedy: &str, assumed: &PortRange) -> Limitation {
 
 /// A list that changed faster than it could be read.
 pub(super) fn torn() -> Limitation {
-    let what = "a few sockets, missing or told twice: they changed while the kernel listed them";
-    limitation(what.into(), "look again")
+    let what = "a few sockets, missing or listed twice: they changed while the kernel listed them";
+    limitation(what.into(), "run it again")
 }
 
 /// Knobs that could not be read, though there are such.

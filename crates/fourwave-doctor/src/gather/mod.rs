@@ -61,9 +61,9 @@ impl Gatherer {
         Ok(Self { scope, place, diag, known: Known::default() })
     }
 
-    /// Takes a snapshot. O(sockets + descriptors of all processes): the kernel needs some 2 µs to list
-    /// a socket and 4 µs to tell what a descriptor is, which is asked every 10 s or for sockets that
-    /// are new. Some 120 bytes for each socket, and 100 more for its `tcp_info`.
+    /// Takes a snapshot. O(sockets + descriptors of all processes): the kernel needs some 2 µs to
+    /// list a socket and 4 µs to tell what a descriptor is, which is asked every 10 s or for
+    /// sockets that are new. Some 120 bytes for each socket, and 100 more for its `tcp_info`.
     ///
     /// # Errors
     /// The sockets can be seen neither by sock_diag nor in `/proc`, or the process is gone.

@@ -1,4 +1,4 @@
-//! The endpoint.
+//! The HTTP endpoint for Prometheus.
 
 use std::io;
 use std::net::SocketAddr;
@@ -69,15 +69,15 @@ pub fn serve(
         // Before anybody is told that it runs, and may end it.
         let mut end = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
         ready(listener.local_addr()?);
-        let (tell, told) = tokio::sync::oneshot::channel::<()>();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let [interrupt, terminate] = &mut end;
         let served = axum::serve(listener, router)
-            .with_graceful_shutdown(async { drop(told.await) })
+            .with_graceful_shutdown(async { drop(stopped.await) })
             .into_future();
         let ended = async {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             // The server may have failed meanwhile; then nobody listens.
-            let _heard = tell.send(());
+            let _heard = stop.send(());
             tokio::time::sleep(GRACE).await;
         };
         tokio::select! {
@@ -118,6 +118,6 @@ fn scrape(looks: &Mutex<Examiner>, least: Duration) -> Result<String, String> {
     if !young {
         examiner.examine().map_err(|error| error.to_string())?;
     }
-    let (diagnosis, _) = examiner.last().ok_or("nothing was looked at yet")?;
+    let (diagnosis, _) = examiner.last().ok_or("no sample was taken yet")?;
     super::text(diagnosis).map_err(|error| error.to_string())
 }

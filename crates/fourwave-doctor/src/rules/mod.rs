@@ -1,4 +1,4 @@
-//! What is wrong, by what was seen: a file for each family of findings, nothing but arithmetic.
+//! The rules that turn a sample into findings: a file for each family, nothing but arithmetic.
 
 mod close_wait;
 mod orphans;
@@ -27,8 +27,8 @@ struct Ranked {
 pub fn diagnose(sample: &Sample, thresholds: &Thresholds) -> Vec<Finding> {
     let view = View::of(sample, thresholds);
     let mut found = Vec::new();
-    let told = ports::check(&view, &mut found);
-    time_wait::check(&view, &told, &mut found);
+    let reported = ports::check(&view, &mut found);
+    time_wait::check(&view, &reported, &mut found);
     close_wait::check(&view, &mut found);
     queues::check(&view, &mut found);
     orphans::check(&view, &mut found);

@@ -48,7 +48,7 @@ fn stuck(view: &View<'_>, found: &mut Vec<Ranked>) {
         severity: Severity::Warning,
         about: about.map(|peer| peer.to_string()).unwrap_or_default(),
         headline: format!(
-            "{} closed here and unanswered by {}: the FIN is sent again and again",
+            "{} closed here and unanswered by {}: the FIN is retransmitted repeatedly",
             of(number, "connection"),
             about.map_or_else(|| of(peers.len() as u64, "peer"), |peer| peer.to_string()),
         ),

@@ -45,15 +45,15 @@ pub(super) fn check(view: &View<'_>, found: &mut Vec<Ranked>) -> HashSet<SocketA
             group.lived += 1;
         }
     }
-    let mut told = HashSet::new();
+    let mut reported = HashSet::new();
     for (pair, group) in groups {
         let used = Used::of(view, pair, &group, available);
         if let Some(severity) = used.severity(view) {
             found.push(Ranked { finding: used.finding(view, severity), size: used.taken() });
-            told.insert(pair.1);
+            reported.insert(pair.1);
         }
     }
-    told
+    reported
 }
 
 /// The sockets of one pair.
@@ -282,7 +282,7 @@ impl Used {
     fn program(&self) -> Vec<String> {
         let mut out = Vec::new();
         if self.waiting() >= self.live {
-            out.push("keep connections and use them again: keep-alive, a pool".to_owned());
+            out.push("keep connections and reuse them: keep-alive, a pool".to_owned());
             out.push(
                 "let the server close first: TIME_WAIT is then there, where it needs no port"
                     .to_owned(),

@@ -108,7 +108,7 @@ fn retransmissions_need_traffic_and_a_sample() {
     host.counter("TcpExtTCPSynRetrans", 0, 800);
     let found = diagnose(&host.over(Duration::from_secs(2)), &Thresholds::default());
     assert_eq!(kinds(&found), [FindingKind::Retransmissions]);
-    assert_eq!(found[0].headline, "10% of the segments sent are sent again");
+    assert_eq!(found[0].headline, "10% of the segments sent are retransmissions");
     assert!(found[0].cause.contains("most are SYNs"));
     assert_eq!(kinds(&diagnose(&host.once(), &Thresholds::default())), [], "no time, no rate");
 }

@@ -15,8 +15,8 @@ use crate::{Command, Finding, FindingKind, Severity, Socket, TimerKind};
 /// What Linux keeps for one TIME_WAIT.
 const RECORD_BYTES: u64 = 256;
 
-/// `told`: destinations whose ports are a finding already, which has all that matters of them.
-pub(super) fn check(view: &View<'_>, told: &HashSet<SocketAddr>, found: &mut Vec<Ranked>) {
+/// `reported`: destinations whose ports are a finding already, which has all that matters of them.
+pub(super) fn check(view: &View<'_>, reported: &HashSet<SocketAddr>, found: &mut Vec<Ranked>) {
     let waiting: Vec<&Socket> =
         view.now.sockets.iter().filter(|one| one.state == State::TimeWait).collect();
     overflow(view, found);
@@ -28,7 +28,7 @@ pub(super) fn check(view: &View<'_>, told: &HashSet<SocketAddr>, found: &mut Vec
     let mut theirs = Vec::new();
     for socket in waiting {
         match view.way(socket) {
-            Way::Out(to) if told.contains(&to) => {}
+            Way::Out(to) if reported.contains(&to) => {}
             Way::Out(to) => ours.push((to, socket)),
             Way::In(service) => theirs.push((service, socket)),
         }
@@ -133,7 +133,7 @@ fn client(view: &View<'_>, pile: &Pile<SocketAddr>) -> Finding {
                 apart from ports they cost next to nothing"
             .to_owned(),
         program: vec![
-            "keep connections and use them again: keep-alive, a pool".to_owned(),
+            "keep connections and reuse them: keep-alive, a pool".to_owned(),
             "let the server close first: read to the end of its answer before close()".to_owned(),
         ],
         host,
@@ -211,7 +211,7 @@ fn overflow(view: &View<'_>, found: &mut Vec<Ranked>) {
                 reach a new connection"
             .to_owned(),
         program: vec![
-            "keep connections and use them again, or let the other side close first".to_owned(),
+            "keep connections and reuse them, or let the other side close first".to_owned(),
         ],
         host: raise(view, raised),
         does_not_help: vec![

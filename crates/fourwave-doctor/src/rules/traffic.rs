@@ -22,15 +22,15 @@ pub(super) fn check(view: &View<'_>, found: &mut Vec<Ranked>) {
     let timeouts = grown("TCPTimeouts");
     let mut evidence = vec![
         format!(
-            "{} of {} segments were sent again {}: {}",
+            "{} of {} segments were retransmitted {}: {}",
             count(again),
             count(sent),
             view.over(),
             percent(share)
         ),
         format!(
-            "{} of them SYNs, {} after duplicate ACKs or SACK; {} timeouts, {} sent again in vain \
-             (DSACK)",
+            "{} of them SYNs, {} after duplicate ACKs or SACK; {} timeouts, {} retransmitted in \
+             vain (DSACK)",
             count(opening),
             count(grown("TCPFastRetrans")),
             count(timeouts),
@@ -55,7 +55,7 @@ pub(super) fn check(view: &View<'_>, found: &mut Vec<Ranked>) {
         kind: FindingKind::Retransmissions,
         severity: Severity::Warning,
         about: String::new(),
-        headline: format!("{} of the segments sent are sent again", percent(share)),
+        headline: format!("{} of the segments sent are retransmissions", percent(share)),
         evidence,
         cause: cause.to_owned(),
         program: vec![

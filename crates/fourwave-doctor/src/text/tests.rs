@@ -32,7 +32,7 @@ fn a_healthy_host_is_one_line_with_figures() {
         "{text}"
     );
     assert!(text.contains("32768..60999: 28,232 for each destination; none in use"));
-    assert!(text.starts_with("looked at       this network namespace, watched for 2 s\n"));
+    assert!(text.starts_with("examined        this network namespace, watched for 2 s\n"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn finding(severity: Severity, about: &str, headline: &str) -> Finding {
         cause: "this host opens many short connections to 10.0.0.9:5432 and closes first, so each \
                 leaves a TIME_WAIT here that keeps its port for 60 s"
             .into(),
-        program: vec!["keep connections and use them again: keep-alive, a pool".into()],
+        program: vec!["keep connections and reuse them: keep-alive, a pool".into()],
         host: vec![Command {
             line: "sysctl -w net.ipv4.ip_local_port_range=\"10240 65535\"".into(),
             effect: "55,296 ports for each destination instead of 1,000".into(),

@@ -94,9 +94,9 @@ pub enum AnomalyKind {
     Refused,
     /// The SYN ACK was never acknowledged.
     HalfOpen,
-    /// A SYN came to four numbers whose last connection is in TIME_WAIT.
+    /// A SYN came to a four-tuple whose last connection is in TIME_WAIT.
     SynIntoTimeWait,
-    /// The end that held TIME_WAIT opened the same four numbers again before 2MSL was over.
+    /// The end that held TIME_WAIT opened the same four-tuple again before 2MSL was over.
     PortReusedEarly,
     /// A SYN came into an open connection.
     SynInConnection,

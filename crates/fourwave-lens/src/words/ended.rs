@@ -45,7 +45,7 @@ pub enum Ended {
     },
     /// Nothing answered the SYN ACK.
     HalfOpen,
-    /// A new connection took its four numbers before its end was seen.
+    /// A new connection took its four-tuple before its end was seen.
     Replaced,
     /// One end gave it up without a word to the other; the engine said so.
     Silent,

@@ -62,7 +62,7 @@ impl AnomalyKind {
 const fn opening(kind: AnomalyKind) -> Words {
     match kind {
         AnomalyKind::SynRetransmitted => (
-            "SYN sent again",
+            "SYN retransmitted",
             "The SYN or the SYN ACK was lost or not answered in time, which costs the first \
              connection attempt a second or more.",
             "Look for loss on the path and for a listen queue that overflows (`ss -ltn`, the \
@@ -94,16 +94,16 @@ const fn opening(kind: AnomalyKind) -> Words {
         ),
         AnomalyKind::SynIntoTimeWait => (
             "SYN into TIME_WAIT",
-            "The client opened the same four numbers again while the server still held them in \
-             TIME_WAIT; a newer timestamp or a higher sequence number lets it in at once, \
-             anything else costs a second.",
+            "The client reused the four-tuple while the server still held it in TIME_WAIT; a newer \
+             timestamp or a higher sequence number lets it in at once, anything else costs a \
+             second.",
             "Keep connections open instead of opening one for each request, let the client close \
              first, and keep tcp_timestamps on at both ends.",
             Severity::Note,
         ),
         AnomalyKind::PortReusedEarly => (
             "port reused early",
-            "The end that held TIME_WAIT opened the same four numbers again before 2MSL was over: \
+            "The end that held TIME_WAIT reused the four-tuple before 2MSL was over: \
              tcp_tw_reuse, or too few ephemeral ports; old duplicates are kept out by timestamps \
              only.",
             "Keep connections open and reuse them, or widen ip_local_port_range; keep \
@@ -126,15 +126,15 @@ const fn closing(kind: AnomalyKind) -> Words {
         AnomalyKind::FinNeverAcknowledged => (
             "FIN never acknowledged",
             "An end said that it sends no more data and never heard that this was understood: it \
-             stays in FIN_WAIT_1, LAST_ACK or CLOSING and resends its FIN until it gives up.",
-            "Find out why the other end answers no more (host gone, firewall or NAT that forgot \
-             the connection); tcp_orphan_retries bounds how long the FIN is resent.",
+             stays in FIN_WAIT_1, LAST_ACK or CLOSING and retransmits its FIN until it gives up.",
+            "Find out why the other end answers no more (host gone, firewall or NAT that dropped \
+             the connection); tcp_orphan_retries bounds how long the FIN is retransmitted.",
             Severity::Error,
         ),
         AnomalyKind::FinRetransmitted => (
-            "FIN sent again",
-            "A FIN or its ACK was lost or late, so the FIN was sent again; TIME_WAIT at the other \
-             end exists to answer it.",
+            "FIN retransmitted",
+            "A FIN or its ACK was lost or late, so the FIN was retransmitted; TIME_WAIT at the \
+             other end exists to answer it.",
             "A few are harmless; where there are many, look for loss at the end of connections, \
              such as a firewall that forgets them at the first FIN.",
             Severity::Warning,
@@ -150,7 +150,7 @@ const fn closing(kind: AnomalyKind) -> Words {
         AnomalyKind::TimeWaitAssassinated => (
             "TIME_WAIT assassinated",
             "An RST ended TIME_WAIT before 2MSL was over (RFC 1337), so an old duplicate may now \
-             reach a new connection on the same four numbers.",
+             reach a new connection on the same four-tuple.",
             "Set tcp_rfc1337 to 1 at the end that holds TIME_WAIT.",
             Severity::Warning,
         ),
@@ -158,7 +158,7 @@ const fn closing(kind: AnomalyKind) -> Words {
             "old duplicate",
             "A segment arrived that is outside of all that the receiver can take, or an old copy \
              of what it has: it was delayed on the way, or belongs to an earlier connection on \
-             the same four numbers.",
+             the same four-tuple.",
             "TIME_WAIT and timestamps are what makes it harmless: keep tcp_timestamps on and do \
              not shorten TIME_WAIT.",
             Severity::Warning,
@@ -238,14 +238,14 @@ const fn data(kind: AnomalyKind) -> Words {
     match kind {
         AnomalyKind::Retransmissions => (
             "retransmissions",
-            "Data was lost on the way, or taken for lost, and sent again.",
+            "Data was lost on the way, or taken for lost, and retransmitted.",
             "Below one in a thousand it hardly matters; above it, look for a congested or faulty \
              link, a policer, or duplex and MTU faults.",
             Severity::Warning,
         ),
         AnomalyKind::SpuriousRetransmissions => (
-            "needless retransmissions",
-            "Data was sent again although it had arrived: its ACK was lost or late, the delay \
+            "spurious retransmissions",
+            "Data was retransmitted although it had arrived: its ACK was lost or late, the delay \
              jumped, or segments overtook each other.",
             "Look for bursts of delay and for loss on the way back; timestamps and SACK at both \
              ends let the sender undo its slowdown.",
@@ -272,7 +272,7 @@ const fn data(kind: AnomalyKind) -> Words {
             "out of order",
             "Segments overtook each other on the way: several paths or queues; the receiver must \
              hold data back, and much of it looks like loss to the sender.",
-            "See that each connection stays on one path (hash of the four numbers in bonding and \
+            "See that each connection stays on one path (hash of the four-tuple in bonding and \
              ECMP); capture before the network card's queues to be sure of it.",
             Severity::Note,
         ),

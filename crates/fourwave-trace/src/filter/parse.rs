@@ -213,7 +213,7 @@ fn test(input: &mut In<'_>) -> Res<Node> {
             Some((second, place)) if !is_operator(second) => (second.to_lowercase(), place),
             _ => {
                 input.reset(&start);
-                return missing(input, "host, port, state or a figure of that end");
+                return missing(input, "host, port, state or a metric of that end");
             }
         },
     };

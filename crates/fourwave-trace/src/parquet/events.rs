@@ -69,7 +69,7 @@ const fn maybe(name: &'static str, kind: Kind, value: Of) -> Column<Of> {
 pub(super) fn columns() -> Vec<Column<Of>> {
     let mut all = identity();
     all.extend(what());
-    all.extend(sums());
+    all.extend(counts());
     all
 }
 
@@ -111,7 +111,7 @@ fn what() -> Vec<Column<Of>> {
     ]
 }
 
-fn sums() -> Vec<Column<Of>> {
+fn counts() -> Vec<Column<Of>> {
     vec![
         maybe("segments", Long, |it| it.event.segments.into()),
         maybe("retransmitted", Long, |it| it.event.retransmitted.into()),
@@ -187,7 +187,7 @@ impl Event {
     }
 
     /// What the row tells, without the states and the wave.
-    fn told(row: &LadderEntry) -> Self {
+    fn of_entry(row: &LadderEntry) -> Self {
         let event = Self {
             at: row.at,
             packet: (row.packet > 0).then_some(row.packet),
@@ -247,24 +247,24 @@ const fn wave_numbers(numbers: &[u8]) -> &'static str {
 }
 
 /// Every event of a connection, in the order of its ladder, the anomalies at the end.
-pub(super) fn of(record: &ConnectionRecord, numbering: &Numbering, mut tell: impl FnMut(Event)) {
+pub(super) fn of(record: &ConnectionRecord, numbering: &Numbering, mut emit: impl FnMut(Event)) {
     for row in &record.entries {
-        let told = Event::told(row);
-        let beside = Event { at: told.at, packet: told.packet, ..Event::default() };
-        tell(told);
+        let event = Event::of_entry(row);
+        let beside = Event { at: event.at, packet: event.packet, ..Event::default() };
+        emit(event);
         for who in Role::BOTH {
             if let Some(moved) = row.moved[who.index()] {
                 let (from, moved) = (Some(who), Some(moved));
-                tell(Event { event: "state", from, moved, ..beside.clone() });
+                emit(Event { event: "state", from, moved, ..beside.clone() });
             }
         }
         if let Some(wave) = row.wave {
             let (from, text) = (Some(row.from), Some(wave.says().to_owned()));
             let wave = Some(wave_numbers(wave.numbers()));
-            tell(Event { event: "wave", from, wave, text, ..beside });
+            emit(Event { event: "wave", from, wave, text, ..beside });
         }
     }
     for found in &record.anomalies {
-        tell(Event::anomaly(found, record, numbering));
+        emit(Event::anomaly(found, record, numbering));
     }
 }

@@ -249,9 +249,10 @@ fn documented(heading: &str) -> Vec<(String, String, bool)> {
 
 #[test]
 fn the_document_has_every_column_in_order() {
-    let told = |field: Field| (field.name.to_owned(), field.kind.sql().to_owned(), !field.always);
-    let flows: Vec<_> = flows::columns().iter().map(|column| told(column.field)).collect();
-    let events: Vec<_> = events::columns().iter().map(|column| told(column.field)).collect();
+    let described =
+        |field: Field| (field.name.to_owned(), field.kind.sql().to_owned(), !field.always);
+    let flows: Vec<_> = flows::columns().iter().map(|column| described(column.field)).collect();
+    let events: Vec<_> = events::columns().iter().map(|column| described(column.field)).collect();
     assert_eq!(documented("flows"), flows);
     assert_eq!(documented("events"), events);
 }

@@ -107,9 +107,15 @@ fn odd(
     let name = format!("{:NAME$}{}", "", severity.name());
     let at = proof(anomaly, numbering);
     let at = if at.is_empty() { at } else { format!("{at}: ") };
-    let told = sentence(&anomaly.sentence(record, &options.ladder.names));
+    let parts = sentence(&anomaly.sentence(record, &options.ladder.names));
     let meaning = sentence(anomaly.kind.meaning());
-    paragraph((of_severity(severity), &name), FACT, &format!("{at}{told} {meaning}"), options, out);
+    paragraph(
+        (of_severity(severity), &name),
+        FACT,
+        &format!("{at}{parts} {meaning}"),
+        options,
+        out,
+    );
     let remedy = format!("→ {}", sentence(anomaly.kind.remedy()));
     paragraph((Style::Plain, ""), FACT, &remedy, options, out);
 }
@@ -171,8 +177,8 @@ fn facts(
         ));
     }
     let each = |of: &dyn Fn(&EndMetrics, Role) -> Option<String>| {
-        let told = Role::BOTH.into_iter().filter_map(|who| of(&metrics.ends[who.index()], who));
-        told.collect::<Vec<_>>().join("; ")
+        let parts = Role::BOTH.into_iter().filter_map(|who| of(&metrics.ends[who.index()], who));
+        parts.collect::<Vec<_>>().join("; ")
     };
     let round_trips = each(&|end, who| round_trip(end, &word(who.other())));
     let throughput = throughput(record, metrics);
@@ -189,7 +195,7 @@ fn facts(
     for (name, text) in [
         ("round trips", round_trips),
         ("throughput", throughput),
-        ("sent again", retransmitted),
+        ("retransmitted", retransmitted),
         ("window", windows),
         ("probes", probes),
     ] {
@@ -264,17 +270,17 @@ fn retransmitted(retransmitted: &Retransmissions) -> String {
         (timeout, "after a timeout"),
         (spurious, "needlessly (they had arrived)"),
     ];
-    let told = kinds.into_iter().filter(|(n, _)| *n > 0);
-    told.map(|(n, kind)| format!("{} {kind}", count(n))).collect::<Vec<_>>().join(", ")
+    let parts = kinds.into_iter().filter(|(n, _)| *n > 0);
+    parts.map(|(n, kind)| format!("{} {kind}", count(n))).collect::<Vec<_>>().join(", ")
 }
 
 fn probes(end: &EndMetrics, who: &str) -> Option<String> {
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     if end.keepalives > 0 {
-        told.push(format!("{} for keepalive", count(end.keepalives)));
+        parts.push(format!("{} for keepalive", count(end.keepalives)));
     }
     if end.window_probes > 0 {
-        told.push(format!("{} of a closed window", count(end.window_probes)));
+        parts.push(format!("{} of a closed window", count(end.window_probes)));
     }
-    (!told.is_empty()).then(|| format!("{who} sent {}", told.join(", ")))
+    (!parts.is_empty()).then(|| format!("{who} sent {}", parts.join(", ")))
 }

@@ -25,7 +25,7 @@ const FEW: u64 = 3;
 
 /// What is reported each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tell {
+pub enum Show {
     /// The ladders of up to three connections; of more nothing beside the overview.
     Few,
     /// A line.
@@ -42,7 +42,7 @@ pub struct TextOptions {
     /// Columns, signs and colours.
     pub ladder: LadderOptions,
     /// What is reported each connection.
-    pub tell: Tell,
+    pub show: Show,
     /// How this command begins, for what to type next: `fourwave trace a.pcap`.
     pub command: String,
     /// The overview at the end, although single connections were reported.
@@ -56,14 +56,14 @@ pub struct Text<W> {
     options: TextOptions,
     /// The first records, as long as there are few.
     few: Vec<ConnectionRecord>,
-    told: u64,
+    reported: u64,
 }
 
 impl<W: Write> Text<W> {
     /// Text that goes to `out`.
     pub fn new(out: W, mut options: TextOptions) -> Self {
         options.ladder.width = options.ladder.width.max(MIN_WIDTH);
-        Self { out, options, few: Vec::new(), told: 0 }
+        Self { out, options, few: Vec::new(), reported: 0 }
     }
 
     fn write(&mut self, text: &str) -> io::Result<()> {
@@ -76,23 +76,23 @@ impl<W: Write> Text<W> {
 
 impl<W: Write> Sink for Text<W> {
     fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
-        self.told += 1;
-        match self.options.tell {
-            Tell::Few if self.told <= FEW => self.few.push(record.clone()),
-            Tell::Few => self.few.clear(),
-            Tell::List => self.write(&conn::line(record, &self.options))?,
-            Tell::Ladders => {
+        self.reported += 1;
+        match self.options.show {
+            Show::Few if self.reported <= FEW => self.few.push(record.clone()),
+            Show::Few => self.few.clear(),
+            Show::List => self.write(&conn::line(record, &self.options))?,
+            Show::Ladders => {
                 let text = conn::render(record, &self.options, numbering);
                 self.write(&text)?;
                 self.write("\n")?;
             }
-            Tell::Rows => {}
+            Show::Rows => {}
         }
         Ok(())
     }
 
     fn event(&mut self, event: &Event, _: &Numbering) -> io::Result<()> {
-        if self.options.tell == Tell::Rows {
+        if self.options.show == Show::Rows {
             let line = follow::line(event, &self.options.ladder);
             self.out.write_all(line.as_bytes())?;
         }
@@ -103,7 +103,7 @@ impl<W: Write> Sink for Text<W> {
         let few = std::mem::take(&mut self.few);
         let options = &self.options;
         let mut text = String::new();
-        if self.told > 0 && matches!(options.tell, Tell::List | Tell::Rows) {
+        if self.reported > 0 && matches!(options.show, Show::List | Show::Rows) {
             text.push('\n');
         }
         overview::files(overview, options, &mut text);

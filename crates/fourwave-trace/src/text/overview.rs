@@ -41,7 +41,7 @@ fn notes(file: &FileRead) -> Vec<String> {
     notes.extend(
         file.damaged
             .as_ref()
-            .map(|why| format!("reading stopped early: {why}; what came before is told")),
+            .map(|why| format!("reading stopped early: {why}; what came before is reported")),
     );
     if let Some(dropped @ 1..) = dropped {
         notes.push(format!(
@@ -83,23 +83,23 @@ fn was_were(n: u64, thing: &str) -> String {
 /// What is not told.
 pub(super) fn left_out(overview: &Overview, options: &TextOptions, out: &mut String) {
     let Overview { ignored, filtered_out, .. } = overview;
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     let mut say = |n: u64, what: &str| {
         if n > 0 {
-            told.push(format!("{} {what}", count(n)));
+            parts.push(format!("{} {what}", count(n)));
         }
     };
     say(ignored.other, "of other protocols");
     say(ignored.unreadable, "malformed, cut short or fragments");
     say(ignored.stray, "without a connection (RST, ICMP)");
     say(ignored.late, "after their connection's end");
-    if !told.is_empty() {
-        let text = format!("packets not told of: {}", told.join(", "));
+    if !parts.is_empty() {
+        let text = format!("packets not reported: {}", parts.join(", "));
         out.push('\n');
         paragraph((Style::Plain, ""), 0, &text, options, out);
     }
     if *filtered_out > 0 && overview.connections > 0 {
-        let text = format!("{} not asked for", counted(*filtered_out, "connection"));
+        let text = format!("{} filtered out", counted(*filtered_out, "connection"));
         paragraph((Style::Plain, ""), 0, &text, options, out);
     }
 }
@@ -124,7 +124,7 @@ pub(super) fn render(
     let [up, down] = carried.map(bytes);
     let share = percent(*retransmitted, *segments);
     let text = format!(
-        "{}: {up} by clients, {down} by servers; {}, {} of them sent again ({share})",
+        "{}: {up} by clients, {down} by servers; {}, {} of them retransmitted ({share})",
         counted(*connections, "connection"),
         counted(*segments, "segment"),
         count(*retransmitted)
@@ -211,9 +211,9 @@ fn lifetimes(overview: &Overview, options: &TextOptions, out: &mut String) {
 
 fn anomalies(overview: &Overview, options: &TextOptions, out: &mut String) {
     if overview.anomalies.is_empty() {
-        return heading("Nothing odd", options, out);
+        return heading("No anomalies", options, out);
     }
-    heading("What is odd, and in how many connections", options, out);
+    heading("Anomalies, and in how many connections", options, out);
     let mut found: Vec<_> = overview.anomalies.iter().map(|(kind, n)| (*kind, *n)).collect();
     found.sort_by_key(|(kind, n)| (std::cmp::Reverse((kind.severity(), *n)), *kind));
     let names = found.iter().map(|(kind, _)| kind.name().len()).max().unwrap_or(0);
