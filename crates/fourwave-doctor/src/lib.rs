@@ -1,7 +1,7 @@
 //! Examines a host's TCP sockets: what `fourwave doctor` does, without how its arguments are read.
 //!
 //! It goes one way: [`Snapshot`]s are gathered from the kernel (`gather`), two of them with the
-//! time between are a [`Sample`], [`judge`] makes [`Finding`]s of it by [`Thresholds`], and those
+//! time between are a [`Sample`], [`diagnose`] makes [`Finding`]s of it by [`Thresholds`], and those
 //! are written as text, JSON, a table that redraws, or metrics. Nothing on the host is changed.
 //!
 //! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
