@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Command, ExitCode};
 
 use fourwave_core::time::Duration;
-use fourwave_core::{Config, ConnId, Instant, Stack};
+use fourwave_core::{Config, ConnId, Engine, Instant};
 use fourwave_wire::ip::IpHeader;
 use fourwave_wire::options::Timestamps;
 use fourwave_wire::tcp::{Flags, TcpHeader};
@@ -57,7 +57,7 @@ fn segment(n: u32, flags: Flags, seq: u32, ack: SeqNum, echo: u32) -> RxPacket {
 
 /// One engine, and what it sends.
 struct World {
-    stack: Stack,
+    engine: Engine,
     now: Instant,
     out: TxPacket,
 }
@@ -66,33 +66,33 @@ impl World {
     fn new() -> Self {
         let mut config = Config::default();
         config.set("tcp_max_tw_buckets", "16777216").expect("a knob");
-        let stack = Stack::new(config, Link::plain(1500), [7; 32]);
-        Self { stack, now: Instant::from_micros(1_000_000), out: TxPacket::default() }
+        let engine = Engine::new(config, Link::plain(1500), [7; 32]);
+        Self { engine, now: Instant::from_micros(1_000_000), out: TxPacket::default() }
     }
 
     /// Everything that waits to be sent; the last header.
     fn flush(&mut self) -> TcpHeader {
         let mut last = TcpHeader::default();
-        for out in fourwave_net::transmit(&mut self.stack, self.now) {
+        for out in fourwave_net::transmit(&mut self.engine, self.now) {
             let bytes = out.to_vec();
             let ip = IpHeader::parse(&bytes).expect("a packet of ours");
             last = TcpHeader::parse(&bytes[ip.payload]).expect("a segment of ours").0;
         }
-        while self.stack.poll_event().is_some() {}
+        while self.engine.poll_event().is_some() {}
         last
     }
 
     /// Opens and closes the `n`th connection up to FIN_WAIT_2; what the peer's FIN is to be.
     fn half_closed(&mut self, n: u32) -> (ConnId, RxPacket) {
         let (local, remote) = ends(n);
-        let conn = self.stack.connect(self.now, local, remote).expect("free numbers");
+        let conn = self.engine.connect(self.now, local, remote).expect("free numbers");
         let syn = self.flush();
         let (iss, echo) = (syn.seq, syn.options.timestamps.map_or(0, |ts| ts.value));
-        self.stack.handle_packet(self.now, &segment(n, Flags::SYN | Flags::ACK, 0, iss + 1, echo));
+        self.engine.handle_packet(self.now, &segment(n, Flags::SYN | Flags::ACK, 0, iss + 1, echo));
         self.flush();
-        self.stack.shutdown(self.now, conn).expect("it is open");
+        self.engine.shutdown(self.now, conn).expect("it is open");
         self.flush();
-        self.stack.handle_packet(self.now, &segment(n, Flags::ACK, 1, iss + 2, echo));
+        self.engine.handle_packet(self.now, &segment(n, Flags::ACK, 1, iss + 2, echo));
         (conn, segment(n, Flags::FIN | Flags::ACK, 1, iss + 2, echo))
     }
 
@@ -107,13 +107,13 @@ impl World {
             let begin = cpu_nanos();
             if times.len() % 2 == 0 {
                 for (_, fin) in &batch {
-                    self.stack.handle_packet(self.now, fin);
+                    self.engine.handle_packet(self.now, fin);
                 }
                 times.push((cpu_nanos() - begin) as f64 / batch.len() as f64);
             } else {
                 let mut last = begin;
                 for (_, fin) in &batch {
-                    self.stack.handle_packet(self.now, fin);
+                    self.engine.handle_packet(self.now, fin);
                     let now = cpu_nanos();
                     (longest, last) = (longest.max(now - last), now);
                 }
@@ -121,11 +121,11 @@ impl World {
             }
             self.flush();
             for (conn, _) in &batch {
-                self.stack.close(self.now, *conn).expect("the handle is held");
+                self.engine.close(self.now, *conn).expect("the handle is held");
             }
             self.flush();
         }
-        assert_eq!(self.stack.population().time_wait, count as usize);
+        assert_eq!(self.engine.population().time_wait, count as usize);
         times.retain(|time| time.is_finite());
         (median(times), longest)
     }
@@ -143,33 +143,33 @@ impl World {
             self.now = self.now + Duration::from_micros(10);
             let begin = cpu_nanos();
             for packet in &packets {
-                self.stack.handle_packet(self.now, packet);
-                while self.stack.poll_transmit(self.now, &mut self.out) {
+                self.engine.handle_packet(self.now, packet);
+                while self.engine.poll_transmit(self.now, &mut self.out) {
                     answers += 1;
                 }
             }
             times.push((cpu_nanos() - begin) as f64 / packets.len() as f64);
         }
         assert_eq!(answers, if answered { samples } else { 0 });
-        assert_eq!(self.stack.population().time_wait, count as usize);
+        assert_eq!(self.engine.population().time_wait, count as usize);
         median(times)
     }
 
     /// Nanoseconds to expire a record.
     fn expire(&mut self, count: u32) -> f64 {
         let mut times = Vec::new();
-        while let Some(at) = self.stack.poll_timeout() {
+        while let Some(at) = self.engine.poll_timeout() {
             self.now = self.now.max(at);
-            let (before, begin) = (self.stack.population().time_wait, cpu_nanos());
-            self.stack.handle_timeout(self.now);
+            let (before, begin) = (self.engine.population().time_wait, cpu_nanos());
+            self.engine.handle_timeout(self.now);
             let time = (cpu_nanos() - begin) as f64;
-            let expired = before - self.stack.population().time_wait;
+            let expired = before - self.engine.population().time_wait;
             if expired > 0 {
                 times.push(time / expired as f64);
             }
         }
-        assert_eq!(self.stack.population().filed, 0);
-        assert_eq!(self.stack.counters().tw, u64::from(count));
+        assert_eq!(self.engine.population().filed, 0);
+        assert_eq!(self.engine.counters().tw, u64::from(count));
         median(times)
     }
 }

@@ -8,14 +8,14 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use fourwave_core::time::Duration;
-use fourwave_core::{Config, Event, Instant, ListenOptions, Stack};
+use fourwave_core::{Config, Engine, Event, Instant, ListenOptions};
 use fourwave_wire::{Link, RxPacket, TxPacket};
 
 const CLIENT: &str = "192.0.2.1:0";
 const SERVER: &str = "192.0.2.2:80";
 
 /// Hands over what either host has to send, until neither has anything.
-fn exchange(now: Instant, hosts: &mut [Stack; 2]) {
+fn exchange(now: Instant, hosts: &mut [Engine; 2]) {
     let mut packet = TxPacket::default();
     loop {
         let mut idle = true;
@@ -32,7 +32,7 @@ fn exchange(now: Instant, hosts: &mut [Stack; 2]) {
     }
 }
 
-fn tell(now: Instant, hosts: &mut [Stack; 2]) {
+fn tell(now: Instant, hosts: &mut [Engine; 2]) {
     for (name, host) in ["client", "server"].iter().zip(hosts) {
         while let Some(event) = host.poll_event() {
             let micros = now.as_micros();
@@ -46,7 +46,7 @@ fn tell(now: Instant, hosts: &mut [Stack; 2]) {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (local, remote): (SocketAddr, SocketAddr) = (CLIENT.parse()?, SERVER.parse()?);
-    let host = |seed| Stack::new(Config::default(), Link::plain(1500), [seed; 32]);
+    let host = |seed| Engine::new(Config::default(), Link::plain(1500), [seed; 32]);
     let mut hosts = [host(1), host(2)];
     let mut now = Instant::from_micros(0);
 

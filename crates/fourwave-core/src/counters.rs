@@ -2,7 +2,7 @@
 
 macro_rules! counters {
     ($($field:ident = $name:literal, $about:literal;)*) => {
-        /// Counters since the stack was made. They only grow, and wrap at 2⁶⁴.
+        /// Counters since the engine was made. They only grow, and wrap at 2⁶⁴.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
         #[non_exhaustive]
         pub struct Counters {

@@ -17,7 +17,7 @@ impl fmt::Display for NoSuchConnection {
 
 impl core::error::Error for NoSuchConnection {}
 
-/// Why [`Stack::listen`](crate::Stack::listen) refused.
+/// Why [`Engine::listen`](crate::Engine::listen) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenError {
@@ -33,7 +33,7 @@ impl fmt::Display for ListenError {
 
 impl core::error::Error for ListenError {}
 
-/// Why [`Stack::connect`](crate::Stack::connect) refused.
+/// Why [`Engine::connect`](crate::Engine::connect) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -75,7 +75,7 @@ impl fmt::Display for ConnectError {
 
 impl core::error::Error for ConnectError {}
 
-/// Why [`Stack::send`](crate::Stack::send) refused.
+/// Why [`Engine::send`](crate::Engine::send) refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
@@ -99,7 +99,7 @@ impl fmt::Display for SendError {
 
 impl core::error::Error for SendError {}
 
-/// Why [`Stack::receive`](crate::Stack::receive) has no data.
+/// Why [`Engine::receive`](crate::Engine::receive) has no data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReceiveError {

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use crate::end::{EndReport, UserCall};
 use crate::time::Instant;
 
-/// Names a connection of one [`Stack`](crate::Stack); never used again for another one.
+/// Names a connection of one [`Engine`](crate::Engine); never used again for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnId {
     pub(crate) index: u32,
@@ -14,14 +14,14 @@ pub struct ConnId {
 }
 
 impl ConnId {
-    /// Small number that no two living connections of a stack share: an index for a caller's own
+    /// Small number that no two living connections of an engine share: an index for a caller's own
     /// table. A later connection may get it again.
     pub const fn slot(self) -> usize {
         self.index as usize
     }
 }
 
-/// Names a listener of one [`Stack`](crate::Stack).
+/// Names a listener of one [`Engine`](crate::Engine).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId {
     pub(crate) index: u32,
@@ -49,12 +49,12 @@ pub enum Decision {
 }
 
 /// Something that the caller may want to act on. Readiness is level-triggered in the calls and
-/// edge-triggered here: after `Readable`, read until [`Stack::receive`](crate::Stack::receive)
+/// edge-triggered here: after `Readable`, read until [`Engine::receive`](crate::Engine::receive)
 /// has nothing more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// A deferring listener got a SYN; [`Stack::decide`](crate::Stack::decide) answers it.
+    /// A deferring listener got a SYN; [`Engine::decide`](crate::Engine::decide) answers it.
     Incoming {
         /// The listener.
         listener: ListenerId,
@@ -70,7 +70,7 @@ pub enum Event {
         /// The name it had.
         pending: PendingId,
     },
-    /// A connection waits in [`Stack::accept`](crate::Stack::accept).
+    /// A connection waits in [`Engine::accept`](crate::Engine::accept).
     Acceptable {
         /// The listener.
         listener: ListenerId,
@@ -116,7 +116,7 @@ pub enum Event {
     },
     /// The peer waits for a sign of a relay's far end
     /// ([`SocketOption::FarEnd`](crate::SocketOption::FarEnd)), or has asked for it again:
-    /// [`Stack::far_end_query`](crate::Stack::far_end_query) says for what.
+    /// [`Engine::far_end_query`](crate::Engine::far_end_query) says for what.
     FarEndAsked {
         /// The connection.
         conn: ConnId,

@@ -1,5 +1,5 @@
 //! TCP Fast Open (RFC 7413): the cookies that a listener gives out, and those that a client
-//! remembers. How a connection opens with them stands in `stack::fast`.
+//! remembers. How a connection opens with them stands in `engine::fast`.
 
 use core::hash::Hasher;
 use core::net::IpAddr;
@@ -32,7 +32,7 @@ const REMEMBERED: usize = 1024;
 /// A key from which cookies are made: 128 bits.
 pub type FastOpenKey = [u8; 16];
 
-/// The keys of a stack or a listener.
+/// The keys of an engine or a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FastOpenKeys {
     /// New cookies are made with it.

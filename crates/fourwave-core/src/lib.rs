@@ -2,7 +2,7 @@
 //!
 //! It never reads a clock, never blocks, owns no thread and no socket: `now` is an argument of
 //! every entry point and randomness a seed given at construction, so any run can be replayed.
-//! [`Stack`] is the boundary.
+//! [`Engine`] is the boundary.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod conn;
 pub mod counters;
 mod demux;
 pub mod end;
+mod engine;
 pub mod error;
 pub mod event;
 mod fast_open;
@@ -35,7 +36,6 @@ mod secret;
 mod sender;
 mod slab;
 pub mod socket_option;
-mod stack;
 pub mod state;
 pub mod time;
 mod time_wait;
@@ -43,6 +43,7 @@ mod timers;
 
 pub use config::Config;
 pub use end::{EndReason, EndReport, Side, UserCall};
+pub use engine::{Accepted, Engine, Population};
 pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
 pub use fast_open::{FastOpenKey, FastOpenKeys};
 pub use info::{CaState, TcpInfo};
@@ -50,5 +51,4 @@ pub use listener::ListenOptions;
 pub use options::{ConnectOptions, ListenFastOpen, SocketOptions};
 pub use sender::congestion;
 pub use socket_option::{FarEndQuery, SocketOption};
-pub use stack::{Accepted, Population, Stack};
 pub use time::Instant;

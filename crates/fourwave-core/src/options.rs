@@ -83,7 +83,7 @@ impl Shared {
     }
 }
 
-/// How [`Stack::connect_with`](crate::Stack::connect_with) opens.
+/// How [`Engine::connect_with`](crate::Engine::connect_with) opens.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ConnectOptions {
@@ -105,7 +105,7 @@ pub struct ListenFastOpen {
     /// Most connections whose handshake is not through (`TCP_FASTOPEN`), limited by `somaxconn`; 0
     /// takes no part.
     pub queue: usize,
-    /// Keys of its own; `None` for the stack's.
+    /// Keys of its own; `None` for the engine's.
     pub keys: Option<FastOpenKeys>,
 }
 

@@ -8,7 +8,7 @@ use siphasher::sip::{SipHasher13, SipHasher24};
 use crate::demux::FourTuple;
 use crate::time::Instant;
 
-/// The keys of one stack. Whoever does not know the seed cannot foretell what they yield.
+/// The keys of one engine. Whoever does not know the seed cannot foretell what they yield.
 #[derive(Clone)]
 pub(crate) struct Secret {
     demux: SipHasher13,

@@ -71,7 +71,7 @@ pub enum SocketOption {
     SynCount(u8),
     /// This connection is one end of a relay, and its ACKs speak for a far end. They go out by
     /// themselves for this long after the last sign of that one: what was sent here or shut down
-    /// (the far end said so), or [`Stack::confirm_far_end`](crate::Stack::confirm_far_end).
+    /// (the far end said so), or [`Engine::confirm_far_end`](crate::Engine::confirm_far_end).
     /// Afterwards the last segment of data stays without an ACK and a keepalive probe without an
     /// answer, [`Event::FarEndAsked`](crate::Event::FarEndAsked) tells of it, and the confirmation
     /// lets it go: the peer's own TCP finds out about a far end that is dead, by its own

@@ -7,7 +7,7 @@ pub use core::time::Duration;
 /// A point in time in microseconds since an epoch of the caller's choice.
 ///
 /// The engine only compares and subtracts; the epoch must stay the same for the life of a
-/// [`Stack`](crate::Stack) and time must not run backwards. 64 bits last 584,000 years.
+/// [`Engine`](crate::Engine) and time must not run backwards. 64 bits last 584,000 years.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Instant(u64);
 

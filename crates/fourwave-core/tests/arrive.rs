@@ -30,8 +30,8 @@ fn rfc5961_3_2_rst_only_at_rcv_nxt() {
     bench.arrives(Flags::RST, 1, 0, b"");
     bench.silence();
     assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
-    assert_eq!(bench.stack.counters().challenge_ack, 1);
-    assert_eq!(bench.stack.counters().estab_resets, 1);
+    assert_eq!(bench.engine.counters().challenge_ack, 1);
+    assert_eq!(bench.engine.counters().estab_resets, 1);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn rfc5961_4_2_every_syn_is_challenged() {
         bench.ack(1, 1);
     }
     assert_eq!(bench.state(conn), State::Established);
-    assert_eq!(bench.stack.counters().syn_challenge, 4);
+    assert_eq!(bench.engine.counters().syn_challenge, 4);
 }
 
 #[test]
@@ -55,10 +55,10 @@ fn rfc5961_5_2_data_with_an_impossible_ack_is_challenged_and_dropped() {
     // Older than the largest window the peer ever offered (10,000 << 2).
     bench.arrives(Flags::ACK, 1, 1u32.wrapping_sub(40_001), b"injected");
     bench.ack(1, 1);
-    assert!(bench.stack.receive(bench.now, conn, 100).is_err());
+    assert!(bench.engine.receive(bench.now, conn, 100).is_err());
     // An old but possible one is taken.
     bench.arrives(Flags::ACK, 1, 0, b"data");
-    assert_eq!(&bench.stack.receive(bench.now, conn, 100).unwrap()[..], b"data");
+    assert_eq!(&bench.engine.receive(bench.now, conn, 100).unwrap()[..], b"data");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn rfc5961_7_challenges_have_a_budget() {
         bench.arrives(Flags::SYN, 1, 0, b"");
         let _ = bench.sent();
     }
-    assert_eq!(bench.stack.counters().challenge_ack, 3);
+    assert_eq!(bench.engine.counters().challenge_ack, 3);
     bench.pass(Duration::from_secs(1));
     bench.arrives(Flags::SYN, 1, 0, b"");
     bench.ack(1, 1);
@@ -81,7 +81,7 @@ fn rfc9293_3_10_7_4_a_segment_outside_the_window_is_answered_but_not_in_a_loop()
     let conn = bench.open();
     bench.arrives(Flags::ACK, 2_000_000, 1, b"");
     bench.ack(1, 1);
-    // Two such stacks would answer each other for ever: one answer in a while.
+    // Two such engines would answer each other for ever: one answer in a while.
     bench.arrives(Flags::ACK, 2_000_000, 1, b"");
     bench.silence();
     bench.pass(Duration::from_millis(600));
@@ -110,7 +110,7 @@ fn rfc9293_3_10_7_4_text_is_cut_to_what_is_new_and_put_in_order() {
     assert_eq!(bench.state(conn), State::CloseWait);
     let mut text = Vec::new();
     loop {
-        let data = bench.stack.receive(bench.now, conn, 4).unwrap();
+        let data = bench.engine.receive(bench.now, conn, 4).unwrap();
         if data.is_empty() {
             break;
         }
@@ -133,8 +133,8 @@ fn rfc7323_5_3_paws_drops_an_old_duplicate_but_not_an_rst() {
     bench.ack(1, 3);
     bench.arrives_at(Flags::ACK, 3, 1, b"old", Some(150));
     bench.ack(1, 3);
-    assert_eq!(bench.stack.counters().paws_estab, 1);
-    assert_eq!(bench.stack.info(conn).unwrap().bytes_received, 2);
+    assert_eq!(bench.engine.counters().paws_estab, 1);
+    assert_eq!(bench.engine.info(conn).unwrap().bytes_received, 2);
     bench.arrives_at(Flags::RST, 3, 1, b"", Some(150));
     assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
 }
@@ -159,7 +159,7 @@ fn rfc9293_3_10_7_1_nobody_listens() {
     let other: SocketAddr = "10.0.0.3:9".parse().unwrap();
     let seq = SeqNum::new(50);
     let header = |flags| TcpHeader { flags, seq, ack: SeqNum::new(99), ..TcpHeader::default() };
-    bench.stack.unlisten(bench.now, bench.listener);
+    bench.engine.unlisten(bench.now, bench.listener);
     bench.raw(other, header(Flags::SYN), b"");
     let reset = bench.one().header;
     assert_eq!((reset.flags, reset.ack), (Flags::RST | Flags::ACK, seq + 1));
@@ -184,18 +184,18 @@ fn rfc9293_3_10_7_4_syn_received() {
     assert_eq!((reset.flags, reset.seq), (Flags::RST, bench.iss + 77));
     bench.arrives(Flags::RST, 2, 0, b"");
     bench.ack(1, 1);
-    assert_eq!(bench.stack.population().half_open, 1);
-    assert_eq!(bench.stack.counters().attempt_fails, 0);
+    assert_eq!(bench.engine.population().half_open, 1);
+    assert_eq!(bench.engine.counters().attempt_fails, 0);
     bench.arrives(Flags::RST, 1, 0, b"");
     bench.silence();
-    assert_eq!(bench.stack.population().half_open, 0);
-    assert_eq!(bench.stack.counters().attempt_fails, 1);
+    assert_eq!(bench.engine.population().half_open, 0);
+    assert_eq!(bench.engine.counters().attempt_fails, 1);
     // Another SYN in the window: back to LISTEN, in silence.
     bench.arrives(Flags::SYN, 0, 0, b"");
     bench.one();
     bench.arrives(Flags::SYN, 9, 0, b"");
     bench.silence();
-    assert_eq!(bench.stack.population().half_open, 0);
+    assert_eq!(bench.engine.population().half_open, 0);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn rfc9293_3_10_7_4_a_fin_that_comes_early_or_again_is_answered() {
 fn rfc5961_3_2_an_rst_at_the_right_edge_is_outside() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    let edge = bench.stack.info(conn).unwrap().rcv_wnd + 1;
+    let edge = bench.engine.info(conn).unwrap().rcv_wnd + 1;
     bench.arrives(Flags::RST, edge, 1, b"");
     bench.silence();
     bench.arrives(Flags::RST, edge - 1, 1, b"");
@@ -227,7 +227,7 @@ fn rfc5961_3_2_an_rst_at_the_right_edge_is_outside() {
 fn data_after_close_is_reset_at_the_number_that_the_peer_expects() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    bench.stack.close(bench.now, conn).unwrap();
+    bench.engine.close(bench.now, conn).unwrap();
     assert!(bench.one().header.flags.fin());
     // Our FIN was lost: the peer still expects its number.
     bench.arrives(Flags::ACK, 1, 1, b"more");
@@ -242,9 +242,9 @@ fn the_handshakes_ack_may_carry_text_and_fin() {
     bench.iss = bench.one().header.seq;
     bench.arrives(Flags::ACK | Flags::FIN, 1, 1, b"all at once");
     bench.ack(1, 13);
-    let conn = bench.stack.accept(bench.now, bench.listener).unwrap().conn;
+    let conn = bench.engine.accept(bench.now, bench.listener).unwrap().conn;
     assert_eq!(bench.state(conn), State::CloseWait);
-    assert_eq!(&bench.stack.receive(bench.now, conn, 100).unwrap()[..], b"all at once");
+    assert_eq!(&bench.engine.receive(bench.now, conn, 100).unwrap()[..], b"all at once");
 }
 
 #[test]
@@ -260,8 +260,8 @@ fn a_syn_ack_is_repeated_and_given_up() {
     }
     bench.pass(Duration::from_secs(4));
     bench.silence();
-    assert_eq!(bench.stack.population().half_open, 0);
-    assert_eq!(bench.stack.poll_timeout(), None);
+    assert_eq!(bench.engine.population().half_open, 0);
+    assert_eq!(bench.engine.poll_timeout(), None);
 }
 
 #[test]
@@ -271,8 +271,8 @@ fn half_open_records_and_the_accept_queue_are_bounded() {
     for port in 1..=10 {
         bench.raw(([10, 0, 9, 9], port).into(), syn, b"");
     }
-    assert_eq!(bench.stack.population().half_open, 3);
-    assert_eq!(bench.stack.counters().listen_drops, 7);
+    assert_eq!(bench.engine.population().half_open, 3);
+    assert_eq!(bench.engine.counters().listen_drops, 7);
     // The backlog is 2: the third handshake stays half-open, and is not lost.
     let answers = bench.sent();
     for answer in &answers {
@@ -284,9 +284,9 @@ fn half_open_records_and_the_accept_queue_are_bounded() {
         };
         bench.raw(([10, 0, 9, 9], answer.header.dst_port).into(), header, b"");
     }
-    let population = bench.stack.population();
+    let population = bench.engine.population();
     assert_eq!((population.connections, population.half_open), (2, 1));
-    assert_eq!(bench.stack.counters().listen_overflows, 1);
+    assert_eq!(bench.engine.counters().listen_overflows, 1);
 }
 
 #[test]
@@ -298,18 +298,18 @@ fn a_deferring_listener_answers_as_it_is_told() {
     bench.pass(Duration::from_secs(3));
     bench.arrives(Flags::SYN, 0, 0, b"");
     bench.silence();
-    assert!(bench.stack.decide(bench.now, pending, Decision::Accept));
-    assert!(!bench.stack.decide(bench.now, pending, Decision::Accept), "one answer only");
+    assert!(bench.engine.decide(bench.now, pending, Decision::Accept));
+    assert!(!bench.engine.decide(bench.now, pending, Decision::Accept), "one answer only");
     bench.iss = bench.one().header.seq;
     bench.arrives(Flags::ACK, 1, 1, b"");
-    let accepted = bench.stack.accept(bench.now, bench.listener).unwrap();
+    let accepted = bench.engine.accept(bench.now, bench.listener).unwrap();
     assert_eq!(accepted.pending, Some(pending));
     assert_eq!(accepted.local, US.parse().unwrap());
 
     let mut bench = Bench::with(Config::default(), true);
     bench.arrives(Flags::SYN, 0, 0, b"");
     let pending = bench.pending();
-    assert!(bench.stack.decide(bench.now, pending, Decision::Reset));
+    assert!(bench.engine.decide(bench.now, pending, Decision::Reset));
     let reset = bench.one().header;
     assert_eq!((reset.flags, reset.ack), (Flags::RST | Flags::ACK, SeqNum::new(IRS) + 1));
 
@@ -317,7 +317,7 @@ fn a_deferring_listener_answers_as_it_is_told() {
     bench.arrives(Flags::SYN, 0, 0, b"");
     let pending = bench.pending();
     let error = IcmpError::HostUnreachable;
-    assert!(bench.stack.decide(bench.now, pending, Decision::Unreachable(error)));
+    assert!(bench.engine.decide(bench.now, pending, Decision::Unreachable(error)));
     let packet = bench.packets().remove(0);
     let ip = IpHeader::parse(&packet).unwrap();
     let quoted = parse_quoted_tcp(&ip, &packet).unwrap();
@@ -327,7 +327,7 @@ fn a_deferring_listener_answers_as_it_is_told() {
     let mut bench = Bench::with(Config::default(), true);
     bench.arrives(Flags::SYN, 0, 0, b"");
     let pending = bench.pending();
-    assert!(bench.stack.decide(bench.now, pending, Decision::Ignore));
+    assert!(bench.engine.decide(bench.now, pending, Decision::Ignore));
     bench.silence();
     // A later SYN is a new question.
     bench.arrives(Flags::SYN, 0, 0, b"");
@@ -340,7 +340,7 @@ fn icmp(bench: &mut Bench, error: IcmpError, seq: SeqNum, local: SocketAddr, rem
     let mut packet = Vec::new();
     emit_error("10.0.0.254".parse().unwrap(), error, &quoted, &mut packet);
     let packet = RxPacket { bytes: packet.into(), ..RxPacket::default() };
-    assert!(bench.stack.handle_packet(bench.now, &packet));
+    assert!(bench.engine.handle_packet(bench.now, &packet));
 }
 
 #[test]
@@ -348,32 +348,32 @@ fn rfc5927_hard_errors_end_only_an_open_and_only_when_they_quote_it() {
     let mut bench = Bench::new(Config::default());
     let remote: SocketAddr = "10.0.0.9:443".parse().unwrap();
     let local: SocketAddr = "10.0.0.1:5000".parse().unwrap();
-    let conn = bench.stack.connect(bench.now, local, remote).unwrap();
+    let conn = bench.engine.connect(bench.now, local, remote).unwrap();
     let iss = bench.one().header.seq;
     icmp(&mut bench, IcmpError::HostUnreachable, iss + 5, local, remote);
     assert_eq!(bench.reason(), None);
     icmp(&mut bench, IcmpError::HostUnreachable, iss, local, remote);
     assert_eq!(bench.reason(), Some(EndReason::Unreachable(IcmpError::HostUnreachable)));
-    bench.stack.close(bench.now, conn).unwrap();
+    bench.engine.close(bench.now, conn).unwrap();
 
     // An open connection outlives the same error (RFC 5927 §5.2).
     let conn = bench.open();
     let mut data = Bytes::from_static(b"in flight");
-    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    bench.engine.send(bench.now, conn, &mut data).unwrap();
     let seq = bench.one().header.seq;
     let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
     icmp(&mut bench, IcmpError::HostUnreachable, seq, us, peer);
     assert_eq!(bench.state(conn), State::Established);
-    assert_eq!(bench.stack.counters().icmp_ignored, 2);
+    assert_eq!(bench.engine.counters().icmp_ignored, 2);
 }
 
 #[test]
 fn rfc9293_3_9_2_2_soft_errors_are_kept_for_the_application_and_end_nothing() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
+    bench.engine.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
     let seq = bench.one().header.seq;
-    assert_eq!(bench.stack.info(conn).unwrap().icmp_error, None);
+    assert_eq!(bench.engine.info(conn).unwrap().icmp_error, None);
     let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
     for error in [
         IcmpError::NetUnreachable,
@@ -385,7 +385,7 @@ fn rfc9293_3_9_2_2_soft_errors_are_kept_for_the_application_and_end_nothing() {
     ] {
         icmp(&mut bench, error, seq, us, peer);
         assert_eq!(bench.state(conn), State::Established, "{error:?}");
-        assert_eq!(bench.stack.info(conn).unwrap().icmp_error, Some(error));
+        assert_eq!(bench.engine.info(conn).unwrap().icmp_error, Some(error));
     }
 }
 
@@ -393,9 +393,9 @@ fn rfc9293_3_9_2_2_soft_errors_are_kept_for_the_application_and_end_nothing() {
 fn rfc9293_3_9_2_2_source_quench_is_discarded() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
+    bench.engine.send(bench.now, conn, &mut Bytes::from_static(b"in flight")).unwrap();
     let seq = bench.one().header.seq;
-    let before = bench.stack.info(conn).unwrap();
+    let before = bench.engine.info(conn).unwrap();
     let (local, remote): (_, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
     let offending = segment(local, remote, TcpHeader { seq, ..TcpHeader::default() }, b"").bytes;
     let mut bytes = Vec::new();
@@ -406,9 +406,9 @@ fn rfc9293_3_9_2_2_source_quench_is_discarded() {
     bytes[22..24].copy_from_slice(&sum);
     let checksum = RxChecksum::Trusted;
     let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
-    bench.stack.handle_packet(bench.now, &packet);
+    bench.engine.handle_packet(bench.now, &packet);
     bench.silence();
-    assert_eq!(bench.stack.info(conn).unwrap(), before);
+    assert_eq!(bench.engine.info(conn).unwrap(), before);
 }
 
 #[test]
@@ -416,13 +416,13 @@ fn rfc1191_packet_too_big_makes_segments_smaller_and_sends_them_again() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
     let mut data = Bytes::from(vec![1; 1000]);
-    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    bench.engine.send(bench.now, conn, &mut data).unwrap();
     let sent = bench.one();
     assert_eq!(sent.payload.len(), 1000);
     let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
     let error = IcmpError::PacketTooBig { mtu: 600 };
     icmp(&mut bench, error, sent.header.seq, us, peer);
-    assert_eq!(bench.stack.info(conn).unwrap().snd_mss, 560);
+    assert_eq!(bench.engine.info(conn).unwrap().snd_mss, 560);
     assert!(bench.sent().iter().all(|s| s.payload.len() <= 560));
 }
 
@@ -430,7 +430,7 @@ fn rfc1191_packet_too_big_makes_segments_smaller_and_sends_them_again() {
 fn rfc9293_3_10_7_3_syn_sent() {
     let mut bench = Bench::new(Config::default());
     let (us, peer): (SocketAddr, SocketAddr) = (US.parse().unwrap(), PEER.parse().unwrap());
-    let conn = bench.stack.connect(bench.now, us, peer).unwrap();
+    let conn = bench.engine.connect(bench.now, us, peer).unwrap();
     bench.iss = bench.one().header.seq;
     // An ACK of something else: RST, and the open goes on.
     bench.arrives(Flags::ACK, 0, 9, b"");
@@ -445,20 +445,20 @@ fn rfc9293_3_10_7_3_syn_sent() {
     bench.ack(1, 1);
     assert_eq!(bench.state(conn), State::Established);
     // The window of a SYN ACK is not scaled.
-    assert_eq!(bench.stack.info(conn).unwrap().snd_wnd, 10_000);
+    assert_eq!(bench.engine.info(conn).unwrap().snd_wnd, 10_000);
     bench.arrives(Flags::ACK, 1, 1, b"");
-    assert_eq!(bench.stack.info(conn).unwrap().snd_wnd, 40_000);
+    assert_eq!(bench.engine.info(conn).unwrap().snd_wnd, 40_000);
 }
 
 #[test]
 fn rfc6191_a_newer_syn_takes_time_wait_over_beyond_the_old_numbers() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    bench.stack.close(bench.now, conn).unwrap();
+    bench.engine.close(bench.now, conn).unwrap();
     assert!(bench.one().header.flags.fin());
     bench.arrives(Flags::ACK | Flags::FIN, 1, 2, b"");
     bench.ack(2, 2);
-    assert_eq!(bench.stack.population().time_wait, 1);
+    assert_eq!(bench.engine.population().time_wait, 1);
     // Older: the last ACK again.
     bench.arrives(Flags::SYN, 0, 0, b"");
     bench.ack(2, 2);
@@ -467,8 +467,8 @@ fn rfc6191_a_newer_syn_takes_time_wait_over_beyond_the_old_numbers() {
     let syn_ack = bench.one().header;
     assert!(syn_ack.flags.syn());
     assert!(syn_ack.seq.after(bench.iss + 2 + 65_535), "no old segment can fit");
-    assert_eq!(bench.stack.population().time_wait, 0);
-    assert_eq!(bench.stack.counters().tw_taken_over, 1);
+    assert_eq!(bench.engine.population().time_wait, 0);
+    assert_eq!(bench.engine.counters().tw_taken_over, 1);
 }
 
 #[test]
@@ -479,9 +479,9 @@ fn a_wrong_checksum_is_counted_and_dropped() {
     // Our own SYN ACK, turned into a packet to us with a flipped bit.
     bytes[25] ^= 1;
     let packet = RxPacket { bytes: bytes.into(), ..RxPacket::default() };
-    assert!(bench.stack.handle_packet(bench.now, &packet));
+    assert!(bench.engine.handle_packet(bench.now, &packet));
     bench.silence();
-    assert_eq!(bench.stack.counters().in_csum_errors, 1);
+    assert_eq!(bench.engine.counters().in_csum_errors, 1);
     let udp = {
         let mut bytes = Vec::new();
         let (src, dst) = ("10.0.0.2".parse().unwrap(), "10.0.0.1".parse().unwrap());
@@ -490,14 +490,14 @@ fn a_wrong_checksum_is_counted_and_dropped() {
         bytes
     };
     let packet = RxPacket { bytes: udp.into(), ..RxPacket::default() };
-    assert!(!bench.stack.handle_packet(bench.now, &packet), "UDP is the caller's business");
+    assert!(!bench.engine.handle_packet(bench.now, &packet), "UDP is the caller's business");
 }
 
 #[test]
 fn rfc9293_3_5_figure_7_the_peers_syn_ack_completes_a_simultaneous_open() {
     let mut bench = Bench::new(Config::default());
     let (us, peer) = (US.parse().unwrap(), PEER.parse().unwrap());
-    let conn = bench.stack.connect(bench.now, us, peer).unwrap();
+    let conn = bench.engine.connect(bench.now, us, peer).unwrap();
     bench.iss = bench.one().header.seq;
     bench.arrives(Flags::SYN, 0, 0, b"");
     assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
@@ -505,7 +505,7 @@ fn rfc9293_3_5_figure_7_the_peers_syn_ack_completes_a_simultaneous_open() {
     bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
     assert_eq!(bench.state(conn), State::Established);
     bench.ack(1, 1);
-    assert_eq!(bench.stack.counters().challenge_ack, 0);
+    assert_eq!(bench.engine.counters().challenge_ack, 0);
 }
 
 #[test]
@@ -520,10 +520,10 @@ fn a_syn_ack_promises_no_more_than_the_buffer_holds() {
 fn text_after_shutdown_of_both_directions_is_reset() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    bench.stack.set_option(bench.now, conn, SocketOption::NoMoreReads).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::NoMoreReads).unwrap();
     bench.arrives(Flags::ACK, 1, 1, b"still taken");
     bench.ack(1, 12);
-    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.engine.shutdown(bench.now, conn).unwrap();
     bench.one();
     bench.arrives(Flags::ACK, 12, 2, b"more");
     let reset = bench.one().header;

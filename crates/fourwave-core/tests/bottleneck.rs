@@ -23,7 +23,7 @@ fn transfer(link: Link, queue: u64) -> (Duration, EndReport) {
     let (mut left, mut got) = (bytes::Bytes::from(data.clone()), Vec::new());
     while got.len() < BYTES {
         let now = pair.now;
-        pair.ends[CLIENT].stack.send(now, client, &mut left).unwrap();
+        pair.ends[CLIENT].engine.send(now, client, &mut left).unwrap();
         pair.run_for(Duration::from_millis(5));
         got.extend(pair.read(SERVER, server));
         assert!(pair.now.since(begin) < Duration::from_secs(60), "{} bytes", got.len());

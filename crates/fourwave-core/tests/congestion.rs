@@ -82,7 +82,7 @@ fn transfer(cwnd: u32, filter: impl FnMut(usize, &[u8]) -> Way + 'static) -> (Pa
     let (client, server) = pair.open();
     let fixed = Fixed { cwnd, told: Arc::default() };
     let algorithm = Algorithm::custom(fixed.clone());
-    pair.ends[CLIENT].stack.set_congestion_control(client, algorithm).unwrap();
+    pair.ends[CLIENT].engine.set_congestion_control(client, algorithm).unwrap();
     pair.filter = Box::new(filter);
     let data = text(200_000);
     let mut got = Vec::new();
@@ -96,7 +96,7 @@ fn transfer(cwnd: u32, filter: impl FnMut(usize, &[u8]) -> Way + 'static) -> (Pa
     }
     assert!(got == data);
     pair.run_for(Duration::from_secs(1));
-    let info = pair.ends[CLIENT].stack.info(client).unwrap();
+    let info = pair.ends[CLIENT].engine.info(client).unwrap();
     assert_eq!((info.congestion, info.snd_cwnd), ("fixed", u64::from(cwnd)));
     (pair, fixed)
 }

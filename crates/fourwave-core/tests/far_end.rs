@@ -16,24 +16,24 @@ const SECOND: Duration = Duration::from_secs(1);
 fn relay(settings: &[(&str, &str)]) -> (Bench, ConnId) {
     let mut bench = Bench::new(config(settings));
     let conn = bench.open();
-    bench.stack.set_option(bench.now, conn, SocketOption::FarEnd(TRUST)).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::FarEnd(TRUST)).unwrap();
     bench.events();
     (bench, conn)
 }
 
 fn asked(bench: &mut Bench, conn: ConnId) -> Option<FarEndQuery> {
     let told = bench.events().contains(&Event::FarEndAsked { conn });
-    told.then(|| bench.stack.far_end_query(conn).unwrap())
+    told.then(|| bench.engine.far_end_query(conn).unwrap())
 }
 
 fn confirm(bench: &mut Bench, conn: ConnId) {
-    bench.stack.confirm_far_end(bench.now, conn).unwrap();
+    bench.engine.confirm_far_end(bench.now, conn).unwrap();
 }
 
 fn answer(bench: &mut Bench, conn: ConnId) {
-    bench.stack.set_option(bench.now, conn, SocketOption::NoDelay(true)).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::NoDelay(true)).unwrap();
     let mut data = Bytes::from_static(b"answer");
-    assert_eq!(bench.stack.send(bench.now, conn, &mut data), Ok(6));
+    assert_eq!(bench.engine.send(bench.now, conn, &mut data), Ok(6));
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn without_the_option_a_probe_is_answered_and_nobody_is_asked() {
     bench.arrives(Flags::ACK, 0, 1, b"");
     bench.ack(1, 1);
     assert_eq!(asked(&mut bench, conn), None);
-    assert_eq!(bench.stack.far_end_query(conn), None);
+    assert_eq!(bench.engine.far_end_query(conn), None);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn a_keepalive_probe_is_answered_once_the_far_end_is_confirmed() {
     assert_eq!(asked(&mut bench, conn), Some(second));
     confirm(&mut bench, conn);
     bench.ack(1, 1);
-    assert_eq!(bench.stack.far_end_query(conn), None);
+    assert_eq!(bench.engine.far_end_query(conn), None);
     // A sign of life counts for a moment.
     bench.pass(Duration::from_millis(150));
     bench.arrives(Flags::ACK, 0, 1, b"x");
@@ -81,8 +81,8 @@ fn data_after_a_silence_of_the_far_end_waits_for_it() {
     bench.silence();
     assert_eq!(asked(&mut bench, conn), Some(FarEndQuery::Data));
     // What was received is there to be read and handed on.
-    assert_eq!(bench.stack.receive(bench.now, conn, 100).unwrap(), "at once");
-    assert_eq!(bench.stack.receive(bench.now, conn, 100).unwrap(), "question");
+    assert_eq!(bench.engine.receive(bench.now, conn, 100).unwrap(), "at once");
+    assert_eq!(bench.engine.receive(bench.now, conn, 100).unwrap(), "question");
     // The peer sends it again, and that asks again.
     bench.pass(SECOND);
     bench.arrives(Flags::ACK, 8, 1, b"question");
@@ -105,7 +105,7 @@ fn what_the_far_end_says_is_its_sign_of_life() {
     bench.pass(SECOND);
     bench.arrives(Flags::ACK, 9, 7, b"more");
     bench.silence();
-    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.engine.shutdown(bench.now, conn).unwrap();
     assert_eq!(bench.one().header.ack, SeqNum::new(IRS) + 13);
 }
 
@@ -137,7 +137,7 @@ fn the_windows_right_edge_is_the_same_with_and_without_the_ack_that_waits() {
     let (mut bench, conn) = relay(&[]);
     let edge = |bench: &mut Bench| {
         let sent = bench.one().header;
-        let shift = bench.stack.info(conn).unwrap().rcv_wscale.unwrap_or(0);
+        let shift = bench.engine.info(conn).unwrap().rcv_wscale.unwrap_or(0);
         sent.ack + (u32::from(sent.window.0) << shift)
     };
     bench.pass(SECOND);
@@ -154,8 +154,8 @@ fn the_windows_right_edge_is_the_same_with_and_without_the_ack_that_waits() {
 fn a_probe_of_a_closed_window_is_answered_at_once() {
     let (mut bench, conn) = relay(&[("tcp_rmem_default", "4096")]);
     let (mut seq, limit) = (1, 100_000);
-    while bench.stack.info(conn).unwrap().rcv_wnd > 0 {
-        let len = bench.stack.info(conn).unwrap().rcv_wnd.min(1000);
+    while bench.engine.info(conn).unwrap().rcv_wnd > 0 {
+        let len = bench.engine.info(conn).unwrap().rcv_wnd.min(1000);
         bench.arrives(Flags::ACK, seq, 1, &vec![0; len as usize]);
         bench.sent();
         seq += len;
@@ -181,21 +181,21 @@ fn a_fin_waits_only_with_data_and_a_close_here_ends_the_wait() {
     bench.silence();
     assert_eq!(asked(&mut bench, conn), Some(FarEndQuery::Data));
     assert_eq!(bench.state(conn), State::CloseWait);
-    bench.stack.receive(bench.now, conn, 100).unwrap();
-    bench.stack.close(bench.now, conn).unwrap();
+    bench.engine.receive(bench.now, conn, 100).unwrap();
+    bench.engine.close(bench.now, conn).unwrap();
     let fin = bench.one();
     assert!(fin.header.flags.fin());
     assert_eq!(fin.header.ack, SeqNum::new(IRS) + 10);
 
     // The second FIN leads to TIME_WAIT, which speaks for nobody.
     let (mut bench, conn) = relay(&[]);
-    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.engine.shutdown(bench.now, conn).unwrap();
     bench.one();
     bench.arrives(Flags::ACK, 1, 2, b"");
     bench.pass(SECOND);
     bench.arrives(Flags::FIN | Flags::ACK, 1, 2, b"");
     bench.ack(2, 2);
-    assert_eq!(bench.stack.population().time_wait, 1);
+    assert_eq!(bench.engine.population().time_wait, 1);
 }
 
 /// Linux ends a connection by its user timeout without a word; the next thing it gets, it resets.
@@ -210,7 +210,7 @@ fn a_peer_that_waits_in_silence_is_probed_without_an_ack_of_what_waits() {
     assert_eq!((probe.header.seq, probe.header.ack), (bench.iss, SeqNum::new(IRS) + 1));
     bench.arrives(Flags::RST, 9, 1, b"");
     assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
-    bench.stack.close(bench.now, conn).unwrap();
+    bench.engine.close(bench.now, conn).unwrap();
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn one_that_closed_before_anyone_spoke_for_a_far_end_is_asked_too() {
     let conn = bench.open();
     bench.arrives(Flags::FIN | Flags::ACK, 1, 1, b"");
     bench.ack(1, 2);
-    bench.stack.set_option(bench.now, conn, SocketOption::FarEnd(TRUST)).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::FarEnd(TRUST)).unwrap();
     bench.pass(SECOND * 31);
     assert_eq!(bench.one().header.seq, bench.iss);
     bench.arrives(Flags::RST, 2, 1, b"");
@@ -283,7 +283,7 @@ fn the_option_is_taken_back() {
     bench.pass(SECOND);
     bench.arrives(Flags::ACK, 1, 1, b"question");
     bench.silence();
-    bench.stack.set_option(bench.now, conn, SocketOption::FarEnd(Duration::ZERO)).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::FarEnd(Duration::ZERO)).unwrap();
     bench.ack(1, 9);
     bench.pass(SECOND);
     bench.arrives(Flags::ACK, 8, 1, b"");

@@ -20,13 +20,13 @@ const KEYS: FastOpenKeys = FastOpenKeys { primary: [1; 16], backup: None };
 
 fn listener(tcp_fastopen: &str) -> Bench {
     let mut bench = Bench::new(config(&[("tcp_fastopen", tcp_fastopen)]));
-    bench.stack.set_fast_open_keys(KEYS);
+    bench.engine.set_fast_open_keys(KEYS);
     take_part(&mut bench, ListenFastOpen::new(2));
     bench
 }
 
 fn take_part(bench: &mut Bench, part: ListenFastOpen) {
-    assert!(bench.stack.set_listen_options(bench.listener, SocketOptions::default(), part));
+    assert!(bench.engine.set_listen_options(bench.listener, SocketOptions::default(), part));
 }
 
 /// Asks for a cookie by an ordinary open, and closes that.
@@ -40,11 +40,11 @@ fn cookie(bench: &mut Bench) -> FastOpen {
 }
 
 fn accept(bench: &mut Bench) -> ConnId {
-    bench.stack.accept(bench.now, bench.listener).expect("a connection").conn
+    bench.engine.accept(bench.now, bench.listener).expect("a connection").conn
 }
 
 fn read(bench: &mut Bench, conn: ConnId) -> Bytes {
-    bench.stack.receive(bench.now, conn, 1000).unwrap()
+    bench.engine.receive(bench.now, conn, 1000).unwrap()
 }
 
 #[test]
@@ -60,17 +60,17 @@ fn rfc7413_4_2_2_a_cookie_lets_the_text_of_a_syn_in_before_the_handshake_is_thro
     let conn = accept(&mut bench);
     assert_eq!(bench.state(conn), State::SynReceived);
     assert_eq!(&read(&mut bench, conn)[..], b"question");
-    let info = bench.stack.info(conn).unwrap();
+    let info = bench.engine.info(conn).unwrap();
     assert!(info.syn_data);
     // The answer does not wait either.
-    let sent = bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
+    let sent = bench.engine.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
     assert_eq!(sent, 6);
     let answer = bench.one();
     assert_eq!((answer.header.seq, &answer.payload[..]), (bench.iss + 1, &b"answer"[..]));
     bench.arrives(Flags::ACK, 9, 7, b"");
     assert_eq!(bench.state(conn), State::Established);
-    assert_eq!(bench.stack.counters().fast_open_passive, 1);
-    bench.stack.close(bench.now, conn).unwrap();
+    assert_eq!(bench.engine.counters().fast_open_passive, 1);
+    bench.engine.close(bench.now, conn).unwrap();
     let fin = bench.one().header;
     assert_eq!((fin.flags, fin.seq), (Flags::FIN | Flags::ACK, bench.iss + 7));
 }
@@ -84,11 +84,11 @@ fn rfc7413_4_2_2_a_wrong_cookie_gets_a_handshake_and_a_right_cookie() {
     let syn_ack = bench.one().header;
     assert_eq!(syn_ack.ack, SeqNum::new(IRS) + 1);
     assert_eq!(syn_ack.options.fast_open, Some(right));
-    assert!(bench.stack.accept(bench.now, bench.listener).is_none());
+    assert!(bench.engine.accept(bench.now, bench.listener).is_none());
     // Not on the SYN ACKs that follow: the option may be why the first was lost.
     bench.pass(Duration::from_secs(1));
     assert_eq!(bench.one().header.options.fast_open, None);
-    assert_eq!(bench.stack.counters().fast_open_passive_fail, 1);
+    assert_eq!(bench.engine.counters().fast_open_passive_fail, 1);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn rfc7413_5_1_as_many_wait_for_their_handshake_as_the_listener_allows() {
     let other: SocketAddr = "10.0.0.2:4001".parse().unwrap();
     bench.raw(other, second, b"more");
     assert_eq!(bench.one().header.ack, SeqNum::new(6));
-    assert_eq!(bench.stack.counters().fast_open_overflow, 1);
+    assert_eq!(bench.engine.counters().fast_open_overflow, 1);
     // The first is through: there is room again.
     bench.arrives(Flags::ACK, 9, 1, b"");
     let third = TcpHeader { seq: SeqNum::new(50), ..second };
@@ -194,7 +194,7 @@ fn open(bench: &mut Bench, text: &'static [u8]) -> (ConnId, usize) {
     let mut data = Bytes::from_static(text);
     let mut options = ConnectOptions::default();
     options.fast_open = true;
-    bench.stack.connect_with(bench.now, us, peer, options, &mut data).unwrap()
+    bench.engine.connect_with(bench.now, us, peer, options, &mut data).unwrap()
 }
 
 fn syn(bench: &mut Bench) -> Sent {
@@ -214,7 +214,7 @@ fn client(settings: &[(&str, &str)]) -> Bench {
     assert!(first.payload.is_empty());
     bench.fast_open = FastOpen::new(&[7; 8], false);
     bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
-    bench.stack.abort(bench.now, conn).unwrap();
+    bench.engine.abort(bench.now, conn).unwrap();
     bench.sent();
     bench.events();
     bench
@@ -223,7 +223,7 @@ fn client(settings: &[(&str, &str)]) -> Bench {
 #[test]
 fn rfc7413_4_2_1_the_cookie_is_remembered_and_the_next_syn_carries_text() {
     let mut bench = client(&[]);
-    assert!(bench.stack.fast_open_ready(
+    assert!(bench.engine.fast_open_ready(
         bench.now,
         PEER.parse::<SocketAddr>().unwrap().ip(),
         false
@@ -236,13 +236,13 @@ fn rfc7413_4_2_1_the_cookie_is_remembered_and_the_next_syn_carries_text() {
     bench.fast_open = None;
     bench.arrives(Flags::SYN | Flags::ACK, 0, 9, b"answer");
     assert_eq!(bench.state(conn), State::Established);
-    let info = bench.stack.info(conn).unwrap();
+    let info = bench.engine.info(conn).unwrap();
     assert!(info.syn_data);
     assert_eq!((info.unacked, info.bytes_acked), (0, 8));
     assert_eq!(&read(&mut bench, conn)[..], b"answer");
     let ack = bench.one().header;
     assert_eq!((ack.seq, ack.ack), (bench.iss + 9, SeqNum::new(IRS) + 7));
-    assert_eq!(bench.stack.counters().fast_open_active, 1);
+    assert_eq!(bench.engine.counters().fast_open_active, 1);
 }
 
 #[test]
@@ -264,8 +264,8 @@ fn rfc7413_4_2_1_text_that_was_not_taken_goes_again_at_once() {
     bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
     let again = bench.one();
     assert_eq!((again.header.seq, &again.payload[..]), (bench.iss + 1, &b"question"[..]));
-    assert!(!bench.stack.info(conn).unwrap().syn_data);
-    assert_eq!(bench.stack.counters().fast_open_active_fail, 1);
+    assert!(!bench.engine.info(conn).unwrap().syn_data);
+    assert_eq!(bench.engine.counters().fast_open_active_fail, 1);
 }
 
 #[test]
@@ -288,7 +288,7 @@ fn a_syn_that_is_lost_goes_again_without_cookie_and_text() {
     assert_eq!((again.header.options.fast_open, again.payload.len()), (None, 0));
     // The first one arrived after all.
     bench.arrives(Flags::SYN | Flags::ACK, 0, 9, b"");
-    assert!(bench.stack.info(conn).unwrap().syn_data);
+    assert!(bench.engine.info(conn).unwrap().syn_data);
     bench.one();
 }
 
@@ -331,7 +331,7 @@ fn the_experimental_option_is_tried_where_the_standard_one_was_not_answered() {
         let (conn, _) = open(&mut bench, b"");
         assert_eq!(syn(&mut bench).header.options.fast_open.unwrap().experimental, experimental);
         bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
-        bench.stack.abort(bench.now, conn).unwrap();
+        bench.engine.abort(bench.now, conn).unwrap();
         bench.sent();
     }
 }
@@ -345,11 +345,11 @@ fn rfc7413_7_1_fast_open_pauses_when_the_way_swallows_it() {
         bench.pass(Duration::from_millis(seconds * 1010));
         bench.sent();
     }
-    assert_eq!(bench.stack.counters().fast_open_blackhole, 1);
+    assert_eq!(bench.engine.counters().fast_open_blackhole, 1);
     let peer = PEER.parse::<SocketAddr>().unwrap().ip();
-    assert!(!bench.stack.fast_open_ready(bench.now, peer, false));
+    assert!(!bench.engine.fast_open_ready(bench.now, peer, false));
     bench.pass(Duration::from_secs(1001));
-    assert!(bench.stack.fast_open_ready(bench.now, peer, false));
+    assert!(bench.engine.fast_open_ready(bench.now, peer, false));
 }
 
 /// The ACK that opens said nothing of the early text, and counted as a duplicate.
@@ -360,7 +360,7 @@ fn the_ack_that_opens_is_no_duplicate_and_early_text_goes_again() {
     bench.iss = bench.one().header.seq;
     let conn = accept(&mut bench);
     read(&mut bench, conn);
-    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
+    bench.engine.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
     bench.one();
     // Not before the handshake is through: until then, the SYN ACK.
     bench.pass(Duration::from_millis(1010));
@@ -368,14 +368,14 @@ fn the_ack_that_opens_is_no_duplicate_and_early_text_goes_again() {
     for _ in 0..3 {
         bench.arrives(Flags::ACK, 9, 1, b"");
     }
-    assert_eq!(bench.stack.info(conn).unwrap().ca_state, CaState::Disorder);
-    assert_eq!(bench.stack.counters().fast_retrans, 0);
+    assert_eq!(bench.engine.info(conn).unwrap().ca_state, CaState::Disorder);
+    assert_eq!(bench.engine.counters().fast_retrans, 0);
     bench.silence();
     bench.pass(Duration::from_millis(3010));
     let again = bench.one();
     assert_eq!((again.header.seq, &again.payload[..]), (bench.iss + 1, &b"answer"[..]));
     bench.arrives(Flags::ACK, 9, 7, b"");
-    assert_eq!(bench.stack.info(conn).unwrap().unacked, 0);
+    assert_eq!(bench.engine.info(conn).unwrap().unacked, 0);
 }
 
 /// The close of a connection whose handshake was not through gave its SYN ACK `tcp_retries2`.
@@ -386,7 +386,7 @@ fn a_handshake_that_never_ends_gives_up_as_soon_when_it_was_closed() {
     bench.one();
     let conn = accept(&mut bench);
     read(&mut bench, conn);
-    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.engine.shutdown(bench.now, conn).unwrap();
     assert_eq!(bench.state(conn), State::FinWait1);
     for _ in 0..8 {
         bench.pass(Duration::from_secs(130));
@@ -403,7 +403,7 @@ fn a_syn_ack_to_a_connection_that_a_cookie_made_is_challenged() {
     bench.arrives(Flags::SYN, 0, 0, b"question");
     bench.iss = bench.one().header.seq;
     let conn = accept(&mut bench);
-    bench.stack.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
+    bench.engine.send(bench.now, conn, &mut Bytes::from_static(b"answer")).unwrap();
     bench.one();
     bench.arrives(Flags::SYN | Flags::ACK, 0, 1, b"");
     bench.ack(7, 9);
@@ -423,13 +423,13 @@ fn every_end_of_a_handshake_that_is_not_through() {
         |bench, _| bench.arrives(Flags::SYN, 0, 0, b"question"),
         |bench, _| bench.arrives(Flags::RST, 9, 0, b""),
         |bench, conn| {
-            let _may_be_gone = bench.stack.shutdown(bench.now, conn);
+            let _may_be_gone = bench.engine.shutdown(bench.now, conn);
         },
         |bench, conn| {
-            let _may_be_gone = bench.stack.close(bench.now, conn);
+            let _may_be_gone = bench.engine.close(bench.now, conn);
         },
         |bench, conn| {
-            let _may_be_gone = bench.stack.abort(bench.now, conn);
+            let _may_be_gone = bench.engine.abort(bench.now, conn);
         },
         |bench, _| bench.pass(Duration::from_secs(10)),
     ];
@@ -443,14 +443,14 @@ fn every_end_of_a_handshake_that_is_not_through() {
             steps[run / steps.len().pow(n) % steps.len()](&mut bench, conn);
             bench.sent();
         }
-        let _may_be_gone = bench.stack.abort(bench.now, conn);
+        let _may_be_gone = bench.engine.abort(bench.now, conn);
         // A SYN after the end made another one, which waits for accept.
-        bench.stack.unlisten(bench.now, bench.listener);
+        bench.engine.unlisten(bench.now, bench.listener);
         for _ in 0..20 {
             bench.pass(Duration::from_secs(200));
             bench.sent();
         }
-        assert_eq!(bench.stack.population(), Population::default(), "run {run}");
+        assert_eq!(bench.engine.population(), Population::default(), "run {run}");
     }
 }
 
@@ -461,13 +461,13 @@ fn rfc7413_7_1_the_third_timeout_is_counted_once() {
     let (conn, _) = open(&mut bench, b"question");
     let (idle, interval) = (Duration::from_secs(8), Duration::from_secs(1));
     let option = SocketOption::KeepAliveTimes { idle, interval, probes: 9 };
-    bench.stack.set_option(bench.now, conn, option).unwrap();
+    bench.engine.set_option(bench.now, conn, option).unwrap();
     syn(&mut bench);
     for _ in 0..14 {
         bench.pass(Duration::from_millis(1010));
         bench.sent();
     }
-    assert_eq!(bench.stack.counters().fast_open_blackhole, 1);
+    assert_eq!(bench.engine.counters().fast_open_blackhole, 1);
 }
 
 #[test]
@@ -477,6 +477,6 @@ fn a_largest_segment_holds_without_leave_for_fast_open_too() {
     let mut options = ConnectOptions::default();
     options.fast_open = true;
     options.socket = SocketOptions::default().with(SocketOption::MaxSeg(700));
-    bench.stack.connect_with(bench.now, us, peer, options, &mut Bytes::new()).unwrap();
+    bench.engine.connect_with(bench.now, us, peer, options, &mut Bytes::new()).unwrap();
     assert_eq!(syn(&mut bench).header.options.mss, Some(700));
 }

@@ -13,13 +13,13 @@ use fourwave_wire::tcp::Flags;
 fn send(bench: &mut Bench, conn: ConnId, len: usize) {
     let mut data = Bytes::from(vec![7; len]);
     let now = bench.now;
-    bench.stack.set_option(now, conn, SocketOption::NoDelay(true)).unwrap();
-    assert_eq!(bench.stack.send(now, conn, &mut data), Ok(len));
+    bench.engine.set_option(now, conn, SocketOption::NoDelay(true)).unwrap();
+    assert_eq!(bench.engine.send(now, conn, &mut data), Ok(len));
 }
 
 /// The window of an ACK in bytes.
 fn window(bench: &Bench, conn: ConnId, raw: u16) -> u32 {
-    let shift = bench.stack.info(conn).unwrap().rcv_wscale.unwrap_or(0);
+    let shift = bench.engine.info(conn).unwrap().rcv_wscale.unwrap_or(0);
     u32::from(raw) << shift
 }
 
@@ -49,8 +49,8 @@ fn events_name_only_handles_that_are_held() {
     bench.events();
     bench.arrives(Flags::FIN | Flags::ACK, 1, 1, b"");
     let now = bench.now;
-    assert_eq!(bench.stack.receive(now, conn, 10), Ok(Bytes::new()));
-    bench.stack.close(now, conn).unwrap();
+    assert_eq!(bench.engine.receive(now, conn, 10), Ok(Bytes::new()));
+    bench.engine.close(now, conn).unwrap();
     assert_eq!(bench.events(), []);
 }
 
@@ -62,14 +62,14 @@ fn no_event_for_a_connection_that_was_not_accepted() {
     bench.events();
     bench.arrives(Flags::ACK, 1, 1, b"unread");
     let now = bench.now;
-    bench.stack.abort(now, conn).unwrap();
+    bench.engine.abort(now, conn).unwrap();
     bench.sent();
     bench.arrives(Flags::SYN, 0, 0, b"");
     bench.iss = bench.one().header.seq;
     bench.arrives(Flags::ACK, 1, 1, b"hello");
     let names_one = |event: &Event| matches!(event, Event::Readable { .. });
     assert!(!bench.events().iter().any(names_one));
-    let conn = bench.stack.accept(now, bench.listener).unwrap().conn;
+    let conn = bench.engine.accept(now, bench.listener).unwrap().conn;
     assert!(bench.events().contains(&Event::Readable { conn }));
 }
 
@@ -82,14 +82,14 @@ fn a_connection_that_ended_before_accept_has_told_its_last_event() {
     bench.arrives(Flags::RST, 11, 0, b"");
     assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
     let now = bench.now;
-    let conn = bench.stack.accept(now, bench.listener).unwrap().conn;
+    let conn = bench.engine.accept(now, bench.listener).unwrap().conn;
     assert_eq!(bench.events(), []);
-    assert_eq!(bench.stack.receive(now, conn, 100), Ok(Bytes::from_static(b"last words")));
+    assert_eq!(bench.engine.receive(now, conn, 100), Ok(Bytes::from_static(b"last words")));
     let ended = Err(ReceiveError::Ended(EndReason::ResetByPeer));
-    assert_eq!(bench.stack.receive(now, conn, 100), ended);
-    bench.stack.close(now, conn).unwrap();
+    assert_eq!(bench.engine.receive(now, conn, 100), ended);
+    bench.engine.close(now, conn).unwrap();
     assert_eq!(bench.events(), []);
-    assert_eq!(bench.stack.population(), fourwave_core::Population::default());
+    assert_eq!(bench.engine.population(), fourwave_core::Population::default());
 }
 
 /// The window was always rounded up to the scale's unit: byte by byte, it never closed.
@@ -108,7 +108,7 @@ fn rfc7323_2_4_small_segments_do_not_hold_the_window_open() {
             open = bench.sent().iter().all(|s| s.header.window.0 > 0);
         }
         assert!(!open && sent <= 65_537, "{sent} bytes were taken into 64 KiB");
-        let unread = bench.stack.info(conn).unwrap().rcv_unread;
+        let unread = bench.engine.info(conn).unwrap().rcv_unread;
         assert!(unread <= 65_537, "{unread}");
     }
 }
@@ -129,7 +129,7 @@ fn rfc9293_3_8_6_2_2_a_window_that_closed_opens_again_whatever_the_scale() {
     }
     assert!(closed);
     let (now, mut updates) = (bench.now, Vec::new());
-    while bench.stack.receive(now, conn, 10).is_ok() {
+    while bench.engine.receive(now, conn, 10).is_ok() {
         updates.extend(bench.sent().iter().map(|s| window(&bench, conn, s.header.window.0)));
     }
     assert!(!updates.is_empty() && updates.len() < 10, "{updates:?}");
@@ -147,7 +147,7 @@ fn rfc9293_3_8_6_2_2_no_update_of_a_window_that_is_as_large_as_it_can_be() {
         seq += 1000;
         bench.one();
         let now = bench.now;
-        assert_eq!(bench.stack.receive(now, conn, 1000).unwrap().len(), 1000);
+        assert_eq!(bench.engine.receive(now, conn, 1000).unwrap().len(), 1000);
         bench.silence();
     }
 }
@@ -192,7 +192,7 @@ fn keepalive_times_are_a_second_at_least() {
     let conn = bench.open();
     let (now, none) = (bench.now, Duration::ZERO);
     let option = SocketOption::KeepAliveTimes { idle: none, interval: none, probes: 0 };
-    bench.stack.set_option(now, conn, option).unwrap();
+    bench.engine.set_option(now, conn, option).unwrap();
     bench.pass(Duration::from_millis(900));
     bench.silence();
     bench.pass(Duration::from_millis(101));
@@ -210,15 +210,15 @@ fn an_orphan_that_may_not_wait_ends_though_the_peers_fin_came_early() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
     let now = bench.now;
-    bench.stack.set_option(now, conn, SocketOption::Linger2(Duration::ZERO)).unwrap();
-    bench.stack.close(now, conn).unwrap();
+    bench.engine.set_option(now, conn, SocketOption::Linger2(Duration::ZERO)).unwrap();
+    bench.engine.close(now, conn).unwrap();
     bench.one();
     // Ten bytes before it are missing.
     bench.arrives(Flags::FIN | Flags::ACK, 11, 2, b"");
     bench.sent();
     bench.pass(Duration::from_millis(1));
     assert_eq!(bench.reason(), Some(EndReason::FinWait2Timeout));
-    assert_eq!(bench.stack.population().connections, 0);
+    assert_eq!(bench.engine.population().connections, 0);
 }
 
 #[test]
@@ -233,13 +233,13 @@ fn a_limit_that_is_raised_wakes_the_writer() {
         let conn = bench.open();
         bench.events();
         let now = bench.now;
-        bench.stack.set_option(now, conn, tight).unwrap();
+        bench.engine.set_option(now, conn, tight).unwrap();
         let mut data = Bytes::from(vec![7; 2000]);
-        assert_eq!(bench.stack.send(now, conn, &mut data), Ok(1000));
+        assert_eq!(bench.engine.send(now, conn, &mut data), Ok(1000));
         assert_eq!(bench.events(), []);
-        bench.stack.set_option(now, conn, loose).unwrap();
+        bench.engine.set_option(now, conn, loose).unwrap();
         assert_eq!(bench.events(), [Event::Writable { conn }]);
-        assert_eq!(bench.stack.send(now, conn, &mut data), Ok(1000));
+        assert_eq!(bench.engine.send(now, conn, &mut data), Ok(1000));
     }
 }
 
@@ -250,22 +250,22 @@ fn a_low_mark_of_unsent_bytes_lets_the_path_be_full() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
     let now = bench.now;
-    bench.stack.set_option(now, conn, SocketOption::NotSentLowat(2000)).unwrap();
+    bench.engine.set_option(now, conn, SocketOption::NotSentLowat(2000)).unwrap();
     let mut data = Bytes::from(vec![7; 9000]);
     for _ in 0..4 {
-        assert_eq!(bench.stack.send(now, conn, &mut data), Ok(2000));
+        assert_eq!(bench.engine.send(now, conn, &mut data), Ok(2000));
         assert_eq!(bench.sent().len(), 2);
     }
-    assert_eq!(bench.stack.send(now, conn, &mut data), Ok(1000));
+    assert_eq!(bench.engine.send(now, conn, &mut data), Ok(1000));
     bench.sent();
     let mut more = Bytes::from(vec![7; 9000]);
-    assert_eq!(bench.stack.send(now, conn, &mut more), Ok(2000));
+    assert_eq!(bench.engine.send(now, conn, &mut more), Ok(2000));
     bench.events();
     bench.arrives(Flags::ACK, 1, 1001, b"");
     bench.sent();
     bench.arrives(Flags::ACK, 1, 2001, b"");
     assert_eq!(bench.events(), [Event::Writable { conn }]);
-    assert!(bench.stack.send(now, conn, &mut more).unwrap() > 0);
+    assert!(bench.engine.send(now, conn, &mut more).unwrap() > 0);
 }
 
 #[test]
@@ -273,8 +273,8 @@ fn no_send_buffer_reaches_half_of_the_sequence_numbers() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
     let now = bench.now;
-    bench.stack.set_option(now, conn, SocketOption::SendBuffer(u32::MAX)).unwrap();
-    assert_eq!(bench.stack.send_room(conn), Ok(1 << 30));
+    bench.engine.set_option(now, conn, SocketOption::SendBuffer(u32::MAX)).unwrap();
+    assert_eq!(bench.engine.send_room(conn), Ok(1 << 30));
 }
 
 /// A writer that had found no room was told of some by an option, after the end.
@@ -283,10 +283,10 @@ fn a_limit_that_is_raised_wakes_no_writer_after_the_end() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
     let now = bench.now;
-    bench.stack.set_option(now, conn, SocketOption::SendBuffer(1000)).unwrap();
-    assert_eq!(bench.stack.send(now, conn, &mut Bytes::from(vec![7; 2000])), Ok(1000));
+    bench.engine.set_option(now, conn, SocketOption::SendBuffer(1000)).unwrap();
+    assert_eq!(bench.engine.send(now, conn, &mut Bytes::from(vec![7; 2000])), Ok(1000));
     bench.arrives(Flags::RST, 1, 0, b"");
     assert_eq!(bench.reason(), Some(EndReason::ResetByPeer));
-    bench.stack.set_option(now, conn, SocketOption::SendBuffer(0)).unwrap();
+    bench.engine.set_option(now, conn, SocketOption::SendBuffer(0)).unwrap();
     assert_eq!(bench.events(), []);
 }

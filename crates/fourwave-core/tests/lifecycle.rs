@@ -53,15 +53,15 @@ fn rfc9293_3_6_four_waves() {
     assert_eq!(report.bytes_acked, 7);
     assert_eq!(pair.ends[SERVER].reports[0].1.closed_first, Some(Side::Remote));
     assert_eq!(pair.ends[SERVER].reports[0].1.time_wait_until, None);
-    assert_eq!(pair.ends[CLIENT].stack.population().time_wait, 1);
+    assert_eq!(pair.ends[CLIENT].engine.population().time_wait, 1);
 
     let now = pair.now;
-    let end_of_stream = pair.ends[CLIENT].stack.receive(now, client, 10).unwrap();
+    let end_of_stream = pair.ends[CLIENT].engine.receive(now, client, 10).unwrap();
     assert!(end_of_stream.is_empty());
     pair.close(CLIENT, client);
     pair.run_until_idle();
     pair.assert_empty();
-    assert_eq!(pair.ends[CLIENT].stack.counters().tw, 1);
+    assert_eq!(pair.ends[CLIENT].engine.counters().tw, 1);
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn rfc9293_3_6_simultaneous_close() {
     assert_eq!(pair.state(SERVER, server), State::Closing);
     pair.run_for(Duration::from_millis(15));
     for end in &pair.ends {
-        assert_eq!(end.stack.population().time_wait, 1);
+        assert_eq!(end.engine.population().time_wait, 1);
         assert_eq!(end.reports[0].1.reason, EndReason::Orderly);
     }
     pair.close(CLIENT, client);
@@ -89,8 +89,8 @@ fn rfc9293_3_5_simultaneous_open() {
     let mut pair = Pair::new();
     let (a, b) = (pair.ends[CLIENT].address(1000), pair.ends[SERVER].address(2000));
     let now = pair.now;
-    let client = pair.ends[CLIENT].stack.connect(now, a, b).unwrap();
-    let server = pair.ends[SERVER].stack.connect(now, b, a).unwrap();
+    let client = pair.ends[CLIENT].engine.connect(now, a, b).unwrap();
+    let server = pair.ends[SERVER].engine.connect(now, b, a).unwrap();
     pair.run_for(Duration::from_millis(15));
     assert_eq!(pair.state(CLIENT, client), State::SynReceived);
     pair.run_for(Duration::from_millis(60));
@@ -151,7 +151,7 @@ fn refused() {
     let mut pair = Pair::new();
     let (local, remote) = (pair.ends[CLIENT].address(0), pair.ends[SERVER].address(81));
     let now = pair.now;
-    let conn = pair.ends[CLIENT].stack.connect(now, local, remote).unwrap();
+    let conn = pair.ends[CLIENT].engine.connect(now, local, remote).unwrap();
     pair.run_until_idle();
     let report = &pair.ends[CLIENT].reports[0].1;
     assert_eq!((report.reason, report.closed_first), (EndReason::Refused, Some(Side::Remote)));
@@ -238,11 +238,11 @@ fn keepalive_finds_a_dead_peer() {
     let (client, server) = pair.open();
     let now = pair.now;
     let option = fourwave_core::SocketOption::KeepAlive(true);
-    pair.ends[CLIENT].stack.set_option(now, client, option).unwrap();
+    pair.ends[CLIENT].engine.set_option(now, client, option).unwrap();
     // The peer lives: nothing ends, however long it takes.
     pair.run_for(Duration::from_secs(100_000));
     assert_eq!(pair.state(CLIENT, client), State::Established);
-    assert!(pair.ends[CLIENT].stack.counters().keepalive >= 13);
+    assert!(pair.ends[CLIENT].engine.counters().keepalive >= 13);
     pair.filter = Box::new(|_, _| Way::Drop);
     pair.run_for(Duration::from_secs(7200 + 75 * 10));
     assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::KeepaliveTimeout);
@@ -283,7 +283,7 @@ fn a_stalled_reader_closes_the_window_and_probes_find_it_open() {
     for round in 0..20_000 {
         let now = pair.now;
         if !queued.is_empty() {
-            pair.ends[CLIENT].stack.send(now, client, &mut queued).unwrap();
+            pair.ends[CLIENT].engine.send(now, client, &mut queued).unwrap();
         }
         // The reader sleeps for a minute now and then.
         pair.run_for(Duration::from_millis(if round % 50 == 0 { 60_000 } else { 10 }));
@@ -295,7 +295,7 @@ fn a_stalled_reader_closes_the_window_and_probes_find_it_open() {
         }
     }
     assert_eq!(got, data);
-    assert!(pair.ends[CLIENT].stack.counters().window_probes > 0);
+    assert!(pair.ends[CLIENT].engine.counters().window_probes > 0);
     pair.close(CLIENT, client);
     pair.close(SERVER, server);
     pair.run_until_idle();

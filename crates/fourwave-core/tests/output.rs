@@ -36,7 +36,7 @@ fn lengths(log: &Log, end: usize) -> Vec<usize> {
 
 fn set(pair: &mut Pair, conn: ConnId, option: SocketOption) {
     let now = pair.now;
-    pair.ends[CLIENT].stack.set_option(now, conn, option).unwrap();
+    pair.ends[CLIENT].engine.set_option(now, conn, option).unwrap();
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn a_window_that_was_half_used_may_double_whatever_is_left_when_its_acks_come() 
     let (client, _) = pair.open();
     pair.send(CLIENT, client, &text(10 * 1448));
     pair.run_for(Duration::from_millis(100));
-    let info = pair.ends[CLIENT].stack.info(client).unwrap();
+    let info = pair.ends[CLIENT].engine.info(client).unwrap();
     assert_eq!(info.snd_cwnd, 20 * 1448);
     // Three segments of twenty prove nothing.
     pair.send(CLIENT, client, &text(3 * 1448));
     pair.run_for(Duration::from_millis(100));
-    let info = pair.ends[CLIENT].stack.info(client).unwrap();
+    let info = pair.ends[CLIENT].engine.info(client).unwrap();
     assert_eq!(info.snd_cwnd, 20 * 1448);
 }
 
@@ -141,7 +141,7 @@ fn no_segment_reaches_over_the_end_of_a_record() {
     for record in [400, 400, 2000] {
         let mut data = Bytes::from(text(record));
         let now = pair.now;
-        pair.ends[CLIENT].stack.send(now, client, &mut data).unwrap();
+        pair.ends[CLIENT].engine.send(now, client, &mut data).unwrap();
         set(&mut pair, client, SocketOption::EndOfRecord);
     }
     pair.send(CLIENT, client, b"after");
@@ -177,14 +177,14 @@ fn the_send_buffer_and_the_unsent_mark_bound_what_is_queued() {
     let mut pair = Pair::new();
     let (client, _) = pair.open();
     set(&mut pair, client, SocketOption::SendBuffer(20_000));
-    let room = |pair: &Pair| pair.ends[CLIENT].stack.send_room(client).unwrap();
+    let room = |pair: &Pair| pair.ends[CLIENT].engine.send_room(client).unwrap();
     assert_eq!(room(&pair), 20_000);
     set(&mut pair, client, SocketOption::NotSentLowat(1000));
     assert_eq!(room(&pair), 1000);
     set(&mut pair, client, SocketOption::Cork(true));
     let mut data = Bytes::from(text(1500));
     let now = pair.now;
-    assert_eq!(pair.ends[CLIENT].stack.send(now, client, &mut data), Ok(1000));
+    assert_eq!(pair.ends[CLIENT].engine.send(now, client, &mut data), Ok(1000));
     assert_eq!(room(&pair), 0);
     set(&mut pair, client, SocketOption::NotSentLowat(u32::MAX));
     assert_eq!(room(&pair), 19_000);
@@ -202,12 +202,12 @@ fn with_overhead_counted_a_send_takes_a_chunk_of_half_the_peers_window() {
     set(&mut pair, client, SocketOption::SendBuffer(30_000));
     set(&mut pair, client, SocketOption::Cork(true));
     let (mut data, now) = (Bytes::from(text(100_000)), pair.now);
-    let engine = &mut pair.ends[CLIENT].stack;
+    let engine = &mut pair.ends[CLIENT].engine;
     // Ten segments of 1448 bytes are most of 14,500; the third chunk fills the buffer beyond its
     // limit.
     let mut send = || engine.send(now, client, &mut data);
     assert_eq!([send(), send(), send()], [Ok(14_480), Ok(14_480), Ok(0)]);
-    assert_eq!(pair.ends[CLIENT].stack.is_writable(client), Ok(false));
+    assert_eq!(pair.ends[CLIENT].engine.is_writable(client), Ok(false));
 }
 
 #[test]
@@ -218,19 +218,19 @@ fn tcp_info_tells_when_data_passed_and_what_it_waited_for() {
     pair.run_for(millis(100));
     pair.send(CLIENT, client, &text(1000));
     pair.run_for(millis(500));
-    let info = pair.ends[CLIENT].stack.info_at(pair.now, client).unwrap();
+    let info = pair.ends[CLIENT].engine.info_at(pair.now, client).unwrap();
     assert_eq!(info.last_data_sent, millis(500));
     assert_eq!(info.last_data_recv, info.last_data_sent + millis(120), "when it opened");
     assert!(info.last_ack_recv > millis(400) && info.last_ack_recv < millis(500));
     assert_eq!(info.busy_time + info.last_ack_recv, millis(500), "until the ACK came");
     assert_eq!((info.bytes_sent, info.bytes_retrans), (1000, 0));
-    let peer = pair.ends[SERVER].stack.info_at(pair.now, server).unwrap();
+    let peer = pair.ends[SERVER].engine.info_at(pair.now, server).unwrap();
     assert_eq!(peer.busy_time, Duration::ZERO);
     assert!(peer.last_data_recv > millis(400) && peer.last_data_recv < millis(500));
     // More than anyone reads.
     pair.send(CLIENT, client, &text(300_000));
     pair.run_for(millis(1000));
-    let info = pair.ends[CLIENT].stack.info_at(pair.now, client).unwrap();
+    let info = pair.ends[CLIENT].engine.info_at(pair.now, client).unwrap();
     assert!(info.rwnd_limited > millis(500), "{:?}", info.rwnd_limited);
     assert!(info.busy_time > info.rwnd_limited && info.sndbuf_limited.is_zero());
 }
@@ -254,7 +254,7 @@ fn tcp_maxseg_is_announced_and_kept() {
     let client = pair.connect();
     set(&mut pair, client, SocketOption::MaxSeg(512));
     pair.run_for(Duration::from_millis(50));
-    let info = pair.ends[CLIENT].stack.info(client).unwrap();
+    let info = pair.ends[CLIENT].engine.info(client).unwrap();
     assert_eq!((info.advmss, info.snd_mss), (512, 512));
     pair.send(CLIENT, client, &text(1024));
     assert!(lengths(&packets, CLIENT).ends_with(&[512, 512]));
@@ -267,13 +267,13 @@ fn rfc9293_3_6_a_fin_rides_on_the_last_data_and_is_not_held_by_nagle() {
     pair.send(CLIENT, client, b"first");
     let packets = log(&mut pair);
     let now = pair.now;
-    pair.ends[CLIENT].stack.send(now, client, &mut Bytes::from_static(b"last")).unwrap();
+    pair.ends[CLIENT].engine.send(now, client, &mut Bytes::from_static(b"last")).unwrap();
     pair.shutdown(CLIENT, client);
     assert_eq!(lengths(&packets, CLIENT), [4]);
     pair.run_for(Duration::from_millis(15));
     assert_eq!(pair.read(SERVER, server), b"firstlast");
     let now = pair.now;
-    let eof = pair.ends[SERVER].stack.receive(now, server, 1).unwrap();
+    let eof = pair.ends[SERVER].engine.receive(now, server, 1).unwrap();
     assert!(eof.is_empty());
 }
 
@@ -327,7 +327,7 @@ fn rfc9293_3_8_6_3_an_ack_waits_for_a_second_segment_or_its_time() {
     pair.send(SERVER, server, b"answer");
     pair.run_for(Duration::from_millis(8));
     assert_eq!(lengths(&packets, SERVER), [6]);
-    assert_eq!(pair.ends[SERVER].stack.counters().delayed_acks, 1);
+    assert_eq!(pair.ends[SERVER].engine.counters().delayed_acks, 1);
 }
 
 #[test]
@@ -337,15 +337,15 @@ fn rfc9293_3_8_6_2_2_the_window_opens_by_whole_segments() {
     let mut data = Bytes::from(text(1_000_000));
     for _ in 0..200 {
         let now = pair.now;
-        pair.ends[CLIENT].stack.send(now, client, &mut data).unwrap();
+        pair.ends[CLIENT].engine.send(now, client, &mut data).unwrap();
         pair.run_for(Duration::from_millis(20));
     }
-    let wnd = |pair: &Pair| pair.ends[CLIENT].stack.info(client).unwrap().snd_wnd;
+    let wnd = |pair: &Pair| pair.ends[CLIENT].engine.info(client).unwrap().snd_wnd;
     assert_eq!(wnd(&pair), 0, "nobody reads");
     let packets = log(&mut pair);
     // A byte read is no reason to say anything.
     let now = pair.now;
-    let one = pair.ends[SERVER].stack.receive(now, server, 1).unwrap();
+    let one = pair.ends[SERVER].engine.receive(now, server, 1).unwrap();
     assert_eq!(one.len(), 1);
     pair.run_for(Duration::from_millis(5));
     assert_eq!(lengths(&packets, SERVER), []);
@@ -364,11 +364,11 @@ fn rfc9293_3_8_6_1_a_zero_window_is_probed_for_as_long_as_the_peer_answers() {
     let mut data = Bytes::from(text(1_000_000));
     for _ in 0..100 {
         let now = pair.now;
-        pair.ends[CLIENT].stack.send(now, client, &mut data).unwrap();
+        pair.ends[CLIENT].engine.send(now, client, &mut data).unwrap();
         pair.run_for(Duration::from_millis(20));
     }
     pair.run_for(Duration::from_secs(3 * 3600));
-    let probes = pair.ends[CLIENT].stack.counters().window_probes;
+    let probes = pair.ends[CLIENT].engine.counters().window_probes;
     assert!((90..=120).contains(&probes), "{probes} probes in three hours: at most every 120 s");
     assert_eq!(pair.state(CLIENT, client), fourwave_core::state::State::Established);
     // A peer that does not answer any more is given up.
@@ -394,7 +394,7 @@ fn rfc5681_3_2_a_lost_segment_is_sent_again_without_a_timeout() {
     pair.send(CLIENT, client, &data);
     pair.run_for(Duration::from_millis(300));
     assert_eq!(pair.read(SERVER, server), data);
-    let counters = pair.ends[CLIENT].stack.counters();
+    let counters = pair.ends[CLIENT].engine.counters();
     assert_eq!((counters.fast_retrans, counters.retrans_segs, counters.timeouts), (1, 1, 0));
 }
 
@@ -449,11 +449,11 @@ fn ports_run_out_with_a_word_about_what_ran_out() {
     pair.run_for(Duration::from_millis(100));
     let now = pair.now;
     let (local, remote) = (pair.ends[CLIENT].address(0), pair.ends[SERVER].address(80));
-    let error = pair.ends[CLIENT].stack.connect(now, local, remote).unwrap_err();
+    let error = pair.ends[CLIENT].engine.connect(now, local, remote).unwrap_err();
     assert!(error.to_string().contains("all 10 ports"), "{error}");
     // Another destination has all of them.
     let other = pair.ends[SERVER].address(81);
-    assert!(pair.ends[CLIENT].stack.connect(now, local, other).is_ok());
+    assert!(pair.ends[CLIENT].engine.connect(now, local, other).is_ok());
     assert_eq!(conns.len(), 10);
 }
 

@@ -23,7 +23,7 @@ fn address(text: &str) -> SocketAddr {
 }
 
 fn send(bench: &mut Bench, conn: ConnId, data: &'static [u8]) {
-    let taken = bench.stack.send(bench.now, conn, &mut Bytes::from_static(data));
+    let taken = bench.engine.send(bench.now, conn, &mut Bytes::from_static(data));
     assert_eq!(taken, Ok(data.len()));
 }
 
@@ -32,7 +32,7 @@ fn send(bench: &mut Bench, conn: ConnId, data: &'static [u8]) {
 fn in_state(bench: &mut Bench, state: State) -> (ConnId, u32, u32) {
     let conn = bench.open();
     let close = |bench: &mut Bench| {
-        bench.stack.shutdown(bench.now, conn).unwrap();
+        bench.engine.shutdown(bench.now, conn).unwrap();
         assert!(bench.one().header.flags.fin());
     };
     let (theirs, ours) = match state {
@@ -85,7 +85,7 @@ fn rfc9293_3_10_7_4_an_rst_while_closing() {
         bench.arrives(Flags::RST, theirs, 0, b"");
         bench.silence();
         assert_eq!(bench.reason(), Some(EndReason::ResetByPeer), "{state:?}");
-        assert_eq!(bench.stack.population().time_wait, 0, "{state:?}");
+        assert_eq!(bench.engine.population().time_wait, 0, "{state:?}");
     }
 }
 
@@ -99,7 +99,7 @@ fn rfc9293_3_10_7_4_a_syn_while_closing() {
             bench.ack(ours, theirs);
         }
         assert_eq!(bench.state(conn), state);
-        assert_eq!(bench.stack.counters().syn_challenge, 4);
+        assert_eq!(bench.engine.counters().syn_challenge, 4);
     }
 }
 
@@ -123,13 +123,13 @@ fn rfc9293_3_6_1_time_wait_lasts_2msl_and_a_fin_starts_it_anew() {
     bench.arrives(FIN_ACK, theirs, ours, b"");
     bench.ack(ours, theirs + 1);
     bench.pass(Duration::from_secs(59));
-    assert_eq!(bench.stack.population().time_wait, 1);
+    assert_eq!(bench.engine.population().time_wait, 1);
     bench.arrives(FIN_ACK, theirs, ours, b"");
     bench.ack(ours, theirs + 1);
     bench.pass(Duration::from_millis(59_999));
-    assert_eq!(bench.stack.population().time_wait, 1);
+    assert_eq!(bench.engine.population().time_wait, 1);
     bench.pass(Duration::from_millis(1));
-    assert_eq!(bench.stack.population().time_wait, 0);
+    assert_eq!(bench.engine.population().time_wait, 0);
     // CLOSED: whoever comes now hears RST (§3.10.7.1).
     bench.arrives(FIN_ACK, theirs, ours, b"");
     assert!(bench.one().header.flags.rst());
@@ -144,17 +144,17 @@ fn rfc9293_3_6_1_time_wait_comes_back_when_the_new_syn_was_an_old_duplicate() {
     bench.ack(ours, theirs + 1);
     bench.arrives(Flags::SYN, 500, 0, b"");
     assert!(bench.one().header.flags.syn());
-    assert_eq!(bench.stack.population().time_wait, 0);
+    assert_eq!(bench.engine.population().time_wait, 0);
     bench.arrives(Flags::RST, 501, 0, b"");
     bench.silence();
-    let population = bench.stack.population();
+    let population = bench.engine.population();
     assert_eq!((population.time_wait, population.half_open, population.filed), (1, 0, 1));
-    let counters = bench.stack.counters();
+    let counters = bench.engine.counters();
     assert_eq!((counters.tw_taken_over, counters.tw_restored), (1, 1));
     bench.arrives(FIN_ACK, theirs, ours, b"");
     bench.ack(ours, theirs + 1);
     bench.pass(Duration::from_secs(60));
-    assert_eq!(bench.stack.population().filed, 0);
+    assert_eq!(bench.engine.population().filed, 0);
 }
 
 #[test]
@@ -164,8 +164,8 @@ fn rfc9293_3_6_1_the_last_ack_ends_the_passive_side_at_once() {
     bench.arrives(Flags::ACK, theirs, ours, b"");
     bench.silence();
     assert_eq!(bench.reason(), Some(EndReason::Orderly));
-    bench.stack.close(bench.now, conn).unwrap();
-    assert_eq!(bench.stack.population(), fourwave_core::Population::default());
+    bench.engine.close(bench.now, conn).unwrap();
+    assert_eq!(bench.engine.population(), fourwave_core::Population::default());
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn rfc9293_3_8_6_an_rst_counts_with_a_window_of_zero_and_may_carry_data() {
 /// Sends until our window is closed; the number of the peer's next byte.
 fn fill(bench: &mut Bench, conn: ConnId) -> u32 {
     let mut seq = 1;
-    while bench.stack.info(conn).unwrap().rcv_wnd > 0 {
-        let len = bench.stack.info(conn).unwrap().rcv_wnd.min(500);
+    while bench.engine.info(conn).unwrap().rcv_wnd > 0 {
+        let len = bench.engine.info(conn).unwrap().rcv_wnd.min(500);
         bench.arrives(Flags::ACK, seq, 1, &vec![1; len as usize]);
         seq += len;
         bench.pass(Duration::from_millis(50));
@@ -203,7 +203,7 @@ fn rfc9293_3_4_the_ack_of_a_probe_counts_with_a_window_of_zero() {
     // A byte that does not fit; its ACK is of what we sent.
     bench.arrives(Flags::ACK, seq, 7, b"!");
     bench.ack(7, seq);
-    let info = bench.stack.info(conn).unwrap();
+    let info = bench.engine.info(conn).unwrap();
     assert_eq!((info.unacked, info.bytes_acked), (0, 6));
     assert_eq!(info.bytes_received, u64::from(seq - 1));
 }
@@ -211,28 +211,28 @@ fn rfc9293_3_4_the_ack_of_a_probe_counts_with_a_window_of_zero() {
 #[test]
 fn rfc9293_3_5_an_rst_in_syn_received_of_an_active_open_is_a_refusal() {
     let mut bench = Bench::new(Config::default());
-    let conn = bench.stack.connect(bench.now, address(US), address(PEER)).unwrap();
+    let conn = bench.engine.connect(bench.now, address(US), address(PEER)).unwrap();
     bench.iss = bench.one().header.seq;
     bench.arrives(Flags::SYN, 0, 0, b"");
     assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
     assert_eq!(bench.state(conn), State::SynReceived);
     bench.arrives(Flags::RST, 1, 0, b"");
     assert_eq!(bench.reason(), Some(EndReason::Refused));
-    assert_eq!(bench.stack.counters().attempt_fails, 1);
+    assert_eq!(bench.engine.counters().attempt_fails, 1);
 }
 
 #[test]
 fn rfc9293_3_9_2_3_no_open_to_or_from_a_group() {
     let mut bench = Bench::new(Config::default());
     for bad in ["224.0.0.1:80", "255.255.255.255:80", "0.0.0.0:80"] {
-        let to = bench.stack.connect(bench.now, address(US), address(bad));
+        let to = bench.engine.connect(bench.now, address(US), address(bad));
         assert_eq!(to, Err(ConnectError::BadAddress), "{bad}");
-        let from = bench.stack.connect(bench.now, address(bad), address(PEER));
+        let from = bench.engine.connect(bench.now, address(bad), address(PEER));
         assert_eq!(from, Err(ConnectError::BadAddress), "{bad}");
     }
     let (us, bad) = (address("[fd00::1]:0"), address("[ff02::1]:80"));
-    assert_eq!(bench.stack.connect(bench.now, us, bad), Err(ConnectError::BadAddress));
-    assert_eq!(bench.stack.population().filed, 0);
+    assert_eq!(bench.engine.connect(bench.now, us, bad), Err(ConnectError::BadAddress));
+    assert_eq!(bench.engine.population().filed, 0);
 }
 
 #[test]
@@ -244,18 +244,18 @@ fn rfc9293_3_9_2_3_a_syn_to_or_from_a_group_is_dropped_in_silence() {
     }
     for target in ["224.0.0.1:80", "255.255.255.255:80"] {
         let packet = segment(address(PEER), address(target), syn, b"");
-        assert!(bench.stack.handle_packet(bench.now, &packet));
+        assert!(bench.engine.handle_packet(bench.now, &packet));
     }
     bench.silence();
-    assert_eq!(bench.stack.population().half_open, 0);
-    assert_eq!(bench.stack.counters().in_errs, 5);
+    assert_eq!(bench.engine.population().half_open, 0);
+    assert_eq!(bench.engine.counters().in_errs, 5);
 }
 
 #[test]
 fn rfc9293_3_8_6_a_window_that_shrinks_is_borne_for_as_long_as_the_peer_answers() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
-    bench.stack.set_option(bench.now, conn, SocketOption::NoDelay(true)).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::NoDelay(true)).unwrap();
     send(&mut bench, conn, b"ten bytes.");
     bench.one();
     // The window shrinks to nothing while they are in flight.
@@ -285,7 +285,7 @@ fn rfc9293_3_6_a_fin_waits_for_the_window_like_data() {
     let conn = bench.open();
     bench.window = 0;
     bench.arrives(Flags::ACK, 1, 1, b"");
-    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.engine.shutdown(bench.now, conn).unwrap();
     assert_eq!(bench.state(conn), State::FinWait1);
     for _ in 0..600 {
         bench.pass(Duration::from_secs(1));
@@ -305,7 +305,7 @@ fn what_is_left_behind_does_not_wait_for_a_window_for_ever() {
     let conn = bench.open();
     bench.window = 0;
     bench.arrives(Flags::ACK, 1, 1, b"");
-    bench.stack.close(bench.now, conn).unwrap();
+    bench.engine.close(bench.now, conn).unwrap();
     let start = bench.now;
     let mut reason = None;
     while reason.is_none() {
@@ -347,7 +347,7 @@ fn rfc9293_3_8_3_the_application_is_told_at_r1_and_the_connection_ends_at_r2() {
 #[test]
 fn rfc9293_3_8_3_syns_are_handled_in_the_same_way() {
     let mut bench = Bench::new(Config::default());
-    let conn = bench.stack.connect(bench.now, address(US), address(PEER)).unwrap();
+    let conn = bench.engine.connect(bench.now, address(US), address(PEER)).unwrap();
     let start = bench.now;
     let mut events = Vec::new();
     while !events.iter().any(|e| matches!(e, Event::Closed { .. })) {
@@ -371,14 +371,14 @@ fn rfc9293_3_8_4_keepalive_is_off_by_default() {
 #[test]
 fn rfc9293_3_8_4_keepalive_waits_for_idle_sends_no_data_and_bears_lost_answers() {
     let mut bench = Bench::new(Config::default());
-    assert!(bench.stack.config().tcp_keepalive_time >= 2 * 3600);
+    assert!(bench.engine.config().tcp_keepalive_time >= 2 * 3600);
     let conn = bench.open();
     let times = SocketOption::KeepAliveTimes {
         idle: Duration::from_secs(100),
         interval: Duration::from_secs(10),
         probes: 3,
     };
-    bench.stack.set_option(bench.now, conn, times).unwrap();
+    bench.engine.set_option(bench.now, conn, times).unwrap();
     // Whatever arrives starts the wait anew.
     bench.pass(Duration::from_secs(60));
     bench.arrives(Flags::ACK, 1, 1, b"");
@@ -403,26 +403,26 @@ fn rfc9293_3_8_4_keepalive_waits_for_idle_sends_no_data_and_bears_lost_answers()
     bench.one();
     bench.pass(Duration::from_secs(1));
     assert!(bench.sent().iter().all(|s| s.payload == b"data"));
-    assert_eq!(bench.stack.counters().keepalive, 3);
+    assert_eq!(bench.engine.counters().keepalive, 3);
 }
 
 #[test]
 fn rfc9293_3_8_1_karn_a_retransmitted_segment_measures_nothing() {
     let mut bench = Bench::new(config(&[("tcp_timestamps", "0")]));
     let conn = bench.open();
-    let before = bench.stack.info(conn).unwrap().rtt;
+    let before = bench.engine.info(conn).unwrap().rtt;
     send(&mut bench, conn, b"data");
     bench.one();
     bench.pass(Duration::from_secs(5));
     bench.one();
     bench.arrives(Flags::ACK, 1, 5, b"");
-    assert_eq!(bench.stack.info(conn).unwrap().rtt, before);
+    assert_eq!(bench.engine.info(conn).unwrap().rtt, before);
     // The next one, sent once, does.
     send(&mut bench, conn, b"more");
     bench.one();
     bench.pass(Duration::from_millis(150));
     bench.arrives(Flags::ACK, 1, 9, b"");
-    assert_ne!(bench.stack.info(conn).unwrap().rtt, before);
+    assert_ne!(bench.engine.info(conn).unwrap().rtt, before);
 }
 
 #[test]
@@ -433,9 +433,9 @@ fn rfc9293_3_7_1_mss_stands_on_syns_only() {
     assert_eq!(syn_ack.options.mss, Some(1460));
     bench.iss = syn_ack.seq;
     bench.arrives(Flags::ACK, 1, 1, b"");
-    let conn = bench.stack.accept(bench.now, bench.listener).unwrap().conn;
+    let conn = bench.engine.accept(bench.now, bench.listener).unwrap().conn;
     send(&mut bench, conn, b"data");
-    bench.stack.shutdown(bench.now, conn).unwrap();
+    bench.engine.shutdown(bench.now, conn).unwrap();
     assert!(bench.sent().iter().all(|s| s.header.options == TcpOptions::default()));
 }
 
@@ -444,8 +444,8 @@ fn rfc9293_3_9_1_2_push_stands_on_the_last_segment_of_what_is_queued() {
     let mut bench = Bench::new(Config::default());
     let conn = bench.open();
     let mut data = Bytes::from(vec![1; 2500]);
-    bench.stack.set_option(bench.now, conn, SocketOption::NoDelay(true)).unwrap();
-    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    bench.engine.set_option(bench.now, conn, SocketOption::NoDelay(true)).unwrap();
+    bench.engine.send(bench.now, conn, &mut data).unwrap();
     let pushed: Vec<bool> = bench.sent().iter().map(|s| s.header.flags.psh()).collect();
     assert_eq!(pushed, [false, false, true]);
 }
@@ -458,7 +458,7 @@ fn rfc9293_3_8_6_2_1_a_small_window_is_not_filled_until_it_has_waited() {
     bench.window = 100;
     bench.arrives(Flags::ACK, 1, 1, b"");
     let mut data = Bytes::from(vec![1; 5000]);
-    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    bench.engine.send(bench.now, conn, &mut data).unwrap();
     bench.silence();
     bench.pass(Duration::from_secs(2));
     assert_eq!(bench.one().payload.len(), 400);
@@ -485,18 +485,18 @@ fn rfc9293_3_10_7_1_the_rst_of_closed_has_acceptable_numbers() {
 fn rfc9293_3_10_4_close_and_abort_in_syn_sent_say_nothing() {
     for abort in [false, true] {
         let mut bench = Bench::new(Config::default());
-        let conn = bench.stack.connect(bench.now, address(US), address(PEER)).unwrap();
+        let conn = bench.engine.connect(bench.now, address(US), address(PEER)).unwrap();
         bench.one();
         let reason = if abort {
-            bench.stack.abort(bench.now, conn).unwrap();
+            bench.engine.abort(bench.now, conn).unwrap();
             EndReason::Aborted
         } else {
-            bench.stack.close(bench.now, conn).unwrap();
+            bench.engine.close(bench.now, conn).unwrap();
             EndReason::ClosedWhileOpening
         };
         bench.silence();
         assert_eq!(bench.reason(), Some(reason));
-        assert_eq!(bench.stack.population(), fourwave_core::Population::default());
+        assert_eq!(bench.engine.population(), fourwave_core::Population::default());
     }
 }
 
@@ -505,12 +505,12 @@ fn rfc9293_3_10_5_abort_resets_every_synchronized_state() {
     for state in [State::FinWait1, State::FinWait2, State::CloseWait] {
         let mut bench = Bench::new(Config::default());
         let (conn, theirs, ours) = in_state(&mut bench, state);
-        bench.stack.abort(bench.now, conn).unwrap();
+        bench.engine.abort(bench.now, conn).unwrap();
         let reset = bench.one().header;
         assert_eq!(reset.flags, Flags::RST | Flags::ACK, "{state:?}");
         assert_eq!((reset.seq, reset.ack), (bench.iss + ours, SeqNum::new(IRS) + theirs));
         assert_eq!(bench.reason(), Some(EndReason::Aborted));
-        assert_eq!(bench.stack.population(), fourwave_core::Population::default());
+        assert_eq!(bench.engine.population(), fourwave_core::Population::default());
     }
 }
 
@@ -534,6 +534,6 @@ fn rfc9293_3_9_2_ip_options_are_passed_over() {
     syn.emit(&mut bytes);
     let checksum = RxChecksum::Trusted;
     let packet = RxPacket { bytes: bytes.into(), gso_size: 0, checksum };
-    assert!(bench.stack.handle_packet(bench.now, &packet));
+    assert!(bench.engine.handle_packet(bench.now, &packet));
     assert_eq!(bench.one().header.flags, Flags::SYN | Flags::ACK);
 }

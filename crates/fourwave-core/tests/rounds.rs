@@ -72,10 +72,10 @@ fn rounds(path: &Path) -> String {
     let (mut lines, mut last) = (format!("{}\n", path.name), String::new());
     for round in 0..ROUNDS {
         let now: Instant = pair.now;
-        pair.ends[CLIENT].stack.send(now, client, &mut left).unwrap();
+        pair.ends[CLIENT].engine.send(now, client, &mut left).unwrap();
         pair.run_for(path.delay * 2);
         got.extend(pair.read(SERVER, server));
-        let info = pair.ends[CLIENT].stack.info(client).unwrap();
+        let info = pair.ends[CLIENT].engine.info(client).unwrap();
         let ssthresh = if info.snd_ssthresh == u64::MAX { 0 } else { info.snd_ssthresh };
         let line = format!(
             "cwnd {} ssthresh {ssthresh} in flight {} retransmitted {} rto {} {:?}",

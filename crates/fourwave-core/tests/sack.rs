@@ -107,7 +107,7 @@ fn a_duplicate_is_named_by_the_next_ack_where_a_full_segment_has_no_room_for_it(
     bench.one();
     // Twice, while a full segment is about to go.
     let mut data = bytes::Bytes::from_static(&[b'y'; 1000]);
-    bench.stack.send(bench.now, conn, &mut data).unwrap();
+    bench.engine.send(bench.now, conn, &mut data).unwrap();
     bench.arrives(Flags::ACK, 1, 1, &TEXT);
     let full = bench.one();
     assert_eq!((full.payload.len(), full.header.options.sack.is_empty()), (1000, true));

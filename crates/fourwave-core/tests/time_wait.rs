@@ -27,11 +27,11 @@ fn short(pair: &mut Pair) {
 }
 
 fn time_waits(pair: &Pair) -> usize {
-    pair.ends[CLIENT].stack.population().time_wait
+    pair.ends[CLIENT].engine.population().time_wait
 }
 
 fn counters(pair: &Pair) -> fourwave_core::counters::Counters {
-    *pair.ends[CLIENT].stack.counters()
+    *pair.ends[CLIENT].engine.counters()
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn all_of_them_can_be_dropped_at_once() {
     for _ in 0..3 {
         short(&mut pair);
     }
-    assert_eq!(pair.ends[CLIENT].stack.drop_time_waits(), 3);
+    assert_eq!(pair.ends[CLIENT].engine.drop_time_waits(), 3);
     assert_eq!((time_waits(&pair), counters(&pair).tw_killed), (0, 3));
     pair.assert_empty();
 }
@@ -62,10 +62,10 @@ fn all_of_them_can_be_dropped_at_once() {
 fn orphans_tell_their_states() {
     let mut pair = pair(&[]);
     let (client, _) = pair.open();
-    assert_eq!(pair.ends[CLIENT].stack.orphan_states().count(), 0);
+    assert_eq!(pair.ends[CLIENT].engine.orphan_states().count(), 0);
     pair.close(CLIENT, client);
     pair.run_for(Duration::from_millis(50));
-    let states: Vec<State> = pair.ends[CLIENT].stack.orphan_states().collect();
+    let states: Vec<State> = pair.ends[CLIENT].engine.orphan_states().collect();
     assert_eq!(states, [State::FinWait2]);
 }
 
@@ -132,7 +132,7 @@ fn recycle_needs_timestamps() {
 fn connect(pair: &mut Pair) -> Result<ConnId, ConnectError> {
     let (local, remote) = (pair.ends[CLIENT].address(0), pair.ends[SERVER].address(80));
     let now = pair.now;
-    pair.ends[CLIENT].stack.connect(now, local, remote)
+    pair.ends[CLIENT].engine.connect(now, local, remote)
 }
 
 const ONE_PORT: [(&str, &str); 2] =
@@ -177,7 +177,7 @@ fn a_port_that_the_caller_insists_on_may_be_in_time_wait_where_there_are_timesta
         short(&mut pair);
         let (local, remote) = (pair.ends[CLIENT].address(40_000), pair.ends[SERVER].address(80));
         let now = pair.now;
-        let again = pair.ends[CLIENT].stack.connect(now, local, remote);
+        let again = pair.ends[CLIENT].engine.connect(now, local, remote);
         assert_eq!(again.is_ok(), allowed);
         assert_eq!(time_waits(&pair), usize::from(!allowed));
     }
@@ -200,13 +200,13 @@ fn the_peer_may_be_let_to_close_first() {
     let (client, server) = pair.open();
     let now = pair.now;
     let option = SocketOption::PeerClosesFirst(Duration::from_secs(5));
-    pair.ends[CLIENT].stack.set_option(now, client, option).unwrap();
+    pair.ends[CLIENT].engine.set_option(now, client, option).unwrap();
     pair.close(CLIENT, client);
     pair.run_for(Duration::from_secs(1));
     pair.close(SERVER, server);
     pair.run_for(Duration::from_secs(1));
     assert_eq!(time_waits(&pair), 0);
-    assert_eq!(pair.ends[SERVER].stack.population().time_wait, 1);
+    assert_eq!(pair.ends[SERVER].engine.population().time_wait, 1);
     assert_eq!(pair.ends[CLIENT].reports[0].1.closed_first, Some(Side::Remote));
     pair.run_until_idle();
     pair.assert_empty();
@@ -218,7 +218,7 @@ fn a_peer_that_does_not_close_first_is_not_waited_for_for_ever() {
     let (client, server) = pair.open();
     let now = pair.now;
     let option = SocketOption::PeerClosesFirst(Duration::from_secs(5));
-    pair.ends[CLIENT].stack.set_option(now, client, option).unwrap();
+    pair.ends[CLIENT].engine.set_option(now, client, option).unwrap();
     pair.close(CLIENT, client);
     pair.run_for(Duration::from_secs(4));
     assert_eq!(pair.state(SERVER, server), fourwave_core::state::State::Established);
@@ -236,7 +236,7 @@ fn linger2_bounds_fin_wait_2_of_one_connection() {
         let (client, server) = pair.open();
         let now = pair.now;
         let option = SocketOption::Linger2(Duration::from_secs(life));
-        pair.ends[CLIENT].stack.set_option(now, client, option).unwrap();
+        pair.ends[CLIENT].engine.set_option(now, client, option).unwrap();
         pair.close(CLIENT, client);
         let closed = pair.now;
         pair.run_for(Duration::from_secs(10));
@@ -253,7 +253,7 @@ fn linger_zero_leaves_no_time_wait_and_resets_the_peer() {
     let mut pair = pair(&[]);
     let (client, server) = pair.open();
     let now = pair.now;
-    pair.ends[CLIENT].stack.set_option(now, client, SocketOption::LingerZero(true)).unwrap();
+    pair.ends[CLIENT].engine.set_option(now, client, SocketOption::LingerZero(true)).unwrap();
     pair.close(CLIENT, client);
     pair.run_for(Duration::from_millis(50));
     assert_eq!(pair.ends[CLIENT].reports[0].1.reason, EndReason::Linger);

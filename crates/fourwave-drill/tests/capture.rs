@@ -4,7 +4,7 @@ use std::io::Cursor;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fourwave_core::{Config, ConnId, Instant, Stack};
+use fourwave_core::{Config, ConnId, Engine, Instant};
 use fourwave_drill::capture::{Capture, CaptureError};
 use fourwave_drill::lang;
 use fourwave_drill::run::{Options, Outcome, run};
@@ -75,7 +75,7 @@ impl World {
         while self.net.jump(end) {
             self.net.deliver();
             for (host, conn) in self.net.ends.iter_mut().zip(self.conns) {
-                conn.map(|conn| read_all(&mut host.stack, self.net.now, conn));
+                conn.map(|conn| read_all(&mut host.engine, self.net.now, conn));
             }
             self.net.fire();
             self.net.flush();
@@ -83,8 +83,8 @@ impl World {
     }
 
     /// The engine of an end, with the time and its connection.
-    fn end(&mut self, who: usize) -> (&mut Stack, Instant, ConnId) {
-        (&mut self.net.ends[who].stack, self.net.now, self.conns[who].unwrap())
+    fn end(&mut self, who: usize) -> (&mut Engine, Instant, ConnId) {
+        (&mut self.net.ends[who].engine, self.net.now, self.conns[who].unwrap())
     }
 
     fn send(&mut self, who: usize, len: usize) {

@@ -21,7 +21,7 @@ impl World {
             if host.users.iter().any(User::is_active) {
                 return Err(Broken::Deadlock { end });
             }
-            let population = host.stack.population();
+            let population = host.engine.population();
             if population != Population::default() {
                 return Err(Broken::LeftOver { end, population: Box::new(population) });
             }

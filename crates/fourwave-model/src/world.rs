@@ -7,7 +7,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use fourwave_core::error::ReceiveError;
 use fourwave_core::time::Duration;
-use fourwave_core::{ConnId, Event, Instant, ListenOptions, ListenerId, Stack};
+use fourwave_core::{ConnId, Engine, Event, Instant, ListenOptions, ListenerId};
 use fourwave_net::{Carry, convert, transmit};
 use fourwave_wire::Link;
 
@@ -26,7 +26,7 @@ const LATENESS: Duration = Duration::from_micros(512);
 /// One of the two hosts with its programs, one for each incarnation.
 #[derive(Clone)]
 pub(crate) struct Host {
-    pub(crate) stack: Stack,
+    pub(crate) engine: Engine,
     pub(crate) users: [User; 2],
     /// What ended before its program had the handle.
     ended: Vec<(ConnId, Ended)>,
@@ -77,13 +77,13 @@ impl World {
     /// Never: a new engine takes a listener and a connection.
     pub fn new(setup: &Setup, faults: [u8; 2]) -> Self {
         let host = |seed| Host {
-            stack: Stack::new(setup.config(), Link::plain(1500), [seed; 32]),
+            engine: Engine::new(setup.config(), Link::plain(1500), [seed; 32]),
             users: [User::default(); 2],
             ended: Vec::new(),
         };
         let mut hosts = [host(1), host(2)];
         let options = ListenOptions::port(80).with_backlog(8);
-        let listener = hosts[1].stack.listen(options).expect("nobody else listens");
+        let listener = hosts[1].engine.listen(options).expect("nobody else listens");
         let mut world = Self {
             setup: Rc::new(setup.clone()),
             now: Instant::from_micros(1_000_000),
@@ -124,7 +124,7 @@ impl World {
     fn actions_of(&self, end: End, all: &mut Vec<Action>) {
         let host = &self.hosts[end.index()];
         match end {
-            End::Server if host.stack.waiting() > 0 => all.push(Action::Accept),
+            End::Server if host.engine.waiting() > 0 => all.push(Action::Accept),
             End::Client if self.setup.incarnations > 1 => all.push(Action::Connect),
             _ => {}
         }
@@ -158,14 +158,14 @@ impl World {
         if user.eof || user.error.is_some() {
             return false;
         }
-        let info = user.conn.map(|conn| self.hosts[end.index()].stack.info(conn));
+        let info = user.conn.map(|conn| self.hosts[end.index()].engine.info(conn));
         let Some(Ok(info)) = info else { return true };
         info.rcv_unread > 0 || !info.state.can_receive()
     }
 
     /// Whether a timer of this end is the next to run out.
     fn is_next(&self, end: End) -> bool {
-        let deadline = |end: End| self.hosts[end.index()].stack.next_deadline();
+        let deadline = |end: End| self.hosts[end.index()].engine.next_deadline();
         let Some(own) = deadline(end) else { return false };
         deadline(end.other()).is_none_or(|other| own <= other)
     }
@@ -219,7 +219,7 @@ impl World {
 
     fn arrive(&mut self, to: End, segment: &InFlight) {
         let now = self.now;
-        self.host(to).stack.handle_packet(now, &segment.packet);
+        self.host(to).engine.handle_packet(now, &segment.packet);
     }
 
     fn fault(&mut self, action: Action, to: End) -> bool {
@@ -250,18 +250,18 @@ impl World {
         if !self.is_next(end) {
             return Ok(false);
         }
-        let Some(deadline) = self.hosts[end.index()].stack.next_deadline() else {
+        let Some(deadline) = self.hosts[end.index()].engine.next_deadline() else {
             return Ok(false);
         };
         for _ in 0..IDLE_WAKES {
             let mut now = self.now;
-            let stack = &mut self.host(end).stack;
-            let Some(wake) = stack.poll_timeout() else { break };
+            let engine = &mut self.host(end).engine;
+            let Some(wake) = engine.poll_timeout() else { break };
             now = now.max(wake);
-            stack.handle_timeout(now);
+            engine.handle_timeout(now);
             self.now = now;
             self.flush(end);
-            if self.hosts[end.index()].stack.next_deadline() != Some(deadline) {
+            if self.hosts[end.index()].engine.next_deadline() != Some(deadline) {
                 self.lanes.iter_mut().for_each(|lane| lane.age(self.now));
                 return Ok(true);
             }
@@ -271,9 +271,9 @@ impl World {
 
     /// The next wake-up comes in time for the next deadline.
     fn check_timers(&self, end: End) -> Result<(), Broken> {
-        let stack = &self.hosts[end.index()].stack;
-        let Some(deadline) = stack.next_deadline() else { return Ok(()) };
-        match stack.poll_timeout() {
+        let engine = &self.hosts[end.index()].engine;
+        let Some(deadline) = engine.next_deadline() else { return Ok(()) };
+        match engine.poll_timeout() {
             Some(wake) if wake <= self.now.max(deadline) + LATENESS => Ok(()),
             _ => Err(Broken::Asleep { end, deadline }),
         }
@@ -287,14 +287,14 @@ impl World {
     fn flush(&mut self, end: End) {
         let Self { setup, now, hosts, lanes, tape, .. } = self;
         let host = Rc::make_mut(&mut hosts[end.index()]);
-        let sent = transmit(&mut host.stack, *now);
+        let sent = transmit(&mut host.engine, *now);
         for packet in sent.flat_map(|out| convert(&out, Carry::Whole)) {
             if let Some(tape) = tape {
                 tape.push(Taped::Packet(*now, packet.bytes.clone()));
             }
             lanes[end.other().index()].queue.push_back(InFlight::new(packet, *now));
         }
-        while let Some(event) = host.stack.poll_event() {
+        while let Some(event) = host.engine.poll_event() {
             let Event::Closed { conn, report } = event else { continue };
             *now = *now + setup.life();
             host.close_reported(conn, &report);
@@ -322,8 +322,8 @@ impl World {
             return false;
         }
         let (local, remote) = (address(End::Client), address(End::Server));
-        let Ok(conn) = host.stack.connect(now, local, remote) else { return false };
-        let number = host.stack.initial_numbers(conn).map(|(iss, _)| iss).unwrap_or_default();
+        let Ok(conn) = host.engine.connect(now, local, remote) else { return false };
+        let number = host.engine.initial_numbers(conn).map(|(iss, _)| iss).unwrap_or_default();
         host.users[place] = User { conn: Some(conn), number, ..User::default() };
         true
     }
@@ -331,8 +331,8 @@ impl World {
     fn accept(&mut self) -> bool {
         let [client, host] = &mut self.hosts;
         let host = Rc::make_mut(host);
-        let Some(accepted) = host.stack.accept(self.now, self.listener) else { return false };
-        let number = host.stack.initial_numbers(accepted.conn).map(|(_, irs)| irs);
+        let Some(accepted) = host.engine.accept(self.now, self.listener) else { return false };
+        let number = host.engine.initial_numbers(accepted.conn).map(|(_, irs)| irs);
         let number = number.unwrap_or_default();
         let fits = |i: &usize| client.users[*i].number == number && host.users[*i].conn.is_none();
         let first_free = || host.users.iter().position(|user| user.conn.is_none());
@@ -352,7 +352,7 @@ impl World {
             return false;
         };
         let mut data = Bytes::copy_from_slice(&[letter(end, i, user.sent)]);
-        let taken = host.stack.send(now, conn, &mut data) == Ok(1);
+        let taken = host.engine.send(now, conn, &mut data) == Ok(1);
         user.sent += u8::from(taken);
         taken
     }
@@ -368,7 +368,7 @@ impl World {
         };
         let mut news = false;
         loop {
-            match host.stack.receive(now, conn, usize::MAX) {
+            match host.engine.receive(now, conn, usize::MAX) {
                 Ok(data) if data.is_empty() => {
                     user.eof = true;
                     if !(peer.shut || peer.closed) || user.read != peer.sent {
@@ -406,7 +406,7 @@ impl World {
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && !user.shut) else { return false };
         user.shut = true;
-        host.stack.shutdown(now, conn).is_ok()
+        host.engine.shutdown(now, conn).is_ok()
     }
 
     fn close(&mut self, end: End, i: usize) -> bool {
@@ -415,15 +415,15 @@ impl World {
         let user = &mut host.users[i];
         let Some(conn) = user.conn.filter(|_| !user.closed && ready) else { return false };
         user.closed = true;
-        host.stack.close(now, conn).is_ok()
+        host.engine.close(now, conn).is_ok()
     }
 
     /// 64 bits that stand for this world.
     pub fn fingerprint(&self) -> u64 {
         let mut print = Print::default();
         let Self { setup, now, hosts, lanes, faults, listener: _, tape: _ } = self;
-        for Host { stack, users, ended } in hosts.iter().map(Rc::as_ref) {
-            stack.fingerprint(*now, &mut print);
+        for Host { engine, users, ended } in hosts.iter().map(Rc::as_ref) {
+            engine.fingerprint(*now, &mut print);
             (users, ended).hash(&mut print);
         }
         lanes.iter().for_each(|lane| lane.print(*now, &mut print));

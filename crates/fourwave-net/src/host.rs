@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use fourwave_core::{Config, ConnId, EndReport, Event, Instant, ListenOptions, ListenerId, Stack};
+use fourwave_core::{Config, ConnId, EndReport, Engine, Event, Instant, ListenOptions, ListenerId};
 use fourwave_wire::{Link, TxPacket};
 
 /// A machine with a TCP.
@@ -10,7 +10,7 @@ pub struct Host {
     /// Its address.
     pub ip: IpAddr,
     /// Its engine.
-    pub stack: Stack,
+    pub engine: Engine,
     /// What the engine told and nobody took, in order; ends of connections are in `reports`.
     pub events: Vec<Event>,
     /// How its connections ended, in order.
@@ -25,10 +25,10 @@ pub struct Host {
 impl Host {
     /// A host whose engine draws its numbers from `seed`.
     pub fn new(ip: IpAddr, config: Config, link: Link, seed: u8) -> Self {
-        let stack = Stack::new(config, link, [seed; 32]);
+        let engine = Engine::new(config, link, [seed; 32]);
         let (events, reports) = (Vec::new(), Vec::new());
         let (listener, busy) = (None, Instant::ZERO);
-        Self { ip, stack, events, reports, held_back: false, listener, busy }
+        Self { ip, engine, events, reports, held_back: false, listener, busy }
     }
 
     /// Listens on a port of every address; [`accept`](Self::accept) takes from there.
@@ -37,13 +37,14 @@ impl Host {
     /// Somebody listens on that port.
     pub fn listen(&mut self, port: u16, backlog: usize) {
         let options = ListenOptions::port(port).with_backlog(backlog);
-        let listener = self.stack.listen(options).unwrap_or_else(|error| panic!("listen: {error}"));
+        let listener =
+            self.engine.listen(options).unwrap_or_else(|error| panic!("listen: {error}"));
         self.listener = Some(listener);
     }
 
     /// The next connection that waits at the listener.
     pub fn accept(&mut self, now: Instant) -> Option<ConnId> {
-        self.stack.accept(now, self.listener?).map(|accepted| accepted.conn)
+        self.engine.accept(now, self.listener?).map(|accepted| accepted.conn)
     }
 
     /// Its address with a port.
@@ -58,7 +59,7 @@ impl Host {
 
     /// Takes the engine's events; the ends of connections are told to `ended`, too.
     pub fn take_events(&mut self, mut ended: impl FnMut(&EndReport)) {
-        while let Some(event) = self.stack.poll_event() {
+        while let Some(event) = self.engine.poll_event() {
             match event {
                 Event::Closed { conn, report } => {
                     ended(&report);
@@ -71,18 +72,18 @@ impl Host {
 }
 
 /// Everything that the engine has to send now. What is not taken stays in the engine.
-pub fn transmit(stack: &mut Stack, now: Instant) -> impl Iterator<Item = TxPacket> {
+pub fn transmit(engine: &mut Engine, now: Instant) -> impl Iterator<Item = TxPacket> {
     std::iter::from_fn(move || {
         let mut out = TxPacket::default();
-        stack.poll_transmit(now, &mut out).then_some(out)
+        engine.poll_transmit(now, &mut out).then_some(out)
     })
 }
 
 /// Everything that can be read now, and whether the stream's end was reached. An error is an end
 /// of what can be read, and no end of the stream.
-pub fn read_all(stack: &mut Stack, now: Instant, conn: ConnId) -> (Vec<u8>, bool) {
+pub fn read_all(engine: &mut Engine, now: Instant, conn: ConnId) -> (Vec<u8>, bool) {
     let mut all = Vec::new();
-    while let Ok(data) = stack.receive(now, conn, usize::MAX) {
+    while let Ok(data) = engine.receive(now, conn, usize::MAX) {
         if data.is_empty() {
             return (all, true);
         }

@@ -91,7 +91,7 @@ impl<F: Filter> Network<F> {
         for from in 0..self.ends.len() {
             let mut out = std::mem::take(&mut self.out);
             while !self.ends[from].held_back
-                && self.ends[from].stack.poll_transmit(self.now, &mut out)
+                && self.ends[from].engine.poll_transmit(self.now, &mut out)
             {
                 for packet in convert(&out, self.carry) {
                     self.packets += 1;
@@ -141,7 +141,7 @@ impl<F: Filter> Network<F> {
 
     /// When the next thing happens; none when nothing ever will.
     fn next_time(&self) -> Option<Instant> {
-        let timers = self.ends.iter().filter_map(|host| host.stack.poll_timeout());
+        let timers = self.ends.iter().filter_map(|host| host.engine.poll_timeout());
         timers.chain(self.moving.peek().map(|Reverse(moving)| moving.at)).min()
     }
 
@@ -162,7 +162,7 @@ impl<F: Filter> Network<F> {
             && let Some(Reverse(Moving { from, packet, to, .. })) = self.moving.pop()
         {
             match to {
-                Some(to) => assert!(self.ends[to].stack.handle_packet(self.now, &packet)),
+                Some(to) => assert!(self.ends[to].engine.handle_packet(self.now, &packet)),
                 None => self.pass(from, packet),
             }
         }
@@ -171,8 +171,8 @@ impl<F: Filter> Network<F> {
     /// Every timer that is due runs out.
     pub fn fire(&mut self) {
         for host in &mut self.ends {
-            if host.stack.poll_timeout().is_some_and(|at| at <= self.now) {
-                host.stack.handle_timeout(self.now);
+            if host.engine.poll_timeout().is_some_and(|at| at <= self.now) {
+                host.engine.handle_timeout(self.now);
             }
         }
     }
@@ -222,7 +222,7 @@ impl<F: Filter> Network<F> {
         to: (usize, u16),
     ) -> Result<ConnId, fourwave_core::error::ConnectError> {
         let (local, remote) = (self.ends[from.0].address(from.1), self.ends[to.0].address(to.1));
-        self.ends[from.0].stack.connect(self.now, local, remote)
+        self.ends[from.0].engine.connect(self.now, local, remote)
     }
 
     /// Queues all of `data`, letting time pass where there is no room. Returns the bytes queued:
@@ -233,7 +233,7 @@ impl<F: Filter> Network<F> {
     pub fn send(&mut self, host: usize, conn: ConnId, data: &[u8]) -> Result<usize, SendError> {
         let mut left = Bytes::copy_from_slice(data);
         while !left.is_empty() {
-            let taken = self.ends[host].stack.send(self.now, conn, &mut left)?;
+            let taken = self.ends[host].engine.send(self.now, conn, &mut left)?;
             if taken == 0 && !self.step() {
                 break;
             }
@@ -244,7 +244,7 @@ impl<F: Filter> Network<F> {
 
     /// As [`read_all`](crate::read_all), and what the engine says to it is sent.
     pub fn read(&mut self, host: usize, conn: ConnId) -> (Vec<u8>, bool) {
-        let read = crate::read_all(&mut self.ends[host].stack, self.now, conn);
+        let read = crate::read_all(&mut self.ends[host].engine, self.now, conn);
         self.flush();
         read
     }

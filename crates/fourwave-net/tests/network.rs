@@ -22,9 +22,9 @@ fn super_packet() -> TxPacket {
     let mut net = network(Link::offloading(1500), Box::new(|_, _| Way::Pass));
     let conn = net.connect((0, 0), (1, 80)).unwrap();
     net.run_for(Duration::from_millis(30));
-    let (now, stack) = (net.now, &mut net.ends[0].stack);
-    stack.send(now, conn, &mut Bytes::from(vec![7; 10_000])).unwrap();
-    transmit(stack, now).find(|out| out.meta.gso_size > 0).expect("a super-packet")
+    let (now, engine) = (net.now, &mut net.ends[0].engine);
+    engine.send(now, conn, &mut Bytes::from(vec![7; 10_000])).unwrap();
+    transmit(engine, now).find(|out| out.meta.gso_size > 0).expect("a super-packet")
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_bottleneck_sends_at_its_rate_and_loses_what_it_cannot_hold() {
         while net.step() {
             times.push(net.now.since(second).as_micros());
         }
-        assert_eq!(net.ends[1].stack.counters().in_segs, arrive, "{times:?}");
+        assert_eq!(net.ends[1].engine.counters().in_segs, arrive, "{times:?}");
         assert!(times.contains(&(1500 * u128::from(arrive))), "{times:?}");
     }
 }

@@ -42,12 +42,12 @@ impl Seen {
 
     /// What was alive on a host at the end.
     pub(crate) fn population(&self, host: usize) -> Population {
-        self.hosts[host].stack.population()
+        self.hosts[host].engine.population()
     }
 
     /// What a host's engine counted.
     pub(crate) fn counters(&self, host: usize) -> Counters {
-        *self.hosts[host].stack.counters()
+        *self.hosts[host].engine.counters()
     }
 }
 

@@ -152,14 +152,14 @@ impl World {
 
     /// Closes the sending direction.
     pub(crate) fn shutdown(&mut self, host: usize, conn: ConnId) -> Result<(), Failure> {
-        let done = self.net.ends[host].stack.shutdown(self.net.now, conn);
+        let done = self.net.ends[host].engine.shutdown(self.net.now, conn);
         self.flush();
         done.map_err(|error| failed("shutdown", &error))
     }
 
     /// Gives the handle back.
     pub(crate) fn close(&mut self, host: usize, conn: ConnId) -> Result<(), Failure> {
-        let done = self.net.ends[host].stack.close(self.net.now, conn);
+        let done = self.net.ends[host].engine.close(self.net.now, conn);
         self.flush();
         done.map_err(|error| failed("close", &error))
     }
@@ -171,13 +171,13 @@ impl World {
         conn: ConnId,
         option: SocketOption,
     ) -> Result<(), Failure> {
-        let done = self.net.ends[host].stack.set_option(self.net.now, conn, option);
+        let done = self.net.ends[host].engine.set_option(self.net.now, conn, option);
         done.map_err(|error| failed("set_option", &error))
     }
 
     /// A connection's state; CLOSED when the engine has none under that name.
     pub(crate) fn state(&self, host: usize, conn: ConnId) -> State {
-        self.ends[host].stack.info(conn).map_or(State::Closed, |info| info.state)
+        self.ends[host].engine.info(conn).map_or(State::Closed, |info| info.state)
     }
 
     /// How a connection ended.
@@ -188,13 +188,13 @@ impl World {
 
     /// What is alive on a host.
     pub(crate) fn population(&self, host: usize) -> Population {
-        self.ends[host].stack.population()
+        self.ends[host].engine.population()
     }
 
     /// A word for the ladder of `conn`, as `host` sees it.
     pub(crate) fn note(&mut self, host: usize, conn: ConnId, word: &str) {
         let end = &self.ends[host];
-        let info = end.stack.info(conn).ok().map(|info| (info.local, info.remote));
+        let info = end.engine.info(conn).ok().map(|info| (info.local, info.remote));
         let ended = || end.report(conn).map(|report| (report.local, report.remote));
         let Some((local, remote)) = info.or_else(ended) else {
             debug_assert!(false, "a note on a connection that is unknown: {word}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fourwave_core::error::{ReceiveError, SendError};
 use fourwave_core::state::{self, Input, State};
-use fourwave_core::{ConnId, EndReason, EndReport, Instant, SocketOption, Stack};
+use fourwave_core::{ConnId, EndReason, EndReport, Engine, Instant, SocketOption};
 
 use crate::dice::Dice;
 use crate::plan::{EndPlan, Finish};
@@ -85,14 +85,14 @@ impl App {
     }
 
     /// It got its connection, by open (`connected` false) or by accept.
-    pub fn opened(&mut self, stack: &mut Stack, now: Instant, id: ConnId, connected: bool) {
+    pub fn opened(&mut self, engine: &mut Engine, now: Instant, id: ConnId, connected: bool) {
         self.id = Some(id);
         self.opened_at = now;
         self.can_write = connected || self.plan.early;
         self.state = if connected { State::SynReceived } else { State::SynSent };
         let mut set = |option| {
             // The handle is new: it names a connection.
-            let _ = stack.set_option(now, id, option);
+            let _ = engine.set_option(now, id, option);
         };
         set(SocketOption::NoDelay(self.plan.nodelay));
         if let Some(time) = self.plan.peer_first {
@@ -126,8 +126,8 @@ impl App {
     }
 
     /// `Drained` came. It may speak of what was sent before the last write.
-    pub fn drained(&mut self, stack: &Stack) {
-        let info = self.id.and_then(|id| stack.info(id).ok());
+    pub fn drained(&mut self, engine: &Engine) {
+        let info = self.id.and_then(|id| engine.info(id).ok());
         self.drained = info.is_some_and(|info| {
             let fin = matches!(info.state, State::FinWait2 | State::TimeWait | State::Closed);
             info.bytes_acked == self.sent && (fin || !self.shut_down)
@@ -138,27 +138,27 @@ impl App {
     ///
     /// # Errors
     /// What the engine did that it may not do.
-    pub fn run(&mut self, stack: &mut Stack, now: Instant) -> Result<(), String> {
+    pub fn run(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
         self.wake = None;
         let Some(id) = self.id.filter(|_| !self.gone) else { return Ok(()) };
-        if self.aborts(stack, now, id)? {
+        if self.aborts(engine, now, id)? {
             return Ok(());
         }
-        self.write(stack, now, id)?;
-        self.read(stack, now, id)?;
+        self.write(engine, now, id)?;
+        self.read(engine, now, id)?;
         // The end of what was read may have been what writing waited for.
-        self.write(stack, now, id)?;
-        if self.aborts(stack, now, id)? {
+        self.write(engine, now, id)?;
+        if self.aborts(engine, now, id)? {
             return Ok(());
         }
-        self.finish(stack, now, id)
+        self.finish(engine, now, id)
     }
 
     fn wake_at(&mut self, at: Instant) {
         self.wake = Some(self.wake.map_or(at, |wake| wake.min(at)));
     }
 
-    fn aborts(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<bool, String> {
+    fn aborts(&mut self, engine: &mut Engine, now: Instant, id: ConnId) -> Result<bool, String> {
         let due = match self.plan.finish {
             Finish::AbortAfter(bytes) => {
                 // So many may never come.
@@ -178,7 +178,7 @@ impl App {
             _ => false,
         };
         if due {
-            self.abort(stack, now, id)?;
+            self.abort(engine, now, id)?;
         }
         Ok(due)
     }
@@ -187,12 +187,12 @@ impl App {
     ///
     /// # Errors
     /// The engine does not know the connection.
-    pub fn abort(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
+    pub fn abort(&mut self, engine: &mut Engine, now: Instant, id: ConnId) -> Result<(), String> {
         self.gone = true;
-        stack.abort(now, id).map_err(|e| format!("abort: {e}"))
+        engine.abort(now, id).map_err(|e| format!("abort: {e}"))
     }
 
-    fn write(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
+    fn write(&mut self, engine: &mut Engine, now: Instant, id: ConnId) -> Result<(), String> {
         let waits = self.plan.finish == Finish::ReplyAfterEof && !self.eof;
         while self.can_write && !waits && self.error.is_none() && self.sent < self.plan.bytes {
             if self.write_at > now {
@@ -202,7 +202,7 @@ impl App {
             let len = self.dice.between(self.plan.chunk.0, self.plan.chunk.1);
             let len = len.min(self.plan.bytes - self.sent) as usize;
             let mut data = self.text.chunk(self.sent, len);
-            match stack.send(now, id, &mut data) {
+            match engine.send(now, id, &mut data) {
                 Ok(taken) if taken + data.len() != len => {
                     return Err(format!("send took {taken} of {len} and left {}", data.len()));
                 }
@@ -222,14 +222,14 @@ impl App {
         Ok(())
     }
 
-    fn read(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
+    fn read(&mut self, engine: &mut Engine, now: Instant, id: ConnId) -> Result<(), String> {
         while self.can_read && !self.eof && self.error.is_none() {
             if self.read_at > now {
                 self.wake_at(self.read_at);
                 return Ok(());
             }
             let max = self.dice.between(1, self.plan.read) as usize;
-            match stack.receive(now, id, max) {
+            match engine.receive(now, id, max) {
                 Ok(data) if data.is_empty() => self.eof = true,
                 Ok(data) => {
                     if data.len() > max {
@@ -250,7 +250,7 @@ impl App {
                 Err(e) => return Err(format!("receive: {e}")),
             }
         }
-        if self.eof && stack.receive(now, id, 1).is_ok_and(|data| !data.is_empty()) {
+        if self.eof && engine.receive(now, id, 1).is_ok_and(|data| !data.is_empty()) {
             return Err("bytes were delivered after the end of the stream".to_owned());
         }
         Ok(())
@@ -265,7 +265,7 @@ impl App {
     }
 
     /// What comes after the bytes.
-    fn finish(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
+    fn finish(&mut self, engine: &mut Engine, now: Instant, id: ConnId) -> Result<(), String> {
         let sent = self.sent == self.plan.bytes;
         let patient = self.plan.patient;
         let there = !patient || self.drained || self.report.is_some();
@@ -293,30 +293,30 @@ impl App {
         }
         self.finish_at = None;
         if closes {
-            return self.close(stack, now, id);
+            return self.close(engine, now, id);
         }
         self.shut_down = true;
         self.drained = false;
-        match stack.shutdown(now, id) {
+        match engine.shutdown(now, id) {
             Ok(()) => self.closing = true,
             Err(SendError::Ended(reason)) => self.failed(reason)?,
             Err(e) => return Err(format!("shutdown: {e}")),
         }
         // What else is to be done may be possible at once.
-        self.finish(stack, now, id)
+        self.finish(engine, now, id)
     }
 
-    fn close(&mut self, stack: &mut Stack, now: Instant, id: ConnId) -> Result<(), String> {
+    fn close(&mut self, engine: &mut Engine, now: Instant, id: ConnId) -> Result<(), String> {
         if self.plan.finish == Finish::LingerAfterSend {
-            stack
+            engine
                 .set_option(now, id, SocketOption::LingerZero(true))
                 .map_err(|e| format!("set_option: {e}"))?;
         }
         self.gone = true;
-        let ended = stack.info(id).is_ok_and(|info| info.state == State::Closed);
+        let ended = engine.info(id).is_ok_and(|info| info.state == State::Closed);
         self.closing |= !ended;
-        stack.close(now, id).map_err(|e| format!("close: {e}"))?;
-        if stack.close(now, id).is_ok() || stack.info(id).is_ok() {
+        engine.close(now, id).map_err(|e| format!("close: {e}"))?;
+        if engine.close(now, id).is_ok() || engine.info(id).is_ok() {
             return Err("the handle names a connection after close".to_owned());
         }
         Ok(())
@@ -327,9 +327,9 @@ impl App {
     ///
     /// # Errors
     /// There is no such way.
-    pub fn look(&mut self, stack: &Stack) -> Result<(), String> {
+    pub fn look(&mut self, engine: &Engine) -> Result<(), String> {
         let Some(id) = self.id.filter(|_| !self.gone) else { return Ok(()) };
-        let info = stack.info(id).map_err(|e| format!("info: {e}"))?;
+        let info = engine.info(id).map_err(|e| format!("info: {e}"))?;
         let (from, to) = (self.state, info.state);
         if from != to && !reaches(from, to) {
             return Err(format!("the state went from {from} to {to}"));
@@ -339,7 +339,7 @@ impl App {
             return Err(format!("info counts wrongly: {info:?}"));
         }
         // What a SYN ACK promises, the scale's unit, and the buffer's own limit.
-        let config = stack.config();
+        let config = engine.config();
         let most = config.tcp_rmem_max.max(config.tcp_rmem_default) + 65_535 + (1 << 14);
         if info.rcv_unread > most {
             return Err(format!("{} bytes are held unread, {most} at most", info.rcv_unread));

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use fourwave_core::{
-    ConnId, Decision, EndReason, EndReport, Event, Instant, ListenerId, PendingId, Stack as Engine,
-    TcpInfo,
+    ConnId, Decision, EndReason, EndReport, Engine, Event, Instant, ListenerId, PendingId, TcpInfo,
 };
 use fourwave_device::Device;
 use fourwave_wire::{RxPacket, TxPacket};

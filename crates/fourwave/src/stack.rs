@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use fourwave_core::counters::Counters;
-use fourwave_core::{Config, EndReport, Instant, ListenOptions, Population, Stack as Engine};
+use fourwave_core::{Config, EndReport, Engine, Instant, ListenOptions, Population};
 use fourwave_device::Device;
 use fourwave_wire::{Link, RxPacket, TxPacket};
 

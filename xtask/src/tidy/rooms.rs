@@ -75,8 +75,8 @@ const WALLS: [Wall; 9] = [
     },
 ];
 
-/// In the engine only the crate's root names the stack: it sees everything, nothing sees it.
-const STACK: &str = "fourwave_core::stack";
+/// In the engine only the crate's root names the engine: it sees everything, nothing sees it.
+const ENGINE: &str = "fourwave_core::engine";
 
 /// Checks all crates' sources; test code may look over the walls.
 pub(super) fn check(sources: &[Source], findings: &mut Vec<Finding>) {
@@ -116,8 +116,8 @@ pub(super) fn check(sources: &[Source], findings: &mut Vec<Finding>) {
 
 /// Why a module may not name a path; none where it may.
 fn objection(from: &str, to: &str) -> Option<&'static str> {
-    if within(to, STACK) && within(from, CORE) && from != CORE && !within(from, STACK) {
-        return Some("only the stack sees everything, and nothing sees the stack");
+    if within(to, ENGINE) && within(from, CORE) && from != CORE && !within(from, ENGINE) {
+        return Some("only the engine sees everything, and nothing sees the engine");
     }
     // A room within a room stands behind both walls.
     let mut walls = WALLS.iter().filter(|wall| within(from, wall.room));
@@ -150,7 +150,7 @@ mod tests {
             .map(|path| Source::parse(&path, "").expect("empty"))
             .collect();
         let lib =
-            "mod conn; mod stack; mod state; pub use conn::recv::Window; pub use state::State;";
+            "mod conn; mod engine; mod state; pub use conn::recv::Window; pub use state::State;";
         sources.push(Source::parse(&format!("{SRC}lib.rs"), lib).expect("it lexes"));
         sources.push(Source::parse(&format!("{SRC}{file}"), text).expect("it lexes"));
         let mut findings = Vec::new();
@@ -215,9 +215,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_sees_the_stack() {
-        assert_eq!(found("listener.rs", "use crate::stack::Stack;"), at("crate::stack::Stack", 1));
-        assert!(found("stack/poll.rs", "use super::Stack;").is_empty());
+    fn nothing_sees_the_engine() {
+        assert_eq!(
+            found("listener.rs", "use crate::engine::Engine;"),
+            at("crate::engine::Engine", 1)
+        );
+        assert!(found("engine/poll.rs", "use super::Engine;").is_empty());
     }
 
     #[test]
@@ -231,8 +234,8 @@ mod tests {
 
     #[test]
     fn the_lens_knows_the_state_table_and_the_reasons() {
-        let core = "mod end; mod stack; pub mod state; pub use end::EndReason; \
-                    pub use stack::Stack;";
+        let core = "mod end; mod engine; pub mod state; pub use end::EndReason; \
+                    pub use engine::Engine;";
         let lens = "use fourwave_core::{EndReason, state::State};
 use fourwave_core::Stack;";
         let sources = [
@@ -243,7 +246,7 @@ use fourwave_core::Stack;";
         check(&sources, &mut findings);
         let items: Vec<_> = findings.iter().filter(|f| f.file.contains("lens")).collect();
         assert_eq!(items.len(), 1);
-        assert_eq!((items[0].item.as_str(), items[0].line), ("fourwave_core::stack::Stack", 2));
+        assert_eq!((items[0].item.as_str(), items[0].line), ("fourwave_core::engine::Stack", 2));
     }
 
     #[test]

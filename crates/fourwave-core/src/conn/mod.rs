@@ -377,7 +377,7 @@ impl Connection {
         self.rcv.acks.at_once();
     }
 
-    /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), within the stack's limit (§7).
+    /// A challenge ACK (RFC 5961 §3.2, §4.2, §5.2), within the engine's limit (§7).
     fn challenge(&mut self, ctx: &mut Ctx<'_>) {
         if ctx.challenges.allow(ctx.now, ctx.config.tcp_challenge_ack_limit) {
             ctx.counters.challenge_ack += 1;

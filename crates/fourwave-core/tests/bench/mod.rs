@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{
-    Config, ConnId, EndReason, Event, Instant, ListenOptions, ListenerId, PendingId, Stack,
+    Config, ConnId, EndReason, Engine, Event, Instant, ListenOptions, ListenerId, PendingId,
 };
 use fourwave_net::{segment, transmit};
 use fourwave_wire::ip::IpHeader;
@@ -21,7 +21,7 @@ pub const IRS: u32 = 7000;
 
 /// One engine, and what it said last.
 pub struct Bench {
-    pub stack: Stack,
+    pub engine: Engine,
     pub now: Instant,
     pub listener: ListenerId,
     /// Our first sequence number, once it was seen.
@@ -47,13 +47,13 @@ impl Bench {
     }
 
     pub fn with(config: Config, deferred: bool) -> Self {
-        let mut stack = Stack::new(config, Link::plain(1500), [7; 32]);
+        let mut engine = Engine::new(config, Link::plain(1500), [7; 32]);
         let mut options = ListenOptions::port(80).with_backlog(2);
         options.deferred = deferred;
-        let listener = stack.listen(options).unwrap();
+        let listener = engine.listen(options).unwrap();
         let now = Instant::from_micros(10_000_000);
         Self {
-            stack,
+            engine,
             now,
             listener,
             iss: SeqNum::new(0),
@@ -66,11 +66,11 @@ impl Bench {
 
     pub fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        self.stack.handle_timeout(self.now);
+        self.engine.handle_timeout(self.now);
     }
 
     pub fn packets(&mut self) -> Vec<Vec<u8>> {
-        transmit(&mut self.stack, self.now).map(|out| out.to_vec()).collect()
+        transmit(&mut self.engine, self.now).map(|out| out.to_vec()).collect()
     }
 
     pub fn sent(&mut self) -> Vec<Sent> {
@@ -106,7 +106,7 @@ impl Bench {
 
     pub fn raw(&mut self, from: SocketAddr, header: TcpHeader, payload: &[u8]) {
         let packet = segment(from, US.parse().unwrap(), header, payload);
-        assert!(self.stack.handle_packet(self.now, &packet));
+        assert!(self.engine.handle_packet(self.now, &packet));
     }
 
     /// A segment of the peer; `seq` and `ack` are relative, 1 is the first byte.
@@ -150,17 +150,17 @@ impl Bench {
         assert_eq!(syn_ack.header.flags, Flags::SYN | Flags::ACK);
         self.iss = syn_ack.header.seq;
         self.arrives(Flags::ACK, 1, 1, b"");
-        let conn = self.stack.accept(self.now, self.listener).expect("accepted").conn;
+        let conn = self.engine.accept(self.now, self.listener).expect("accepted").conn;
         self.silence();
         conn
     }
 
     pub fn state(&self, conn: ConnId) -> State {
-        self.stack.info(conn).unwrap().state
+        self.engine.info(conn).unwrap().state
     }
 
     pub fn events(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.stack.poll_event()).collect()
+        std::iter::from_fn(|| self.engine.poll_event()).collect()
     }
 
     pub fn reason(&mut self) -> Option<EndReason> {

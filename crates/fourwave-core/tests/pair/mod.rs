@@ -81,25 +81,25 @@ impl Pair {
     }
 
     pub fn state(&self, end: usize, conn: ConnId) -> fourwave_core::state::State {
-        self.ends[end].stack.info(conn).unwrap().state
+        self.ends[end].engine.info(conn).unwrap().state
     }
 
     pub fn shutdown(&mut self, end: usize, conn: ConnId) {
         let now = self.now;
-        self.ends[end].stack.shutdown(now, conn).unwrap();
+        self.ends[end].engine.shutdown(now, conn).unwrap();
         self.flush();
     }
 
     pub fn close(&mut self, end: usize, conn: ConnId) {
         let now = self.now;
-        self.ends[end].stack.close(now, conn).unwrap();
+        self.ends[end].engine.close(now, conn).unwrap();
         self.flush();
     }
 
     /// Nothing is left of any connection: no record, no deadline, no entry.
     pub fn assert_empty(&self) {
         for end in &self.ends {
-            assert_eq!(end.stack.population(), Population::default());
+            assert_eq!(end.engine.population(), Population::default());
         }
     }
 }

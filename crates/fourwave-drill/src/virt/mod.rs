@@ -1,4 +1,4 @@
-//! The engine as a target: Linux's sockets by descriptor over one [`Stack`], in virtual time.
+//! The engine as a target: Linux's sockets by descriptor over one [`Engine`], in virtual time.
 //!
 //! | question | file |
 //! | --- | --- |
@@ -36,7 +36,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use fourwave_core::counters::Counters;
-use fourwave_core::{Config, ConnId, Instant, Stack};
+use fourwave_core::{Config, ConnId, Engine, Instant};
 use fourwave_wire::{Link, TxPacket};
 
 use crate::syscall::{Fd, Returned, SysCall};
@@ -83,7 +83,7 @@ impl Default for Setup {
 /// is stopped ([`Refusal::Failed`]) after 1,000,000 deadlines of the engine or past 30 days.
 pub struct Virtual {
     setup: Setup,
-    stack: Stack,
+    stack: Engine,
     /// The engine has met a socket or a packet: from now on its settings are changed in place.
     used: bool,
     sysctls: Sysctls,
@@ -154,11 +154,11 @@ impl Virtual {
     }
 }
 
-fn stack(setup: &Setup, config: Config) -> Stack {
+fn stack(setup: &Setup, config: Config) -> Engine {
     // Batches are made as for a device that cuts them; `drive.rs` does, so that PSH comes as Linux
     // sets it.
     let link = Link { checksum_offload: false, ..Link::offloading(setup.mtu) };
-    Stack::new(config, link, setup.seed)
+    Engine::new(config, link, setup.seed)
 }
 
 impl Target for Virtual {

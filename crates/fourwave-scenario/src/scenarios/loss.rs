@@ -85,7 +85,7 @@ fn lost_fin(s: &mut Script) -> Result<(), Failure> {
     w.shutdown(CLIENT, client)?;
     w.run_ms(50);
     let states = [w.state(CLIENT, client), w.state(SERVER, server)];
-    let rto = w.ends[CLIENT].stack.info(client).map(|info| info.rto).unwrap_or_default();
+    let rto = w.ends[CLIENT].engine.info(client).map(|info| info.rto).unwrap_or_default();
     w.run_for(Duration::from_secs(3));
     w.close(SERVER, server)?;
     w.run_ms(50);

@@ -312,7 +312,7 @@ impl Load {
         // What is under way is answered.
         let end = self.world.now + Duration::from_secs(2);
         self.play_until(end)?;
-        let counters = [CLIENT, SERVER].map(|host| *self.world.ends[host].stack.counters());
+        let counters = [CLIENT, SERVER].map(|host| *self.world.ends[host].engine.counters());
         self.o.segments = counters.iter().map(|c| c.out_segs).sum();
         self.o.recycled = counters[CLIENT].tw_recycled;
         self.o.taken_over = counters[SERVER].tw_taken_over;
@@ -397,7 +397,7 @@ impl Load {
             }
         }
         let failed = self.world.ends[SERVER]
-            .stack
+            .engine
             .info(conn)
             .is_ok_and(|info| info.state == fourwave_core::state::State::Closed);
         if end || failed { self.leave(SERVER, conn) } else { Ok(()) }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fourwave_core::{
-    Config, ConnId, ConnectOptions, Decision, Event, FastOpenKeys, Instant, ListenFastOpen,
-    ListenOptions, ListenerId, PendingId, Population, SocketOption, SocketOptions, Stack,
+    Config, ConnId, ConnectOptions, Decision, Engine, Event, FastOpenKeys, Instant, ListenFastOpen,
+    ListenOptions, ListenerId, PendingId, Population, SocketOption, SocketOptions,
 };
 use fourwave_net::{Carry, convert, segment, transmit};
 use fourwave_wire::icmp::{IcmpError, emit_error};
@@ -55,7 +55,7 @@ struct Seen {
 }
 
 struct Bench {
-    stack: Stack,
+    engine: Engine,
     now: Instant,
     ours: IpAddr,
     theirs: IpAddr,
@@ -106,7 +106,7 @@ impl Bench {
             if v6 { [0xfd00, 0, 0, 0, 0, 0, 0, n].into() } else { [10, 0, 0, n as u8].into() }
         };
         let mut bench = Self {
-            stack: Stack::new(config, link, [5; 32]),
+            engine: Engine::new(config, link, [5; 32]),
             now: Instant::from_micros(u64::from(start) << 24),
             ours: ip(1),
             theirs: ip(2),
@@ -129,7 +129,7 @@ impl Bench {
         options.deferred = bits & 64 != 0;
         options.backlog = if bits & 128 == 0 { 128 } else { 1 };
         options.fast_open = Self::part(bits);
-        if let Ok(listener) = self.stack.listen(options) {
+        if let Ok(listener) = self.engine.listen(options) {
             self.listener = Some(listener);
         }
     }
@@ -165,7 +165,7 @@ impl Bench {
     }
 
     fn deliver(&mut self, packet: RxPacket) {
-        let _ = self.stack.handle_packet(self.now, &packet);
+        let _ = self.engine.handle_packet(self.now, &packet);
     }
 
     /// Bytes as they are.
@@ -288,7 +288,7 @@ impl Bench {
         let local = (self.ours, if bits & 1 == 0 { 0 } else { 1000 }).into();
         let remote = SocketAddr::new(self.theirs, 4000 + input.below(PEER_PORTS) as u16);
         let opened = if bits & 2 == 0 {
-            self.stack.connect(self.now, local, remote)
+            self.engine.connect(self.now, local, remote)
         } else {
             let max_seg = if bits & 4 == 0 { 0 } else { input.word() };
             let mut how = ConnectOptions::default();
@@ -299,7 +299,7 @@ impl Bench {
             }
             let len = usize::from(input.word());
             let mut data = Bytes::from(vec![3; len]);
-            let opened = self.stack.connect_with(self.now, local, remote, how, &mut data);
+            let opened = self.engine.connect_with(self.now, local, remote, how, &mut data);
             opened.map(|(id, taken)| {
                 assert_eq!(taken + data.len(), len);
                 id
@@ -313,7 +313,7 @@ impl Bench {
     fn accept(&mut self) {
         let Some(listener) = self.listener else { return };
         self.events();
-        if let Some(accepted) = self.stack.accept(self.now, listener) {
+        if let Some(accepted) = self.engine.accept(self.now, listener) {
             let over = self.early.remove(&accepted.conn);
             assert_eq!(self.held.insert(accepted.conn, over), None, "accepted twice");
         }
@@ -327,7 +327,7 @@ impl Bench {
             2 => Decision::Ignore,
             _ => Decision::Reset,
         };
-        self.stack.decide(self.now, pending, decision);
+        self.engine.decide(self.now, pending, decision);
     }
 
     fn any(&self, input: &mut Input<'_>) -> Option<ConnId> {
@@ -339,7 +339,7 @@ impl Bench {
         let Some(id) = self.any(input) else { return };
         let len = usize::from(input.word());
         let mut data = Bytes::from(vec![3; len]);
-        if let Ok(taken) = self.stack.send(self.now, id, &mut data) {
+        if let Ok(taken) = self.engine.send(self.now, id, &mut data) {
             assert_eq!(taken + data.len(), len);
         }
     }
@@ -347,26 +347,26 @@ impl Bench {
     fn receive(&mut self, input: &mut Input<'_>) {
         let Some(id) = self.any(input) else { return };
         let max = usize::from(input.word());
-        if let Ok(data) = self.stack.receive(self.now, id, max) {
+        if let Ok(data) = self.engine.receive(self.now, id, max) {
             assert!(data.len() <= max.max(1));
         }
     }
 
     fn shutdown(&mut self, input: &mut Input<'_>) {
         if let Some(id) = self.any(input) {
-            let _ = self.stack.shutdown(self.now, id);
+            let _ = self.engine.shutdown(self.now, id);
         }
     }
 
     fn close(&mut self, input: &mut Input<'_>) {
         let Some(id) = self.any(input) else { return };
-        self.stack.close(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
+        self.engine.close(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
         self.given_back(id);
     }
 
     fn abort(&mut self, input: &mut Input<'_>) {
         let Some(id) = self.any(input) else { return };
-        self.stack.abort(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
+        self.engine.abort(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
         self.given_back(id);
     }
 
@@ -374,14 +374,14 @@ impl Bench {
         if self.held.remove(&id) == Some(false) {
             self.orphans.insert(id);
         }
-        assert!(self.stack.info(id).is_err() && self.stack.close(self.now, id).is_err());
+        assert!(self.engine.info(id).is_err() && self.engine.close(self.now, id).is_err());
     }
 
     fn option(&mut self, input: &mut Input<'_>) {
         let Some(id) = self.any(input) else { return };
         match Self::socket_option(input) {
-            Some(option) => self.stack.set_option(self.now, id, option),
-            None => self.stack.confirm_far_end(self.now, id),
+            Some(option) => self.engine.set_option(self.now, id, option),
+            None => self.engine.confirm_far_end(self.now, id),
         }
         .unwrap_or_else(|e| panic!("held: {e}"));
     }
@@ -420,11 +420,11 @@ impl Bench {
             Some(listener) if input.byte() & 3 == 3 => {
                 self.listener = Some(listener);
                 let (none, part) = (SocketOptions::default(), Self::part(input.byte()));
-                assert!(self.stack.set_listen_options(listener, none, part));
+                assert!(self.engine.set_listen_options(listener, none, part));
             }
             Some(listener) => {
                 // What waits for accept is reset, and its handle with it.
-                self.stack.unlisten(self.now, listener);
+                self.engine.unlisten(self.now, listener);
                 self.events();
                 self.early.clear();
             }
@@ -434,14 +434,14 @@ impl Bench {
 
     fn pass(&mut self, time: Duration) {
         self.now = self.now + time;
-        self.stack.handle_timeout(self.now);
-        if let Some(next) = self.stack.poll_timeout() {
+        self.engine.handle_timeout(self.now);
+        if let Some(next) = self.engine.poll_timeout() {
             assert!(next > self.now, "due at {next:?}, served at {:?}", self.now);
         }
     }
 
     fn transmit(&mut self) {
-        let sent: Vec<TxPacket> = transmit(&mut self.stack, self.now).take(MOST_PACKETS).collect();
+        let sent: Vec<TxPacket> = transmit(&mut self.engine, self.now).take(MOST_PACKETS).collect();
         assert!(sent.len() < MOST_PACKETS, "poll_transmit does not come to an end");
         for out in sent {
             let each = usize::from(out.meta.header_len) + usize::from(out.meta.gso_size);
@@ -482,7 +482,7 @@ impl Bench {
     fn events(&mut self) {
         for n in 0.. {
             assert!(n < MOST_PACKETS, "poll_event does not come to an end");
-            let Some(event) = self.stack.poll_event() else { return };
+            let Some(event) = self.engine.poll_event() else { return };
             match event {
                 Event::Incoming { pending, .. } => self.pending.push(pending),
                 Event::PendingGone { pending } => self.pending.retain(|p| *p != pending),
@@ -510,19 +510,19 @@ impl Bench {
     /// What holds after every step.
     fn check(&mut self) {
         let Population { half_open, connections, time_wait, orphans, timers, filed, .. } =
-            self.stack.population();
+            self.engine.population();
         assert!(filed <= half_open + connections + time_wait);
         assert!(timers <= connections && orphans <= connections);
         // The peer has few ports, and we have few besides those that it calls.
         assert!(half_open <= PEER_PORTS * 70_000);
-        let config = self.stack.config();
+        let config = self.engine.config();
         assert!(time_wait as u64 <= config.tcp_max_tw_buckets);
         assert!(orphans as u64 <= config.tcp_max_orphans);
         let most = config.tcp_rmem_max.max(config.tcp_rmem_default) + 65_535 + (4 << 14);
         // SO_SNDBUF may be more than the default.
         let most_unsent = config.tcp_wmem_max.max(65_535) + 2;
         for id in self.held.keys() {
-            let info = self.stack.info(*id).unwrap_or_else(|e| panic!("a held handle: {e}"));
+            let info = self.engine.info(*id).unwrap_or_else(|e| panic!("a held handle: {e}"));
             assert!(info.rcv_unread <= most, "{info:?}");
             assert!(info.notsent_bytes + u64::from(info.unacked) <= most_unsent);
         }
@@ -532,20 +532,20 @@ impl Bench {
     fn end(&mut self) {
         self.events();
         while let Some(id) = self.held.keys().next().copied() {
-            self.stack.close(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
+            self.engine.close(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
             self.given_back(id);
         }
         if let Some(listener) = self.listener.take() {
-            self.stack.unlisten(self.now, listener);
+            self.engine.unlisten(self.now, listener);
         }
         for n in 0.. {
-            assert!(n < 20_000, "no end: {:?}", self.stack.population());
+            assert!(n < 20_000, "no end: {:?}", self.engine.population());
             self.transmit();
             self.events();
-            let Some(next) = self.stack.poll_timeout() else { break };
+            let Some(next) = self.engine.poll_timeout() else { break };
             self.pass(next.since(self.now));
         }
-        assert_eq!(self.stack.population(), Population::default());
+        assert_eq!(self.engine.population(), Population::default());
         assert!(self.orphans.is_empty(), "no report came for {:?}", self.orphans);
     }
 }

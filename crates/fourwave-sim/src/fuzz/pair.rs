@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use fourwave_core::error::ReceiveError;
 use fourwave_core::{
-    Config, ConnId, EndReason, EndReport, Event, Instant, ListenOptions, ListenerId, Population,
-    SocketOption, Stack,
+    Config, ConnId, EndReason, EndReport, Engine, Event, Instant, ListenOptions, ListenerId,
+    Population, SocketOption,
 };
 use fourwave_net::{Carry, convert, transmit};
 use fourwave_wire::{Link, RxPacket};
@@ -37,7 +37,7 @@ pub fn run(bytes: &[u8]) {
 
 /// One end: its engine, and its application's side of the connection.
 struct End {
-    stack: Stack,
+    engine: Engine,
     address: SocketAddr,
     listener: ListenerId,
     id: Option<ConnId>,
@@ -89,13 +89,13 @@ impl Pair {
                 ..Config::default()
             };
             let link = if bits & 32 == 0 { Link::plain(mtu) } else { Link::offloading(mtu) };
-            let mut stack = Stack::new(config, link, [n as u8; 32]);
+            let mut engine = Engine::new(config, link, [n as u8; 32]);
             let options = ListenOptions::port(n).with_backlog(4);
-            let listener = stack.listen(options).unwrap_or_else(|e| panic!("{e}"));
+            let listener = engine.listen(options).unwrap_or_else(|e| panic!("{e}"));
             let text = Text::new(1, 0, usize::from(n));
             let address = (ip, n).into();
             End {
-                stack,
+                engine,
                 address,
                 listener,
                 id: None,
@@ -127,7 +127,7 @@ impl Pair {
         let (local, remote) = (self.ends[n].address, self.ends[1 - n].address);
         let end = &mut self.ends[n];
         if end.id.is_none() {
-            end.id = end.stack.connect(self.now, local, remote).ok();
+            end.id = end.engine.connect(self.now, local, remote).ok();
         }
     }
 
@@ -164,7 +164,7 @@ impl Pair {
         if let Some(seen) = Sighting::read(&packet.bytes, packet.checksum) {
             self.watch.arrived(&seen);
         }
-        let _ = self.ends[to].stack.handle_packet(self.now, &packet);
+        let _ = self.ends[to].engine.handle_packet(self.now, &packet);
     }
 
     fn repeat(&mut self, input: &mut Input<'_>) {
@@ -194,7 +194,7 @@ impl Pair {
         let Some(id) = end.id.filter(|_| !end.gone && !end.shut_down) else { return };
         let left = MOST_BYTES - end.sent;
         let mut data = end.text.chunk(end.sent, usize::from(len).min(left as usize));
-        if let Ok(taken) = end.stack.send(self.now, id, &mut data) {
+        if let Ok(taken) = end.engine.send(self.now, id, &mut data) {
             end.sent += taken as u64;
         }
     }
@@ -203,7 +203,7 @@ impl Pair {
         let peer = self.ends[1 - n].text;
         let end = &mut self.ends[n];
         let Some(id) = end.id.filter(|_| !end.gone) else { return };
-        match end.stack.receive(self.now, id, max) {
+        match end.engine.receive(self.now, id, max) {
             Ok(data) => {
                 assert!(data.len() <= max && (data.is_empty() || !end.eof));
                 assert_eq!(peer.first_difference(end.received, &data), None);
@@ -218,7 +218,7 @@ impl Pair {
     fn shut_down(&mut self, n: usize) {
         let end = &mut self.ends[n];
         if let Some(id) = end.id.filter(|_| !end.gone) {
-            let _ = end.stack.shutdown(self.now, id);
+            let _ = end.engine.shutdown(self.now, id);
             end.shut_down = true;
         }
     }
@@ -228,7 +228,7 @@ impl Pair {
         if let Some(id) = end.id.filter(|_| !end.gone) {
             end.gone = true;
             end.rudely = !end.eof;
-            end.stack.close(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
+            end.engine.close(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
         }
     }
 
@@ -237,7 +237,7 @@ impl Pair {
         if let Some(id) = end.id.filter(|_| !end.gone) {
             end.gone = true;
             end.rudely = true;
-            end.stack.abort(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
+            end.engine.abort(self.now, id).unwrap_or_else(|e| panic!("a held handle: {e}"));
         }
     }
 
@@ -249,11 +249,11 @@ impl Pair {
             1 => SocketOption::NoDelay(false),
             _ => SocketOption::NoDelay(true),
         };
-        end.stack.set_option(self.now, id, option).unwrap_or_else(|e| panic!("held: {e}"));
+        end.engine.set_option(self.now, id, option).unwrap_or_else(|e| panic!("held: {e}"));
     }
 
     fn next_timer(&self) -> Option<Instant> {
-        self.ends.iter().filter_map(|end| end.stack.poll_timeout()).min()
+        self.ends.iter().filter_map(|end| end.engine.poll_timeout()).min()
     }
 
     fn jump_to_timer(&mut self) {
@@ -266,14 +266,14 @@ impl Pair {
         self.waited = true;
         self.now = self.now + time;
         for end in &mut self.ends {
-            end.stack.handle_timeout(self.now);
+            end.engine.handle_timeout(self.now);
         }
     }
 
     /// Packets to the wire, events to the applications.
     fn settle(&mut self) {
         for n in 0..2 {
-            let sent = transmit(&mut self.ends[n].stack, self.now);
+            let sent = transmit(&mut self.ends[n].engine, self.now);
             for (count, packet) in sent.flat_map(|out| convert(&out, Carry::Whole)).enumerate() {
                 assert!(count < MOST_PACKETS, "poll_transmit does not come to an end");
                 let seen = Sighting::read(&packet.bytes, packet.checksum)
@@ -290,16 +290,18 @@ impl Pair {
 
     fn events(&mut self, n: usize) {
         let end = &mut self.ends[n];
-        while let Some(event) = end.stack.poll_event() {
+        while let Some(event) = end.engine.poll_event() {
             match event {
                 Event::Acceptable { .. } => {
-                    let Some(accepted) = end.stack.accept(self.now, end.listener) else { continue };
+                    let Some(accepted) = end.engine.accept(self.now, end.listener) else {
+                        continue;
+                    };
                     if end.id.is_none() {
                         end.id = Some(accepted.conn);
                         continue;
                     }
                     // An old SYN opened another one.
-                    let given = end.stack.abort(self.now, accepted.conn);
+                    let given = end.engine.abort(self.now, accepted.conn);
                     given.unwrap_or_else(|e| panic!("a new handle: {e}"));
                 }
                 Event::Closed { conn, report } if end.id == Some(conn) => {
@@ -325,7 +327,7 @@ impl Pair {
     /// The link gets well, the applications finish: everything comes to its end.
     fn end(&mut self) {
         for round in 0.. {
-            assert!(round < 50_000, "no end: {:?}", self.ends[0].stack.population());
+            assert!(round < 50_000, "no end: {:?}", self.ends[0].engine.population());
             self.settle();
             for n in 0..2 {
                 self.finish(n);
@@ -370,7 +372,7 @@ impl Pair {
     fn check(&self) {
         let polite = self.ends.iter().all(|end| !end.rudely);
         for (end, peer) in [(&self.ends[0], &self.ends[1]), (&self.ends[1], &self.ends[0])] {
-            assert_eq!(end.stack.population(), Population::default());
+            assert_eq!(end.engine.population(), Population::default());
             let Some(report) = &end.report else {
                 assert!(end.id.is_none(), "it never ended");
                 continue;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use fourwave_core::{Config, Instant, Stack};
+use fourwave_core::{Config, Engine, Instant};
 use fourwave_fault::{FaultConfig, Probability};
 use fourwave_wire::tcp::TcpHeader;
 use fourwave_wire::{Link, TxPacket};
@@ -73,12 +73,12 @@ pub(super) fn start(dice: &mut Dice, plan: &Plan) -> Instant {
 fn first_syn(plan: &Plan, now: Instant) -> Option<TcpHeader> {
     let [client, server] = [0, 1].map(|side| plan.conns[0].ends[side].host);
     let host = &plan.hosts[client];
-    let mut stack = Stack::new(host.config.clone(), host.link, host.seed);
+    let mut engine = Engine::new(host.config.clone(), host.link, host.seed);
     let family = plan.conns[0].family;
     let server = (plan.hosts[server].ips[family], LISTENS_ON).into();
-    stack.connect(now, (host.ips[family], 0).into(), server).ok()?;
+    engine.connect(now, (host.ips[family], 0).into(), server).ok()?;
     let mut out = TxPacket::default();
-    if !stack.poll_transmit(now, &mut out) {
+    if !engine.poll_transmit(now, &mut out) {
         return None;
     }
     let ip_len = if host.ips[family].is_ipv6() { 40 } else { 20 };

@@ -34,8 +34,8 @@ impl World {
             held[*host] += 1;
         }
         for (n, host) in self.hosts.iter().enumerate() {
-            let (there, config) = (host.stack.population(), host.stack.config());
-            let counters = host.stack.counters();
+            let (there, config) = (host.engine.population(), host.engine.config());
+            let counters = host.engine.counters();
             let right = host.ledger.check_population(counters, &there, held[n], orphans[n]);
             let within = there.half_open as u64 <= config.tcp_max_syn_backlog
                 && there.time_wait as u64 <= config.tcp_max_tw_buckets
@@ -56,8 +56,8 @@ impl World {
     pub(super) fn check_books(&self) -> Result<(), Failure> {
         for host in &self.hosts {
             let ip = host.plan.ips[0];
-            let left = host.stack.population();
-            if left != Population::default() || host.stack.poll_timeout().is_some() {
+            let left = host.engine.population();
+            if left != Population::default() || host.engine.poll_timeout().is_some() {
                 return self.fail(None, format!("{ip} has something left: {left:?}"));
             }
             let once = host.conns.values().all(|known| known.closed == 1);
@@ -65,7 +65,7 @@ impl World {
                 let what = format!("{ip}: not every connection has one end: {}", host.ledger);
                 return self.fail(None, what);
             }
-            if let Err(what) = host.ledger.check(host.stack.counters()) {
+            if let Err(what) = host.ledger.check(host.engine.counters()) {
                 return self.fail(None, format!("{ip}: {what}"));
             }
         }
@@ -114,7 +114,7 @@ mod tests {
         let what = doctored(|world| {
             let host = &mut world.hosts[0];
             let addresses = ((host.plan.ips[0], 1).into(), (host.plan.ips[0], 2).into());
-            host.stack.connect(world.now, addresses.0, addresses.1).unwrap();
+            host.engine.connect(world.now, addresses.0, addresses.1).unwrap();
         });
         assert!(what.contains("has something left"), "{what}");
     }

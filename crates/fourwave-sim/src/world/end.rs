@@ -19,7 +19,7 @@ impl World {
             }
             if self.is_polite(conn) {
                 let (sent, received) = (app.sent, app.received);
-                let state = app.id.and_then(|id| self.hosts[app.plan.host].stack.info(id).ok());
+                let state = app.id.and_then(|id| self.hosts[app.plan.host].engine.info(id).ok());
                 return self.fail(
                     Some(conn),
                     format!(
@@ -38,8 +38,8 @@ impl World {
             }
             let app = &mut self.apps[n];
             if let Some(id) = app.id {
-                let stack = &mut self.hosts[app.plan.host].stack;
-                if let Err(what) = app.abort(stack, self.now, id) {
+                let engine = &mut self.hosts[app.plan.host].engine;
+                if let Err(what) = app.abort(engine, self.now, id) {
                     return self.fail(Some(conn), format!("{}: {what}", side(n)));
                 }
                 released = true;

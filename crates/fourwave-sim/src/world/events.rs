@@ -11,7 +11,7 @@ impl World {
     /// Takes a host's events. Whether there were any.
     pub(super) fn tell(&mut self, host: usize) -> Result<bool, Failure> {
         let mut count = 0;
-        while let Some(event) = self.hosts[host].stack.poll_event() {
+        while let Some(event) = self.hosts[host].engine.poll_event() {
             count += 1;
             if count > MOST_AT_ONCE {
                 return self.fail(None, "poll_event does not come to an end");
@@ -57,7 +57,7 @@ impl World {
             }
             Event::Drained { conn } => {
                 let app = self.holder(host, conn, "Drained")?;
-                self.apps[app].drained(&self.hosts[host].stack);
+                self.apps[app].drained(&self.hosts[host].engine);
                 self.run_app(app)
             }
             Event::Closed { conn, report } => self.closed(host, conn, *report),
@@ -117,7 +117,7 @@ impl World {
                 Chore::Accept => self.accept(host)?,
                 Chore::Decide(pending, decision) => {
                     let host = &mut self.hosts[host];
-                    let decided = host.stack.decide(self.now, pending, decision);
+                    let decided = host.engine.decide(self.now, pending, decision);
                     if decided != host.pending.contains_key(&pending) {
                         return self.fail(None, format!("{pending:?} could not be answered"));
                     }
@@ -129,8 +129,8 @@ impl World {
 
     fn accept(&mut self, host: usize) -> Result<(), Failure> {
         let now = self.now;
-        let Host { stack, listener, .. } = &mut self.hosts[host];
-        let Some(accepted) = stack.accept(now, *listener) else { return Ok(()) };
+        let Host { engine, listener, .. } = &mut self.hosts[host];
+        let Some(accepted) = engine.accept(now, *listener) else { return Ok(()) };
         if let Some(pending) = accepted.pending {
             self.hosts[host].pending.remove(&pending);
         }

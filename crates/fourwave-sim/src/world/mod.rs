@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use fourwave_core::{
-    ConnId, Decision, EndReport, Instant, ListenOptions, ListenerId, PendingId, Stack,
+    ConnId, Decision, EndReport, Engine, Instant, ListenOptions, ListenerId, PendingId,
 };
 use fourwave_fault::Injector;
 use fourwave_lens::{Lens, LensOptions};
@@ -37,7 +37,7 @@ const MOST_AT_ONCE: u64 = 50_000;
 /// A host: its engine, and who of the applications holds which of its connections.
 struct Host {
     plan: HostPlan,
-    stack: Stack,
+    engine: Engine,
     listener: ListenerId,
     /// Each connection that was ever seen, its application and how often it was told to be over.
     conns: BTreeMap<ConnId, Known>,
@@ -210,7 +210,7 @@ impl World {
         outcome.bytes = self.apps.iter().map(|app| app.received).sum();
         for host in &self.hosts {
             let all = [
-                (&mut outcome.counters, host.stack.counters().iter().collect::<Vec<_>>()),
+                (&mut outcome.counters, host.engine.counters().iter().collect::<Vec<_>>()),
                 (&mut outcome.ends, host.ledger.ends().collect()),
             ];
             for (sums, parts) in all {
@@ -275,7 +275,7 @@ impl World {
         };
         let pipes = self.pipes.iter().filter_map(|p| p.injector.next_due()).map(whole);
         let timers =
-            self.hosts.iter().filter_map(|h| h.stack.poll_timeout().map(|at| at + h.plan.late));
+            self.hosts.iter().filter_map(|h| h.engine.poll_timeout().map(|at| at + h.plan.late));
         let chores = self.hosts.iter().flat_map(|h| h.chores.iter().map(|(at, _)| *at));
         let apps = self.live.iter().filter_map(|&n| self.apps[n].wake);
         let opens = self.to_open.values().map(|(at, _)| *at);
@@ -288,9 +288,9 @@ impl World {
         for n in 0..self.hosts.len() {
             let host = &mut self.hosts[n];
             let late = host.plan.late;
-            if host.stack.poll_timeout().is_some_and(|at| at + late <= self.now) {
-                host.stack.handle_timeout(self.now);
-                if let Some(left) = host.stack.poll_timeout().filter(|at| *at <= self.now) {
+            if host.engine.poll_timeout().is_some_and(|at| at + late <= self.now) {
+                host.engine.handle_timeout(self.now);
+                if let Some(left) = host.engine.poll_timeout().filter(|at| *at <= self.now) {
                     return self.fail(None, format!("a deadline at {left:?} is not served"));
                 }
             }
@@ -308,8 +308,8 @@ impl World {
 
     fn run_app(&mut self, n: usize) -> Result<(), Failure> {
         let app = &mut self.apps[n];
-        let stack = &mut self.hosts[app.plan.host].stack;
-        match app.run(stack, self.now).and_then(|()| app.look(stack)) {
+        let engine = &mut self.hosts[app.plan.host].engine;
+        match app.run(engine, self.now).and_then(|()| app.look(engine)) {
             Ok(()) => self.follow_up(n / 2),
             Err(what) => self.fail(Some(n / 2), format!("{}: {what}", side(n))),
         }
@@ -318,14 +318,14 @@ impl World {
 
 impl Host {
     fn new(plan: HostPlan) -> Self {
-        let mut stack = Stack::new(plan.config.clone(), plan.link, plan.seed);
+        let mut engine = Engine::new(plan.config.clone(), plan.link, plan.seed);
         let mut options = ListenOptions::port(LISTENS_ON).with_backlog(plan.listener.backlog);
         options.deferred = plan.listener.decides_after.is_some();
-        // The only listener of a new stack: its address is free.
-        let listener = stack.listen(options).unwrap_or_else(|e| panic!("listen: {e}"));
+        // The only listener of a new engine: its address is free.
+        let listener = engine.listen(options).unwrap_or_else(|e| panic!("listen: {e}"));
         Self {
             plan,
-            stack,
+            engine,
             listener,
             conns: BTreeMap::new(),
             pending: BTreeMap::new(),

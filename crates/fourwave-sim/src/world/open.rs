@@ -26,12 +26,12 @@ impl World {
         }
         self.hosts[client].may_open = self.now + self.plan.pace;
         let (local, remote) = self.wanted(conn)?;
-        let id = match self.hosts[client].stack.connect(self.now, local, remote) {
+        let id = match self.hosts[client].engine.connect(self.now, local, remote) {
             Ok(id) => id,
             Err(e) => return self.put_off(conn, tries, &e),
         };
         self.hosts[client].ledger.active += 1;
-        let local = match self.hosts[client].stack.info(id) {
+        let local = match self.hosts[client].engine.info(id) {
             Ok(info) => info.local,
             Err(e) => return self.fail(Some(conn), format!("info after connect: {e}")),
         };
@@ -42,7 +42,7 @@ impl World {
         self.watch.expect([local, remote], texts, mtus);
         self.give(client, id, conn * 2, false)?;
         if self.plan.conns[conn].open == Open::Simultaneous {
-            let id = match self.hosts[server].stack.connect(self.now, remote, local) {
+            let id = match self.hosts[server].engine.connect(self.now, remote, local) {
                 Ok(id) => id,
                 Err(e) => return self.fail(Some(conn), format!("connect: {e}")),
             };
@@ -73,7 +73,7 @@ impl World {
     fn put_off(&mut self, conn: usize, tries: u32, error: &ConnectError) -> Result<(), Failure> {
         let plan = &self.plan.conns[conn];
         let host = &self.hosts[plan.ends[0].host];
-        let there = host.stack.population();
+        let there = host.engine.population();
         let config = &host.plan.config;
         let range = config.ip_local_port_last - config.ip_local_port_first + 1;
         let after = match *error {
@@ -112,7 +112,7 @@ impl World {
             return self.fail(Some(app / 2), what);
         }
         self.live.insert(app);
-        self.apps[app].opened(&mut self.hosts[host].stack, self.now, id, open);
+        self.apps[app].opened(&mut self.hosts[host].engine, self.now, id, open);
         self.run_app(app)
     }
 

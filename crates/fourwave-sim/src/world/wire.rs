@@ -29,7 +29,7 @@ impl World {
             }
             for &n in &self.live {
                 let app = &mut self.apps[n];
-                let looked = app.look(&self.hosts[app.plan.host].stack);
+                let looked = app.look(&self.hosts[app.plan.host].engine);
                 if let Err(what) = looked {
                     return self.fail(Some(n / 2), format!("{}: {what}", super::side(n)));
                 }
@@ -48,7 +48,7 @@ impl World {
     fn transmit(&mut self, host: usize) -> Result<bool, Failure> {
         let mut out = TxPacket::default();
         let mut sent = 0;
-        while self.hosts[host].stack.poll_transmit(self.now, &mut out) {
+        while self.hosts[host].engine.poll_transmit(self.now, &mut out) {
             sent += 1;
             self.outcome.packets += 1;
             if sent > MOST_AT_ONCE {
@@ -203,9 +203,9 @@ impl World {
         }
         let host = &mut self.hosts[to];
         host.ledger.takes(seen.as_ref().map(|seen| (seen.header.flags, seen.dst.port())));
-        let before = host.stack.counters().passive_opens;
-        let _ = host.stack.handle_packet(self.now, packet);
-        let more = host.stack.counters().passive_opens - before;
+        let before = host.engine.counters().passive_opens;
+        let _ = host.engine.handle_packet(self.now, packet);
+        let more = host.engine.counters().passive_opens - before;
         if more == 0 {
             return Ok(());
         }

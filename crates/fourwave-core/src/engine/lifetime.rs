@@ -2,7 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::{Queued, Stack};
+use super::{Engine, Queued};
 use crate::config::TwOverflow;
 use crate::conn::Fate;
 use crate::demux::{FourTuple, Target};
@@ -11,7 +11,7 @@ use crate::event::{Event, PendingId};
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 
-impl Stack {
+impl Engine {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; it may be a little
     /// earlier than there is something to do. O(1).
     pub fn poll_timeout(&self) -> Option<Instant> {

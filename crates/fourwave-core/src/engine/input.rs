@@ -8,7 +8,7 @@ use fourwave_wire::ip::{IpHeader, header_checksum_is_right, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
 use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
 
-use super::{Queued, Stack};
+use super::{Engine, Queued};
 use crate::conn::arrive::listen::{Reception, receive_syn};
 use crate::conn::arrive::{self, Segment};
 use crate::conn::{Birth, Connection, Fate};
@@ -24,7 +24,7 @@ use crate::time_wait::{Remains, Verdict};
 /// SND.NXT: further than any window without scaling reaches (RFC 9293 §3.10.7.4).
 pub(super) const TAKEOVER_GAP: u32 = 65_537;
 
-impl Stack {
+impl Engine {
     /// Takes one received IP packet, or a super-packet. False when it is neither TCP nor an ICMP
     /// error about TCP: then it is the caller's business. Malformed packets are counted and
     /// dropped. O(1), but for the bytes when the checksum is to be verified.

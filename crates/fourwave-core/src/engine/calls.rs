@@ -12,7 +12,7 @@ use fourwave_wire::ip::{IpEmit, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 
 use super::input::{TAKEOVER_GAP, is_unicast};
-use super::{Accepted, Stack};
+use super::{Accepted, Engine};
 use crate::config::Config;
 use crate::conn::{Birth, Connection, Fate, Signals};
 use crate::demux::{FourTuple, Target};
@@ -31,7 +31,7 @@ use crate::state::State;
 use crate::time::{Duration, Instant};
 use crate::time_wait::Remains;
 
-impl Stack {
+impl Engine {
     /// Answers SYNs from now on.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ impl Directory for Records {
     }
 }
 
-/// Something that waits in [`Stack::poll_event`].
+/// Something that waits in [`Engine::poll_event`].
 #[derive(Clone)]
 enum Queued {
     /// A connection with signals.
@@ -83,7 +83,7 @@ enum Queued {
 /// A clone is a second engine in the same state: it does the same when it is given the same.
 /// O(records); for checkers and simulations that go back.
 #[derive(Clone)]
-pub struct Stack {
+pub struct Engine {
     config: Config,
     link: Link,
     demux: Demux,
@@ -105,7 +105,7 @@ pub struct Stack {
     cookies: Cookies,
 }
 
-/// A connection handed out by [`Stack::accept`].
+/// A connection handed out by [`Engine::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Accepted {
@@ -137,8 +137,8 @@ pub struct Population {
     pub filed: usize,
 }
 
-impl Stack {
-    /// A stack for one device. `seed` must come from a good source of randomness where strangers
+impl Engine {
+    /// An engine for one device. `seed` must come from a good source of randomness where strangers
     /// send packets: sequence numbers, ports and hash keys are drawn from it.
     pub fn new(config: Config, link: Link, seed: [u8; 32]) -> Self {
         let secret = Secret::new(&seed);

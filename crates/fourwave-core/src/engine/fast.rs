@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use fourwave_wire::SeqNum;
 use fourwave_wire::options::FastOpen;
 
-use super::{Queued, Stack};
+use super::{Engine, Queued};
 use crate::conn::arrive::Segment;
 use crate::conn::{Birth, Connection};
 use crate::demux::{FourTuple, Target};
@@ -18,7 +18,7 @@ use crate::options::ListenFastOpen;
 use crate::state::State;
 use crate::time::{Duration, Instant};
 
-impl Stack {
+impl Engine {
     /// Sets what cookies are made from. Until then a key is drawn from the seed; several machines
     /// behind one address need the same.
     pub fn set_fast_open_keys(&mut self, keys: FastOpenKeys) {

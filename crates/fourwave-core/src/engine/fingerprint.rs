@@ -2,15 +2,15 @@
 
 use core::hash::{Hash, Hasher};
 
-use super::{Records, Stack};
+use super::{Engine, Records};
 use fourwave_wire::SeqNum;
 
 use crate::event::ConnId;
 use crate::fingerprint::Printer;
 use crate::time::Instant;
 
-impl Stack {
-    /// Hashes what steers the engine from here on, relative to `now`: two stacks of one
+impl Engine {
+    /// Hashes what steers the engine from here on, relative to `now`: two engines of one
     /// configuration and seed with equal hashes do the same, as long as a handful of bytes is
     /// sent and rates stay below their limits. The packets and events that wait must have been
     /// taken. O(records).

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use fourwave_wire::TxPacket;
 use fourwave_wire::tcp::TcpHeader;
 
-use super::Stack;
+use super::Engine;
 use crate::demux::FourTuple;
 use crate::event::ConnId;
 use crate::half_open::Answer;
@@ -29,7 +29,7 @@ pub(super) enum Ready {
     Packet(Vec<u8>),
 }
 
-impl Stack {
+impl Engine {
     /// Writes the next packet or super-packet into `out` and returns true; false when there is
     /// none to send now. Payload chunks are shared with the send queue, not copied.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut TxPacket) -> bool {
