@@ -168,7 +168,7 @@ impl World {
                 times.push(time / expired as f64);
             }
         }
-        assert_eq!(self.engine.population().filed, 0);
+        assert_eq!(self.engine.population().demux_entries, 0);
         assert_eq!(self.engine.counters().tw, u64::from(count));
         median(times)
     }

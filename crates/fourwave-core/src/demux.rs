@@ -136,7 +136,7 @@ impl Packed {
 
 /// Where the demultiplexer finds the four numbers of what it points to.
 pub(crate) trait Directory {
-    /// The hash of a tuple; keyed, so that strangers cannot aim for collisions.
+    /// The hash of a tuple; keyed, so that attackers cannot aim for collisions.
     fn hash(&self, tuple: &FourTuple) -> u64;
     /// The tuple of a target that is in the table.
     fn tuple(&self, target: Target) -> Option<FourTuple>;

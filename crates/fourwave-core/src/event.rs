@@ -44,7 +44,7 @@ pub enum Decision {
     Reset,
     /// Answer with an ICMP error.
     Unreachable(fourwave_wire::icmp::IcmpError),
-    /// Do not answer; a later SYN of the same connection is reported anew.
+    /// Do not answer; a later SYN of the same connection is reported again.
     Ignore,
 }
 

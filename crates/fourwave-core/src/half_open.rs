@@ -14,7 +14,7 @@ use crate::negotiated::Negotiated;
 use crate::sender::INITIAL_RTO;
 use crate::slab::Slab;
 use crate::time::{Duration, Instant};
-use crate::time_wait::Remains;
+use crate::time_wait::TimeWaitState;
 
 /// Retransmission timeouts double up to `INITIAL_RTO << (LANES - 1)`.
 const LANES: usize = 8;
@@ -61,7 +61,7 @@ pub(crate) struct HalfOpen {
     pub(crate) retries: u8,
     pub(crate) answer: Answer,
     /// The TIME_WAIT that its SYN took over, which comes back if that was an old duplicate.
-    pub(crate) took_over: Option<Box<Remains>>,
+    pub(crate) reused: Option<Box<TimeWaitState>>,
 }
 
 const SCALING: u8 = 1;
@@ -113,7 +113,7 @@ impl HalfOpen {
                 | flag(deferred, DEFERRED),
             retries: 0,
             answer: if deferred { Answer::Undecided } else { Answer::Due },
-            took_over: None,
+            reused: None,
         }
     }
 

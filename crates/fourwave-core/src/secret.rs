@@ -8,7 +8,7 @@ use siphasher::sip::{SipHasher13, SipHasher24};
 use crate::demux::FourTuple;
 use crate::time::Instant;
 
-/// The keys of one engine. Whoever does not know the seed cannot foretell what they yield.
+/// The keys of one engine. Whoever does not know the seed cannot predict what they yield.
 #[derive(Clone)]
 pub(crate) struct Secret {
     demux: SipHasher13,
@@ -78,7 +78,7 @@ impl Secret {
         self.fast_open
     }
 
-    /// A hasher for tables with keys that strangers choose.
+    /// A hasher for tables with keys that attackers choose.
     pub(crate) fn keyed_hash(&self) -> KeyedHash {
         KeyedHash(self.demux)
     }

@@ -1,6 +1,6 @@
 //! TIME_WAIT: compact records, their deadlines, the bound.
 //!
-//! All records of one length expire in the order in which they came (or came anew), so a queue
+//! All records of one length expire in the order in which they came (or came again), so a queue
 //! through the records is their timer: a lane for each length. Everything here is O(1).
 
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use crate::time::{Duration, Instant, hash_timestamp};
 
 /// What is left of a connection in TIME_WAIT, beside its four numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Remains {
+pub(crate) struct TimeWaitState {
     /// SND.NXT.
     pub(crate) snd_nxt: SeqNum,
     /// RCV.NXT.
@@ -28,7 +28,7 @@ pub(crate) struct Remains {
     pub(crate) timestamps: bool,
 }
 
-impl core::hash::Hash for Remains {
+impl core::hash::Hash for TimeWaitState {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
         let Self { snd_nxt, rcv_nxt, ts_recent, window, scale, timestamps } = *self;
         (snd_nxt, rcv_nxt, window, scale, timestamps).hash(state);
@@ -63,7 +63,7 @@ impl Stamp {
 #[derive(Clone, Hash)]
 struct Record<K> {
     key: K,
-    remains: Remains,
+    tw_state: TimeWaitState,
     /// When its time began.
     since: Stamp,
     links: Links,
@@ -150,9 +150,9 @@ impl<K: Copy> Table<K> {
         Self { records: Chunks::new(), free: Fifo::new(), len: 0, lanes }
     }
 
-    fn insert(&mut self, key: K, remains: Remains, now: Instant, lane: usize) -> u32 {
+    fn insert(&mut self, key: K, tw_state: TimeWaitState, now: Instant, lane: usize) -> u32 {
         let since = Stamp::new(now);
-        let record = Record { key, remains, since, links: Links::default(), lane: lane as u8 };
+        let record = Record { key, tw_state, since, links: Links::default(), lane: lane as u8 };
         let index = match self.free.front() {
             Some(index) => {
                 self.free.remove(&mut self.records, index);
@@ -226,17 +226,17 @@ pub(crate) struct TimeWaits {
 /// What a segment means to a TIME_WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Verdict {
+pub(crate) enum TimeWaitAction {
     /// Dropped in silence.
     Silence,
     /// Answered with the last ACK.
     Ack,
-    /// The peer's FIN again: answered, and 2MSL starts anew.
+    /// The peer's FIN again: answered, and 2MSL starts again.
     AckAndRestart,
     /// An RST that ends TIME_WAIT.
     Kill,
     /// A SYN that may open the next incarnation, if someone listens.
-    Takeover,
+    Reuse,
 }
 
 impl TimeWaits {
@@ -259,7 +259,7 @@ impl TimeWaits {
     pub(crate) fn insert(
         &mut self,
         tuple: &FourTuple,
-        remains: Remains,
+        tw_state: TimeWaitState,
         now: Instant,
         wanted: Duration,
     ) -> (Target, Instant) {
@@ -267,8 +267,8 @@ impl TimeWaits {
         let lane = lanes.iter().position(|l| l.length >= wanted).unwrap_or(lanes.len() - 1);
         let until = now + lanes[lane].length;
         let target = match tuple {
-            FourTuple::V4(key) => Target::TimeWaitV4(self.v4.insert(*key, remains, now, lane)),
-            FourTuple::V6(key) => Target::TimeWaitV6(self.v6.insert(*key, remains, now, lane)),
+            FourTuple::V4(key) => Target::TimeWaitV4(self.v4.insert(*key, tw_state, now, lane)),
+            FourTuple::V6(key) => Target::TimeWaitV6(self.v6.insert(*key, tw_state, now, lane)),
         };
         (target, until)
     }
@@ -282,21 +282,21 @@ impl TimeWaits {
     }
 
     /// What a record keeps, and since when.
-    pub(crate) fn remains(&self, target: Target) -> Option<(Remains, Instant)> {
+    pub(crate) fn time_wait_state(&self, target: Target) -> Option<(TimeWaitState, Instant)> {
         match target {
             Target::TimeWaitV4(i) => {
                 let record = self.v4.records.get(i)?;
-                Some((record.remains, record.since.get()))
+                Some((record.tw_state, record.since.get()))
             }
             Target::TimeWaitV6(i) => {
                 let record = self.v6.records.get(i)?;
-                Some((record.remains, record.since.get()))
+                Some((record.tw_state, record.since.get()))
             }
             _ => None,
         }
     }
 
-    /// Its length anew.
+    /// Its length again.
     pub(crate) fn restart(&mut self, target: Target, now: Instant) {
         match target {
             Target::TimeWaitV4(i) => self.v4.refresh(i, now),
@@ -342,9 +342,9 @@ impl TimeWaits {
     }
 }
 
-impl Remains {
+impl TimeWaitState {
     /// RFC 9293 §3.10.7.4 for TIME_WAIT, RFC 6191 for a SYN, `tcp_rfc1337` for an RST.
-    pub(crate) fn judge(&self, header: &TcpHeader, len: u32, rfc1337: bool) -> Verdict {
+    pub(crate) fn action_for(&self, header: &TcpHeader, len: u32, rfc1337: bool) -> TimeWaitAction {
         let seq = header.seq;
         let window = u32::from(self.window.0) << self.scale;
         let timestamp = header.options.timestamps.filter(|_| self.timestamps);
@@ -353,30 +353,30 @@ impl Remains {
             timestamp.is_some_and(|ts| SeqNum::new(ts.value).before(SeqNum::new(self.ts_recent)));
         if header.flags.rst() {
             let kills = seq == self.rcv_nxt && !rfc1337;
-            return if kills { Verdict::Kill } else { Verdict::Silence };
+            return if kills { TimeWaitAction::Kill } else { TimeWaitAction::Silence };
         }
         if header.flags.syn() && !header.flags.ack() {
             // RFC 6191 §2: a newer timestamp, or without one a number beyond what was received.
             let takes_over = newer.unwrap_or(false) || (!old && seq.after(self.rcv_nxt));
-            return if takes_over { Verdict::Takeover } else { Verdict::Ack };
+            return if takes_over { TimeWaitAction::Reuse } else { TimeWaitAction::Ack };
         }
         if header.flags.syn() {
-            return Verdict::Ack;
+            return TimeWaitAction::Ack;
         }
         let outside = !seq.within(self.rcv_nxt, window.max(1));
         let at_next = seq == self.rcv_nxt && header.flags.ack();
         if header.flags.fin() && !old && (outside || at_next) {
-            return Verdict::AckAndRestart;
+            return TimeWaitAction::AckAndRestart;
         }
         // A plain ACK at the right place is the end of everything (a duplicate of the last), or an
         // older one that was late (RFC 5961 §5.2; a window is 65535 at least).
         let late = self.snd_nxt - u32::from(u16::MAX);
         let duplicate = header.ack.at_or_after(late) && header.ack.at_or_before(self.snd_nxt);
         if len == 0 && !old && at_next && duplicate {
-            return Verdict::Silence;
+            return TimeWaitAction::Silence;
         }
         // RFC 9293 §3.10.7.4: the number is judged first, then the ACK bit.
-        if outside || header.flags.ack() { Verdict::Ack } else { Verdict::Silence }
+        if outside || header.flags.ack() { TimeWaitAction::Ack } else { TimeWaitAction::Silence }
     }
 
     /// The ACK that answers from TIME_WAIT.
@@ -400,8 +400,8 @@ impl Remains {
 mod tests {
     use super::*;
 
-    fn remains() -> Remains {
-        Remains {
+    fn tw_state() -> TimeWaitState {
+        TimeWaitState {
             snd_nxt: SeqNum::new(5000),
             rcv_nxt: SeqNum::new(9000),
             ts_recent: 100,
@@ -438,7 +438,7 @@ mod tests {
             FourTuple::new(local, remote).unwrap()
         };
         let insert =
-            |table: &mut TimeWaits, n| table.insert(&numbers(n), remains(), at(0), LENGTH).0;
+            |table: &mut TimeWaits, n| table.insert(&numbers(n), tw_state(), at(0), LENGTH).0;
         let capacity = |table: &TimeWaits| -> usize {
             table.v4.records.chunks.iter().map(Vec::capacity).sum()
         };
@@ -463,27 +463,54 @@ mod tests {
 
     #[test]
     fn rfc9293_3_10_7_4_the_table_of_time_wait() {
-        let r = remains();
+        let r = tw_state();
         let fin = Flags::FIN | Flags::ACK;
         // The peer's FIN again: RCV.NXT is behind it.
-        assert_eq!(r.judge(&segment(fin, 8999, Some(100)), 1, false), Verdict::AckAndRestart);
-        assert_eq!(r.judge(&segment(fin, 9000, Some(100)), 1, false), Verdict::AckAndRestart);
-        assert_eq!(r.judge(&segment(fin, 9500, Some(100)), 1, false), Verdict::Ack);
+        assert_eq!(
+            r.action_for(&segment(fin, 8999, Some(100)), 1, false),
+            TimeWaitAction::AckAndRestart
+        );
+        assert_eq!(
+            r.action_for(&segment(fin, 9000, Some(100)), 1, false),
+            TimeWaitAction::AckAndRestart
+        );
+        assert_eq!(r.action_for(&segment(fin, 9500, Some(100)), 1, false), TimeWaitAction::Ack);
         // Old by its timestamp.
-        assert_eq!(r.judge(&segment(fin, 8999, Some(99)), 1, false), Verdict::Ack);
+        assert_eq!(r.action_for(&segment(fin, 8999, Some(99)), 1, false), TimeWaitAction::Ack);
         // RST.
-        assert_eq!(r.judge(&segment(Flags::RST, 9000, None), 0, false), Verdict::Kill);
-        assert_eq!(r.judge(&segment(Flags::RST, 9000, None), 0, true), Verdict::Silence);
-        assert_eq!(r.judge(&segment(Flags::RST, 9001, None), 0, false), Verdict::Silence);
-        assert_eq!(r.judge(&segment(Flags::RST, 1, None), 0, false), Verdict::Silence);
+        assert_eq!(r.action_for(&segment(Flags::RST, 9000, None), 0, false), TimeWaitAction::Kill);
+        assert_eq!(
+            r.action_for(&segment(Flags::RST, 9000, None), 0, true),
+            TimeWaitAction::Silence
+        );
+        assert_eq!(
+            r.action_for(&segment(Flags::RST, 9001, None), 0, false),
+            TimeWaitAction::Silence
+        );
+        assert_eq!(r.action_for(&segment(Flags::RST, 1, None), 0, false), TimeWaitAction::Silence);
         // SYN.
-        assert_eq!(r.judge(&segment(Flags::SYN, 1, Some(101)), 1, false), Verdict::Takeover);
-        assert_eq!(r.judge(&segment(Flags::SYN, 9001, None), 1, false), Verdict::Takeover);
-        assert_eq!(r.judge(&segment(Flags::SYN, 9001, Some(99)), 1, false), Verdict::Ack);
-        assert_eq!(r.judge(&segment(Flags::SYN, 8000, Some(100)), 1, false), Verdict::Ack);
+        assert_eq!(
+            r.action_for(&segment(Flags::SYN, 1, Some(101)), 1, false),
+            TimeWaitAction::Reuse
+        );
+        assert_eq!(r.action_for(&segment(Flags::SYN, 9001, None), 1, false), TimeWaitAction::Reuse);
+        assert_eq!(
+            r.action_for(&segment(Flags::SYN, 9001, Some(99)), 1, false),
+            TimeWaitAction::Ack
+        );
+        assert_eq!(
+            r.action_for(&segment(Flags::SYN, 8000, Some(100)), 1, false),
+            TimeWaitAction::Ack
+        );
         // The last ACK's duplicate, and data that comes too late.
-        assert_eq!(r.judge(&segment(Flags::ACK, 9000, Some(100)), 0, false), Verdict::Silence);
-        assert_eq!(r.judge(&segment(Flags::ACK, 8000, Some(100)), 9, false), Verdict::Ack);
+        assert_eq!(
+            r.action_for(&segment(Flags::ACK, 9000, Some(100)), 0, false),
+            TimeWaitAction::Silence
+        );
+        assert_eq!(
+            r.action_for(&segment(Flags::ACK, 8000, Some(100)), 9, false),
+            TimeWaitAction::Ack
+        );
     }
 
     fn tuple(port: u16) -> FourTuple {
@@ -500,9 +527,9 @@ mod tests {
     #[test]
     fn they_expire_in_order_and_a_restart_goes_to_the_back() {
         let mut table = TimeWaits::new(LENGTH);
-        let (a, until) = table.insert(&tuple(1), remains(), at(0), LENGTH);
+        let (a, until) = table.insert(&tuple(1), tw_state(), at(0), LENGTH);
         assert_eq!(until, at(60));
-        let (b, _) = table.insert(&tuple(2), remains(), at(1), LENGTH);
+        let (b, _) = table.insert(&tuple(2), tw_state(), at(1), LENGTH);
         assert_eq!(table.oldest(), Some((a, at(60))));
         table.restart(a, at(2));
         assert_eq!(table.oldest(), Some((b, at(61))));
@@ -517,27 +544,27 @@ mod tests {
     #[test]
     fn a_shorter_time_goes_into_the_shortest_lane_that_is_long_enough() {
         let mut table = TimeWaits::new(LENGTH);
-        let (full, _) = table.insert(&tuple(1), remains(), at(0), LENGTH);
+        let (full, _) = table.insert(&tuple(1), tw_state(), at(0), LENGTH);
         let wanted = Duration::from_millis(2500);
-        let (short, until) = table.insert(&tuple(2), remains(), at(0), wanted);
+        let (short, until) = table.insert(&tuple(2), tw_state(), at(0), wanted);
         assert_eq!(until, at(4));
         assert_eq!(table.oldest(), Some((short, at(4))));
         assert!(table.is_shortened(short) && !table.is_shortened(full));
-        let (_, until) = table.insert(&tuple(3), remains(), at(0), Duration::from_secs(999));
+        let (_, until) = table.insert(&tuple(3), tw_state(), at(0), Duration::from_secs(999));
         assert_eq!(until, at(60));
     }
 
     #[test]
     fn halving_concerns_what_is_there_and_keeps_the_order() {
         let mut table = TimeWaits::new(LENGTH);
-        let (a, _) = table.insert(&tuple(1), remains(), at(0), LENGTH);
-        let (b, _) = table.insert(&tuple(2), remains(), at(10), LENGTH);
+        let (a, _) = table.insert(&tuple(1), tw_state(), at(0), LENGTH);
+        let (b, _) = table.insert(&tuple(2), tw_state(), at(10), LENGTH);
         table.halve(at(20));
         table.halve(at(20));
         assert_eq!(table.oldest(), Some((a, at(40))));
         table.remove(a);
         assert_eq!(table.oldest(), Some((b, at(45))));
-        let (c, _) = table.insert(&tuple(3), remains(), at(21), LENGTH);
+        let (c, _) = table.insert(&tuple(3), tw_state(), at(21), LENGTH);
         table.remove(b);
         assert_eq!(table.oldest(), Some((c, at(81))));
         table.halve(at(31));

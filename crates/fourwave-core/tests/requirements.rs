@@ -148,13 +148,13 @@ fn rfc9293_3_6_1_time_wait_comes_back_when_the_new_syn_was_an_old_duplicate() {
     bench.arrives(Flags::RST, 501, 0, b"");
     bench.silence();
     let population = bench.engine.population();
-    assert_eq!((population.time_wait, population.half_open, population.filed), (1, 0, 1));
+    assert_eq!((population.time_wait, population.half_open, population.demux_entries), (1, 0, 1));
     let counters = bench.engine.counters();
     assert_eq!((counters.tw_taken_over, counters.tw_restored), (1, 1));
     bench.arrives(FIN_ACK, theirs, ours, b"");
     bench.ack(ours, theirs + 1);
     bench.pass(Duration::from_secs(60));
-    assert_eq!(bench.engine.population().filed, 0);
+    assert_eq!(bench.engine.population().demux_entries, 0);
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn rfc9293_3_9_2_3_no_open_to_or_from_a_group() {
     }
     let (us, bad) = (address("[fd00::1]:0"), address("[ff02::1]:80"));
     assert_eq!(bench.engine.connect(bench.now, us, bad), Err(ConnectError::BadAddress));
-    assert_eq!(bench.engine.population().filed, 0);
+    assert_eq!(bench.engine.population().demux_entries, 0);
 }
 
 #[test]

@@ -189,7 +189,7 @@ impl Ledger {
         if alive.map(|alive| alive + held) != Some(there.connections) {
             return Err(format!("connections: {alive:?} alive, {held} held, and {there:?}"));
         }
-        if filed != Some(there.filed) || there.orphans != orphans {
+        if filed != Some(there.demux_entries) || there.orphans != orphans {
             return Err(format!("{alive:?} alive, {orphans} of them orphans, and {there:?}"));
         }
         if there.timers > there.connections {
@@ -330,14 +330,14 @@ mod tests {
         ledger.active += 3;
         let mut there = Population::default();
         (there.half_open, there.connections, there.orphans) = (2, 5, 1);
-        (there.timers, there.filed) = (3, 5);
+        (there.timers, there.demux_entries) = (3, 5);
         assert_eq!(ledger.check_population(&counters, &there, 2, 1), Ok(()));
         let changes: [fn(&mut Population); 6] = [
             |there| there.connections = 6,
             |there| there.time_wait = 1,
             |there| there.orphans = 0,
             |there| there.timers = 6,
-            |there| there.filed = 6,
+            |there| there.demux_entries = 6,
             |there| there.half_open = 1,
         ];
         for change in changes {

@@ -90,8 +90,8 @@ impl FarEnd<'_> {
     /// Waits until the peer waits for a sign of the far end, or asks for it again. Never resolves
     /// after the connection's end. Cancel-safe; one task may wait.
     pub async fn asked(&self) -> FarEndQuery {
-        let mut filed = None;
-        poll_fn(|cx| self.socket.poll_far_end_asked(cx, &mut filed)).await
+        let mut waiting = None;
+        poll_fn(|cx| self.socket.poll_far_end_asked(cx, &mut waiting)).await
     }
 
     /// What the peer waits for now; `None` when nothing waits.

@@ -189,14 +189,14 @@ impl Socket {
     /// A query for the far end that nobody was told of yet.
     ///
     /// A relay polls this with every packet that it moves, so a poll with nothing new takes no
-    /// lock: `filed` is the waker that waits in the slot, and how many queries there were then.
+    /// lock: `waiting` is the waker that waits in the slot, and how many queries there were then.
     pub(crate) fn poll_far_end_asked(
         &self,
         cx: &mut Context<'_>,
-        filed: &mut Option<(u64, Waker)>,
+        waiting: &mut Option<(u64, Waker)>,
     ) -> Poll<FarEndQuery> {
         let asked = &self.shared.far_end_asked;
-        if filed.as_ref().is_some_and(|(seen, waker)| {
+        if waiting.as_ref().is_some_and(|(seen, waker)| {
             *seen == asked.load(Ordering::Acquire) && waker.will_wake(cx.waker())
         }) {
             return Poll::Pending;
@@ -214,7 +214,7 @@ impl Socket {
         // Read under the lock: the next query raises it.
         let seen = asked.load(Ordering::Relaxed);
         drop(inner);
-        *filed = Some((seen, cx.waker().clone()));
+        *waiting = Some((seen, cx.waker().clone()));
         Poll::Pending
     }
 

@@ -42,7 +42,7 @@ use crate::options::{Shared, SynOptions};
 use crate::sender::{Flight, RtoLimits, Sender};
 use crate::state::{self, Input, State};
 use crate::time::{Duration, Instant};
-use crate::time_wait::Remains;
+use crate::time_wait::TimeWaitState;
 use far_end::FarEnd;
 use recv::ReceiveSide;
 use send::{Fin, SendSide};
@@ -60,7 +60,7 @@ pub(crate) struct Ctx<'a> {
 /// What became of a connection in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(crate) enum Fate {
+pub(crate) enum ConnOutcome {
     /// It goes on.
     Alive,
     /// It is in TIME_WAIT: its record replaces it.
@@ -249,7 +249,7 @@ pub(crate) struct Summary {
 }
 
 /// What a new connection starts from.
-pub(crate) struct Birth {
+pub(crate) struct ConnParams {
     pub(crate) tuple: FourTuple,
     pub(crate) id: ConnId,
     pub(crate) iss: SeqNum,
@@ -265,9 +265,9 @@ pub(crate) struct Birth {
 }
 
 impl Connection {
-    pub(crate) fn new(birth: Birth, now: Instant, config: &Config) -> Self {
-        let Birth { tuple, id, iss, irs, state, options, ts_offset, ts_recent, opened, syn } =
-            birth;
+    pub(crate) fn new(params: ConnParams, now: Instant, config: &Config) -> Self {
+        let ConnParams { tuple, id, iss, irs, state, options, ts_offset, ts_recent, opened, syn } =
+            params;
         let receive_buffer = syn.receive_buffer.unwrap_or(config.tcp_rmem_default as u32);
         let mut conn = Self {
             tuple,
@@ -337,9 +337,9 @@ impl Connection {
         }
     }
 
-    fn ends(&mut self, input: Input, reason: EndReason, reset: bool) -> Fate {
+    fn ends(&mut self, input: Input, reason: EndReason, reset: bool) -> ConnOutcome {
         self.step(input);
-        Fate::Ended { reason, reset }
+        ConnOutcome::Ended { reason, reset }
     }
 
     /// TSval now: milliseconds (RFC 7323 §5.4).
@@ -404,8 +404,8 @@ impl Connection {
     }
 
     /// What stays of it in TIME_WAIT.
-    pub(crate) fn remains(&self) -> Remains {
-        Remains {
+    pub(crate) fn time_wait_state(&self) -> TimeWaitState {
+        TimeWaitState {
             snd_nxt: self.snd.nxt,
             rcv_nxt: self.rcv.nxt,
             ts_recent: self.ts.recent,
@@ -443,7 +443,7 @@ impl Connection {
     }
 
     /// Frees what only a living connection needs.
-    pub(crate) fn bury(&mut self, reason: EndReason) {
+    pub(crate) fn release(&mut self, reason: EndReason) {
         self.handle.ended = Some(reason);
         self.state = State::Closed;
         self.snd.queue.clear();

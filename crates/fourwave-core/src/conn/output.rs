@@ -20,7 +20,7 @@ const MOST_SACK: u32 = 4 + 8 * MAX_SACK_BLOCKS as u32;
 
 /// What goes out next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Next {
+enum NextSegment {
     /// Our SYN, with an ACK once the peer's SYN is known.
     Syn,
     /// An ACK without data that counts as a duplicate.
@@ -70,40 +70,40 @@ impl Connection {
         };
         self.sender.on_any_sent(ctx.now);
         Some(match next {
-            Next::Syn => self.send_syn(link, ctx, payload),
-            Next::DuplicateAck | Next::Ack => self.send_ack(ctx),
-            Next::Retransmit(range) => self.retransmit(range, ctx, payload),
-            Next::New { len, fin } => {
+            NextSegment::Syn => self.send_syn(link, ctx, payload),
+            NextSegment::DuplicateAck | NextSegment::Ack => self.send_ack(ctx),
+            NextSegment::Retransmit(range) => self.retransmit(range, ctx, payload),
+            NextSegment::New { len, fin } => {
                 let out = self.send_new(len, fin, ctx, payload);
                 self.note_progress(ctx.now);
                 out
             }
-            Next::Probe => self.send_probe(ctx),
+            NextSegment::Probe => self.send_probe(ctx),
         })
     }
 
-    fn decide(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<Next> {
+    fn decide(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<NextSegment> {
         if self.due.syn {
-            return Some(Next::Syn);
+            return Some(NextSegment::Syn);
         }
         if !self.snd.syn_acknowledged() && !self.is_passive() {
-            return self.ack_due().then_some(Next::Ack);
+            return self.ack_due().then_some(NextSegment::Ack);
         }
         if self.rcv.acks.duplicate_due() && self.ack_due() {
-            return Some(Next::DuplicateAck);
+            return Some(NextSegment::DuplicateAck);
         }
         if let Some(next) = self.next_data(link, ctx) {
             return Some(next);
         }
         if self.due.probe {
-            return Some(Next::Probe);
+            return Some(NextSegment::Probe);
         }
-        self.ack_due().then_some(Next::Ack)
+        self.ack_due().then_some(NextSegment::Ack)
     }
 
     /// What was lost, new data or the FIN, as the windows, Nagle and silly-window avoidance allow
     /// (RFC 9293 §3.8.6.2.1, §3.7.4).
-    fn next_data(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<Next> {
+    fn next_data(&mut self, link: &Link, ctx: &Ctx<'_>) -> Option<NextSegment> {
         let (unsent, flight) = (self.snd.unsent(), self.flight());
         if unsent == 0 && !self.sender.has_lost(flight) {
             return self.next_fin(ctx);
@@ -121,7 +121,7 @@ impl Connection {
         match self.sender.next(flight, &limits) {
             NextData::Retransmit(range) => {
                 let len = range.end.since(range.start).min(self.snd.record_room(range.start));
-                (len > 0).then(|| Next::Retransmit(range.start..range.start + len))
+                (len > 0).then(|| NextSegment::Retransmit(range.start..range.start + len))
             }
             NextData::New(room) => {
                 let next = self.next_new(unsent, room);
@@ -134,19 +134,19 @@ impl Connection {
     }
 
     /// The FIN takes a sequence number, and so room in the window.
-    fn next_fin(&mut self, ctx: &Ctx<'_>) -> Option<Next> {
+    fn next_fin(&mut self, ctx: &Ctx<'_>) -> Option<NextSegment> {
         if !self.snd.fin_waits() {
             return None;
         }
         if self.snd.window_room() > 0 {
-            return Some(Next::New { len: 0, fin: true });
+            return Some(NextSegment::New { len: 0, fin: true });
         }
         self.arm_probe(ctx);
         None
     }
 
     /// New data of `unsent` bytes, for `room` of which there is room in the congestion window.
-    fn next_new(&self, unsent: u32, room: u32) -> Option<Next> {
+    fn next_new(&self, unsent: u32, room: u32) -> Option<NextSegment> {
         let mss = self.snd.mss;
         let window = self.snd.window_room();
         let record = unsent.min(self.snd.record_room(self.snd.nxt));
@@ -164,7 +164,7 @@ impl Connection {
             if small_ok || half_window || self.due.small { len } else { 0 }
         };
         let fin = self.snd.fin_waits() && len == unsent && window > len;
-        (len > 0).then_some(Next::New { len, fin })
+        (len > 0).then_some(NextSegment::New { len, fin })
     }
 
     /// Whether a last segment that is not full may go: one of them at a time (RFC 9293 §3.7.4, as

@@ -1,7 +1,7 @@
 //! Timeouts (RFC 9293 §3.10.8): retransmission, zero window, delayed ACK, keepalive, FIN_WAIT_2.
 
 use super::send::Fin;
-use super::{CloseTimer, Connection, Ctx, Fate, Signals};
+use super::{CloseTimer, ConnOutcome, Connection, Ctx, Signals};
 use crate::end::EndReason;
 use crate::sender::TimerFor;
 use crate::state::{Input, State};
@@ -9,27 +9,27 @@ use crate::time::{Duration, Instant};
 
 impl Connection {
     /// Does what is due at `ctx.now`.
-    pub(crate) fn on_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+    pub(crate) fn on_timeout(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
         if self.rcv.acks.on_timer(ctx.now) {
             ctx.counters.delayed_acks += 1;
         }
         if self.close_at <= ctx.now {
             self.close_at = Instant::NEVER;
             match self.close_timeout(ctx) {
-                Fate::Alive => {}
-                fate => return fate,
+                ConnOutcome::Alive => {}
+                outcome => return outcome,
             }
         }
         if self.sender.take_timeout(ctx.now) {
             match self.retransmission_timeout(ctx) {
-                Fate::Alive => {}
-                fate => return fate,
+                ConnOutcome::Alive => {}
+                outcome => return outcome,
             }
         }
         if self.keepalive.as_ref().is_some_and(|keepalive| keepalive.probe_at <= ctx.now) {
             return self.keepalive_timeout(ctx);
         }
-        Fate::Alive
+        ConnOutcome::Alive
     }
 
     /// Retransmission timeouts without an answer; probes of a window are none.
@@ -46,7 +46,7 @@ impl Connection {
         }
     }
 
-    fn close_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+    fn close_timeout(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
         match self.close_timer() {
             CloseTimer::ReleaseFin => self.release_fin(),
             CloseTimer::FinWait2 => {
@@ -59,17 +59,17 @@ impl Connection {
             }
             CloseTimer::None => {}
         }
-        Fate::Alive
+        ConnOutcome::Alive
     }
 
-    fn retransmission_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+    fn retransmission_timeout(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
         let in_flight = self.snd.outstanding() > 0;
         let waits = self.snd.unsent() > 0 || self.snd.fin_waits();
         if !in_flight && !waits {
-            return Fate::Alive;
+            return ConnOutcome::Alive;
         }
-        if let Some(fate) = self.give_up(ctx) {
-            return fate;
+        if let Some(outcome) = self.give_up(ctx) {
+            return outcome;
         }
         let what = match in_flight {
             false => TimerFor::Window,
@@ -82,7 +82,7 @@ impl Connection {
             // window, for as long as the peer answers, or what a small window has room for.
             self.due.small = self.snd.window_room() > 0;
             self.due.probe = !self.due.small;
-            return Fate::Alive;
+            return ConnOutcome::Alive;
         }
         ctx.counters.timeouts += 1;
         if u64::from(self.sender.timeouts()) == ctx.config.tcp_retries1 {
@@ -90,11 +90,11 @@ impl Connection {
             self.handle.signals.set(Signals::UNANSWERED);
         }
         self.due.syn |= !self.snd.syn_acknowledged();
-        Fate::Alive
+        ConnOutcome::Alive
     }
 
     /// Whether it has been tried often or long enough.
-    fn give_up(&mut self, ctx: &mut Ctx<'_>) -> Option<Fate> {
+    fn give_up(&mut self, ctx: &mut Ctx<'_>) -> Option<ConnOutcome> {
         let (config, tuning, passive) = (ctx.config, self.tuning(), self.is_passive());
         let (limit, reason) = match self.state {
             State::SynSent => match tuning.syn_count {
@@ -113,7 +113,7 @@ impl Connection {
             && ctx.now.since(self.sender.progress_at()) >= tuning.user_timeout;
         let reason = if user { EndReason::UserTimeout } else { reason };
         // As in Linux, a peer that answers and never opens its window does not hold what its
-        // application left behind for ever.
+        // application left behind indefinitely.
         let stuck = self.handle.orphan
             && u64::from(self.sender.backoff()) >= limit
             && self.rto(config) >= config.rto_max();
@@ -127,17 +127,17 @@ impl Connection {
         Some(self.ends(Input::Timeout, reason, false))
     }
 
-    fn keepalive_timeout(&mut self, ctx: &mut Ctx<'_>) -> Fate {
-        let Some(keepalive) = self.keepalive.as_deref_mut() else { return Fate::Alive };
+    fn keepalive_timeout(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
+        let Some(keepalive) = self.keepalive.as_deref_mut() else { return ConnOutcome::Alive };
         let heard_until = self.last_received_at + keepalive.idle;
         if heard_until > ctx.now {
             keepalive.probe_at = heard_until;
-            return Fate::Alive;
+            return ConnOutcome::Alive;
         }
         // With data in flight the retransmission timer does this work.
         if self.snd.outstanding() > 0 || !self.state.is_synchronized() {
             keepalive.probe_at = ctx.now + keepalive.interval;
-            return Fate::Alive;
+            return ConnOutcome::Alive;
         }
         // As in Linux, TCP_USER_TIMEOUT takes the place of the count of probes.
         let limit = self.tuning.as_ref().map_or(Duration::ZERO, |tuning| tuning.user_timeout);
@@ -153,6 +153,6 @@ impl Connection {
         keepalive.unanswered += 1;
         keepalive.probe_at = ctx.now + keepalive.interval;
         self.due.probe = true;
-        Fate::Alive
+        ConnOutcome::Alive
     }
 }

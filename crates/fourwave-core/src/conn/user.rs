@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::send::Fin;
-use super::{Connection, Ctx, FarEnd, Fate, KeepAlive, Signals, Tuning};
+use super::{ConnOutcome, Connection, Ctx, FarEnd, KeepAlive, Signals, Tuning};
 use crate::end::{EndReason, UserCall};
 use crate::error::{ReceiveError, SendError};
 use crate::fast_open::{Offer, Part};
@@ -176,7 +176,7 @@ impl Connection {
     }
 
     /// The application gives its handle back (RFC 9293 §3.10.4, §3.6.1).
-    pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+    pub(crate) fn close(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
         self.called(UserCall::Close, ctx.now);
         self.handle.orphan = true;
         self.forget_far_end();
@@ -199,19 +199,19 @@ impl Connection {
     }
 
     /// Gives up at once (RFC 9293 §3.10.5).
-    pub(crate) fn abort(&mut self, reason: EndReason) -> Fate {
+    pub(crate) fn abort(&mut self, reason: EndReason) -> ConnOutcome {
         let reset = self.state != State::SynSent;
         self.closes_first();
         self.ends(Input::Abort, reason, reset)
     }
 
     /// Gives up without a word to the peer.
-    pub(crate) fn forsake(&mut self, reason: EndReason) -> Fate {
+    pub(crate) fn abort_unaccepted(&mut self, reason: EndReason) -> ConnOutcome {
         self.ends(Input::Abort, reason, false)
     }
 
     /// The application's abort.
-    pub(crate) fn abort_by_user(&mut self, ctx: &Ctx<'_>) -> Fate {
+    pub(crate) fn abort_by_user(&mut self, ctx: &Ctx<'_>) -> ConnOutcome {
         self.called(UserCall::Abort, ctx.now);
         self.handle.orphan = true;
         self.abort(EndReason::Aborted)

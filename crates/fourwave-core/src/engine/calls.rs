@@ -14,7 +14,7 @@ use fourwave_wire::tcp::{Flags, TcpHeader};
 use super::input::{TAKEOVER_GAP, is_unicast};
 use super::{Accepted, Engine};
 use crate::config::Config;
-use crate::conn::{Birth, Connection, Fate, Signals};
+use crate::conn::{ConnOutcome, ConnParams, Connection, Signals};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::error::{ConnectError, ListenError, NoSuchConnection, ReceiveError, SendError};
@@ -29,7 +29,7 @@ use crate::sender::congestion::Algorithm;
 use crate::socket_option::{FarEndQuery, SocketOption};
 use crate::state::State;
 use crate::time::{Duration, Instant};
-use crate::time_wait::Remains;
+use crate::time_wait::TimeWaitState;
 
 impl Engine {
     /// Answers SYNs from now on.
@@ -216,7 +216,7 @@ impl Engine {
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let config = &self.config;
         let index = self.records.conns.insert_with(|index, generation| {
-            let birth = Birth {
+            let params = ConnParams {
                 tuple,
                 id: ConnId { index, generation },
                 iss,
@@ -228,7 +228,7 @@ impl Engine {
                 opened: now,
                 syn,
             };
-            Box::new(Connection::new(birth, now, config))
+            Box::new(Connection::new(params, now, config))
         });
         self.counters.active_opens += 1;
         self.demux.insert(&self.records, &tuple, Target::Connection(index));
@@ -276,8 +276,8 @@ impl Engine {
     /// Whether a TIME_WAIT had timestamps, and a new connection would (RFC 6191).
     fn has_timestamps(&self, tuple: &FourTuple) -> bool {
         let target = self.demux.find(&self.records, tuple);
-        let remains = target.and_then(|target| self.records.time_wait.remains(target));
-        self.config.tcp_timestamps == 1 && remains.is_some_and(|(remains, _)| remains.timestamps)
+        let tw_state = target.and_then(|target| self.records.time_wait.time_wait_state(target));
+        self.config.tcp_timestamps == 1 && tw_state.is_some_and(|(tw_state, _)| tw_state.timestamps)
     }
 
     /// `tcp_tw_reuse` (RFC 6191): with timestamps, after a while, the peer can tell the two
@@ -289,19 +289,19 @@ impl Engine {
             _ => tuple.local().ip().is_loopback() && tuple.remote().ip().is_loopback(),
         };
         let delay = Duration::from_millis(self.config.tcp_tw_reuse_delay);
-        let old = |(remains, since): (Remains, Instant)| {
-            remains.timestamps && self.config.tcp_timestamps == 1 && now.since(since) >= delay
+        let old = |(tw_state, since): (TimeWaitState, Instant)| {
+            tw_state.timestamps && self.config.tcp_timestamps == 1 && now.since(since) >= delay
         };
-        allowed && self.records.time_wait.remains(target).is_some_and(old)
+        allowed && self.records.time_wait.time_wait_state(target).is_some_and(old)
     }
 
     /// Ends a TIME_WAIT for a new outgoing connection; returns its SND.NXT.
     fn take_time_wait_over(&mut self, tuple: &FourTuple) -> Option<SeqNum> {
         let target = self.demux.find(&self.records, tuple)?;
-        let (remains, _) = self.records.time_wait.remains(target)?;
+        let (tw_state, _) = self.records.time_wait.time_wait_state(target)?;
         self.counters.tw_recycled += 1;
         self.drop_time_wait(target, tuple);
-        Some(remains.snd_nxt)
+        Some(tw_state.snd_nxt)
     }
 
     fn index(&self, conn: ConnId) -> Option<u32> {
@@ -388,8 +388,8 @@ impl Engine {
         for index in all {
             let Some(conn) = self.records.conns.get_mut(index) else { continue };
             if conn.handle.ended.is_none() {
-                let fate = conn.abort(EndReason::Shutdown);
-                self.settle(now, index, fate);
+                let outcome = conn.abort(EndReason::Shutdown);
+                self.settle(now, index, outcome);
             }
         }
     }
@@ -398,7 +398,7 @@ impl Engine {
         &mut self,
         now: Instant,
         conn: ConnId,
-        how: impl FnOnce(&mut Connection, &mut crate::conn::Ctx<'_>) -> Fate,
+        how: impl FnOnce(&mut Connection, &mut crate::conn::Ctx<'_>) -> ConnOutcome,
     ) -> Result<(), NoSuchConnection> {
         let index = self.index(conn).ok_or(NoSuchConnection)?;
         let (conn, mut ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
@@ -406,18 +406,18 @@ impl Engine {
             self.records.conns.remove(index);
             return Ok(());
         }
-        let fate = how(conn, &mut ctx);
+        let outcome = how(conn, &mut ctx);
         self.orphans += 1;
-        let fate = self.within_max_orphans(index, fate);
-        self.settle(now, index, fate);
+        let outcome = self.within_max_orphans(index, outcome);
+        self.settle(now, index, outcome);
         Ok(())
     }
 
-    fn within_max_orphans(&mut self, index: u32, fate: Fate) -> Fate {
-        if fate != Fate::Alive || self.orphans as u64 <= self.config.tcp_max_orphans {
-            return fate;
+    fn within_max_orphans(&mut self, index: u32, outcome: ConnOutcome) -> ConnOutcome {
+        if outcome != ConnOutcome::Alive || self.orphans as u64 <= self.config.tcp_max_orphans {
+            return outcome;
         }
-        let Some(conn) = self.records.conns.get_mut(index) else { return fate };
+        let Some(conn) = self.records.conns.get_mut(index) else { return outcome };
         self.counters.abort_on_memory += 1;
         conn.abort(EndReason::TooManyOrphans)
     }

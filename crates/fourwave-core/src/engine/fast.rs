@@ -8,7 +8,7 @@ use fourwave_wire::options::FastOpen;
 
 use super::{Engine, Queued};
 use crate::conn::arrive::Segment;
-use crate::conn::{Birth, Connection};
+use crate::conn::{ConnParams, Connection};
 use crate::demux::{FourTuple, Target};
 use crate::event::{ConnId, Event, ListenerId};
 use crate::fast_open::{FastOpenKeys, Offer, Part, Worth, bit};
@@ -67,7 +67,7 @@ impl Engine {
         let text = text.slice(..text.len().min(SYN_WINDOW as usize));
         let config = &self.config;
         let conn = self.records.conns.insert_with(|index, generation| {
-            let birth = Birth {
+            let params = ConnParams {
                 tuple,
                 id: ConnId { index, generation },
                 iss,
@@ -79,7 +79,7 @@ impl Engine {
                 opened: now,
                 syn,
             };
-            let mut conn = Box::new(Connection::new(birth, now, config));
+            let mut conn = Box::new(Connection::new(params, now, config));
             conn.open_passive(&segment.header, text, part);
             conn.handle.listener = Some(id);
             conn

@@ -11,14 +11,14 @@ use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
 use super::{Engine, Queued};
 use crate::conn::arrive::listen::{Reception, receive_syn};
 use crate::conn::arrive::{self, Segment};
-use crate::conn::{Birth, Connection, Fate};
+use crate::conn::{ConnOutcome, ConnParams, Connection};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
 use crate::event::{ConnId, Event, PendingId};
 use crate::half_open::Answer;
 use crate::state::State;
 use crate::time::Instant;
-use crate::time_wait::{Remains, Verdict};
+use crate::time_wait::{TimeWaitAction, TimeWaitState};
 
 /// By how much the first number of a connection that takes a TIME_WAIT over lies beyond the old
 /// SND.NXT: further than any window without scaling reaches (RFC 9293 §3.10.7.4).
@@ -100,21 +100,21 @@ impl Engine {
     pub(super) fn connection_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
         let (tuple, was) = (conn.tuple, conn.state);
-        let mut fate = arrive::arrive(conn, segment, &mut ctx);
+        let mut outcome = arrive::arrive(conn, segment, &mut ctx);
         if conn.fast_open.is_some() {
             self.fast_open_steps(index, was, segment);
         }
-        if fate == Fate::Reject {
+        if outcome == ConnOutcome::Reject {
             self.reset_segment(tuple, &segment.header, segment.len());
         }
-        if let Fate::Ended { reason, reset } = &mut fate
+        if let ConnOutcome::Ended { reason, reset } = &mut outcome
             && matches!(reason, EndReason::DataAfterClose | EndReason::FinWait2Timeout)
             && core::mem::take(reset)
         {
             // At the number that the peer expects, whether our FIN has reached it or not.
             self.reset_segment(tuple, &segment.header, segment.len());
         }
-        self.settle(now, index, fate);
+        self.settle(now, index, outcome);
     }
 
     /// LISTEN, or CLOSED when nobody listens (RFC 9293 §3.10.7.1, §3.10.7.2). `after`: where the
@@ -124,7 +124,7 @@ impl Engine {
         now: Instant,
         tuple: FourTuple,
         segment: &Segment<'_>,
-        after: Option<Remains>,
+        after: Option<TimeWaitState>,
     ) {
         let header = &segment.header;
         if header.flags.rst() {
@@ -145,7 +145,7 @@ impl Engine {
         now: Instant,
         tuple: FourTuple,
         segment: &Segment<'_>,
-        after: Option<Remains>,
+        after: Option<TimeWaitState>,
     ) {
         let header = &segment.header;
         let Some(listener) = self.listeners.find(tuple.local()) else { return };
@@ -171,7 +171,7 @@ impl Engine {
         let (config, link) = (&self.config, &self.link);
         let reception = Reception { listener: id, deferred, iss, config, link, syn };
         let mut record = receive_syn(tuple, header, &reception, now);
-        record.took_over = after.map(Box::new);
+        record.reused = after.map(Box::new);
         self.promise_cookie(&mut record, header.options.fast_open);
         let index = self.records.half_open.insert(record);
         self.demux.insert(&self.records, &tuple, Target::HalfOpen(index));
@@ -210,7 +210,7 @@ impl Engine {
                 // RFC 9293 §3.10.7.4, fourth: back to LISTEN.
                 self.refuse_half_open(now, index);
             // A SYN ACK comes from an end that has our SYN: answered with ours, two half-open ends
-            // would answer each other for ever.
+            // would answer each other indefinitely.
             } else if header.seq != record.irs || header.flags.ack() {
                 self.challenge_half_open(now, index);
             } else if record.answer == Answer::Sent && self.records.half_open.make_due(index) {
@@ -243,12 +243,12 @@ impl Engine {
     /// the TIME_WAIT is back (RFC 9293 §3.6.1).
     fn refuse_half_open(&mut self, now: Instant, index: u32) {
         let Some(record) = self.records.half_open.get_mut(index) else { return };
-        let (tuple, took_over) = (record.tuple, record.took_over.take());
+        let (tuple, reused) = (record.tuple, record.reused.take());
         // RFC 4022: from SYN_RECEIVED to LISTEN or CLOSED, as Linux counts it too.
         self.counters.attempt_fails += 1;
         self.drop_half_open(index);
-        if let Some(remains) = took_over {
-            self.restore_time_wait(now, &tuple, *remains);
+        if let Some(tw_state) = reused {
+            self.restore_time_wait(now, &tuple, *tw_state);
         }
     }
 
@@ -287,7 +287,7 @@ impl Engine {
         let ts_offset = self.records.secret.timestamp_offset(&record.tuple);
         let config = &self.config;
         let conn = self.records.conns.insert_with(|index, generation| {
-            let birth = Birth {
+            let params = ConnParams {
                 tuple: record.tuple,
                 id: ConnId { index, generation },
                 iss: record.iss,
@@ -299,7 +299,7 @@ impl Engine {
                 opened: record.opened,
                 syn: socket.syn,
             };
-            let mut conn = Box::new(Connection::new(birth, now, config));
+            let mut conn = Box::new(Connection::new(params, now, config));
             let answered_at = record.answered_at(config.rto_max());
             conn.handshake_done(header, record.window(), answered_at, now);
             conn.handle.listener = Some(record.listener);
@@ -327,31 +327,31 @@ impl Engine {
         tuple: FourTuple,
         segment: &Segment<'_>,
     ) {
-        let Some((remains, _)) = self.records.time_wait.remains(target) else { return };
+        let Some((tw_state, _)) = self.records.time_wait.time_wait_state(target) else { return };
         let header = &segment.header;
         let rfc1337 = self.config.tcp_rfc1337 == 1;
-        let mut verdict = remains.judge(header, segment.len(), rfc1337);
-        if verdict == Verdict::Takeover && self.listeners.find(tuple.local()).is_none() {
-            verdict = Verdict::Ack;
+        let mut action = tw_state.action_for(header, segment.len(), rfc1337);
+        if action == TimeWaitAction::Reuse && self.listeners.find(tuple.local()).is_none() {
+            action = TimeWaitAction::Ack;
         }
-        match verdict {
-            Verdict::Silence => {}
-            Verdict::Kill => {
+        match action {
+            TimeWaitAction::Silence => {}
+            TimeWaitAction::Kill => {
                 self.counters.tw_killed += 1;
                 self.drop_time_wait(target, &tuple);
             }
-            Verdict::Takeover => {
+            TimeWaitAction::Reuse => {
                 self.counters.tw_taken_over += 1;
                 self.drop_time_wait(target, &tuple);
-                self.nobody_arrives(now, tuple, segment, Some(remains));
+                self.nobody_arrives(now, tuple, segment, Some(tw_state));
             }
-            Verdict::AckAndRestart => {
+            TimeWaitAction::AckAndRestart => {
                 self.records.time_wait.restart(target, now);
-                self.reply(tuple, remains.ack(&tuple, self.ts_now(&tuple, now)));
+                self.reply(tuple, tw_state.ack(&tuple, self.ts_now(&tuple, now)));
             }
-            Verdict::Ack => {
+            TimeWaitAction::Ack => {
                 if self.challenges.allow(now, self.config.tcp_challenge_ack_limit) {
-                    self.reply(tuple, remains.ack(&tuple, self.ts_now(&tuple, now)));
+                    self.reply(tuple, tw_state.ack(&tuple, self.ts_now(&tuple, now)));
                 }
             }
         }
@@ -402,9 +402,9 @@ impl Engine {
         }
         if conn.state == State::SynReceived && conn.is_passive() {
             // As in Linux: what opened without a handshake ends without one.
-            let fate = conn.forsake(EndReason::Unreachable(quoted.error));
+            let outcome = conn.abort_unaccepted(EndReason::Unreachable(quoted.error));
             self.counters.icmp_hard += 1;
-            return self.settle(now, index, fate);
+            return self.settle(now, index, outcome);
         }
         if conn.state != State::SynSent {
             // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide, `info` tells of it.
@@ -412,10 +412,10 @@ impl Engine {
             self.counters.icmp_ignored += 1;
             return;
         }
-        let fate = conn.abort(EndReason::Unreachable(quoted.error));
+        let outcome = conn.abort(EndReason::Unreachable(quoted.error));
         self.counters.icmp_hard += 1;
         self.counters.attempt_fails += 1;
-        self.settle(now, index, fate);
+        self.settle(now, index, outcome);
     }
 }
 

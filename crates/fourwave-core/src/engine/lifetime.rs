@@ -4,12 +4,12 @@ use alloc::boxed::Box;
 
 use super::{Engine, Queued};
 use crate::config::TwOverflow;
-use crate::conn::Fate;
+use crate::conn::ConnOutcome;
 use crate::demux::{FourTuple, Target};
 use crate::end::{EndReason, EndReport};
 use crate::event::{Event, PendingId};
 use crate::time::{Duration, Instant};
-use crate::time_wait::Remains;
+use crate::time_wait::TimeWaitState;
 
 impl Engine {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called next; it may be a little
@@ -49,19 +49,19 @@ impl Engine {
 
     fn connection_times_out(&mut self, now: Instant, index: u32) {
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
-        // The wheel keeps a deadline that has moved later: it is set anew, nothing is due.
-        let fate = match conn.next_deadline() {
+        // The wheel keeps a deadline that has moved later: it is set again, nothing is due.
+        let outcome = match conn.next_deadline() {
             Some(deadline) if deadline <= now => {
                 let before = conn.timeouts_in_a_row();
-                let fate = conn.on_timeout(&mut ctx);
+                let outcome = conn.on_timeout(&mut ctx);
                 if conn.fast_open.is_some() {
                     self.fast_open_times_out(now, index, before);
                 }
-                fate
+                outcome
             }
-            _ => Fate::Alive,
+            _ => ConnOutcome::Alive,
         };
-        self.settle(now, index, fate);
+        self.settle(now, index, outcome);
     }
 
     fn half_open_times_out(&mut self, index: u32) {
@@ -80,20 +80,20 @@ impl Engine {
     }
 
     /// Does what a step's outcome asks for.
-    pub(super) fn settle(&mut self, now: Instant, index: u32, fate: Fate) {
-        match fate {
-            Fate::Alive | Fate::Reject => {
+    pub(super) fn settle(&mut self, now: Instant, index: u32, outcome: ConnOutcome) {
+        match outcome {
+            ConnOutcome::Alive | ConnOutcome::Reject => {
                 self.fast_open_settles(index, false);
                 self.schedule(index);
             }
-            Fate::TimeWait => self.enter_time_wait(now, index),
-            Fate::Ended { reason, reset } => {
+            ConnOutcome::TimeWait => self.enter_time_wait(now, index),
+            ConnOutcome::Ended { reason, reset } => {
                 if let (true, Some(conn)) = (reset, self.records.conns.get(index)) {
                     let (tuple, header) = (conn.tuple, conn.reset_header(now));
                     self.reply(tuple, header);
                 }
-                self.unfile(index);
-                self.retire(now, index, reason, None);
+                self.remove_from_demux(index);
+                self.report_end(now, index, reason, None);
             }
         }
     }
@@ -104,31 +104,36 @@ impl Engine {
         let tuple = conn.tuple;
         // The fourth wave, or whatever else is owed.
         let ack = conn.rcv.acks.owed().then(|| conn.last_ack_header(&ctx));
-        let remains = conn.remains();
+        let tw_state = conn.time_wait_state();
         if let Some(header) = ack {
             self.reply(tuple, header);
         }
-        let length = self.time_wait_length(index, remains.timestamps);
-        if remains.timestamps && self.config.tcp_tw_recycle == 1 {
-            self.hosts.remember(tuple.remote().ip(), remains.ts_recent, now);
+        let length = self.time_wait_length(index, tw_state.timestamps);
+        if tw_state.timestamps && self.config.tcp_tw_recycle == 1 {
+            self.hosts.remember(tuple.remote().ip(), tw_state.ts_recent, now);
         }
         if length.is_zero() || !self.make_room_in_time_wait(now) {
-            self.unfile(index);
-            self.retire(now, index, EndReason::Orderly, None);
+            self.remove_from_demux(index);
+            self.report_end(now, index, EndReason::Orderly, None);
             return;
         }
-        let (target, until) = self.records.time_wait.insert(&tuple, remains, now, length);
+        let (target, until) = self.records.time_wait.insert(&tuple, tw_state, now, length);
         self.demux.replace(&self.records, &tuple, Target::Connection(index), target);
-        self.retire(now, index, EndReason::Orderly, Some(until));
+        self.report_end(now, index, EndReason::Orderly, Some(until));
     }
 
     /// A TIME_WAIT comes back, at full length, to four numbers that have none.
-    pub(super) fn restore_time_wait(&mut self, now: Instant, tuple: &FourTuple, remains: Remains) {
+    pub(super) fn restore_time_wait(
+        &mut self,
+        now: Instant,
+        tuple: &FourTuple,
+        tw_state: TimeWaitState,
+    ) {
         let length = self.config.time_wait_len();
         if length.is_zero() || !self.make_room_in_time_wait(now) {
             return;
         }
-        let (target, _) = self.records.time_wait.insert(tuple, remains, now, length);
+        let (target, _) = self.records.time_wait.insert(tuple, tw_state, now, length);
         self.demux.insert(&self.records, tuple, target);
         self.counters.tw_restored += 1;
     }
@@ -199,7 +204,7 @@ impl Engine {
         }
     }
 
-    fn unfile(&mut self, index: u32) {
+    fn remove_from_demux(&mut self, index: u32) {
         if let Some(conn) = self.records.conns.get(index) {
             let tuple = conn.tuple;
             self.demux.remove(&self.records, &tuple, Target::Connection(index));
@@ -208,7 +213,7 @@ impl Engine {
 
     /// The connection's life is over: its report goes out. What was received stays for a handle
     /// that is still held.
-    fn retire(
+    fn report_end(
         &mut self,
         now: Instant,
         index: u32,
@@ -236,7 +241,7 @@ impl Engine {
             fin_retransmits: setbacks.fin_retransmits,
             retransmits: setbacks.retransmits,
         });
-        conn.bury(reason);
+        conn.release(reason);
         conn.wake_all();
         let id = conn.id;
         if conn.handle.orphan {

@@ -41,7 +41,7 @@ use crate::time_wait::TimeWaits;
 use crate::timers::Timers;
 use output::Ready;
 
-/// The records of all three sizes, and the keys by which they are filed.
+/// The records of all three sizes, and the keys by which they are found.
 #[derive(Clone)]
 struct Records {
     conns: Slab<Box<Connection>>,
@@ -134,11 +134,11 @@ pub struct Population {
     /// Deadlines of connections that are set.
     pub timers: usize,
     /// Entries of the demultiplexer.
-    pub filed: usize,
+    pub demux_entries: usize,
 }
 
 impl Engine {
-    /// An engine for one device. `seed` must come from a good source of randomness where strangers
+    /// An engine for one device. `seed` must come from a good source of randomness where attackers
     /// send packets: sequence numbers, ports and hash keys are drawn from it.
     pub fn new(config: Config, link: Link, seed: [u8; 32]) -> Self {
         let secret = Secret::new(&seed);
@@ -254,7 +254,7 @@ impl Engine {
             time_wait: self.records.time_wait.len(),
             orphans: self.orphans,
             timers: self.timers.len(),
-            filed: self.demux.len(),
+            demux_entries: self.demux.len(),
         }
     }
 

@@ -62,8 +62,8 @@ impl RtoTimer {
         };
     }
 
-    /// RFC 6298 §5.2, §5.3, after an ACK of something new: off when nothing is left, anew
-    /// otherwise. As in Linux, only a timeout cuts the next one to `TCP_USER_TIMEOUT`.
+    /// RFC 6298 §5.2, §5.3, after an ACK of something new: off when nothing is left,
+    /// restarted otherwise. As in Linux, only a timeout cuts the next one to `TCP_USER_TIMEOUT`.
     pub(crate) fn restart(
         &mut self,
         now: Instant,

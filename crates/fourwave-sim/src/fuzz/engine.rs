@@ -509,9 +509,10 @@ impl Bench {
 
     /// What holds after every step.
     fn check(&mut self) {
-        let Population { half_open, connections, time_wait, orphans, timers, filed, .. } =
-            self.engine.population();
-        assert!(filed <= half_open + connections + time_wait);
+        let Population {
+            half_open, connections, time_wait, orphans, timers, demux_entries, ..
+        } = self.engine.population();
+        assert!(demux_entries <= half_open + connections + time_wait);
         assert!(timers <= connections && orphans <= connections);
         // The peer has few ports, and we have few besides those that it calls.
         assert!(half_open <= PEER_PORTS * 70_000);

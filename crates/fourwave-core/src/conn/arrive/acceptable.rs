@@ -13,7 +13,7 @@ const TS_RECENT_LIFE: Duration = Duration::from_secs(24 * 24 * 3600);
 /// How far a segment goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Verdict {
+pub(super) enum Acceptability {
     /// On to the next step.
     Acceptable,
     /// Its text does not fit into a window of zero; its ACK counts (RFC 9293 §3.4). A peer that
@@ -24,17 +24,21 @@ pub(super) enum Verdict {
 }
 
 /// Whether the segment goes on to the next step. Answers those that do not where one is due.
-pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Verdict {
+pub(super) fn check(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> Acceptability {
     let has_data = segment.len() > 0 && !segment.header.flags.syn();
     if is_old_duplicate(conn, segment, ctx) {
         // RFC 7323 §5.3 R1: an ACK, and the segment is dropped; an RST is not judged by this.
         ctx.counters.paws_estab += 1;
         conn.answer_invalid(ctx, has_data);
-        return Verdict::Dropped;
+        return Acceptability::Dropped;
     }
     if !in_window(conn, segment) {
         if segment.header.flags.rst() {
-            return Verdict::Dropped;
+            return Acceptability::Dropped;
         }
         if segment.header.flags.syn() {
             // RFC 5961 §4.2: a challenge whatever its number.
@@ -49,12 +53,12 @@ pub(super) fn check(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<
             }
             conn.answer_invalid(ctx, has_data);
             if conn.rcv.window() == 0 && segment.header.seq == conn.rcv.nxt {
-                return Verdict::OnlyAck;
+                return Acceptability::OnlyAck;
             }
         }
-        return Verdict::Dropped;
+        return Acceptability::Dropped;
     }
-    Verdict::Acceptable
+    Acceptability::Acceptable
 }
 
 fn is_old_duplicate(conn: &Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> bool {

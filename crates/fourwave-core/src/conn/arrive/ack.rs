@@ -5,7 +5,7 @@ use fourwave_wire::tcp::TcpHeader;
 
 use super::Segment;
 use crate::conn::send::Fin;
-use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
 use crate::sender::Ack;
 use crate::state::{Input, State};
@@ -13,23 +13,27 @@ use crate::time::{Duration, Instant};
 
 /// What follows the ACK's step.
 #[must_use]
-pub(super) enum Next {
+pub(super) enum AckOutcome {
     /// The steps behind it.
     Continue,
     /// Nothing: the segment is dropped.
     Drop,
-    /// The connection's fate is decided.
-    Fate(Fate),
+    /// The connection's outcome is decided.
+    Ended(ConnOutcome),
 }
 
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Next {
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> AckOutcome {
     let header = &segment.header;
     let opens = !conn.snd.syn_acknowledged();
     if opens {
         // SYN_RECEIVED of a simultaneous open or of Fast Open, or FIN_WAIT_1 reached from it.
         let ours = header.ack.after(conn.snd.iss) && header.ack.at_or_before(conn.snd.nxt);
         if !ours {
-            return Next::Fate(Fate::Reject);
+            return AckOutcome::Ended(ConnOutcome::Reject);
         }
         if conn.state == State::SynReceived {
             conn.step(Input::RecvAckOfSyn);
@@ -43,7 +47,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     let oldest = conn.snd.una - conn.snd.max_window.max(1);
     if header.ack.before(oldest) || header.ack.after(conn.snd.nxt) {
         conn.challenge(ctx);
-        return Next::Drop;
+        return AckOutcome::Drop;
     }
     let window_changed = if header.ack.at_or_after(conn.snd.una) {
         conn.snd.update_window(header.seq, header.ack, header.window)
@@ -68,11 +72,11 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
             conn.sender.on_window_opened();
         }
     }
-    Next::Continue
+    AckOutcome::Continue
 }
 
 /// SND.UNA moves forward.
-fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next {
+fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckOutcome {
     let una = conn.snd.una;
     let fin_acknowledged = conn.snd.fin == Fin::Sent && header.ack == conn.snd.nxt;
     let acked = header.ack.since(una);
@@ -95,26 +99,32 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next
     } else {
         conn.note_progress(ctx.now);
     }
-    if fin_acknowledged { our_fin_acknowledged(conn, header, ctx) } else { Next::Continue }
+    if fin_acknowledged { our_fin_acknowledged(conn, header, ctx) } else { AckOutcome::Continue }
 }
 
 /// Waves two and four.
-fn our_fin_acknowledged(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> Next {
+fn our_fin_acknowledged(
+    conn: &mut Connection,
+    header: &TcpHeader,
+    ctx: &mut Ctx<'_>,
+) -> AckOutcome {
     conn.snd.fin = Fin::Acknowledged;
     conn.handle.signals.set(Signals::DRAINED);
     conn.step(Input::RecvAckOfFin);
     match conn.state {
-        State::TimeWait => Next::Fate(Fate::TimeWait),
-        State::Closed => Next::Fate(Fate::Ended { reason: EndReason::Orderly, reset: false }),
+        State::TimeWait => AckOutcome::Ended(ConnOutcome::TimeWait),
+        State::Closed => {
+            AckOutcome::Ended(ConnOutcome::Ended { reason: EndReason::Orderly, reset: false })
+        }
         // The peer's FIN may be in this very segment: then there is nothing to wait for.
         _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => {
             // Where something before that FIN is missing, it ends with the next timeout.
             conn.close_at = if conn.handle.orphan { ctx.now } else { Instant::NEVER };
-            Next::Continue
+            AckOutcome::Continue
         }
         _ => match conn.start_fin_wait_2(ctx) {
-            Fate::Alive => Next::Continue,
-            fate => Next::Fate(fate),
+            ConnOutcome::Alive => AckOutcome::Continue,
+            outcome => AckOutcome::Ended(outcome),
         },
     }
 }
@@ -201,11 +211,11 @@ impl Connection {
         self.snd.wl2 = ack;
     }
 
-    /// An orphan does not wait for the peer's FIN for ever. Where it may not wait at all, it ends
+    /// An orphan does not wait for the peer's FIN indefinitely. Where it may not wait at all, it ends
     /// here.
-    pub(crate) fn start_fin_wait_2(&mut self, ctx: &mut Ctx<'_>) -> Fate {
+    pub(crate) fn start_fin_wait_2(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
         if !self.handle.orphan || self.state != State::FinWait2 {
-            return Fate::Alive;
+            return ConnOutcome::Alive;
         }
         let life = self.tuning().linger2.unwrap_or(Duration::from_secs(ctx.config.tcp_fin_timeout));
         if life.is_zero() {
@@ -213,7 +223,7 @@ impl Connection {
             return self.ends(Input::Timeout, EndReason::FinWait2Timeout, true);
         }
         self.close_at = ctx.now + life;
-        Fate::Alive
+        ConnOutcome::Alive
     }
 
     /// Whose close came first, when ours goes out.

@@ -2,14 +2,14 @@
 
 use super::Segment;
 use crate::conn::send::Fin;
-use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::Side;
 use crate::state::{Input, State};
 use crate::time::Duration;
 
 /// Notes the FIN of the segment, and takes the peer's FIN once nothing before it is missing:
 /// one that came early is taken when the gap closes.
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> Fate {
+pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> ConnOutcome {
     if segment.header.flags.fin() && segment.data_end().at_or_after(conn.rcv.nxt) {
         conn.rcv.fin_seen(segment.data_end());
     }
@@ -18,7 +18,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
             // It came early, or behind the first: the peer learns where we are.
             conn.rcv.acks.duplicate();
         }
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     conn.rcv.finish();
     conn.rcv.acks.at_once();
@@ -36,5 +36,5 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
     if conn.state == State::CloseWait {
         conn.watch_for_silence(ctx);
     }
-    if conn.state == State::TimeWait { Fate::TimeWait } else { Fate::Alive }
+    if conn.state == State::TimeWait { ConnOutcome::TimeWait } else { ConnOutcome::Alive }
 }

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use fourwave_wire::SeqNum;
 use fourwave_wire::tcp::TcpHeader;
 
-use super::{Connection, Ctx, Fate};
+use super::{ConnOutcome, Connection, Ctx};
 use crate::state::State;
 
 /// A segment on its way through the steps. Trimming moves its edges, never its bytes.
@@ -58,16 +58,20 @@ impl Segment<'_> {
 }
 
 /// Takes a segment through the steps.
-pub(crate) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+pub(crate) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> ConnOutcome {
     let nxt = conn.rcv.nxt;
-    let fate = steps(conn, segment, ctx);
-    if fate == Fate::Alive {
+    let outcome = steps(conn, segment, ctx);
+    if outcome == ConnOutcome::Alive {
         conn.ask_far_end(segment, nxt, ctx);
     }
-    fate
+    outcome
 }
 
-fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> ConnOutcome {
     if conn.state == State::SynSent {
         return syn_sent::arrive(conn, segment, ctx);
     }
@@ -75,11 +79,11 @@ fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fat
         return syn::arrive(conn, segment, ctx);
     }
     if conn.is_passive() && syn::is_repeated(conn, segment) {
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
-    let verdict = acceptable::check(conn, segment, ctx);
-    if verdict == acceptable::Verdict::Dropped {
-        return Fate::Alive;
+    let acceptability = acceptable::check(conn, segment, ctx);
+    if acceptability == acceptable::Acceptability::Dropped {
+        return ConnOutcome::Alive;
     }
     if segment.header.flags.rst() {
         return rst::arrive(conn, segment, ctx);
@@ -88,24 +92,24 @@ fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fat
         return syn::arrive(conn, segment, ctx);
     }
     if !segment.header.flags.ack() {
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     conn.heard(ctx.now);
     let next = ack::arrive(conn, segment, ctx);
-    if !matches!(next, ack::Next::Drop | ack::Next::Fate(Fate::Reject)) {
+    if !matches!(next, ack::AckOutcome::Drop | ack::AckOutcome::Ended(ConnOutcome::Reject)) {
         acceptable::update_ts_recent(conn, segment, ctx);
     }
     match next {
-        ack::Next::Continue => {}
-        ack::Next::Drop => return Fate::Alive,
-        ack::Next::Fate(fate) => return fate,
+        ack::AckOutcome::Continue => {}
+        ack::AckOutcome::Drop => return ConnOutcome::Alive,
+        ack::AckOutcome::Ended(outcome) => return outcome,
     }
-    if verdict == acceptable::Verdict::OnlyAck {
-        return Fate::Alive;
+    if acceptability == acceptable::Acceptability::OnlyAck {
+        return ConnOutcome::Alive;
     }
     match text::arrive(conn, segment, ctx) {
-        Fate::Alive => {}
-        fate => return fate,
+        ConnOutcome::Alive => {}
+        outcome => return outcome,
     }
     fin::arrive(conn, segment, ctx)
 }

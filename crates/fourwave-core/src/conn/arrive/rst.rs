@@ -1,15 +1,19 @@
 //! Second: RST (RFC 9293 §3.10.7.4, RFC 5961 §3.2).
 
 use super::Segment;
-use crate::conn::{Connection, Ctx, Fate};
+use crate::conn::{ConnOutcome, Connection, Ctx};
 use crate::end::{EndReason, Side};
 use crate::state::{Input, State};
 
 /// An RST within the window: exactly at RCV.NXT it resets, elsewhere it is challenged.
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> ConnOutcome {
     if segment.header.seq != conn.rcv.nxt {
         conn.challenge(ctx);
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     if matches!(conn.state, State::Established | State::CloseWait) {
         ctx.counters.estab_resets += 1;

@@ -1,12 +1,16 @@
 //! Fourth: SYN (RFC 9293 §3.10.7.4, RFC 5961 §4.2).
 
 use super::Segment;
-use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::state::{Input, State};
 
 /// In a synchronized state every SYN is challenged. In SYN_RECEIVED, which here only a
 /// simultaneous open reaches, the peer's SYN ACK repeats its SYN and acknowledges ours.
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> ConnOutcome {
     let header = &segment.header;
     if completes(conn, segment) {
         conn.step(Input::RecvSynAck);
@@ -14,11 +18,11 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         conn.syn_text_acknowledged(header.ack, ctx);
         conn.rcv.acks.at_once();
         conn.handle.signals.set(Signals::CONNECTED);
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     ctx.counters.syn_challenge += 1;
     conn.challenge(ctx);
-    Fate::Alive
+    ConnOutcome::Alive
 }
 
 /// Whether this is the SYN ACK that completes a simultaneous open (RFC 9293 §3.5, figure 7). Its

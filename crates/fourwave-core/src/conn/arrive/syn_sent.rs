@@ -1,25 +1,29 @@
 //! A segment in SYN_SENT (RFC 9293 §3.10.7.3).
 
 use super::Segment;
-use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
 use crate::negotiated::agree;
 use crate::state::Input;
 use crate::time::Duration;
 
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> ConnOutcome {
     let header = &segment.header;
     // First: the ACK must be that of our SYN.
     let ack_ok = header.flags.ack()
         && header.ack.after(conn.snd.iss)
         && header.ack.at_or_before(conn.snd.nxt);
     if header.flags.ack() && !ack_ok {
-        return if header.flags.rst() { Fate::Alive } else { Fate::Reject };
+        return if header.flags.rst() { ConnOutcome::Alive } else { ConnOutcome::Reject };
     }
     // Second: RST. Without an acceptable ACK it could be anyone's (RFC 5961 §3.2).
     if header.flags.rst() {
         if !ack_ok {
-            return Fate::Alive;
+            return ConnOutcome::Alive;
         }
         ctx.counters.attempt_fails += 1;
         conn.summary.closed_first.get_or_insert(Side::Remote);
@@ -27,13 +31,13 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
     }
     // Fourth: SYN.
     if !header.flags.syn() {
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     if let (true, Some(ts)) = (ack_ok && conn.options.timestamps, header.options.timestamps) {
         // RFC 7323 §5.2: an echo of what we never sent is an old SYN ACK's.
         if conn.ts_now(ctx.now).wrapping_sub(ts.echo) > i32::MAX as u32 {
             ctx.counters.paws_active += 1;
-            return Fate::Reject;
+            return ConnOutcome::Reject;
         }
     }
     conn.heard(ctx.now);
@@ -61,8 +65,8 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         if conn.fast_open.is_some() {
             // RFC 7413 §4.2.1: the answer may be on the SYN ACK. Elsewhere it is sent again.
             return match super::text::arrive(conn, segment, ctx) {
-                Fate::Alive => super::fin::arrive(conn, segment, ctx),
-                fate => fate,
+                ConnOutcome::Alive => super::fin::arrive(conn, segment, ctx),
+                outcome => outcome,
             };
         }
     } else {
@@ -70,5 +74,5 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         conn.step(Input::RecvSyn);
         conn.due.syn = true;
     }
-    Fate::Alive
+    ConnOutcome::Alive
 }

@@ -4,19 +4,23 @@ use fourwave_wire::SeqNum;
 
 use super::Segment;
 use crate::conn::recv::Insertion;
-use crate::conn::{Connection, Ctx, Fate, Signals};
+use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
 use crate::state::{Input, State};
 use crate::time::Duration;
 
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Fate {
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> ConnOutcome {
     if segment.payload.is_empty() {
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     if !matches!(conn.state, State::Established | State::FinWait1 | State::FinWait2) {
         // The peer's FIN was taken: there can be no more text (a repeated one was not in the
         // window).
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     let closing = conn.state != State::Established;
     let deaf = conn.handle.orphan || (closing && conn.tuning().no_more_reads);
@@ -41,7 +45,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
         // All of it was known: the ACK may have been lost.
         conn.arrived_twice(segment.data_seq(), segment.data_end(), ctx);
         conn.rcv.acks.at_once();
-        return Fate::Alive;
+        return ConnOutcome::Alive;
     }
     let len = payload.len() as u32;
     let data = segment.packet.slice(payload);
@@ -66,7 +70,7 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx
             Insertion::NoRoom => ctx.counters.rcv_pruned += 1,
         }
     }
-    Fate::Alive
+    ConnOutcome::Alive
 }
 
 impl Connection {
