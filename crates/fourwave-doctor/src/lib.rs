@@ -1,8 +1,9 @@
 //! Examines a host's TCP sockets: what `fourwave doctor` does, without how its arguments are read.
 //!
 //! It goes one way: [`Snapshot`]s are gathered from the kernel (`gather`), two of them with the
-//! time between are a [`Sample`], [`diagnose`] makes [`Finding`]s of it by [`Thresholds`], and those
-//! are written as text, JSON, a table that redraws, or metrics. Nothing on the host is changed.
+//! time between are a [`Sample`], [`diagnose`] makes [`Finding`]s of it by [`Thresholds`], and
+//! those are written as text, JSON, a table that redraws, or metrics. Nothing on the host is
+//! changed.
 //!
 //! A part of the command `fourwave`: this crate promises nothing about its interface, which changes
 //! with any release.

@@ -72,6 +72,7 @@ pub struct Run {
 
 /// Many short runs that answer each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Exchange {
     /// When the last of them ended.
     pub until: Duration,
@@ -87,6 +88,7 @@ pub struct Exchange {
 
 /// Entries that were not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LeftOut {
     /// When the last of them ended.
     pub until: Duration,

@@ -22,6 +22,7 @@ pub enum Event {
 
 /// A connection's first segment was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Opened {
     /// The connection's number in this lens, from 1.
     pub conn: u64,
@@ -35,6 +36,7 @@ pub struct Opened {
 
 /// An entry of a connection's ladder.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct EntrySeen {
     /// The connection's number.
     pub conn: u64,

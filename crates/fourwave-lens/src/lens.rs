@@ -84,6 +84,7 @@ const _: () = assert!(size_of::<(Key, Slot)>() <= 128);
 /// What one packet was to a [`Lens`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
+#[non_exhaustive]
 pub struct Seen {
     key: Key,
     /// The number of its connection, from 1.

@@ -51,6 +51,7 @@ pub struct TimeWait {
 /// The whole life of one connection. All times are since the epoch of the lens; pairs hold the
 /// client's value first.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectionRecord {
     /// The connection's number in this lens, from 1.
     pub conn: u64,
@@ -109,6 +110,37 @@ const FAULT: &str = "--fault ";
 const RESETTING: &str = "rst-after:";
 
 impl ConnectionRecord {
+    /// A record of which nothing is known but its number and the client's and the server's
+    /// address: what follows is set field by field.
+    pub fn new(conn: u64, addrs: [SocketAddr; 2]) -> Self {
+        Self {
+            conn,
+            addrs,
+            opened_by: None,
+            opened: Duration::ZERO,
+            ended: Duration::ZERO,
+            states: [State::Closed; 2],
+            bytes: [0; 2],
+            bytes_acked: [0; 2],
+            segments: [0; 2],
+            retransmitted: [0; 2],
+            fin_retransmissions: [0; 2],
+            handshake: None,
+            closed_first: None,
+            half_closed: None,
+            how: Ended::Open,
+            time_wait: Vec::new(),
+            report: None,
+            engine: None,
+            unseen: [0; 2],
+            nagle_waits: [NagleWaits::default(); 2],
+            unexpected_segments: 0,
+            metrics: None,
+            anomalies: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
     /// Segments retransmitted by each end: with metrics, those of every kind, also where the first
     /// sending never passed here; else those that were seen before.
     pub fn retransmissions(&self) -> [u64; 2] {

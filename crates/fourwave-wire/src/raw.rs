@@ -5,7 +5,34 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::WireError;
-use crate::options::kind;
+
+/// Option kinds (IANA) that the project knows.
+pub mod kind {
+    /// End of option list.
+    pub const EOL: u8 = 0;
+    /// No operation.
+    pub const NOP: u8 = 1;
+    /// Maximum segment size.
+    pub const MSS: u8 = 2;
+    /// Window scale.
+    pub const WINDOW_SCALE: u8 = 3;
+    /// SACK permitted.
+    pub const SACK_PERMITTED: u8 = 4;
+    /// SACK blocks.
+    pub const SACK: u8 = 5;
+    /// Timestamps.
+    pub const TIMESTAMPS: u8 = 8;
+    /// MD5 signature (RFC 2385).
+    pub const MD5: u8 = 19;
+    /// TCP Fast Open (RFC 7413).
+    pub const FAST_OPEN: u8 = 34;
+    /// Accurate ECN, the counters in the order e0b, ceb, e1b (RFC 9768).
+    pub const ACC_ECN_0: u8 = 172;
+    /// Accurate ECN, the counters in the order e1b, ceb, e0b.
+    pub const ACC_ECN_1: u8 = 174;
+    /// Experiments, told apart by their first two bytes (RFC 6994).
+    pub const EXPERIMENT: u8 = 254;
+}
 
 /// An option as it stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,35 +76,26 @@ fn record(conn: u64, opened: Duration) -> ConnectionRecord {
     let client = EndMetrics { fins: 1, payload: 100, ..EndMetrics::default() };
     let server = EndMetrics { rsts: 2, ..EndMetrics::default() };
     let leave = Move { from: State::Established, to: State::CloseWait };
-    ConnectionRecord {
-        conn,
-        addrs: [addr("10.0.0.1:40000"), addr("[fd00::2]:443")],
-        opened_by: Some(Role::Client),
-        opened,
-        ended: opened + Duration::from_micros(3_000_001),
-        states: [State::Closed, State::Closed],
-        bytes: [100, 0],
-        bytes_acked: [100, 0],
-        segments: [3, 2],
-        retransmitted: [0, 0],
-        fin_retransmissions: [0, 0],
-        handshake: None,
-        closed_first: Some(ClosedFirst { who: Role::Client, by: ClosedBy::Fin, at: opened }),
-        half_closed: None,
-        how: Ended::Reset { by: who, cause: RstCause::DataAfterClose },
-        time_wait: Vec::new(),
-        report: None,
-        engine: None,
-        unseen: [0, 0],
-        nagle_waits: Default::default(),
-        unexpected_segments: 0,
-        metrics: Some(Box::new(Metrics { ends: [client, server], ..Metrics::default() })),
-        anomalies: vec![found(AnomalyKind::Aborted), found(AnomalyKind::FinRetransmitted)],
-        entries: vec![
-            row(opened, 2, None, None),
-            row(opened + Duration::from_secs(3), 3, Some(leave), Some(Wave::TwoThree)),
-        ],
-    }
+    let mut record = ConnectionRecord::new(conn, [addr("10.0.0.1:40000"), addr("[fd00::2]:443")]);
+    record.opened_by = Some(Role::Client);
+    record.opened = opened;
+    record.ended = opened + Duration::from_micros(3_000_001);
+    record.states = [State::Closed, State::Closed];
+    record.bytes = [100, 0];
+    record.bytes_acked = [100, 0];
+    record.segments = [3, 2];
+    record.retransmitted = [0, 0];
+    record.fin_retransmissions = [0, 0];
+    record.closed_first = Some(ClosedFirst { who: Role::Client, by: ClosedBy::Fin, at: opened });
+    record.how = Ended::Reset { by: who, cause: RstCause::DataAfterClose };
+    record.unseen = [0, 0];
+    record.metrics = Some(Box::new(Metrics { ends: [client, server], ..Metrics::default() }));
+    record.anomalies = vec![found(AnomalyKind::Aborted), found(AnomalyKind::FinRetransmitted)];
+    record.entries = vec![
+        row(opened, 2, None, None),
+        row(opened + Duration::from_secs(3), 3, Some(leave), Some(Wave::TwoThree)),
+    ];
+    record
 }
 
 fn numbering() -> Numbering {

@@ -211,8 +211,8 @@ impl Connection {
         self.snd.wl2 = ack;
     }
 
-    /// An orphan does not wait for the peer's FIN indefinitely. Where it may not wait at all, it ends
-    /// here.
+    /// An orphan does not wait for the peer's FIN indefinitely. Where it may not wait at all, it
+    /// ends here.
     pub(crate) fn start_fin_wait_2(&mut self, ctx: &mut Ctx<'_>) -> ConnOutcome {
         if !self.handle.orphan || self.state != State::FinWait2 {
             return ConnOutcome::Alive;
