@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | text → [`ast::Script`] | [`lang`]; its errors name line, column and what was expected |
 //! | [`ast::Script`] → calls, packets and checks | [`run`], the same for every target |
-//! | names of constants → numbers, and back | [`symbols`] |
+//! | names of constants → numbers, and back | [`symbols`]; socket options `sockopt` |
 //! | a call ([`syscall::SysCall`]) or packet → a stack | a [`target::Target`] |
 //! | … the engine in virtual time | [`virt`] |
 //! | … the running kernel in a namespace, in real time | [`linux`] |
@@ -23,6 +23,7 @@ mod profile;
 pub mod report;
 pub mod run;
 mod setup;
+mod sockopt;
 pub mod symbols;
 pub mod syscall;
 pub mod target;

@@ -2,6 +2,8 @@
 
 use fourwave_lens::suggest;
 
+use crate::sockopt;
+
 /// One constant: its name and number.
 type Symbol = (&'static str, i64);
 
@@ -9,32 +11,16 @@ macro_rules! from_libc {
     ($($name:ident)*) => { &[$((stringify!($name), libc::$name as i64)),*] };
 }
 
-/// Everything that a script may write by name, but for the numbers of errors.
+/// What a script may write by name, but for socket options ([`sockopt`]) and errors.
 const CONSTANTS: &[Symbol] = from_libc! {
     AF_INET AF_INET6 AF_UNSPEC AF_UNIX PF_INET PF_INET6
     SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_SEQPACKET SOCK_NONBLOCK SOCK_CLOEXEC
     IPPROTO_IP IPPROTO_IPV6 IPPROTO_TCP IPPROTO_UDP IPPROTO_ICMP IPPROTO_ICMPV6 IPPROTO_UDPLITE
     IPPROTO_MPTCP IPPROTO_SCTP INADDR_ANY INADDR_LOOPBACK
     SOL_SOCKET SOL_IP SOL_IPV6 SOL_TCP SOL_UDP
-    SO_ACCEPTCONN SO_ATTACH_FILTER SO_BINDTODEVICE SO_BROADCAST SO_BUSY_POLL SO_DEBUG
-    SO_DETACH_FILTER SO_DOMAIN SO_DONTROUTE SO_ERROR SO_INCOMING_CPU SO_KEEPALIVE SO_LINGER
-    SO_LOCK_FILTER SO_MARK SO_MAX_PACING_RATE SO_OOBINLINE SO_PASSCRED SO_PRIORITY SO_PROTOCOL
-    SO_RCVBUF SO_RCVBUFFORCE SO_RCVLOWAT SO_RCVTIMEO SO_REUSEADDR SO_REUSEPORT SO_RXQ_OVFL
-    SO_SNDBUF SO_SNDBUFFORCE SO_SNDLOWAT SO_SNDTIMEO SO_TIMESTAMP SO_TIMESTAMPING
-    SO_TIMESTAMPNS SO_TXTIME SO_TYPE SO_ZEROCOPY
-    TCP_CONGESTION TCP_CORK TCP_DEFER_ACCEPT TCP_FASTOPEN TCP_FASTOPEN_CONNECT
-    TCP_FASTOPEN_KEY TCP_FASTOPEN_NO_COOKIE TCP_INFO TCP_INQ TCP_CM_INQ TCP_KEEPCNT
-    TCP_KEEPIDLE TCP_KEEPINTVL TCP_LINGER2 TCP_MAXSEG TCP_MD5SIG TCP_NODELAY
-    TCP_NOTSENT_LOWAT TCP_QUEUE_SEQ TCP_QUICKACK TCP_REPAIR TCP_REPAIR_OPTIONS
-    TCP_REPAIR_QUEUE TCP_SAVED_SYN TCP_SAVE_SYN TCP_SYNCNT TCP_THIN_DUPACK
-    TCP_THIN_LINEAR_TIMEOUTS TCP_TIMESTAMP TCP_ULP TCP_USER_TIMEOUT
-    TCP_WINDOW_CLAMP TCP_ZEROCOPY_RECEIVE
-    UDP_CORK UDP_ENCAP UDP_GRO UDP_SEGMENT
-    IP_BIND_ADDRESS_NO_PORT IP_FREEBIND IP_MTU IP_MTU_DISCOVER IP_PMTUDISC_DO
-    IP_PMTUDISC_DONT IP_PMTUDISC_INTERFACE IP_PMTUDISC_OMIT IP_PMTUDISC_PROBE
-    IP_PMTUDISC_WANT IP_RECVERR IP_RECVTOS IP_RECVTTL IP_TOS IP_TRANSPARENT IP_TTL
-    IPV6_DONTFRAG IPV6_FREEBIND IPV6_HOPLIMIT IPV6_MTU IPV6_MTU_DISCOVER IPV6_RECVERR
-    IPV6_RECVHOPLIMIT IPV6_RECVTCLASS IPV6_TCLASS IPV6_UNICAST_HOPS IPV6_V6ONLY
+    TCP_CM_INQ
+    IP_PMTUDISC_DO IP_PMTUDISC_DONT IP_PMTUDISC_INTERFACE IP_PMTUDISC_OMIT IP_PMTUDISC_PROBE
+    IP_PMTUDISC_WANT
     MSG_CMSG_CLOEXEC MSG_CONFIRM MSG_CTRUNC MSG_DONTROUTE MSG_DONTWAIT MSG_EOR MSG_ERRQUEUE
     MSG_FASTOPEN MSG_FIN MSG_MORE MSG_NOSIGNAL MSG_OOB MSG_PEEK MSG_RST MSG_SYN MSG_TRUNC
     MSG_WAITALL MSG_WAITFORONE MSG_ZEROCOPY
@@ -61,8 +47,6 @@ const CONSTANTS: &[Symbol] = from_libc! {
 /// From Linux's uapi headers, where the libc crate does not have them.
 const MORE: &[Symbol] = &[
     ("NULL", 0),
-    // linux/in.h
-    ("IP_LOCAL_PORT_RANGE", 51),
     // linux/sockios.h
     ("SIOCINQ", libc::FIONREAD as i64),
     ("SIOCOUTQ", libc::TIOCOUTQ as i64),
@@ -77,11 +61,6 @@ const MORE: &[Symbol] = &[
     // linux/socket.h
     ("MSG_BATCH", 0x40000),
     ("MSG_SPLICE_PAGES", 0x0800_0000),
-    // linux/tcp.h
-    ("TCP_TX_DELAY", 37),
-    ("TCP_RTO_MAX_MS", 44),
-    ("TCP_RTO_MIN_US", 45),
-    ("TCP_DELACK_MAX_US", 46),
 ];
 
 /// What `%{ }%` may use besides: linux/tcp.h's names for what TCP_INFO holds.
@@ -130,25 +109,11 @@ fn find(table: &[Symbol], name: &str) -> Option<i64> {
     table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
 }
 
-/// The name of a socket option. O(names).
-pub(crate) fn option_name(level: i64, number: i64) -> Option<&'static str> {
-    /// Begin as options do, and are values of some.
-    const VALUES: [&str; 2] = ["SO_EE_", "IP_PMTUDISC_"];
-    let levels =
-        [("SOL_SOCKET", "SO_"), ("SOL_TCP", "TCP_"), ("SOL_IP", "IP_"), ("SOL_IPV6", "IPV6_")];
-    let (_, prefix) = levels.into_iter().find(|(name, _)| constant(name) == Some(level))?;
-    let is_it = |name: &str, value: i64| {
-        value == number
-            && name.starts_with(prefix)
-            && !VALUES.iter().any(|value| name.starts_with(value))
-    };
-    let mut known = [CONSTANTS, MORE].into_iter().flatten();
-    known.find(|(name, value)| is_it(name, *value)).map(|(name, _)| *name)
-}
-
 /// The number of a constant of system calls, errors included. O(names).
 pub fn constant(name: &str) -> Option<i64> {
-    [CONSTANTS, MORE, ERRORS].into_iter().find_map(|table| find(table, name))
+    let option = || sockopt::ALL.iter().find(|option| option.name == name);
+    let known = [CONSTANTS, MORE, ERRORS].into_iter().find_map(|table| find(table, name));
+    known.or_else(|| option().map(|option| option.number.into()))
 }
 
 /// The number of a constant that code between `%{` and `}%` may use. O(names).
@@ -187,7 +152,7 @@ pub fn flag_names(prefix: &str, bits: i64) -> String {
 /// The known name that is nearest to `name`, if one is near.
 pub fn nearest(name: &str) -> Option<&'static str> {
     let names = CONSTANTS.iter().chain(MORE).chain(ERRORS).chain(FACTS).map(|(known, _)| *known);
-    suggest::nearest(name, names)
+    suggest::nearest(name, sockopt::ALL.iter().map(|option| option.name).chain(names))
 }
 
 #[cfg(test)]
@@ -214,21 +179,5 @@ mod tests {
         assert_eq!(flag_names("EPOLL", 0x19), "EPOLLERR|EPOLLHUP|EPOLLIN");
         assert_eq!(flag_names("POLL", 0), "0");
         assert_eq!(flag_names("MSG_", 0x2000), "MSG_ERRQUEUE");
-    }
-
-    #[test]
-    fn an_option_is_named_by_its_level_and_number() {
-        let name = |level: &str, option: &str| {
-            option_name(constant(level).unwrap(), constant(option).unwrap())
-        };
-        for option in ["SO_LINGER", "SO_TIMESTAMP", "SO_OOBINLINE"] {
-            assert_eq!(name("SOL_SOCKET", option), Some(option));
-        }
-        for option in ["TCP_INQ", "TCP_WINDOW_CLAMP", "TCP_RTO_MAX_MS", "TCP_TIMESTAMP"] {
-            assert_eq!(name("SOL_TCP", option), Some(option));
-        }
-        assert_eq!(name("SOL_IP", "IP_TTL"), Some("IP_TTL"));
-        assert_eq!(name("SOL_IPV6", "IPV6_RECVERR"), Some("IPV6_RECVERR"));
-        assert_eq!(option_name(constant("SOL_IP").unwrap(), 9999), None);
     }
 }

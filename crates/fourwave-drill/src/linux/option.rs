@@ -1,4 +1,4 @@
-//! Socket options by their numbers, and what their bytes mean.
+//! Socket options by their numbers; what their bytes mean is in the table of `sockopt.rs`.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -7,6 +7,7 @@ use fourwave_linux::calls;
 use rustix::io::Errno;
 
 use super::perform::Outcome;
+use crate::sockopt::{self, Kind};
 use crate::syscall::{OptionValue, Output};
 
 /// More than any option has; a script's larger buffer is as good as this one.
@@ -23,17 +24,16 @@ fn decode(level: i32, name: i32, bytes: &[u8]) -> Output {
         let bytes = bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, i32::from_ne_bytes)
     };
-    match (level, name, bytes.len()) {
-        (libc::SOL_SOCKET, libc::SO_LINGER, 8) => Output::Linger { on: int(0), seconds: int(4) },
-        (libc::SOL_TCP, libc::TCP_CONGESTION | libc::TCP_ULP, _) => {
+    let kind = sockopt::find(level, name).map_or(Kind::Number, |option| option.kind);
+    match (kind, bytes.len()) {
+        (Kind::Linger, 8) => Output::Linger { on: int(0), seconds: int(4) },
+        (Kind::Name, _) => {
             let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
             Output::Bytes(bytes[..end].to_vec())
         }
-        (libc::SOL_TCP, libc::TCP_FASTOPEN_KEY | libc::TCP_INFO, _) => {
-            Output::Bytes(bytes.to_vec())
-        }
-        (_, _, 4) => Output::Int { value: int(0).into(), len: 4 },
-        (_, _, len @ (1 | 2 | 8)) => {
+        (Kind::Bytes, _) => Output::Bytes(bytes.to_vec()),
+        (_, 4) => Output::Int { value: int(0).into(), len: 4 },
+        (_, len @ (1 | 2 | 8)) => {
             let mut wide = [0; 8];
             wide[..len].copy_from_slice(bytes);
             Output::Int { value: i64::from_ne_bytes(wide), len }

@@ -39,41 +39,6 @@ pub(super) mod msg {
     }
 }
 
-/// Options of level `SOL_SOCKET`.
-pub(super) mod so {
-    numbers! { i32:
-        REUSEADDR = 2, TYPE = 3, ERROR = 4, DONTROUTE = 5, BROADCAST = 6, SNDBUF = 7, RCVBUF = 8,
-        KEEPALIVE = 9, PRIORITY = 12, LINGER = 13, REUSEPORT = 15, RCVLOWAT = 18,
-        SNDLOWAT = 19, RCVTIMEO = 20, SNDTIMEO = 21, ACCEPTCONN = 30,
-        SNDBUFFORCE = 32, RCVBUFFORCE = 33, MARK = 36, TIMESTAMPING = 37, PROTOCOL = 38,
-        DOMAIN = 39, BUSY_POLL = 46, ZEROCOPY = 60,
-    }
-}
-
-/// Options of level `SOL_TCP`.
-pub(super) mod tcp {
-    numbers! { i32:
-        NODELAY = 1, MAXSEG = 2, CORK = 3, KEEPIDLE = 4, KEEPINTVL = 5, KEEPCNT = 6, SYNCNT = 7,
-        LINGER2 = 8, DEFER_ACCEPT = 9, INFO = 11, QUICKACK = 12,
-        CONGESTION = 13, USER_TIMEOUT = 18, FASTOPEN = 23, NOTSENT_LOWAT = 25,
-        FASTOPEN_CONNECT = 30, FASTOPEN_KEY = 33, FASTOPEN_NO_COOKIE = 34, INQ = 36,
-        CM_INQ = 36,
-    }
-}
-
-/// Options of level `SOL_IP`.
-pub(super) mod ip {
-    numbers! { i32:
-        TOS = 1, TTL = 2, MTU_DISCOVER = 10, RECVERR = 11, MTU = 14, FREEBIND = 15,
-        BIND_ADDRESS_NO_PORT = 24, LOCAL_PORT_RANGE = 51,
-    }
-}
-
-/// Options of level `SOL_IPV6`.
-pub(super) mod ipv6 {
-    numbers! { i32: MTU_DISCOVER = 23, RECVERR = 25, V6ONLY = 26, TCLASS = 67 }
-}
-
 /// Events of poll and epoll.
 pub(super) mod event {
     numbers! { u32:

@@ -1,59 +1,12 @@
 //! Which call is done where.
 
-use std::time::Duration;
-
 use super::Virtual;
 use super::abi::{self, errno};
 use super::drive::Job;
 use super::file::File;
+use super::outcome::{Attempt, Outcome, done, done_with, fail, unsupported};
 use super::socket::Phase;
 use crate::syscall::{Fd, Output, Returned, SysCall};
-use crate::target::Refusal;
-
-/// What one try of a call came to.
-pub(super) enum Outcome {
-    /// It returned.
-    Done(Returned),
-    /// It waits, for this long at most.
-    Wait(Option<Duration>),
-}
-
-/// Why it came to nothing.
-pub(super) enum Stop {
-    /// It failed with this error.
-    Errno(i32),
-    /// It cannot be done here.
-    Refused(Refusal),
-}
-
-impl From<Refusal> for Stop {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-/// One try of a call.
-pub(super) type Attempt = Result<Outcome, Stop>;
-
-/// It returned `value`.
-pub(super) fn done(value: i64) -> Attempt {
-    Ok(Outcome::Done(Returned::ok(value)))
-}
-
-/// It returned `value` and wrote `output`.
-pub(super) fn done_with(value: i64, output: Output) -> Attempt {
-    Ok(Outcome::Done(Returned { result: Ok(value), output }))
-}
-
-/// It failed.
-pub(super) fn fail<T>(errno: i32) -> Result<T, Stop> {
-    Err(Stop::Errno(errno))
-}
-
-/// The target has no such thing.
-pub(super) fn unsupported<T>(what: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::Refused(Refusal::Unsupported(what.into())))
-}
 
 impl Virtual {
     pub(super) fn attempt(&mut self, job: &mut Job) -> Attempt {
@@ -135,7 +88,7 @@ impl Virtual {
         let socket = self.socket(fd)?;
         let phase = socket.phase;
         let info = match phase {
-            Phase::Connection(conn) => self.stack.info(conn).ok(),
+            Phase::Connection(conn) => self.engine.info(conn).ok(),
             _ => None,
         };
         let value = match request {

@@ -49,7 +49,7 @@ impl Virtual {
             // Each script has an engine of its own: nothing is left to restore or to flush.
             (name, []) if name.starts_with("sysctl_restore_") => Ok(()),
             ("ip", ["tcp_metrics", "flush", ..]) => {
-                self.stack.forget_cookies();
+                self.engine.forget_cookies();
                 Ok(())
             }
             ("echo", [value @ .., ">", path]) if path.starts_with(SYSCTLS) => {
@@ -69,7 +69,7 @@ impl Virtual {
             ("dd", arguments) => self.make_file(arguments).ok_or_else(refuse),
             ("sockstat", _) => self.count_sockets(line).unwrap_or_else(|| Err(refuse())),
             ("tcpdrop", ["-s", "TIME_WAIT"]) => {
-                self.stack.drop_time_waits();
+                self.engine.drop_time_waits();
                 self.gone.forget_time_waits();
                 Ok(())
             }
@@ -123,13 +123,13 @@ impl Virtual {
 
     fn in_state(&self, state: State) -> usize {
         if state == State::TimeWait {
-            return self.stack.population().time_wait;
+            return self.engine.population().time_wait;
         }
         let sockets = self.files.values().filter(|file| match file {
             File::Socket(socket) => self.state_of(socket.phase) == state,
             _ => false,
         });
-        sockets.count() + self.stack.orphan_states().filter(|&orphan| orphan == state).count()
+        sockets.count() + self.engine.orphan_states().filter(|&orphan| orphan == state).count()
     }
 
     /// `nstat [-n] [-s] | grep NAME | grep -q " N "`: what was counted since the last one that
@@ -146,7 +146,7 @@ impl Virtual {
                 _ => return None,
             }
         }
-        let now = *self.stack.counters();
+        let now = *self.engine.counters();
         let grown = now.iter().zip(self.counted.iter());
         let grown = grown.map(|((name, now), (_, before))| (name, now.wrapping_sub(before)));
         let mut shown: Vec<String> = grown

@@ -8,7 +8,7 @@ use fourwave_net::{Carry, convert};
 use fourwave_wire::RxPacket;
 
 use super::abi::event;
-use super::calls::{Outcome, Stop};
+use super::outcome::{Outcome, Stop};
 use super::socket::{Shut, errno_of};
 use super::{START, Virtual};
 use crate::syscall::{Fd, Returned, SysCall};
@@ -114,7 +114,7 @@ impl Virtual {
 
     fn take_events(&mut self) -> bool {
         let mut any = false;
-        while let Some(event) = self.stack.poll_event() {
+        while let Some(event) = self.engine.poll_event() {
             self.on_event(event);
             any = true;
         }
@@ -132,7 +132,7 @@ impl Virtual {
 
     /// The next packet, cut where it is a batch.
     pub(super) fn transmit_one(&mut self) -> bool {
-        if !self.stack.poll_transmit(self.now, &mut self.scratch) {
+        if !self.engine.poll_transmit(self.now, &mut self.scratch) {
             return false;
         }
         let at = self.elapsed();
@@ -163,7 +163,7 @@ impl Virtual {
                 self.wake_owner(conn, all);
             }
             Event::Closed { conn, report } => {
-                let soft = self.stack.info(conn).is_ok_and(|info| info.icmp_error.is_some());
+                let soft = self.engine.info(conn).is_ok_and(|info| info.icmp_error.is_some());
                 let icmp = self.icmp_errno;
                 let owned = self.owner(conn).map(|socket| socket.options.reuse_addr);
                 self.gone.left(conn, &report, owned);
@@ -199,7 +199,7 @@ impl Virtual {
         }
         let bytes = Bytes::copy_from_slice(packet);
         let packet = RxPacket { bytes, ..RxPacket::default() };
-        self.stack.handle_packet(self.now, &packet);
+        self.engine.handle_packet(self.now, &packet);
         self.settle()
     }
 
@@ -209,7 +209,7 @@ impl Virtual {
             if let Some(sniffed) = self.sent.pop_front() {
                 return Ok(Some(sniffed));
             }
-            let timeout = self.stack.poll_timeout();
+            let timeout = self.engine.poll_timeout();
             let deadline = self.job.as_ref().and_then(|job| job.deadline);
             let next = [timeout, deadline].into_iter().flatten().min();
             let Some(next) = next.filter(|&at| at <= until) else {
@@ -220,7 +220,7 @@ impl Virtual {
             self.now = self.now.max(next);
             self.within_limits()?;
             if timeout.is_some_and(|at| at <= self.now) {
-                self.stack.handle_timeout(self.now);
+                self.engine.handle_timeout(self.now);
             }
             if let Some(job) = &mut self.job
                 && job.deadline.is_some_and(|at| at <= self.now)

@@ -8,9 +8,9 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::abi::{self, errno};
-use super::calls::{Attempt, Outcome, Stop, done, fail};
 use super::drive::Job;
 use super::file::File;
+use super::outcome::{Attempt, Outcome, Stop, done, fail};
 use super::socket::{Opening, Phase, Shut};
 use crate::syscall::Fd;
 
@@ -46,11 +46,11 @@ impl Virtual {
                     return fail(errno::ENOTCONN);
                 }
                 if way.has(Shut::RECEIVE) {
-                    let _ = self.stack.set_option(self.now, conn, SocketOption::NoMoreReads);
+                    let _ = self.engine.set_option(self.now, conn, SocketOption::NoMoreReads);
                 }
                 if way.has(Shut::SEND) {
                     // It fails only for connections that have ended, and this one has not.
-                    let _ = self.stack.shutdown(self.now, conn);
+                    let _ = self.engine.shutdown(self.now, conn);
                 }
                 self.wake(fd, u32::MAX);
                 done(0)
@@ -77,7 +77,7 @@ impl Virtual {
         match self.files.remove(&fd) {
             Some(File::Socket(socket)) => match socket.phase {
                 Phase::Closed | Phase::Deferred(_) => {}
-                Phase::Listening(listener) => self.stack.unlisten(self.now, listener),
+                Phase::Listening(listener) => self.engine.unlisten(self.now, listener),
                 Phase::Connection(conn) => {
                     self.release(conn, socket.options.reuse_addr, false);
                 }
@@ -95,10 +95,10 @@ impl Virtual {
         if job.expired {
             return Ok(false);
         }
-        let unread = self.stack.info(conn).is_ok_and(|info| info.rcv_unread > 0);
+        let unread = self.engine.info(conn).is_ok_and(|info| info.rcv_unread > 0);
         if !job.waited && !unread {
             // An ended connection has nothing left to shut down.
-            let _ = self.stack.shutdown(self.now, conn);
+            let _ = self.engine.shutdown(self.now, conn);
         }
         let state = self.state_of(Phase::Connection(conn));
         let closing = matches!(state, State::FinWait1 | State::Closing | State::LastAck);
@@ -108,14 +108,14 @@ impl Virtual {
     /// The engine's handle goes back, in order or by `abort`.
     fn release(&mut self, conn: ConnId, reuse: bool, abort: bool) {
         self.owners.remove(&conn);
-        let Ok(info) = self.stack.info(conn) else { return };
+        let Ok(info) = self.engine.info(conn) else { return };
         if info.state != State::Closed {
             self.gone.orphan(conn, info.local, reuse);
         }
         // The only error is a handle that names nothing, and this one was just asked.
         let _ = match abort {
-            true => self.stack.abort(self.now, conn),
-            false => self.stack.close(self.now, conn),
+            true => self.engine.abort(self.now, conn),
+            false => self.engine.close(self.now, conn),
         };
     }
 
@@ -125,7 +125,7 @@ impl Virtual {
         let state = self.state_of(phase);
         match phase {
             Phase::Closed | Phase::Deferred(_) => {}
-            Phase::Listening(listener) => self.stack.unlisten(self.now, listener),
+            Phase::Listening(listener) => self.engine.unlisten(self.now, listener),
             Phase::Connection(conn) => {
                 let reuse = self.socket(fd)?.options.reuse_addr;
                 self.release(conn, reuse, true);

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 use super::Virtual;
 use super::abi::{self, errno, event};
-use super::calls::{Attempt, done, fail, unsupported};
 use super::file::File;
+use super::outcome::{Attempt, done, fail, unsupported};
 use crate::syscall::Fd;
 
 /// Bits that are no events.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use fourwave_core::TcpInfo;
 use fourwave_core::state::State;
 
-use super::abi::{self, errno, ip, ipv6, msg, stamp};
+use super::abi::{self, errno, msg, stamp};
+use crate::sockopt as option;
 use crate::syscall::Received;
 
 /// What waits in the queue, and what will.
@@ -129,8 +130,8 @@ impl Told {
     /// `msg_flags` and the ancillary messages, for a socket of IPv6 or IPv4.
     pub(super) fn message(self, v6: bool) -> (i32, Vec<Received>) {
         let (level, kind) = match v6 {
-            true => (abi::IPPROTO_IPV6, ipv6::RECVERR),
-            false => (abi::IPPROTO_IP, ip::RECVERR),
+            true => (abi::IPPROTO_IPV6, option::IPV6_RECVERR.number),
+            false => (abi::IPPROTO_IP, option::IP_RECVERR.number),
         };
         match self {
             Self::Zerocopy { first, last } => {

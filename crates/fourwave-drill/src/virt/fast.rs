@@ -6,8 +6,8 @@ use fourwave_core::{FastOpenKeys, ListenFastOpen, SocketOptions};
 
 use super::Virtual;
 use super::abi::{self, errno, msg};
-use super::calls::{Attempt, Outcome, Stop, done, fail};
 use super::drive::Job;
+use super::outcome::{Attempt, Outcome, Stop, done, fail};
 use super::socket::{Opening, Phase};
 use crate::syscall::{Fd, OptionValue, SendTo};
 
@@ -120,7 +120,7 @@ impl Virtual {
         if let Phase::Listening(listener) = self.socket(fd)?.phase {
             let (socket, fast_open) = self.handed_down(fd)?;
             // It fails for a handle that names nothing, and this one is held.
-            let _ = self.stack.set_listen_options(listener, socket, fast_open);
+            let _ = self.engine.set_listen_options(listener, socket, fast_open);
         }
         Ok(())
     }
@@ -152,9 +152,10 @@ impl Virtual {
     }
 
     /// `TCP_FASTOPEN_KEY`: 16 bytes, or 32 with the key before it.
-    pub(super) fn set_fastopen_key(&mut self, fd: Fd, value: &OptionValue) -> Attempt {
+    pub(super) fn set_fastopen_key(&mut self, fd: Fd, value: &OptionValue, len: i64) -> Attempt {
         let OptionValue::Bytes(bytes) = value else { return fail(errno::EINVAL) };
-        let Some(keys) = keys(bytes) else { return fail(errno::EINVAL) };
+        let bytes = bytes.get(..len.max(0) as usize);
+        let Some(keys) = bytes.and_then(keys) else { return fail(errno::EINVAL) };
         self.socket(fd)?.options.fastopen_keys = Some(keys);
         self.tell_listener(fd)?;
         done(0)

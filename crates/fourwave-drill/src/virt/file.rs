@@ -7,8 +7,8 @@ use fourwave_core::{ConnId, EndReason, EndReport, Instant, ListenerId};
 
 use super::Virtual;
 use super::abi::errno;
-use super::calls::Stop;
 use super::epoll::Epoll;
+use super::outcome::Stop;
 use super::pipe::Pipe;
 use super::socket::{Phase, Socket};
 use crate::syscall::Fd;

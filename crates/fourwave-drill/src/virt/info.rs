@@ -53,7 +53,7 @@ impl Virtual {
             connection_facts(&info, &mut facts);
         }
         if let Phase::Listening(listener) = socket.phase {
-            facts.insert("tcpi_unacked".into(), self.stack.acceptable(listener) as i64);
+            facts.insert("tcpi_unacked".into(), self.engine.acceptable(listener) as i64);
         }
         // A socket without a connection has agreed on nothing.
         facts.entry("tcpi_options".into()).or_insert(0);

@@ -6,7 +6,7 @@
 //! | what does a descriptor stand for? | `file.rs`, `socket.rs` |
 //! | what does a call do? | `calls.rs` leads to `open.rs`, `transfer.rs`, `end.rs`, `pipe.rs` |
 //! | how do sockets take part in Fast Open? | `fast.rs` |
-//! | which socket options are there? | `options.rs` |
+//! | which socket options are there, and what do they do? | `sockopt/`, kept in `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
 //! | what is ready? | `ready.rs`, `epoll.rs` |
 //!
@@ -25,9 +25,11 @@ mod file;
 mod info;
 mod open;
 mod options;
+mod outcome;
 mod pipe;
 mod ready;
 mod socket;
+mod sockopt;
 mod sysctl;
 mod transfer;
 
@@ -83,7 +85,7 @@ impl Default for Setup {
 /// is stopped ([`Refusal::Failed`]) after 1,000,000 deadlines of the engine or past 30 days.
 pub struct Virtual {
     setup: Setup,
-    stack: Engine,
+    engine: Engine,
     /// The engine has met a socket or a packet: from now on its settings are changed in place.
     used: bool,
     sysctls: Sysctls,
@@ -112,7 +114,7 @@ impl Virtual {
         }
         Self {
             setup,
-            stack: stack(&setup, sysctls.config.clone()),
+            engine: engine(&setup, sysctls.config.clone()),
             used: false,
             sysctls,
             now: START,
@@ -140,12 +142,12 @@ impl Virtual {
     /// Puts changed settings into force.
     fn configure(&mut self) {
         if self.used {
-            self.stack.set_config(self.sysctls.config.clone());
+            self.engine.set_config(self.sysctls.config.clone());
         } else {
-            self.stack = stack(&self.setup, self.sysctls.config.clone());
+            self.engine = engine(&self.setup, self.sysctls.config.clone());
         }
         if let Some(keys) = self.sysctls.fast_open_keys {
-            self.stack.set_fast_open_keys(keys);
+            self.engine.set_fast_open_keys(keys);
         }
     }
 
@@ -154,7 +156,7 @@ impl Virtual {
     }
 }
 
-fn stack(setup: &Setup, config: Config) -> Engine {
+fn engine(setup: &Setup, config: Config) -> Engine {
     // Batches are made as for a device that cuts them; `drive.rs` does, so that PSH comes as Linux
     // sets it.
     let link = Link { checksum_offload: false, ..Link::offloading(setup.mtu) };

@@ -9,9 +9,9 @@ use fourwave_core::{Config, ConnectOptions, ListenOptions};
 
 use super::Virtual;
 use super::abi::{self, errno};
-use super::calls::{Attempt, Outcome, Stop, done, done_with, fail, unsupported};
 use super::drive::Job;
 use super::file::File;
+use super::outcome::{Attempt, Outcome, Stop, done, done_with, fail, unsupported};
 use super::socket::{Opening, Phase, Shut, Socket, errno_of};
 use crate::syscall::{Fd, Output};
 
@@ -133,7 +133,7 @@ impl Virtual {
         let mut options = ListenOptions::port(addr.port()).with_backlog(backlog);
         options.address = address;
         (options.socket, options.fast_open) = self.handed_down(fd)?;
-        match self.stack.listen(options) {
+        match self.engine.listen(options) {
             Ok(id) => {
                 let socket = self.socket(fd)?;
                 socket.phase = Phase::Listening(id);
@@ -176,7 +176,7 @@ impl Virtual {
         let Phase::Listening(listener) = socket.phase else { return fail(errno::EINVAL) };
         let waits = !socket.nonblocking && !job.expired;
         let limit = socket.options.receive_timeout;
-        let Some(accepted) = self.stack.accept(self.now, listener) else {
+        let Some(accepted) = self.engine.accept(self.now, listener) else {
             return if waits { Ok(Outcome::Wait(limit)) } else { fail(errno::EAGAIN) };
         };
         let parent = self.socket(fd)?;
@@ -240,7 +240,7 @@ impl Virtual {
         let (fast, no_cookie) = (options.fastopen_connect, options.fastopen_no_cookie);
         if !fast {
             self.open_connection(fd, addr, None)?;
-        } else if self.stack.fast_open_ready(self.now, addr.ip(), no_cookie) {
+        } else if self.engine.fast_open_ready(self.now, addr.ip(), no_cookie) {
             let socket = self.socket(fd)?;
             socket.phase = Phase::Deferred(addr);
             socket.opening = Opening::Connecting;
@@ -281,7 +281,7 @@ impl Virtual {
             or(low, ip_local_port_first)..=or(high, ip_local_port_last)
         });
         let text = text.unwrap_or(&mut nothing);
-        let opened = self.stack.connect_with(self.now, local, remote, how, text);
+        let opened = self.engine.connect_with(self.now, local, remote, how, text);
         let (conn, taken) = opened.map_err(|error| {
             Stop::Errno(match error {
                 ConnectError::AddressInUse { .. } | ConnectError::PortsExhausted { .. } => {
@@ -291,7 +291,7 @@ impl Virtual {
             })
         })?;
         self.owners.insert(conn, fd);
-        if let Ok(info) = self.stack.info(conn) {
+        if let Ok(info) = self.engine.info(conn) {
             self.socket(fd)?.local = Some(info.local);
         }
         let socket = self.socket(fd)?;

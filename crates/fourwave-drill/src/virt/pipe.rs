@@ -5,9 +5,9 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::abi::{self, errno, event};
-use super::calls::{Attempt, Outcome, Stop, done, fail, unsupported};
 use super::drive::Job;
 use super::file::File;
+use super::outcome::{Attempt, Outcome, Stop, done, fail, unsupported};
 use super::socket::Phase;
 use crate::syscall::Fd;
 

@@ -6,9 +6,9 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::abi::{errno, event};
-use super::calls::{Attempt, Outcome, done_with, fail};
 use super::drive::Job;
 use super::file::File;
+use super::outcome::{Attempt, Outcome, done_with, fail};
 use super::socket::{Opening, Phase, Shut, Socket};
 use crate::syscall::{Fd, Output};
 
@@ -35,7 +35,7 @@ impl Virtual {
     fn socket_events(&self, socket: &Socket) -> u32 {
         let state = self.state_of(socket.phase);
         if let Phase::Listening(listener) = socket.phase {
-            let waiting = self.stack.acceptable(listener) > 0;
+            let waiting = self.engine.acceptable(listener) > 0;
             return if waiting { event::IN | event::RDNORM } else { 0 };
         }
         let mut events = 0;

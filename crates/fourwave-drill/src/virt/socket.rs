@@ -146,7 +146,7 @@ impl Virtual {
             Phase::Listening(_) => State::Listen,
             Phase::Deferred(_) => State::SynSent,
             Phase::Connection(conn) => {
-                self.stack.info(conn).map_or(State::Closed, |info| info.state)
+                self.engine.info(conn).map_or(State::Closed, |info| info.state)
             }
         }
     }
@@ -154,7 +154,7 @@ impl Virtual {
     pub(super) fn watch_socket(&mut self, fd: Fd) {
         let Ok(socket) = self.socket(fd) else { return };
         let Phase::Connection(conn) = socket.phase else { return };
-        let Ok(info) = self.stack.info(conn) else { return };
+        let Ok(info) = self.engine.info(conn) else { return };
         let writable = self.writable(conn);
         let now = self.elapsed();
         let Ok(socket) = self.socket(fd) else { return };

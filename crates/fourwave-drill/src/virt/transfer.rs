@@ -6,10 +6,11 @@ use fourwave_core::{ConnId, SocketOption, TcpInfo};
 
 use super::Virtual;
 use super::abi::{self, errno, msg};
-use super::calls::{Attempt, Outcome, Stop, done, done_with, fail};
 use super::drive::Job;
 use super::file::File;
+use super::outcome::{Attempt, Outcome, Stop, done, done_with, fail};
 use super::socket::{Opening, Phase, Shut};
+use crate::sockopt;
 use crate::syscall::{Fd, Output, Received, SendTo};
 use crate::target::Refusal;
 
@@ -130,7 +131,7 @@ impl Virtual {
         self.tell_more(fd, conn, flags)?;
         let mut data = Bytes::from(vec![0; len - job.copied]);
         while !data.is_empty() {
-            match self.stack.send(self.now, conn, &mut data) {
+            match self.engine.send(self.now, conn, &mut data) {
                 Ok(0) => break,
                 Ok(taken) => {
                     job.copied += taken;
@@ -144,7 +145,7 @@ impl Virtual {
             }
         }
         if flags & msg::EOR != 0 && data.is_empty() {
-            let _ = self.stack.set_option(self.now, conn, SocketOption::EndOfRecord);
+            let _ = self.engine.set_option(self.now, conn, SocketOption::EndOfRecord);
         }
         Ok(())
     }
@@ -154,7 +155,7 @@ impl Virtual {
         let more = flags & msg::MORE != 0;
         if std::mem::replace(&mut self.socket(fd)?.more, more) || more {
             // It fails for a handle that names nothing, and this one is held.
-            let _ = self.stack.set_option(self.now, conn, SocketOption::More(more));
+            let _ = self.engine.set_option(self.now, conn, SocketOption::More(more));
         }
         Ok(())
     }
@@ -175,7 +176,7 @@ impl Virtual {
         let mut data = Bytes::from(vec![0; len - job.copied]);
         self.tell_more(fd, conn, flags)?;
         // A connection that refuses has ended: the call finds out when it goes on.
-        let taken = self.stack.send(self.now, conn, &mut data).unwrap_or(0);
+        let taken = self.engine.send(self.now, conn, &mut data).unwrap_or(0);
         job.copied += taken;
         self.socket(fd)?.written += taken as u64;
         Ok(())
@@ -183,7 +184,7 @@ impl Virtual {
 
     /// Whether poll says that a connection can be written to.
     pub(super) fn writable(&self, conn: ConnId) -> bool {
-        self.stack.is_writable(conn).unwrap_or(true)
+        self.engine.is_writable(conn).unwrap_or(true)
     }
 
     /// The connection to write to; none: the call waits until there is one.
@@ -298,7 +299,7 @@ impl Virtual {
     /// Moves what is there, up to `len` in all; whether anything was there.
     fn take_bytes(&mut self, job: &mut Job, phase: Phase, len: usize, peek: bool) -> bool {
         let Phase::Connection(conn) = phase else { return false };
-        let unread = self.stack.info(conn).map_or(0, |info| info.rcv_unread as usize);
+        let unread = self.engine.info(conn).map_or(0, |info| info.rcv_unread as usize);
         if peek {
             job.copied = unread.min(len);
             return unread > 0;
@@ -306,7 +307,7 @@ impl Virtual {
         let mut left = unread.min(len - job.copied);
         while left > 0 {
             // Only a connection without unread bytes refuses.
-            let Ok(bytes) = self.stack.receive(self.now, conn, left) else { break };
+            let Ok(bytes) = self.engine.receive(self.now, conn, left) else { break };
             if bytes.is_empty() {
                 break;
             }
@@ -336,7 +337,11 @@ impl Virtual {
             let unread = self.unread(phase);
             // The end of the stream counts as a byte, so that someone comes for it.
             let value = unread + i64::from(ended);
-            control.push(Received::Int { level: abi::IPPROTO_TCP, kind: abi::tcp::CM_INQ, value });
+            control.push(Received::Int {
+                level: abi::IPPROTO_TCP,
+                kind: sockopt::TCP_INQ.number,
+                value,
+            });
         }
         done_with(read, Output::Message { flags: 0, control })
     }
@@ -348,7 +353,7 @@ impl Virtual {
     /// The engine's figures of a connection.
     pub(super) fn engine_info(&self, phase: Phase) -> Option<TcpInfo> {
         match phase {
-            Phase::Connection(conn) => self.stack.info_at(self.now, conn).ok(),
+            Phase::Connection(conn) => self.engine.info_at(self.now, conn).ok(),
             _ => None,
         }
     }
