@@ -2,7 +2,8 @@
 //!
 //! | step | where |
 //! | --- | --- |
-//! | text → [`ast::Script`] | [`lang`]; its errors name line, column and what was expected |
+//! | text → tokens, of scripts, their code and their commands | `lex` |
+//! | tokens → [`ast::Script`] | [`lang`]; its errors name line, column and what was expected |
 //! | [`ast::Script`] → calls, packets and checks | [`run`], the same for every target |
 //! | names of constants → numbers, and back | [`symbols`]; socket options `sockopt` |
 //! | a call ([`syscall::SysCall`]) or packet → a stack | a [`target::Target`] |
@@ -18,6 +19,7 @@
 pub mod ast;
 pub mod capture;
 pub mod lang;
+mod lex;
 pub mod linux;
 mod profile;
 pub mod report;

@@ -8,9 +8,9 @@ use super::input::{
     In, Res, at_new_line, missing, peek, peek_second, punct, refuse, span_from, span_here, take,
     text_between, word,
 };
-use super::lexer::Kind;
-use super::text::unescape;
 use crate::ast::{Call, Expr, ExprKind, Field, Span};
+use crate::lex::script::Kind;
+use crate::lex::text::{Escapes, unescape};
 use std::time::Duration;
 
 /// Brackets and signs within one another that a call may have.
@@ -234,7 +234,7 @@ fn string(i: &mut In<'_>, start: Span) -> Res<Deep> {
     while let Some(Kind::Str(text)) = peek(i) {
         let span = span_here(i);
         i.input.next_token();
-        match unescape(text) {
+        match unescape(text, Escapes::C) {
             Ok(more) => bytes.extend(more),
             Err((at, len)) => {
                 // The quote comes before the text; columns count characters.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::ast::Span;
+use crate::lex::script::{Found, Stopped};
 
 /// How much of a long line is shown around the mistake.
 const EXCERPT: usize = 100;
@@ -28,6 +29,17 @@ impl SyntaxError {
     pub(super) fn new(source: &str, span: Span, expected: String, found: String) -> Self {
         let (excerpt, before, width) = excerpt(source, span);
         Self { span, expected, found, excerpt, before, width }
+    }
+
+    /// Where the tokens ended too early.
+    pub(super) fn at_stop(source: &str, stopped: Stopped) -> Self {
+        let Stopped { span, expected, found } = stopped;
+        let found = match found {
+            Found::LineEnd => "the end of the line".to_owned(),
+            Found::ScriptEnd => "the end of the script".to_owned(),
+            Found::Place => quoted(&source[span.start..span.end]),
+        };
+        Self::new(source, span, expected.to_owned(), found)
     }
 
     /// `file:line:column: expected …, found …`, the line, and carets under the place.

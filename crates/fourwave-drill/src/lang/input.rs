@@ -9,8 +9,8 @@ use winnow::prelude::*;
 use winnow::stream::{Stateful, Stream, TokenSlice};
 
 use super::error::{SyntaxError, alternatives, quoted};
-use super::lexer::{Kind, Token};
 use crate::ast::Span;
+use crate::lex::script::{Kind, Token};
 
 /// What the parsers read.
 pub(super) type In<'s> = Stateful<TokenSlice<'s, Token<'s>>, State<'s>>;

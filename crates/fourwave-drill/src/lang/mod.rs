@@ -2,7 +2,7 @@
 //!
 //! | step | where |
 //! | --- | --- |
-//! | text → tokens, comments and `#ifdef` gone | `lexer` |
+//! | text → tokens, comments and `#ifdef` gone | `script.rs` of `lex` |
 //! | tokens → tree | `script`, `call`, `packet`, `options`, on winnow's combinators |
 //! | what could have stood where something else did | `input`, [`SyntaxError`] |
 //! | tree → text | `format`: `Display` for [`Script`], [`Packet`](crate::ast::Packet), parts |
@@ -14,15 +14,14 @@ mod call;
 mod error;
 mod format;
 mod input;
-mod lexer;
 mod options;
 mod packet;
 mod script;
-mod text;
 
 pub use error::SyntaxError;
 
 use crate::ast::{Script, Span};
+use crate::lex;
 
 /// Reads a script; of `#ifdef`'s names only those count as defined that the script's own
 /// `--define` lines name.
@@ -49,9 +48,10 @@ pub fn parse_with(source: &str, defined: &dyn Fn(&str) -> bool) -> Result<Script
             "a zero byte".into(),
         ));
     }
-    let lexed = lexer::lex(source, defined);
+    let lexed = lex::script::lex(source, defined);
     let mut input = input::input(source, &lexed.tokens);
-    match (script::script(&mut input), lexed.error) {
+    let stopped = lexed.stopped.map(|stopped| SyntaxError::at_stop(source, stopped));
+    match (script::script(&mut input), stopped) {
         (Ok(script), None) => Ok(script),
         (Ok(_), Some(error)) => Err(error),
         (Err(_), lexical) => {

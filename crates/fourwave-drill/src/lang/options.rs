@@ -8,9 +8,9 @@ use super::input::{
     In, Res, keyword, missing, number, number_u8, number_u16, number_u32, peek, punct, refuse,
     span_here, take, word,
 };
-use super::lexer::Kind;
 use super::packet::range;
 use crate::ast::{Cookie, OptionSpec, OptionsSpec};
+use crate::lex::script::Kind;
 
 /// Kinds that have no name of their own in the tree (RFC 9768, RFC 6994).
 const ACC_ECN_0: u8 = 172;

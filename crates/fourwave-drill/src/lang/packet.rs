@@ -8,13 +8,13 @@ use super::input::{
     In, Res, at_new_line, keyword, missing, missing_all, number, number_u8, number_u16, number_u32,
     peek, peek_second, punct, refuse, space_behind, span_from, span_here, take, text_between, word,
 };
-use super::lexer::Kind;
 use super::options::options;
 use super::script::begins_event;
 use crate::ast::{
     Body, Direction, Echoed, Ecn, FlagSpec, IcmpSpec, IpSpec, OptionsSpec, Packet, SeqSpec, Span,
     TcpSpec,
 };
+use crate::lex::script::Kind;
 
 /// The flags by their letters, in the order in which the formatter writes them.
 pub(super) const FLAGS: [(char, u16); 9] = [

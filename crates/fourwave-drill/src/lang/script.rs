@@ -11,9 +11,9 @@ use super::input::{
     In, Res, begin_event, missing, missing_all, peek, peek_second, punct, refuse, span_from,
     span_here, take,
 };
-use super::lexer::Kind;
 use super::packet::packet;
 use crate::ast::{Command, Direction, Event, EventKind, OptionLine, Script, Span, Time};
+use crate::lex::script::Kind;
 
 /// `options* [init command] event+ [cleanup command]`.
 pub(super) fn script(i: &mut In<'_>) -> Res<Script> {

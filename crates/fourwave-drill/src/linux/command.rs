@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
 use super::perform::Table;
-use super::{Options, profile, words};
+use super::{Options, profile};
+use crate::lex::shell;
 use crate::target::Refusal;
 
 /// Does what `text` asks. What could not be set of the profile joins `warnings`.
@@ -23,7 +24,7 @@ pub(super) fn run(
     table: &Table,
     warnings: &mut Vec<String>,
 ) -> Result<(), Refusal> {
-    let lines = words::lines(text);
+    let lines = shell::lines(text);
     let mut done = 0;
     for line in &lines {
         match native(line) {
@@ -52,7 +53,7 @@ fn native(line: &str) -> Option<Native> {
     if line.starts_with("/tmp/sysctl_restore_") && !line.contains([' ', ';', '|', '&']) {
         return Some(Native::Nothing);
     }
-    let words = words::words(line)?;
+    let shell::Words { words, plain: true } = shell::words(line) else { return None };
     let Some((command, arguments)) = words.split_first() else {
         return Some(Native::Nothing);
     };
@@ -131,7 +132,7 @@ pub(super) fn history() -> PathBuf {
 /// Makes the plain settings of a `defaults.sh`. Returns those that failed although the kernel
 /// knows them; a file of settings names some of older kernels too.
 fn own_settings(text: &str, table: &Table) -> Vec<String> {
-    let plain = words::lines(text).into_iter().filter_map(|line| match native(&line) {
+    let plain = shell::lines(text).into_iter().filter_map(|line| match native(&line) {
         Some(Native::Set { settings, .. }) => Some(settings),
         _ => None,
     });

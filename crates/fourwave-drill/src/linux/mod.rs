@@ -16,7 +16,6 @@ mod option;
 mod perform;
 mod profile;
 mod sniff;
-mod words;
 mod worker;
 
 use std::io::IoSlice;

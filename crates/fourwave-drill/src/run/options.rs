@@ -8,6 +8,7 @@ use fourwave_core::{FastOpenKey, FastOpenKeys};
 use fourwave_lens::suggest;
 
 use crate::ast::{Body, Event, EventKind, Expr, ExprKind, OptionLine, Script, SeqSpec, Span};
+use crate::lex::text::integer;
 
 /// The key that packetdrill's own runners set: `profile`'s `tcp_fastopen_key`.
 const TFO_KEY: FastOpenKey = *b"\xa1\xa1\xa1\xa1\xb2\xb2\xb2\xb2\xc3\xc3\xc3\xc3\xd4\xd4\xd4\xd4";
@@ -407,10 +408,7 @@ pub(crate) fn parse_int(text: &str) -> Option<i128> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let value = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
-        Some(hex) => i128::from_str_radix(hex, 16).ok()?,
-        None => digits.parse().ok()?,
-    };
+    let value = integer(digits)?;
     Some(if negative { -value } else { value })
 }
 

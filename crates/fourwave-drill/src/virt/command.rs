@@ -5,6 +5,7 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::file::File;
+use crate::lex::shell;
 use crate::target::Refusal;
 
 /// Where Linux keeps sysctls as files.
@@ -13,7 +14,7 @@ const SYSCTLS: &str = "/proc/sys/";
 impl Virtual {
     /// Does a command of several lines.
     pub(super) fn run_command(&mut self, command: &str) -> Result<(), Refusal> {
-        for line in lines(command) {
+        for line in shell::commands(command) {
             self.run_alternatives(&line)?;
         }
         self.configure();
@@ -195,46 +196,9 @@ fn only_offloads(words: &[&str]) -> bool {
     !words.is_empty() && words.chunks(2).all(known)
 }
 
-/// The commands of a text: its lines and what `;` and `&&` divide, without comments.
-fn lines(text: &str) -> Vec<String> {
-    let joined = text.replace("\\\n", " ");
-    let uncommented = joined.lines().map(|line| match line.find(" #") {
-        _ if line.trim_start().starts_with('#') => "",
-        Some(at) => &line[..at],
-        None => line,
-    });
-    let commands = uncommented.flat_map(|line| line.split("&&").flat_map(|part| part.split(';')));
-    let trimmed = commands.map(|command| command.trim().to_owned());
-    trimmed.filter(|command| !command.is_empty()).collect()
-}
-
-/// The words of a command: quotes hold one together, `$((a*b))` is computed.
+/// The words of a command, `$((a*b))` computed.
 fn words(line: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let (mut word, mut open, mut quote) = (String::new(), false, None);
-    for character in line.chars() {
-        match (quote, character) {
-            (Some(end), c) if c == end => quote = None,
-            (None, '"' | '\'') => {
-                quote = Some(character);
-                open = true;
-            }
-            (None, c) if c.is_whitespace() => {
-                if open {
-                    words.push(std::mem::take(&mut word));
-                }
-                open = false;
-            }
-            (_, c) => {
-                word.push(c);
-                open = true;
-            }
-        }
-    }
-    if open {
-        words.push(word);
-    }
-    words.into_iter().map(|word| computed(&word)).collect()
+    shell::words(line).words.iter().map(|word| computed(word)).collect()
 }
 
 /// `$((32*1024*1024))` as the number.
@@ -257,7 +221,7 @@ mod tests {
     fn a_command_is_lines_and_words() {
         let text =
             "./defaults.sh\n  sysctl -q a.b=\"1 2 $((3*4))\" # why\n\n./x c=1 \\\n d=2 && y; z";
-        let all: Vec<Vec<String>> = lines(text).iter().map(|line| words(line)).collect();
+        let all: Vec<Vec<String>> = shell::commands(text).iter().map(|line| words(line)).collect();
         let expected: [&[&str]; 5] = [
             &["./defaults.sh"],
             &["sysctl", "-q", "a.b=1 2 12"],

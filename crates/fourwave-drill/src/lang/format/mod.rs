@@ -5,11 +5,11 @@ mod packet;
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
-use super::lexer::is_plain_value;
-use super::text::write_quoted;
 use crate::ast::{
     Call, Command, Event, EventKind, Expr, ExprKind, Field, OptionLine, Script, Time,
 };
+use crate::lex::script::is_plain_value;
+use crate::lex::text::write_quoted;
 
 impl Display for Script {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {

@@ -7,11 +7,11 @@
 //! Python's NameError would be.
 
 mod eval;
-mod lexer;
 mod parser;
 
 use std::collections::HashMap;
 
+use crate::lex;
 use crate::run::Error;
 use crate::run::code::eval::{Scope, Value};
 use crate::target::Facts;
@@ -38,7 +38,7 @@ impl Machine {
         for name in facts.iter().flat_map(|facts| facts.keys()) {
             self.variables.remove(name);
         }
-        let tokens = lexer::tokens(code).map_err(Error::Wrong)?;
+        let tokens = lex::code::tokens(code).map_err(Error::Wrong)?;
         let statements = parser::statements(code, &tokens)?;
         let mut scope = Scope { variables: &mut self.variables, facts: facts.as_ref() };
         statements.iter().try_for_each(|statement| scope.run(statement))

@@ -1,7 +1,7 @@
 //! Words to statements.
 
+use crate::lex::code::{Kind, Token};
 use crate::run::Error;
-use crate::run::code::lexer::{Kind, Token};
 
 /// How deep expressions may nest.
 const DEPTH: u32 = 64;
@@ -92,7 +92,10 @@ impl Parser<'_> {
     fn unexpected(&self) -> Error {
         let what = match self.tokens.get(self.at) {
             Some(token) if token.kind != Kind::End => {
-                format!("{:?} stands where nothing like it can", &self.code[token.start..token.end])
+                format!(
+                    "{:?} stands where nothing like it can",
+                    &self.code[token.span.start..token.span.end]
+                )
             }
             _ => "the code ends too early".to_owned(),
         };
@@ -127,9 +130,9 @@ impl Parser<'_> {
     }
 
     fn assertion(&mut self) -> Result<Statement, Error> {
-        let first = self.tokens.get(self.at).map_or(0, |token| token.start);
+        let first = self.tokens.get(self.at).map_or(0, |token| token.span.start);
         let condition = self.expression()?;
-        let last = self.tokens[self.at - 1].end;
+        let last = self.tokens[self.at - 1].span.end;
         let message = if self.take_op(",") { Some(self.expression()?) } else { None };
         let text = self.code[first..last].split_whitespace().collect::<Vec<_>>().join(" ");
         Ok(Statement::Assert(condition, message, text))
@@ -159,7 +162,7 @@ impl Parser<'_> {
 
     fn same_line(&self) -> bool {
         self.tokens.get(self.at).is_some_and(|token| {
-            token.kind == Kind::End && self.code[token.start..].starts_with(';')
+            token.kind == Kind::End && self.code[token.span.start..].starts_with(';')
         })
     }
 

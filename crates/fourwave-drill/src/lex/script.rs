@@ -1,18 +1,19 @@
 //! Text → tokens. White space and comments fall away here, and so does what `#ifdef` leaves out.
 
-use super::error::{SyntaxError, quoted};
+use super::scan::{Cursor, blanks, comment, is_word, run_of};
+use super::text::{Escapes, hexadecimal, quoted_len};
 use crate::ast::Span;
 
 /// A token and its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Token<'s> {
-    pub(super) kind: Kind<'s>,
-    pub(super) span: Span,
+pub(crate) struct Token<'s> {
+    pub(crate) kind: Kind<'s>,
+    pub(crate) span: Span,
 }
 
 /// What a token is; numbers stay text until the grammar knows what they mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind<'s> {
+pub(crate) enum Kind<'s> {
     /// `123`.
     Int(&'s str),
     /// `0x1f`, without the `0x`.
@@ -35,33 +36,47 @@ pub(super) enum Kind<'s> {
     Punct(char),
 }
 
-/// The tokens, and the error that ended them.
-pub(super) struct Lexed<'s> {
-    pub(super) tokens: Vec<Token<'s>>,
-    pub(super) error: Option<SyntaxError>,
+/// The tokens, and what ended them before the text did.
+pub(crate) struct Lexed<'s> {
+    pub(crate) tokens: Vec<Token<'s>>,
+    pub(crate) stopped: Option<Stopped>,
+}
+
+/// Where tokens end too early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stopped {
+    pub(crate) span: Span,
+    /// What is missing.
+    pub(crate) expected: &'static str,
+    pub(crate) found: Found,
+}
+
+/// What stands there instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The end of the line.
+    LineEnd,
+    /// The end of the script.
+    ScriptEnd,
+    /// What the place holds.
+    Place,
 }
 
 /// Splits a script into tokens. `defined` answers `#ifdef`; linear in the length.
-pub(super) fn lex<'s>(source: &'s str, defined: &dyn Fn(&str) -> bool) -> Lexed<'s> {
+pub(crate) fn lex<'s>(source: &'s str, defined: &dyn Fn(&str) -> bool) -> Lexed<'s> {
     let mut lexer = Lexer {
-        source,
-        at: 0,
-        line: 1,
-        column: 1,
+        cursor: Cursor::new(source),
         tokens: Vec::with_capacity(source.len() / 4),
         conditions: Vec::new(),
         defined,
         fresh_line: true,
     };
-    let error = lexer.run().err();
-    Lexed { tokens: lexer.tokens, error }
+    let stopped = lexer.run().err();
+    Lexed { tokens: lexer.tokens, stopped }
 }
 
 struct Lexer<'s, 'd> {
-    source: &'s str,
-    at: usize,
-    line: u32,
-    column: u32,
+    cursor: Cursor<'s>,
     tokens: Vec<Token<'s>>,
     /// The `#ifdef`s around this place, all of them true here.
     conditions: Vec<Span>,
@@ -72,61 +87,39 @@ struct Lexer<'s, 'd> {
 
 impl<'s> Lexer<'s, '_> {
     fn rest(&self) -> &'s str {
-        &self.source[self.at..]
-    }
-
-    /// Moves on by so many bytes.
-    fn advance(&mut self, bytes: usize) {
-        for c in self.source[self.at..self.at + bytes].chars() {
-            if c == '\n' {
-                self.line += 1;
-                self.column = 1;
-            } else {
-                self.column += 1;
-            }
-        }
-        self.at += bytes;
-    }
-
-    /// The place of the next so many bytes.
-    fn span(&self, bytes: usize) -> Span {
-        Span { start: self.at, end: self.at + bytes, line: self.line, column: self.column }
+        self.cursor.rest()
     }
 
     fn push(&mut self, kind: Kind<'s>, bytes: usize) {
-        self.tokens.push(Token { kind, span: self.span(bytes) });
-        self.advance(bytes);
+        self.tokens.push(Token { kind, span: self.cursor.span(bytes) });
+        self.cursor.advance(bytes);
     }
 
-    fn fail<T>(&self, span: Span, expected: &str, found: String) -> Result<T, SyntaxError> {
-        Err(SyntaxError::new(self.source, span, expected.to_owned(), found))
-    }
-
-    fn run(&mut self) -> Result<(), SyntaxError> {
-        while let Some(c) = self.rest().chars().next() {
+    fn run(&mut self) -> Result<(), Stopped> {
+        while let Some(c) = self.cursor.next() {
             let fresh = self.fresh_line;
             self.fresh_line = c == '\n' || (fresh && c.is_whitespace());
             match c {
-                c if c.is_whitespace() || c == '\u{feff}' => self.advance(c.len_utf8()),
+                c if c.is_whitespace() || c == '\u{feff}' => self.cursor.advance(c.len_utf8()),
                 '#' if fresh && self.directive()? => {}
                 _ => self.token(c)?,
             }
         }
         match self.conditions.last() {
-            Some(&open) => self.fail(open, "`#endif` for this", "the end of the script".into()),
+            Some(&open) => Err(ends_in(open, "`#endif` for this")),
             None => Ok(()),
         }
     }
 
-    fn token(&mut self, c: char) -> Result<(), SyntaxError> {
+    fn token(&mut self, c: char) -> Result<(), Stopped> {
         let rest = self.rest();
         match c {
             '/' if rest.starts_with("//") => {
-                self.advance(rest.find('\n').unwrap_or(rest.len()));
+                self.cursor.advance(comment(rest, "//").unwrap_or(rest.len()));
             }
             '/' if rest.starts_with("/*") => {
                 let inner = self.enclosed(2, "*/", "the end of this comment, `*/`")?;
-                self.advance(inner.len() + 4);
+                self.cursor.advance(inner.len() + 4);
             }
             '"' => {
                 let inner = self.until_quote('"', "the end of this text, `\"`")?;
@@ -154,20 +147,20 @@ impl<'s> Lexer<'s, '_> {
         &self,
         opening: usize,
         closing: &str,
-        expected: &str,
-    ) -> Result<&'s str, SyntaxError> {
+        expected: &'static str,
+    ) -> Result<&'s str, Stopped> {
         let inner = &self.rest()[opening..];
         match inner.find(closing) {
             Some(end) => Ok(&inner[..end]),
-            None => self.fail(self.span(opening), expected, "the end of the script".into()),
+            None => Err(ends_in(self.cursor.span(opening), expected)),
         }
     }
 
     /// What stands between this quote and the next that no backslash precedes.
-    fn until_quote(&self, quote: char, expected: &str) -> Result<&'s str, SyntaxError> {
-        match quoted_len(self.rest(), quote) {
+    fn until_quote(&self, quote: char, expected: &'static str) -> Result<&'s str, Stopped> {
+        match quoted_len(self.rest(), quote, Escapes::C) {
             Some(len) => Ok(&self.rest()[1..len - 1]),
-            None => self.fail(self.span(1), expected, "the end of the script".into()),
+            None => Err(ends_in(self.cursor.span(1), expected)),
         }
     }
 
@@ -182,8 +175,7 @@ impl<'s> Lexer<'s, '_> {
                 return self.push(Kind::Float(&rest[..len]), len);
             }
         }
-        let hex = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X"));
-        let kind = match hex {
+        let kind = match hexadecimal(word) {
             _ if word.is_empty() => return self.push(Kind::Punct('.'), 1),
             _ if digits.len() == word.len() => Kind::Int(word),
             Some(hex) if !hex.is_empty() && hex.bytes().all(|b| b.is_ascii_hexdigit()) => {
@@ -195,19 +187,18 @@ impl<'s> Lexer<'s, '_> {
     }
 
     /// `--name`, `--name=value`, `--name="a value"`; the value ends at white space or a comment.
-    fn option(&mut self) -> Result<(), SyntaxError> {
+    fn option(&mut self) -> Result<(), Stopped> {
         let rest = self.rest();
         let name = run_of(&rest[2..], is_word);
         let mut len = 2 + name.len();
-        let spaces = |text: &str| run_of(text, |c| c == ' ' || c == '\t').len();
-        let gap = spaces(&rest[len..]);
+        let gap = blanks(&rest[len..]);
         let mut value = None;
         if rest[len + gap..].starts_with('=') {
             len += gap + 1;
-            len += spaces(&rest[len..]);
+            len += blanks(&rest[len..]);
             let Some(bytes) = option_value(&rest[len..]) else {
                 let expected = "the end of the quotes in this option";
-                return self.fail(self.span(len), expected, "the end of the script".into());
+                return Err(ends_in(self.cursor.span(len), expected));
             };
             let text = &rest[len..len + bytes];
             len += bytes;
@@ -218,16 +209,17 @@ impl<'s> Lexer<'s, '_> {
     }
 
     /// `#ifdef NAME`, `#ifndef NAME`, `#else`, `#endif`: false if it is none of them.
-    fn directive(&mut self) -> Result<bool, SyntaxError> {
+    fn directive(&mut self) -> Result<bool, Stopped> {
         let (directive, name, len) = split_directive(self.rest());
-        let span = self.span(len);
+        let span = self.cursor.span(len);
         match directive {
             "ifdef" | "ifndef" => {
                 if name.is_empty() {
-                    return self.fail(span, "a name after this", "the end of the line".into());
+                    let expected = "a name after this";
+                    return Err(Stopped { span, expected, found: Found::LineEnd });
                 }
                 let holds = (self.defined)(name) || self.defines(name);
-                self.advance(len);
+                self.cursor.advance(len);
                 if holds == (directive == "ifdef") {
                     self.conditions.push(span);
                 } else {
@@ -236,10 +228,10 @@ impl<'s> Lexer<'s, '_> {
             }
             "else" | "endif" => {
                 if self.conditions.pop().is_none() {
-                    let found = quoted(&self.rest()[..len]);
-                    return self.fail(span, "an event (no `#ifdef` is open)", found);
+                    let expected = "an event (no `#ifdef` is open)";
+                    return Err(Stopped { span, expected, found: Found::Place });
                 }
-                self.advance(len);
+                self.cursor.advance(len);
                 if directive == "else" {
                     self.skip(span, false)?;
                 }
@@ -250,14 +242,13 @@ impl<'s> Lexer<'s, '_> {
     }
 
     /// Skips to the `#endif` that belongs to the directive at `open`, or to its `#else`.
-    fn skip(&mut self, open: Span, or_else: bool) -> Result<(), SyntaxError> {
+    fn skip(&mut self, open: Span, or_else: bool) -> Result<(), Stopped> {
         let mut inner = 0_usize;
         loop {
             let line = self.rest();
             let line = &line[..line.find('\n').map_or(line.len(), |at| at + 1)];
             if line.is_empty() {
-                let found = "the end of the script".into();
-                return self.fail(open, "`#endif` for this", found);
+                return Err(ends_in(open, "`#endif` for this"));
             }
             let text = line.trim_start();
             let (directive, _, len) = split_directive(text);
@@ -265,17 +256,17 @@ impl<'s> Lexer<'s, '_> {
                 "ifdef" | "ifndef" => inner += 1,
                 "endif" if inner > 0 => inner -= 1,
                 "endif" => {
-                    self.advance(line.len() - text.len() + len);
+                    self.cursor.advance(line.len() - text.len() + len);
                     return Ok(());
                 }
                 "else" if inner == 0 && or_else => {
                     self.conditions.push(open);
-                    self.advance(line.len() - text.len() + len);
+                    self.cursor.advance(line.len() - text.len() + len);
                     return Ok(());
                 }
                 _ => {}
             }
-            self.advance(line.len());
+            self.cursor.advance(line.len());
         }
     }
 
@@ -288,43 +279,23 @@ impl<'s> Lexer<'s, '_> {
     }
 }
 
+fn ends_in(span: Span, expected: &'static str) -> Stopped {
+    Stopped { span, expected, found: Found::ScriptEnd }
+}
+
 /// Directive, name after it, and the bytes of both; empty for a line that is none.
 fn split_directive(line: &str) -> (&str, &str, usize) {
     let Some(rest) = line.strip_prefix('#') else { return ("", "", 0) };
-    let spaces = |text: &str| run_of(text, |c| c == ' ' || c == '\t').len();
-    let gap = spaces(rest);
+    let gap = blanks(rest);
     let directive = run_of(&rest[gap..], is_word);
     let mut len = 1 + gap + directive.len();
     let mut name = "";
     if matches!(directive, "ifdef" | "ifndef") {
-        len += spaces(&line[len..]);
+        len += blanks(&line[len..]);
         name = run_of(&line[len..], is_word);
         len += name.len();
     }
     (directive, name, len)
-}
-
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// The longest beginning of the text that consists of such characters.
-fn run_of(text: &str, belongs: impl Fn(char) -> bool) -> &str {
-    &text[..text.find(|c| !belongs(c)).unwrap_or(text.len())]
-}
-
-/// Bytes of a quoted text with both quotes, which it starts with.
-fn quoted_len(text: &str, quote: char) -> Option<usize> {
-    let mut escaped = false;
-    for (at, c) in text.char_indices().skip(1) {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
 }
 
 /// Bytes of an option's value; none if a quote is never closed.
@@ -334,7 +305,7 @@ fn option_value(text: &str) -> Option<usize> {
         let rest = &text[at..];
         match c {
             c if c.is_whitespace() || rest.starts_with("//") || rest.starts_with("/*") => break,
-            '"' | '`' => at += quoted_len(rest, c)?,
+            '"' | '`' => at += quoted_len(rest, c, Escapes::C)?,
             c => at += c.len_utf8(),
         }
     }
@@ -343,11 +314,11 @@ fn option_value(text: &str) -> Option<usize> {
 
 /// Without quotes around the whole.
 fn unquoted(text: &str) -> &str {
-    let whole = text.starts_with('"') && quoted_len(text, '"') == Some(text.len());
+    let whole = text.starts_with('"') && quoted_len(text, '"', Escapes::C) == Some(text.len());
     if whole { &text[1..text.len() - 1] } else { text }
 }
 
 /// Whether an option's value reads back as itself without quotes.
-pub(super) fn is_plain_value(text: &str) -> bool {
+pub(crate) fn is_plain_value(text: &str) -> bool {
     !text.is_empty() && option_value(text) == Some(text.len()) && unquoted(text).len() == text.len()
 }
