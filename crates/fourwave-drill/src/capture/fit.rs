@@ -6,8 +6,8 @@
 //! than the captured stack's, the other side acknowledges what has come. SYN, FIN, RST, every byte
 //! and ACKs that say something new stay as they were captured.
 
+use super::line::{Ask, Kind, Line, packet_text, render};
 use super::packet::{FIN, RST, SYN, beyond};
-use super::write::{Ask, Kind, Line, packet_text, render};
 use crate::ast::{Body, Direction, EventKind, FlagSpec, Script, SeqSpec, TcpSpec};
 use crate::lang;
 use crate::run::{Failure, NOTHING, Options, Outcome, SHORT, UP_TO, run};
@@ -194,7 +194,7 @@ fn is_again(script: &Script, event: usize) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use super::super::write::Wait;
+    use super::super::line::Wait;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);

@@ -7,18 +7,20 @@
 //! | whose side is ours? | `side.rs` |
 //! | which packets did the captured stack never get or send? | `lost.rs` |
 //! | what has its application called? | `infer.rs` |
-//! | the script | `write.rs`, packets in `packet.rs` |
+//! | the script | `write.rs` with `writer.rs`, its lines in `line.rs`, packets in `packet.rs` |
 //! | streams that are left free | `stream.rs` |
 //! | where the engine does what matters in another way | `fit.rs` |
 
 mod fit;
 mod infer;
+mod line;
 mod lost;
 mod packet;
 mod read;
 mod side;
 mod stream;
 mod write;
+mod writer;
 
 use std::io::Read;
 use std::net::{IpAddr, SocketAddr};

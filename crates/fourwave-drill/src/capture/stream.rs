@@ -9,8 +9,9 @@ use std::time::Duration;
 use fourwave_lens::Role;
 use fourwave_wire::options::{TcpOptions, Timestamps};
 
-use super::packet::{ACK, FIN, Numbers, PSH, RST, Received, SYN, Seg, beyond, spec};
-use super::write::{Ask, Kind, LONG, Line, Wait, Writer, packet_text};
+use super::line::{Ask, Kind, LONG, Line, Wait, packet_text};
+use super::packet::{ACK, FIN, Numbers, PSH, RST, SYN, Seg, beyond, spec};
+use super::writer::{Streams, Writer};
 use super::{Connection, infer};
 use crate::ast::{Body, Direction, TcpSpec};
 
@@ -22,31 +23,6 @@ fn initial_window(full: u32) -> u32 {
 
 /// Longer than an ACK is held back (RFC 9293 §3.8.6.3 allows 500 ms; Linux takes 200 at most).
 const QUIET: Duration = Duration::from_millis(250);
-
-/// How far both streams are, in the script's numbers.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    /// Behind what the script has asked for of our side.
-    asked: u32,
-    /// Behind what our side has sent in the capture.
-    end: u32,
-    /// What the script has acknowledged.
-    acked: u32,
-    /// The last segment with something new, and what was to be asked for when it left.
-    last: Option<Seg>,
-    /// Something was sent again: the window may be smaller than at first.
-    shrunk: bool,
-    /// Where the other side's window ends.
-    edge: u32,
-    /// The other side's timestamp.
-    clock: Option<u32>,
-    /// What our side has got.
-    received: Received,
-    /// The other side's FIN.
-    fin: Option<u32>,
-    /// The last ACK of our side: its number and window.
-    told: Option<(u32, u16)>,
-}
 
 /// Whether a connection is more than short questions and answers, so that how it is cut and
 /// acknowledged depends on the stack: more goes one way at once than an initial window, or

@@ -1,121 +1,18 @@
 //! The script itself.
 
-use std::time::Duration;
-
 use fourwave_lens::Role;
-use fourwave_lens::units;
 
 use super::Connection;
-use super::infer::{Call, Plan, plan};
+use super::infer::plan;
+use super::line::{LONG, Line};
 use super::lost::{self, Why};
 use super::packet::{FIN, Numbers, PSH, RST, SYN, Seg, spec};
 use super::side::Reason;
-use super::stream::Streams;
-use crate::ast::{Body, Direction, IpSpec, OptionsSpec, Packet, TcpSpec, Time};
+use super::writer::{Streams, Writer};
+use crate::ast::Body;
 
-/// A gap from which on a packet was sent by a timer, or by an application that thought.
-pub(super) const LONG: Duration = Duration::from_millis(10);
-/// How much later than in the capture a packet may come: another stack may delay its ACK.
-const LATE: Duration = Duration::from_millis(60);
-
-/// A first timeout, and a bit (RFC 6298).
-const TIMER: Duration = Duration::from_millis(1200);
 /// Of a send buffer: small segments take far more of Linux's than their bytes.
 const LEAST_ROOM: u64 = 4 << 20;
-
-/// What a line is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// As it stands.
-    Plain,
-    /// A call or a packet in, at its time.
-    Exact,
-    /// A packet out.
-    Out(Wait),
-}
-
-/// What a packet out waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
-    /// Nothing.
-    No,
-    /// A timer, as the captured stack's.
-    Timer,
-    /// A timer of its own: when a stack sends a SYN or a FIN again is left free.
-    Own,
-}
-
-/// A line of the script.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
-    pub(super) kind: Kind,
-    /// Without its time.
-    pub(super) text: String,
-    /// In the capture's time; what is plain has none.
-    pub(super) at: Duration,
-    /// New data that may come in two parts.
-    pub(super) ask: Option<Box<Ask>>,
-}
-
-/// New data of our side that the script asks for, as a packet, and how the other side would
-/// acknowledge a part of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ask {
-    pub(super) data: TcpSpec,
-    /// What was acknowledged before.
-    pub(super) acked: u32,
-    /// A bare ACK of the other side, without its number and window.
-    pub(super) answer: TcpSpec,
-    /// Where its window ends, and how much it is scaled.
-    pub(super) edge: (u32, u8),
-}
-
-impl Line {
-    pub(super) fn plain(text: impl Into<String>) -> Self {
-        Self::new(Kind::Plain, Duration::ZERO, text)
-    }
-
-    pub(super) fn new(kind: Kind, at: Duration, text: impl Into<String>) -> Self {
-        Self { kind, text: text.into(), at, ask: None }
-    }
-}
-
-/// The lines as text: times are gaps since the line before that has one.
-pub(super) fn render(lines: &[Line]) -> String {
-    let mut out = String::new();
-    let mut last: Option<Duration> = None;
-    for Line { kind, text, at, .. } in lines {
-        if *kind == Kind::Plain {
-            out.push_str(text);
-            out.push('\n');
-            continue;
-        }
-        let gap = at.saturating_sub(last.unwrap_or(*at));
-        last = Some(last.map_or(*at, |last| last.max(*at)));
-        let time = match kind {
-            // What goes out again waits for a timer; all else may come at once.
-            Kind::Out(Wait::Own) => Time::AfterBetween(Duration::ZERO, micros(gap * 2 + TIMER)),
-            Kind::Out(wait) => {
-                let is_long = *wait == Wait::Timer && gap >= LONG;
-                let early = if is_long { gap / 2 } else { Duration::ZERO };
-                Time::AfterBetween(micros(early), micros(gap + gap / 2 + LATE))
-            }
-            Kind::Plain | Kind::Exact => Time::After(micros(gap)),
-        };
-        out.push_str(&format!("{time} {text}\n"));
-    }
-    out
-}
-
-/// A packet as a script has it, without its time.
-pub(super) fn packet_text(direction: Direction, body: Body) -> String {
-    Packet { direction, outer: None, ip: IpSpec::default(), body, fuzz: None }.to_string()
-}
-
-/// Scripts are exact to the microsecond.
-fn micros(time: Duration) -> Duration {
-    Duration::from_micros(time.as_micros().try_into().unwrap_or(u64::MAX))
-}
 
 /// `loose`: streams are left free.
 pub(super) fn script(
@@ -159,34 +56,7 @@ fn wraps(conn: &Connection, role: Role, isn: u32) -> bool {
     conn.segs.iter().filter(|seg| seg.from == role && !seg.has(SYN)).any(|seg| seg.end() < isn)
 }
 
-pub(super) struct Writer<'a> {
-    conn: &'a Connection,
-    /// What the captured stack got and sent.
-    pub(super) segs: &'a [Seg],
-    pub(super) ours: Role,
-    pub(super) sent: Numbers,
-    pub(super) got: Numbers,
-    loose: bool,
-    pub(super) plan: Plan,
-    pub(super) out: Vec<Line>,
-    /// Behind the last that our side has sent.
-    pub(super) end: Option<u32>,
-    pub(super) streams: Streams,
-}
-
 impl Writer<'_> {
-    fn line(&mut self, text: &str) {
-        self.out.extend(text.lines().map(Line::plain));
-    }
-
-    fn timed(&mut self, kind: Kind, at: Duration, text: String) {
-        self.out.push(Line::new(kind, at, text));
-    }
-
-    pub(super) fn comment(&mut self, text: &str) {
-        self.line(format!("// {text}").trim_end());
-    }
-
     fn head(&mut self, reason: Reason, name: &str) {
         let Connection { number, client, server, .. } = *self.conn;
         let ours = self.conn.addr(self.ours);
@@ -215,10 +85,6 @@ impl Writer<'_> {
             "left free, and so is how a stream is cut (--loose_segments; packetdrill itself does",
         );
         self.comment("not know that line).");
-    }
-
-    pub(super) fn syn(&self, role: Role) -> Option<&Seg> {
-        self.segs.iter().find(|seg| seg.from == role && seg.has(SYN))
     }
 
     fn options(&mut self) {
@@ -293,17 +159,6 @@ impl Writer<'_> {
         (widest << self.shift(self.ours)) * 2
     }
 
-    /// By how much the windows of a side are scaled.
-    pub(super) fn shift(&self, role: Role) -> u8 {
-        let scale = |role| self.syn(role).and_then(|seg| seg.options.window_scale);
-        let own = scale(role).filter(|_| scale(role.other()).is_some());
-        own.map_or(0, |scale| scale.shift())
-    }
-
-    fn descriptor(&self) -> i32 {
-        if self.ours == Role::Client { 3 } else { 4 }
-    }
-
     fn open(&mut self) {
         self.out.push(Line::plain(""));
         self.line("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3");
@@ -359,12 +214,6 @@ impl Writer<'_> {
         self.comment(&format!("{} {}", if ours { '>' } else { '<' }, Body::Tcp(tcp)));
     }
 
-    pub(super) fn left_before(&mut self, seg: &Seg) {
-        self.comment("Left before the RST came:");
-        let tcp = spec(seg, &self.sent, &self.got, false);
-        self.comment(&format!("> {}", Body::Tcp(tcp)));
-    }
-
     /// How many segments from here on are one burst: into which parts a stack cuts it, and where
     /// it says PSH, is its own affair. Scripts join equal parts.
     fn joined(&self, at: usize) -> usize {
@@ -389,115 +238,5 @@ impl Writer<'_> {
             (last, count) = (next, count + 1);
         }
         count
-    }
-
-    pub(super) fn outbound(&mut self, seg: &Seg) {
-        let again = self.end.is_some_and(|end| {
-            let is_ack = seg.end() == seg.seq && seg.seq == end;
-            !is_ack && end.wrapping_sub(seg.end()).cast_signed() >= 0
-        });
-        let end = seg.end();
-        self.end =
-            Some(self.end.map_or(end, |old| {
-                if end.wrapping_sub(old).cast_signed() > 0 { end } else { old }
-            }));
-        let mut tcp = spec(seg, &self.sent, &self.got, false);
-        if seg.has(RST) {
-            // Whether it carries a timestamp depends on who made it, and on what it answers.
-            tcp.options = OptionsSpec::Any;
-        }
-        let wait = match (again, self.loose && seg.has(SYN | FIN)) {
-            (false, _) => Wait::No,
-            (true, false) => Wait::Timer,
-            (true, true) => Wait::Own,
-        };
-        self.packet(Kind::Out(wait), seg.at, Direction::Out, Body::Tcp(tcp));
-    }
-
-    /// Super-packets are cut into what fits on the script's link.
-    pub(super) fn inbound(&mut self, seg: &Seg) {
-        let full = self.syn(self.ours).and_then(|seg| seg.options.mss).unwrap_or(536);
-        let stamps = if seg.options.timestamps.is_some() { 12 } else { 0 };
-        let full = u32::from(full).saturating_sub(stamps).max(1);
-        let mut left = seg.len;
-        let mut part = seg.clone();
-        loop {
-            part.len = left.min(full);
-            left -= part.len;
-            part.flags = if left > 0 { seg.flags & !(PSH | FIN) } else { seg.flags };
-            let tcp = spec(&part, &self.got, &self.sent, true);
-            self.packet(Kind::Exact, seg.at, Direction::In, Body::Tcp(tcp));
-            if left == 0 {
-                return;
-            }
-            part.seq = part.seq.wrapping_add(part.len);
-        }
-    }
-
-    pub(super) fn packet(&mut self, kind: Kind, at: Duration, direction: Direction, body: Body) {
-        self.timed(kind, at, packet_text(direction, body));
-    }
-
-    pub(super) fn call(&mut self, call: Call, at: Duration) {
-        let fd = self.descriptor();
-        match call {
-            Call::Accept => {
-                self.timed(Kind::Exact, at, "accept(3, ..., ...) = 4".to_owned());
-                self.live();
-            }
-            Call::Connected => {
-                self.timed(Kind::Exact, at, "fcntl(3, F_SETFL, O_RDWR) = 0".to_owned());
-                self.live();
-            }
-            Call::Write { len, more: false } => {
-                self.timed(Kind::Exact, at, format!("write({fd}, ..., {len}) = {len}"));
-            }
-            Call::Write { len, more: true } => {
-                self.timed(Kind::Exact, at, format!("send({fd}, ..., {len}, MSG_MORE) = {len}"));
-            }
-            Call::Read(len) => {
-                self.timed(Kind::Exact, at, format!("read({fd}, ..., {len}) = {len}"))
-            }
-            Call::ReadEnd => self.timed(Kind::Exact, at, format!("read({fd}, ..., 1) = 0")),
-            Call::ReadReset => {
-                let reset = "-1 ECONNRESET (Connection reset by peer)";
-                self.timed(Kind::Exact, at, format!("read({fd}, ..., 1) = {reset}"));
-            }
-            Call::Refused => {
-                let option = "SOL_SOCKET, SO_ERROR, [ECONNREFUSED], [4]";
-                self.timed(Kind::Exact, at, format!("getsockopt(3, {option}) = 0"));
-            }
-            Call::Shutdown => {
-                self.comment("shutdown(): data was still taken behind the FIN.");
-                self.timed(Kind::Exact, at, format!("shutdown({fd}, SHUT_WR) = 0"));
-            }
-            Call::Close => self.timed(Kind::Exact, at, format!("close({fd}) = 0")),
-            Call::Abort => {
-                self.comment("The RST of an application that gave up.");
-                let option = "SOL_SOCKET, SO_LINGER, {onoff=1, linger=0}, 8";
-                self.timed(Kind::Exact, at, format!("setsockopt({fd}, {option}) = 0"));
-                self.line(&format!("+0 close({fd}) = 0"));
-            }
-        }
-    }
-
-    /// Options of the connection, once it is there.
-    fn live(&mut self) {
-        let fd = self.descriptor();
-        if self.plan.no_delay {
-            self.comment(match self.loose {
-                true => "Whether small segments wait for others is free.",
-                false => "Small segments went out while others were under way.",
-            });
-            self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_NODELAY, [1], 4) = 0"));
-        }
-        if let Some((idle, between)) = self.plan.keepalive {
-            self.comment(&format!("A probe after {}.", units::seconds(Duration::from_secs(idle))));
-            self.line(&format!("+0 setsockopt({fd}, SOL_SOCKET, SO_KEEPALIVE, [1], 4) = 0"));
-            self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_KEEPIDLE, [{idle}], 4) = 0"));
-            if let Some(gap) = between {
-                self.line(&format!("+0 setsockopt({fd}, SOL_TCP, TCP_KEEPINTVL, [{gap}], 4) = 0"));
-            }
-        }
     }
 }

@@ -4,6 +4,7 @@
 //! stream, for the farthest place reached. So an error names everything that could have stood
 //! there, whichever alternative wanted it.
 
+use winnow::combinator::separated_pair;
 use winnow::error::{EmptyError, ErrMode};
 use winnow::prelude::*;
 use winnow::stream::{Stateful, Stream, TokenSlice};
@@ -292,4 +293,23 @@ pub(super) fn number_u16<'s>(what: &'static str) -> impl Parser<In<'s>, u16, Err
 
 pub(super) fn number_u32<'s>(what: &'static str) -> impl Parser<In<'s>, u32, ErrMode<EmptyError>> {
     number(what, u32::MAX.into())
+}
+
+/// Sequence numbers from the first to the one behind the last: `1:1001`.
+pub(super) fn range(i: &mut In<'_>) -> Res<(u32, u32)> {
+    let first = number_u32("a sequence number");
+    let end = number_u32("a sequence number");
+    separated_pair(first, punct(':'), end).parse_next(i)
+}
+
+/// Whether the next two tokens begin an event (and so end whatever stands before).
+pub(super) fn begins_event(i: &In<'_>) -> bool {
+    match peek(i) {
+        None | Some(Kind::Punct('+' | '*') | Kind::Float(_) | Kind::Backquoted(_)) => true,
+        Some(Kind::Int(_)) => matches!(
+            peek_second(i),
+            Some(Kind::Word(_) | Kind::Punct('<' | '>') | Kind::Code(_) | Kind::Backquoted(_))
+        ),
+        _ => false,
+    }
 }

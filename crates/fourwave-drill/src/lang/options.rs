@@ -5,10 +5,9 @@ use winnow::prelude::*;
 use winnow::stream::Stream;
 
 use super::input::{
-    In, Res, keyword, missing, number, number_u8, number_u16, number_u32, peek, punct, refuse,
-    span_here, take, word,
+    In, Res, keyword, missing, number, number_u8, number_u16, number_u32, peek, punct, range,
+    refuse, span_here, take, word,
 };
-use super::packet::range;
 use crate::ast::{Cookie, OptionSpec, OptionsSpec};
 use crate::lex::script::Kind;
 

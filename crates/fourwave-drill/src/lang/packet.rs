@@ -5,11 +5,11 @@ use winnow::prelude::*;
 use winnow::stream::Stream;
 
 use super::input::{
-    In, Res, at_new_line, keyword, missing, missing_all, number, number_u8, number_u16, number_u32,
-    peek, peek_second, punct, refuse, space_behind, span_from, span_here, take, text_between, word,
+    In, Res, at_new_line, begins_event, keyword, missing, missing_all, number, number_u8,
+    number_u16, number_u32, peek, peek_second, punct, range, refuse, space_behind, span_from,
+    span_here, take, text_between, word,
 };
 use super::options::options;
-use super::script::begins_event;
 use crate::ast::{
     Body, Direction, Echoed, Ecn, FlagSpec, IcmpSpec, IpSpec, OptionsSpec, Packet, SeqSpec, Span,
     TcpSpec,
@@ -375,13 +375,6 @@ fn sequence(i: &mut In<'_>) -> Res<SeqSpec> {
     }
     let absolute = opt(punct('!')).parse_next(i)?.is_some();
     Ok(SeqSpec::Range { start: first, end, len, absolute })
-}
-
-/// `1:1001`.
-pub(super) fn range(i: &mut In<'_>) -> Res<(u32, u32)> {
-    let first = number_u32("a sequence number");
-    let end = number_u32("a sequence number");
-    separated_pair(first, punct(':'), end).parse_next(i)
 }
 
 /// A packet of a protocol that is only known by name, to the beginning of the next event.

@@ -8,8 +8,7 @@ use winnow::stream::Stream;
 
 use super::call::call;
 use super::input::{
-    In, Res, begin_event, missing, missing_all, peek, peek_second, punct, refuse, span_from,
-    span_here, take,
+    In, Res, begin_event, missing, missing_all, peek, punct, refuse, span_from, span_here, take,
 };
 use super::packet::packet;
 use crate::ast::{Command, Direction, Event, EventKind, OptionLine, Script, Span, Time};
@@ -167,16 +166,4 @@ fn duration(text: &str) -> Option<Duration> {
         nanos = nanos * 10 + u32::from(digit);
     }
     (whole < 1_000_000_000).then(|| Duration::new(whole, nanos))
-}
-
-/// Whether the next two tokens begin an event (and so end whatever stands before).
-pub(super) fn begins_event(i: &In<'_>) -> bool {
-    match peek(i) {
-        None | Some(Kind::Punct('+' | '*') | Kind::Float(_) | Kind::Backquoted(_)) => true,
-        Some(Kind::Int(_)) => matches!(
-            peek_second(i),
-            Some(Kind::Word(_) | Kind::Punct('<' | '>') | Kind::Code(_) | Kind::Backquoted(_))
-        ),
-        _ => false,
-    }
 }

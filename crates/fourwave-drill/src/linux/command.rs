@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags};
 
-use super::perform::Table;
+use super::table::Table;
 use super::{Options, profile};
 use crate::lex::shell;
 use crate::target::Refusal;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fourwave_linux::calls::{self, Ancillary, Destination};
 
-use super::perform::{Clock, Outcome};
+use super::table::{Clock, Outcome};
 use crate::syscall::{Control, Output, Received};
 
 /// `SCM_TIMESTAMPING` with times of 64 bits everywhere (`SO_TIMESTAMPING_NEW`).

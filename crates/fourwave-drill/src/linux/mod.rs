@@ -16,6 +16,7 @@ mod option;
 mod perform;
 mod profile;
 mod sniff;
+mod table;
 mod worker;
 
 use std::io::IoSlice;
@@ -23,7 +24,7 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use fourwave_linux::calls;
 use fourwave_linux::namespace;
@@ -34,8 +35,8 @@ pub use error::Error;
 use crate::run;
 use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
-use perform::{Clock, Table};
 use sniff::Sniffer;
+use table::{Clock, Table};
 use worker::Worker;
 
 /// The interface, by the name that scripts know.
@@ -170,15 +171,5 @@ impl Target for Linux {
 impl Drop for Linux {
     fn drop(&mut self) {
         let _never_made = std::fs::remove_file(command::history());
-    }
-}
-
-impl Clock {
-    fn now() -> Self {
-        Self { start: Instant::now(), wall: SystemTime::now() }
-    }
-
-    fn since(&self, at: Instant) -> Duration {
-        at.saturating_duration_since(self.start)
     }
 }

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use fourwave_linux::calls;
 use rustix::io::Errno;
 
-use super::perform::Outcome;
+use super::table::Outcome;
 use crate::sockopt::{self, Kind};
 use crate::syscall::{OptionValue, Output};
 

@@ -1,12 +1,9 @@
 //! One call, made for real.
 
-use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::os::fd::{AsFd, OwnedFd};
 
 use fourwave_linux::calls::{self, Destination, PointerCall};
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
@@ -14,71 +11,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SocketFlags, SocketType};
 
+use super::table::{Clock, Outcome, Table, congest};
 use super::{message, option};
 use crate::syscall::{Fd, Output, Returned, SendTo, SysCall};
-
-/// When the script began, on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
-    pub(super) start: Instant,
-    pub(super) wall: SystemTime,
-}
-
-/// The script's descriptors and the live ones behind them.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    live: Mutex<BTreeMap<Fd, Arc<OwnedFd>>>,
-    /// What lost its name to a newer one: open still, as a script that never closed it expects.
-    unnamed: Mutex<Vec<Arc<OwnedFd>>>,
-    /// The congestion control of new TCP sockets where it is not the namespace's default.
-    congestion: Mutex<Option<String>>,
-}
-
-impl Table {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Fd, Arc<OwnedFd>>> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The live descriptor behind a name.
-    pub(super) fn get(&self, fd: Fd) -> Option<Arc<OwnedFd>> {
-        self.lock().get(&fd).cloned()
-    }
-
-    /// The live descriptor behind a name; EBADF as the kernel says it for one that is not open.
-    fn live(&self, fd: Fd) -> io::Result<Arc<OwnedFd>> {
-        self.get(fd).ok_or_else(|| Errno::BADF.into())
-    }
-
-    /// Gives new TCP sockets this congestion control; none is the namespace's default.
-    ///
-    /// # Errors
-    /// A socket may not have it.
-    pub(super) fn set_congestion(&self, name: Option<String>) -> io::Result<()> {
-        if let Some(name) = &name {
-            let (family, kind) = (AddressFamily::INET, SocketType::STREAM);
-            congest(&rustix::net::socket(family, kind, None)?, name)?;
-        }
-        *self.congestion.lock().unwrap_or_else(PoisonError::into_inner) = name;
-        Ok(())
-    }
-
-    fn congestion(&self) -> Option<String> {
-        self.congestion.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Gives a new descriptor its name. Without one (the script expected an error) it is closed.
-    fn name(&self, new: OwnedFd, name: Option<Fd>) -> i64 {
-        match name {
-            Some(fd) => {
-                let former = self.lock().insert(fd, Arc::new(new));
-                let mut unnamed = self.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
-                unnamed.extend(former);
-                i64::from(fd)
-            }
-            None => i64::from(new.as_raw_fd()),
-        }
-    }
-}
 
 /// Whether a call can wait for something; `close` can with SO_LINGER.
 pub(super) fn may_block(call: &SysCall) -> bool {
@@ -100,9 +35,6 @@ pub(super) fn may_block(call: &SysCall) -> bool {
             | SysCall::EpollWait { timeout: 0, .. }
     )
 }
-
-/// What a call gave: its value and what it wrote.
-pub(super) type Outcome = io::Result<(i64, Output)>;
 
 /// Makes the call and waits for as long as it takes.
 pub(super) fn perform(table: &Table, call: &SysCall, clock: Clock) -> Returned {
@@ -191,8 +123,7 @@ fn socket(table: &Table, call: &SysCall) -> Outcome {
             nothing(rustix::net::connect_unspec(&*table.live(fd)?))
         }
         SysCall::Close { fd } => {
-            let live = table.lock().remove(&fd).ok_or(Errno::BADF)?;
-            drop(live);
+            table.close(fd)?;
             Ok((0, Output::None))
         }
         SysCall::Shutdown { fd, how } => {
@@ -201,12 +132,6 @@ fn socket(table: &Table, call: &SysCall) -> Outcome {
         }
         _ => Err(Errno::NOSYS.into()),
     }
-}
-
-fn congest(socket: &OwnedFd, name: &str) -> io::Result<()> {
-    let len = i32::try_from(name.len()).map_err(|_| Errno::INVAL)?;
-    let name = Some(name.as_bytes());
-    calls::set_option(socket.as_fd(), libc::SOL_TCP, libc::TCP_CONGESTION, name, len)
 }
 
 fn read(table: &Table, fd: Fd, len: usize, flags: i32, call: &str) -> Outcome {

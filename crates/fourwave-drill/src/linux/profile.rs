@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use fourwave_linux::reason;
 
-use super::perform::Table;
+use super::table::Table;
 use crate::profile;
 
 /// The one that a namespace may refuse although its sockets may have it.

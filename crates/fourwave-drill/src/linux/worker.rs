@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use fourwave_linux::calls;
 
-use super::perform::{Clock, Table, perform};
+use super::perform::perform;
+use super::table::{Clock, Table};
 use crate::syscall::{Returned, SysCall};
 use crate::target::{Progress, Refusal};
 

@@ -71,6 +71,20 @@ pub(crate) struct Stream {
     pub(crate) reset: bool,
 }
 
+impl Stream {
+    /// The script sends an ACK with this number.
+    pub(crate) fn acknowledge(&mut self, ack: u32) {
+        if beyond(ack, self.acked) && !beyond(ack, self.sent) {
+            self.acked = ack;
+        }
+    }
+}
+
+/// Whether `number` comes after `other`.
+pub(crate) fn beyond(number: u32, other: u32) -> bool {
+    number.wrapping_sub(other).cast_signed() > 0
+}
+
 impl Flow {
     fn new(fd: Option<Fd>, role: Role, is_udp: bool, options: &Options) -> Self {
         Self {

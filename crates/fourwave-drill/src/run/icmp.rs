@@ -4,8 +4,8 @@ use fourwave_wire::ip::protocol;
 
 use crate::ast::{Echoed, IcmpSpec, SeqSpec};
 use crate::run::flows::Flow;
-use crate::run::inbound::fits;
 use crate::run::raw::{self, Envelope, Segment};
+use crate::run::spec::fits;
 use crate::run::{Error, Options};
 
 /// Type and code of an error.

@@ -1,9 +1,10 @@
 //! Packets from the script into the stack: the script's numbers become live ones.
 
-use crate::ast::{Body, Cookie, Ecn, IpSpec, OptionSpec, OptionsSpec, Packet, SeqSpec, TcpSpec};
+use crate::ast::{Body, Ecn, IpSpec, OptionSpec, OptionsSpec, Packet, SeqSpec, TcpSpec};
 use crate::run::flows::{Flow, Flows};
 use crate::run::raw::{self, Envelope, Segment, flag};
-use crate::run::{Error, Options, digest, icmp, loose, options_wire};
+use crate::run::spec::{fits, flags_of, resolved, supported};
+use crate::run::{Error, Options, digest, icmp, options_wire};
 
 /// TTL of packets that say nothing of it.
 const TTL: u8 = 255;
@@ -36,21 +37,6 @@ pub(crate) fn build(
             icmp::build(icmp, envelope(&packet.ip, flow, options), flow, ends, options)
         }
         Body::Other(what) => Err(Error::Skip(format!("a packet of another protocol: {what}"))),
-    }
-}
-
-/// Whether a packet is one that can be made and judged.
-///
-/// # Errors
-/// What it wants besides.
-pub(crate) fn supported(packet: &Packet) -> Result<(), Error> {
-    match (&packet.outer, &packet.fuzz, &packet.body) {
-        (Some(outer), ..) => Err(Error::Skip(format!("headers outside the packet's own: {outer}"))),
-        (_, Some(fuzz), _) => Err(Error::Skip(format!("a mangled packet: {fuzz}"))),
-        (_, _, Body::Other(what)) => {
-            Err(Error::Skip(format!("a packet of another protocol: {what}")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -119,7 +105,7 @@ fn tcp_packet(
     let around = if tcp.encapsulation.is_some() { 8 } else { 0 };
     fits(ip, 20 + segment.options.len() + around, len)?;
     if options.loose_segments && acked && flow.local_isn.is_some() {
-        loose::acknowledged(flow.stream(), segment.ack);
+        flow.stream().acknowledge(segment.ack);
     }
     if let Some(at) = digest_at {
         let Some(secret) = &options.md5_secret else {
@@ -129,15 +115,6 @@ fn tcp_packet(
         segment.options[at..at + 16].copy_from_slice(&digest);
     }
     Ok(raw::tcp_packet(ip, &segment, tcp.encapsulation))
-}
-
-/// Whether `len` bytes and `header` bytes of transport fit into an IP packet.
-pub(crate) fn fits(ip: Envelope, header: usize, len: u32) -> Result<(), Error> {
-    let header = header + if ip.src.is_ipv6() { 40 } else { 20 };
-    if header + len as usize <= usize::from(u16::MAX) {
-        return Ok(());
-    }
-    Err(Error::Wrong(format!("{len} bytes do not fit into an IP packet")))
 }
 
 /// The script's initial sequence number is learned from its first SYN; from a later one only when
@@ -150,14 +127,6 @@ fn note_syn(flow: &mut Flow, start: u32, syn: bool) {
         None => flow.remote_isn = Some(start),
         Some(known) if known != start => flow.new_isn = Some(start),
         Some(_) => {}
-    }
-}
-
-/// The bits of the header, the ACE value among them.
-pub(crate) fn flags_of(tcp: &TcpSpec) -> u16 {
-    match tcp.flags.ace {
-        Some(ace) => tcp.flags.bits & !flag::ACE | u16::from(ace & 7) << flag::ACE_SHIFT,
-        None => tcp.flags.bits,
     }
 }
 
@@ -214,21 +183,5 @@ fn live_ecr(ecr: u32, flow: &Flow, options: &Options) -> Result<u32, Error> {
         _ => Err(Error::Wrong(format!(
             "ecr {ecr} was no outbound TS val so far (--tcp_ts_ecr_scaled counts from the first)"
         ))),
-    }
-}
-
-/// A cookie with its name resolved.
-pub(crate) fn resolved(cookie: &Cookie, options: &Options) -> Result<Cookie, Error> {
-    let Cookie::Name(name) = cookie else { return Ok(cookie.clone()) };
-    let Some(value) = options.define(name) else {
-        return Err(Error::Skip(format!("{name} is not defined (-D {name}=<hex digits>)")));
-    };
-    let digit = |pair: &[u8]| {
-        std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
-    };
-    let bytes: Option<Vec<u8>> = value.as_bytes().chunks(2).map(digit).collect();
-    match bytes {
-        Some(bytes) if value.len() % 2 == 0 => Ok(Cookie::Bytes(bytes)),
-        _ => Err(Error::Wrong(format!("{name} is {value:?}, which are no hexadecimal bytes"))),
     }
 }

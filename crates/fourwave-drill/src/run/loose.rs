@@ -15,11 +15,12 @@
 
 use crate::ast::{Body, SeqSpec};
 use crate::run::clock::{Nanos, seconds};
-use crate::run::flows::{Flow, Flows, Stream};
-use crate::run::inbound::flags_of;
+use crate::run::expect::{Expectation, NOTHING, owner};
+use crate::run::flows::{Flow, Flows, Stream, beyond};
 use crate::run::notation::{self, Part};
-use crate::run::outbound::{Expectation, NOTHING, Waiting, Wire, owner};
 use crate::run::raw::{Seen, SeenBody, Segment, flag};
+use crate::run::spec::flags_of;
+use crate::run::wire::{Waiting, Wire};
 use crate::run::{Difference, Error, Shown, matching};
 use crate::target::Target;
 
@@ -80,11 +81,6 @@ impl Candidate {
     }
 }
 
-/// Whether `number` comes after `other`.
-fn beyond(number: u32, other: u32) -> bool {
-    number.wrapping_sub(other).cast_signed() > 0
-}
-
 fn end_of(segment: &Segment) -> u32 {
     let flags = u32::from(segment.has(flag::SYN)) + u32::from(segment.has(flag::FIN));
     segment.seq.wrapping_add(segment.len).wrapping_add(flags)
@@ -99,13 +95,6 @@ pub(super) fn opened(flow: &mut Flow, segment: &Segment) {
     if segment.has(flag::SYN) && flow.local_isn.is_some() {
         let stream = flow.stream();
         (stream.met, stream.sent) = (end_of(segment), end_of(segment));
-    }
-}
-
-/// The script sends an ACK with this number.
-pub(super) fn acknowledged(stream: &mut Stream, ack: u32) {
-    if beyond(ack, stream.acked) && !beyond(ack, stream.sent) {
-        stream.acked = ack;
     }
 }
 

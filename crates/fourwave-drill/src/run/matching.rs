@@ -5,9 +5,9 @@ use crate::ast::{
     Span, TcpSpec,
 };
 use crate::run::flows::{Clock, Flow};
-use crate::run::inbound::{flags_of, resolved};
 use crate::run::notation::Part;
 use crate::run::raw::{Envelope, Seen, SeenBody, Segment, flag};
+use crate::run::spec::{flags_of, resolved};
 use crate::run::{Error, Options, digest, icmp, options_wire};
 
 /// Learns initial sequence numbers from a SYN of the stack that answers `script`'s one.

@@ -5,10 +5,10 @@
 //! | which options are there? | `options.rs` |
 //! | when does an event happen, and was that in time? | `player.rs`, `clock.rs` |
 //! | which connection does a packet belong to? | `flows.rs` |
-//! | a packet of the script → live numbers, and bytes | `inbound.rs`, ICMP errors `icmp.rs` |
-//! | which packet of the stack is it that an event waits for? | `outbound.rs` |
+//! | a packet of the script (`spec.rs`) → live numbers, and bytes | `inbound.rs`, ICMP errors `icmp.rs` |
+//! | which packet of the stack (`wire.rs`) is it that an event waits for? | `outbound.rs` |
 //! | the same where cuts and acknowledgements are left free | `loose.rs` |
-//! | is it as the script says, in the script's numbers? | `matching.rs`, shown by `notation.rs` |
+//! | is it as the script says, in the script's numbers? | `expect.rs` by `matching.rs`, shown by `notation.rs` |
 //! | bytes of packets, options and MD5 digests | `raw.rs`, `options_wire.rs`, `digest.rs` |
 //! | the values of a call's arguments, and the call | `resolve.rs`, `messages.rs`, `calls.rs` |
 //! | did it return what the script says? | `check.rs` |
@@ -19,6 +19,7 @@ mod check;
 mod clock;
 mod code;
 mod digest;
+mod expect;
 mod flows;
 mod icmp;
 mod inbound;
@@ -32,11 +33,13 @@ mod outbound;
 mod player;
 mod raw;
 mod resolve;
+mod spec;
+mod wire;
 
 use std::time::Duration;
 
+pub(crate) use expect::NOTHING;
 pub(crate) use loose::{SHORT, UP_TO};
-pub(crate) use outbound::NOTHING;
 
 pub use options::{Dialect, IpVersion, OptionError, Options};
 

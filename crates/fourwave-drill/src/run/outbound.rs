@@ -1,89 +1,22 @@
-//! Packets that the stack must send: waiting for them, joining their parts, judging them.
+//! Packets that the stack must send: waiting for them and joining their parts.
 
-use std::collections::VecDeque;
-
-use crate::ast::{Body, Direction, Packet, SeqSpec, TcpSpec};
-use crate::run::clock::{Nanos, Plan, duration, nanos, seconds};
+use crate::ast::{Body, SeqSpec, TcpSpec};
+use crate::run::clock::{Nanos, nanos, seconds};
+use crate::run::expect::{Expectation, owner};
 use crate::run::flows::Flows;
-use crate::run::inbound::supported;
 use crate::run::loose;
 use crate::run::notation::{self, Part};
 use crate::run::raw::{Seen, SeenBody, Segment, flag};
-use crate::run::{Dialect, Difference, Error, Options, Passing, Shown, matching};
-use crate::target::{Sniffed, Target};
-
-/// What is said of a packet that never comes.
-pub(crate) const NOTHING: &str = "the packet did not come";
-
-/// Packets that the stack has sent and the script has not asked for yet.
-#[derive(Debug, Default)]
-pub(crate) struct Wire {
-    /// Everything that passed.
-    pub(crate) passed: Vec<Passing>,
-    waiting: VecDeque<Waiting>,
-}
-
-/// A packet that waits, or what is left of it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Waiting {
-    /// Its place in `passed`.
-    pub(super) at: usize,
-    /// Sequence numbers at its front that an event has had.
-    pub(super) taken: u32,
-}
-
-impl Wire {
-    /// Lets time go on until `until`; what the stack sends meanwhile waits here.
-    pub(crate) fn wait(&mut self, target: &mut dyn Target, until: Nanos) -> Result<(), Error> {
-        while let Some(sniffed) = target.wait(duration(until))? {
-            self.sent(sniffed);
-        }
-        Ok(())
-    }
-
-    fn sent(&mut self, Sniffed { at, packet }: Sniffed) {
-        self.waiting.push_back(Waiting { at: self.passed.len(), taken: 0 });
-        self.passed.push(Passing { at, direction: Direction::Out, packet, event: None });
-    }
-
-    pub(super) fn next(
-        &mut self,
-        target: &mut dyn Target,
-        until: Nanos,
-    ) -> Result<Option<Waiting>, Error> {
-        if self.waiting.is_empty()
-            && let Some(sniffed) = target.wait(duration(until))?
-        {
-            self.sent(sniffed);
-        }
-        Ok(self.waiting.pop_front())
-    }
-
-    /// Whether a packet left when the stack had all that the script has sent.
-    pub(super) fn left_behind_the_last_in(&self, at: usize) -> bool {
-        let last = self.passed.iter().rposition(|one| one.direction == Direction::In);
-        last.is_none_or(|last| last < at && self.passed[last].at <= self.passed[at].at)
-    }
-
-    /// The next event may want these, which came before all that waits.
-    pub(super) fn put_back(&mut self, packets: Vec<Waiting>) {
-        packets.into_iter().rev().for_each(|packet| self.waiting.push_front(packet));
-    }
-}
+use crate::run::spec::supported;
+use crate::run::wire::{Waiting, Wire};
+use crate::run::{Dialect, Difference, Error, Options, matching};
+use crate::target::Target;
 
 /// A packet of the right connection.
 struct Arrived {
     at: usize,
     time: Nanos,
     seen: Seen,
-}
-
-/// An outbound packet of the script, and all that is needed to judge what comes.
-pub(crate) struct Expectation<'a> {
-    pub(crate) wanted: &'a Packet,
-    pub(crate) plan: Plan,
-    pub(crate) event: usize,
-    pub(crate) options: &'a Options,
 }
 
 impl Expectation<'_> {
@@ -119,26 +52,6 @@ impl Expectation<'_> {
         Ok(())
     }
 
-    pub(super) fn nothing_came(&self) -> Error {
-        Error::Differs(Box::new(Difference {
-            message: NOTHING.to_owned(),
-            expected: Some(notation::show(&self.when(), self.wanted, &[])),
-            actual: Some(Shown::differing(format!(
-                "nothing until {}",
-                seconds(self.plan.deadline())
-            ))),
-        }))
-    }
-
-    pub(super) fn when(&self) -> String {
-        let plan = self.plan;
-        match (plan.any, plan.start == plan.end) {
-            (true, _) => "*".to_owned(),
-            (false, true) => seconds(plan.start),
-            (false, false) => format!("{}~{}", seconds(plan.start), seconds(plan.end)),
-        }
-    }
-
     /// The next packet of the connection; those of others are passed over.
     fn next(
         &self,
@@ -155,14 +68,6 @@ impl Expectation<'_> {
             }
         }
         Ok(None)
-    }
-
-    pub(super) fn read(&self, wire: &Wire, at: usize) -> Result<(Nanos, Seen), Error> {
-        let passing = &wire.passed[at];
-        let time = nanos(passing.at);
-        let seen = Seen::parse(&passing.packet, self.options.udp_encapsulation);
-        let unreadable = |what| format!("the packet at {} cannot be read: {what}", seconds(time));
-        Ok((time, seen.map_err(|what| Error::Wrong(unreadable(what)))?))
     }
 
     /// Consecutive segments as one, up to the length that the script wants.
@@ -203,51 +108,6 @@ impl Expectation<'_> {
         }
         Ok(head)
     }
-
-    pub(super) fn judge(
-        &self,
-        seen: &Seen,
-        flow: usize,
-        flows: &mut Flows,
-        time: Nanos,
-    ) -> Result<(), Error> {
-        let flow = flows.get_mut(flow);
-        if let (Body::Tcp(wanted), SeenBody::Tcp(segment, _)) = (&self.wanted.body, &seen.body) {
-            matching::learn(flow, wanted, segment);
-            matching::note_timestamp(flow, wanted, segment);
-        }
-        let actual = matching::in_script(seen, Some(self.wanted), flow);
-        let mut parts = matching::differences(self.wanted, &actual, seen, self.options)?;
-        let in_time = self.plan.verify(time, self.options);
-        if in_time.is_err() {
-            parts.push(Part::Time);
-        }
-        if parts.is_empty() {
-            return Ok(());
-        }
-        let early = time < self.plan.start;
-        Err(Error::Differs(Box::new(Difference {
-            message: message(&parts, early),
-            expected: Some(notation::show(&self.when(), self.wanted, &parts)),
-            actual: Some(notation::show(&seconds(time), &actual, &parts)),
-        })))
-    }
-}
-
-fn message(parts: &[Part], early: bool) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for part in parts.iter().filter(|part| **part != Part::Time) {
-        if !names.contains(&part.name()) {
-            names.push(part.name());
-        }
-    }
-    let timed = parts.contains(&Part::Time);
-    let time = if early { "came early" } else { "came late" };
-    match (names.is_empty(), timed) {
-        (true, _) => format!("the packet {time}"),
-        (false, false) => format!("the packet has other {}", names.join(", ")),
-        (false, true) => format!("the packet {time} and has other {}", names.join(", ")),
-    }
 }
 
 fn payload(tcp: &TcpSpec) -> u32 {
@@ -265,27 +125,6 @@ fn follows(whole: &Segment, next: &Segment) -> bool {
         && next.flags & !last == whole.flags & !last
         && !whole.has(flag::FIN | flag::SYN)
         && next.len > 0
-}
-
-/// The flow that a packet of the stack belongs to.
-pub(super) fn owner(seen: &Seen, flows: &mut Flows, options: &Options) -> Option<usize> {
-    if seen.ip.src != options.local() {
-        return None;
-    }
-    match &seen.body {
-        SeenBody::Tcp(segment, _) => {
-            let opens = segment.flags & (flag::SYN | flag::ACK) == flag::SYN;
-            let first = opens.then_some(segment.seq);
-            flows.of_packet(segment.src_port, (seen.ip.dst, segment.dst_port), first)
-        }
-        SeenBody::Udp { src_port, dst_port, .. } => {
-            flows.of_packet(*src_port, (seen.ip.dst, *dst_port), None)
-        }
-        SeenBody::Icmp { quoted: Some((remote, local)), .. } => {
-            flows.of_packet(local.port(), (remote.ip(), remote.port()), None)
-        }
-        SeenBody::Icmp { .. } | SeenBody::Other(_) => None,
-    }
 }
 
 /// The first packet of the script's connections that no event asked for.

@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::ast::{Call, Command, Direction, Event, EventKind, Packet, Script, Span};
 use crate::run::clock::{Nanos, Plan, duration, nanos, seconds};
 use crate::run::code::Machine;
+use crate::run::expect::Expectation;
 use crate::run::flows::{Flows, Role};
-use crate::run::outbound::{self, Expectation, Wire};
+use crate::run::outbound;
+use crate::run::wire::Wire;
 use crate::run::{
     Dialect, Error, Failure, Options, Outcome, Passing, Played, Report, calls, check, inbound,
 };

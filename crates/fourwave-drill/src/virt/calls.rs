@@ -2,8 +2,8 @@
 
 use super::Virtual;
 use super::abi::{self, errno};
-use super::drive::Job;
 use super::file::File;
+use super::job::Job;
 use super::outcome::{Attempt, Outcome, done, done_with, fail, unsupported};
 use super::socket::Phase;
 use crate::syscall::{Fd, Output, Returned, SysCall};

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use fourwave_core::state::State;
 use fourwave_core::{Event, Instant};
 use fourwave_net::{Carry, convert};
 use fourwave_wire::RxPacket;
 
 use super::abi::event;
+use super::job::Job;
 use super::outcome::{Outcome, Stop};
-use super::socket::{Shut, errno_of};
+use super::socket::{Phase, Shut, errno_of};
 use super::{START, Virtual};
 use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Progress, Refusal, Sniffed};
@@ -19,42 +21,9 @@ const MOST_STEPS: u32 = 1_000_000;
 /// The longest script.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A call on its way: made, tried again after whatever happens, until it returns.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) call: SysCall,
-    /// When it gives up waiting; set when it first waits.
-    pub(super) deadline: Option<Instant>,
-    /// The deadline has passed: it must return now.
-    pub(super) expired: bool,
-    /// It has waited at least once.
-    pub(super) waited: bool,
-    /// Bytes moved so far.
-    pub(super) copied: usize,
-    /// It waits for its connection to open.
-    pub(super) opening: bool,
-    /// What the call's own file keeps between two tries.
-    pub(super) code: i32,
-}
-
-impl Job {
-    /// It waits for its connection to open, and has text to send then.
-    fn writes_when_open(&self) -> bool {
-        matches!(self.call, SysCall::Write { .. } | SysCall::SendMsg { .. }) && self.opening
-    }
-}
-
 impl Virtual {
     pub(super) fn begin(&mut self, call: &SysCall) -> Result<Progress, Refusal> {
-        let mut job = Job {
-            call: call.clone(),
-            deadline: None,
-            expired: false,
-            waited: false,
-            copied: 0,
-            opening: false,
-            code: 0,
-        };
+        let mut job = Job::new(call.clone());
         let returned = self.advance(&mut job)?;
         if returned.is_none() {
             self.job = Some(job);
@@ -191,6 +160,27 @@ impl Virtual {
             self.watch_socket(fd);
         }
         self.gone.forget(self.now);
+    }
+
+    fn watch_socket(&mut self, fd: Fd) {
+        let Ok(socket) = self.socket(fd) else { return };
+        let Phase::Connection(conn) = socket.phase else { return };
+        let Ok(info) = self.engine.info(conn) else { return };
+        let writable = self.writable(conn);
+        let now = self.elapsed();
+        let Ok(socket) = self.socket(fd) else { return };
+        if info.state != State::Closed {
+            socket.last_state = info.state;
+        }
+        let told = socket.errors.progress(now, socket.written, &info);
+        let opened = writable && !socket.was_writable;
+        socket.was_writable = writable;
+        if told {
+            self.wake(fd, event::ERR);
+        }
+        if opened {
+            self.wake(fd, event::OUT | event::WRNORM | event::WRBAND);
+        }
     }
 
     pub(super) fn receive(&mut self, packet: &[u8]) -> Result<(), Refusal> {

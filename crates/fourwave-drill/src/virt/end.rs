@@ -8,8 +8,8 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::abi::{self, errno};
-use super::drive::Job;
 use super::file::File;
+use super::job::Job;
 use super::outcome::{Attempt, Outcome, Stop, done, fail};
 use super::socket::{Opening, Phase, Shut};
 use crate::syscall::Fd;

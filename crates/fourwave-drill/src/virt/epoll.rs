@@ -1,28 +1,25 @@
-//! `epoll`: who watches what, and the list of those that may be ready.
+//! An epoll instance: who is watched for what, and the list of those that may be ready.
 
 use std::collections::VecDeque;
 
-use super::Virtual;
-use super::abi::{self, errno, event};
-use super::file::File;
-use super::outcome::{Attempt, done, fail, unsupported};
+use super::abi::event;
 use crate::syscall::Fd;
 
 /// Bits that are no events.
-const PRIVATE: u32 = event::ET | event::ONESHOT | event::WAKEUP | event::EXCLUSIVE;
+pub(super) const PRIVATE: u32 = event::ET | event::ONESHOT | event::WAKEUP | event::EXCLUSIVE;
 /// What may stand beside EPOLLEXCLUSIVE.
-const WITH_EXCLUSIVE: u32 =
+pub(super) const WITH_EXCLUSIVE: u32 =
     event::IN | event::OUT | event::ERR | event::HUP | event::WAKEUP | event::ET | event::EXCLUSIVE;
 
 /// What one descriptor is watched for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    events: u32,
-    data: u64,
+    pub(super) events: u32,
+    pub(super) data: u64,
 }
 
 impl Entry {
-    fn is_exclusive(&self) -> bool {
+    pub(super) fn is_exclusive(&self) -> bool {
         self.events & event::EXCLUSIVE != 0
     }
 
@@ -38,9 +35,9 @@ impl Entry {
 /// An epoll instance.
 #[derive(Debug, Default)]
 pub(super) struct Epoll {
-    entries: Vec<(Fd, Entry)>,
+    pub(super) entries: Vec<(Fd, Entry)>,
     /// Those that woke since they were last looked at, in order.
-    ready: VecDeque<Fd>,
+    pub(super) ready: VecDeque<Fd>,
 }
 
 impl Epoll {
@@ -48,114 +45,18 @@ impl Epoll {
         self.entries.iter().map(|(fd, entry)| (*fd, entry))
     }
 
-    fn get(&mut self, fd: Fd) -> Option<&mut Entry> {
+    pub(super) fn get(&mut self, fd: Fd) -> Option<&mut Entry> {
         self.entries.iter_mut().find(|(other, _)| *other == fd).map(|(_, entry)| entry)
     }
 
-    fn push(&mut self, fd: Fd) {
+    pub(super) fn push(&mut self, fd: Fd) {
         if !self.ready.contains(&fd) {
             self.ready.push_back(fd);
         }
     }
 
-    fn remove(&mut self, fd: Fd) {
+    pub(super) fn remove(&mut self, fd: Fd) {
         self.entries.retain(|(other, _)| *other != fd);
         self.ready.retain(|other| *other != fd);
-    }
-}
-
-impl Virtual {
-    pub(super) fn sys_epoll_ctl(
-        &mut self,
-        epoll: Fd,
-        op: i32,
-        fd: Fd,
-        events: u32,
-        data: u64,
-    ) -> Attempt {
-        if matches!(self.file(fd)?, File::Epoll(_)) && matches!(self.file(epoll)?, File::Epoll(_)) {
-            return if fd == epoll {
-                fail(errno::EINVAL)
-            } else {
-                unsupported("an epoll that watches an epoll")
-            };
-        }
-        if matches!(self.file(fd)?, File::Pipe(pipe) if pipe.is_file()) {
-            return fail(errno::EPERM);
-        }
-        let now = self.events(fd).unwrap_or(0);
-        let File::Epoll(watch) = self.file(epoll)? else { return fail(errno::EINVAL) };
-        let old = watch.get(fd);
-        // EPOLLERR and EPOLLHUP need no asking.
-        let entry = Entry { events: events | event::ERR | event::HUP, data };
-        let exclusive = entry.is_exclusive();
-        match (op, old) {
-            (abi::EPOLL_CTL_ADD, Some(_)) => return fail(errno::EEXIST),
-            (abi::EPOLL_CTL_DEL | abi::EPOLL_CTL_MOD, None) => return fail(errno::ENOENT),
-            (abi::EPOLL_CTL_DEL, Some(_)) => {
-                watch.remove(fd);
-                return done(0);
-            }
-            // An exclusive watch has few events, and is never changed.
-            (abi::EPOLL_CTL_ADD, None) if exclusive && events & !WITH_EXCLUSIVE != 0 => {
-                return fail(errno::EINVAL);
-            }
-            (abi::EPOLL_CTL_MOD, Some(old)) if exclusive || old.is_exclusive() => {
-                return fail(errno::EINVAL);
-            }
-            (abi::EPOLL_CTL_ADD, None) => watch.entries.push((fd, entry)),
-            (abi::EPOLL_CTL_MOD, Some(old)) => *old = entry,
-            _ => return fail(errno::EINVAL),
-        }
-        if entry.reports(now) != 0 {
-            watch.push(fd);
-        }
-        done(0)
-    }
-
-    /// A descriptor became ready for `key`: whoever watches it for that looks at it next time.
-    pub(super) fn wake(&mut self, fd: Fd, key: u32) {
-        for file in self.files.values_mut() {
-            let File::Epoll(epoll) = file else { continue };
-            if epoll.get(fd).is_some_and(|entry| entry.reports(key) != 0) {
-                epoll.push(fd);
-            }
-        }
-    }
-
-    pub(super) fn forget_in_epolls(&mut self, fd: Fd) {
-        for file in self.files.values_mut() {
-            if let File::Epoll(epoll) = file {
-                epoll.remove(fd);
-            }
-        }
-    }
-
-    /// Up to `max` events. Who is level-triggered stays in the list, behind the others.
-    pub(super) fn collect(&mut self, epoll: Fd, max: usize) -> Vec<(u32, u64)> {
-        let mut told = Vec::new();
-        let mut again = Vec::new();
-        while told.len() < max {
-            let Ok(File::Epoll(watch)) = self.file(epoll) else { break };
-            let Some(fd) = watch.ready.pop_front() else { break };
-            let Some(entry) = watch.get(fd).copied() else { continue };
-            let events = entry.reports(self.events(fd).unwrap_or(0));
-            if events == 0 {
-                continue;
-            }
-            told.push((events, entry.data));
-            let Ok(File::Epoll(watch)) = self.file(epoll) else { break };
-            if entry.events & event::ONESHOT != 0 {
-                if let Some(entry) = watch.get(fd) {
-                    entry.events &= PRIVATE;
-                }
-            } else if entry.events & event::ET == 0 {
-                again.push(fd);
-            }
-        }
-        if let Ok(File::Epoll(watch)) = self.file(epoll) {
-            again.into_iter().for_each(|fd| watch.push(fd));
-        }
-        told
     }
 }

@@ -6,7 +6,7 @@ use fourwave_core::{FastOpenKeys, ListenFastOpen, SocketOptions};
 
 use super::Virtual;
 use super::abi::{self, errno, msg};
-use super::drive::Job;
+use super::job::Job;
 use super::outcome::{Attempt, Outcome, Stop, done, fail};
 use super::socket::{Opening, Phase};
 use crate::syscall::{Fd, OptionValue, SendTo};

@@ -2,13 +2,13 @@
 //!
 //! | question | file |
 //! | --- | --- |
-//! | how does time pass, and a blocked call go on? | `drive.rs` |
-//! | what does a descriptor stand for? | `file.rs`, `socket.rs` |
-//! | what does a call do? | `calls.rs` leads to `open.rs`, `transfer.rs`, `end.rs`, `pipe.rs` |
+//! | how does time pass, and a blocked call (`job.rs`) go on? | `drive.rs` |
+//! | what does a descriptor stand for? | `descriptors.rs`; `file.rs`: `socket.rs`, `pipe.rs`, `epoll.rs` |
+//! | what does a call do? | `calls.rs` leads to `open.rs`, `transfer.rs`, `end.rs`, `splice.rs` |
 //! | how do sockets take part in Fast Open? | `fast.rs` |
 //! | which socket options are there, and what do they do? | `sockopt/`, kept in `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
-//! | what is ready? | `ready.rs`, `epoll.rs` |
+//! | what is ready, and who is told? | `ready.rs`, `watch.rs` |
 //!
 //! What Linux does is taken from its manual pages and its behaviour; what the engine cannot do is
 //! refused by name ([`Refusal::Unsupported`]), never pretended.
@@ -16,6 +16,7 @@
 mod abi;
 mod calls;
 mod command;
+mod descriptors;
 mod drive;
 mod end;
 mod epoll;
@@ -23,6 +24,7 @@ mod errqueue;
 mod fast;
 mod file;
 mod info;
+mod job;
 mod open;
 mod options;
 mod outcome;
@@ -30,8 +32,10 @@ mod pipe;
 mod ready;
 mod socket;
 mod sockopt;
+mod splice;
 mod sysctl;
 mod transfer;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -43,8 +47,8 @@ use fourwave_wire::{Link, TxPacket};
 
 use crate::syscall::{Fd, Returned, SysCall};
 use crate::target::{Facts, Progress, Refusal, Sniffed, Target};
-use drive::Job;
 use file::{File, Gone};
+use job::Job;
 use sysctl::Sysctls;
 
 /// The engine's time when a script starts. Not zero: clocks that count from then on have a past.

@@ -9,8 +9,8 @@ use fourwave_core::{Config, ConnectOptions, ListenOptions};
 
 use super::Virtual;
 use super::abi::{self, errno};
-use super::drive::Job;
 use super::file::File;
+use super::job::Job;
 use super::outcome::{Attempt, Outcome, Stop, done, done_with, fail, unsupported};
 use super::socket::{Opening, Phase, Shut, Socket, errno_of};
 use crate::syscall::{Fd, Output};

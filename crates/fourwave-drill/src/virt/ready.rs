@@ -6,8 +6,8 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::abi::{errno, event};
-use super::drive::Job;
 use super::file::File;
+use super::job::Job;
 use super::outcome::{Attempt, Outcome, done_with, fail};
 use super::socket::{Opening, Phase, Shut, Socket};
 use crate::syscall::{Fd, Output};

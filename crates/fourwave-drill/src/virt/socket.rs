@@ -6,11 +6,9 @@ use std::ops::BitOrAssign;
 use fourwave_core::state::State;
 use fourwave_core::{ConnId, EndReason, ListenerId};
 
-use super::Virtual;
-use super::abi::{errno, event};
+use super::abi::errno;
 use super::errqueue::ErrorQueue;
 use super::options::Options;
-use crate::syscall::Fd;
 
 /// What a socket is to the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +76,7 @@ pub(super) struct Socket {
     pub(super) done: bool,
     /// The connection's state after the last step; at its end it says what an RST met.
     pub(super) last_state: State,
-    was_writable: bool,
+    pub(super) was_writable: bool,
     /// Bytes written so far.
     pub(super) written: u64,
     /// `MSG_MORE` of the last send.
@@ -135,40 +133,5 @@ pub(super) fn errno_of(reason: EndReason, last: State, icmp: i32, soft: bool) ->
         }
         // Orderly, or our own doing: nothing that a call would tell.
         _ => 0,
-    }
-}
-
-impl Virtual {
-    /// The state that Linux would show.
-    pub(super) fn state_of(&self, phase: Phase) -> State {
-        match phase {
-            Phase::Closed => State::Closed,
-            Phase::Listening(_) => State::Listen,
-            Phase::Deferred(_) => State::SynSent,
-            Phase::Connection(conn) => {
-                self.engine.info(conn).map_or(State::Closed, |info| info.state)
-            }
-        }
-    }
-
-    pub(super) fn watch_socket(&mut self, fd: Fd) {
-        let Ok(socket) = self.socket(fd) else { return };
-        let Phase::Connection(conn) = socket.phase else { return };
-        let Ok(info) = self.engine.info(conn) else { return };
-        let writable = self.writable(conn);
-        let now = self.elapsed();
-        let Ok(socket) = self.socket(fd) else { return };
-        if info.state != State::Closed {
-            socket.last_state = info.state;
-        }
-        let told = socket.errors.progress(now, socket.written, &info);
-        let opened = writable && !socket.was_writable;
-        socket.was_writable = writable;
-        if told {
-            self.wake(fd, event::ERR);
-        }
-        if opened {
-            self.wake(fd, event::OUT | event::WRNORM | event::WRBAND);
-        }
     }
 }

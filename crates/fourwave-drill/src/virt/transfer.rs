@@ -6,8 +6,8 @@ use fourwave_core::{ConnId, SocketOption, TcpInfo};
 
 use super::Virtual;
 use super::abi::{self, errno, msg};
-use super::drive::Job;
 use super::file::File;
+use super::job::Job;
 use super::outcome::{Attempt, Outcome, Stop, done, done_with, fail};
 use super::socket::{Opening, Phase, Shut};
 use crate::sockopt;
