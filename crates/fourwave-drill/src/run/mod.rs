@@ -5,10 +5,12 @@
 //! | which options are there? | `options.rs` |
 //! | when does an event happen, and was that in time? | `player.rs`, `clock.rs` |
 //! | which connection does a packet belong to? | `flows.rs` |
-//! | a packet of the script (`spec.rs`) → live numbers, and bytes | `inbound.rs`, ICMP errors `icmp.rs` |
-//! | which packet of the stack (`wire.rs`) is it that an event waits for? | `outbound.rs` |
+//! | what does a packet of the script say? | `spec.rs` |
+//! | a packet of the script → live numbers, and bytes | `inbound.rs`, ICMP errors `icmp.rs` |
+//! | which packet of the stack is it that an event waits for? | `outbound.rs`, `wire.rs` |
 //! | the same where cuts and acknowledgements are left free | `loose.rs` |
-//! | is it as the script says, in the script's numbers? | `expect.rs` by `matching.rs`, shown by `notation.rs` |
+//! | is it as the script says, in the script's numbers? | `expect.rs`, `matching.rs` |
+//! | how is that shown? | `notation.rs` |
 //! | bytes of packets, options and MD5 digests | `raw.rs`, `options_wire.rs`, `digest.rs` |
 //! | the values of a call's arguments, and the call | `resolve.rs`, `messages.rs`, `calls.rs` |
 //! | did it return what the script says? | `check.rs` |

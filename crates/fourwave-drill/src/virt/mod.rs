@@ -3,7 +3,8 @@
 //! | question | file |
 //! | --- | --- |
 //! | how does time pass, and a blocked call (`job.rs`) go on? | `drive.rs` |
-//! | what does a descriptor stand for? | `descriptors.rs`; `file.rs`: `socket.rs`, `pipe.rs`, `epoll.rs` |
+//! | what does a descriptor stand for? | `descriptors.rs`, `file.rs` |
+//! | what is kept of each kind of file? | `socket.rs`, `pipe.rs`, `epoll.rs` |
 //! | what does a call do? | `calls.rs` leads to `open.rs`, `transfer.rs`, `end.rs`, `splice.rs` |
 //! | how do sockets take part in Fast Open? | `fast.rs` |
 //! | which socket options are there, and what do they do? | `sockopt/`, kept in `options.rs` |
