@@ -46,7 +46,8 @@ pub enum SocketOption {
     /// `TCP_USER_TIMEOUT`: how long data may stay unacknowledged; zero for the default.
     UserTimeout(Duration),
     /// `TCP_CORK`: a segment that is not full waits for more, or for a retransmission timeout;
-    /// taken back, what waits goes out.
+    /// taken back, what waits goes out as soon as Nagle allows it, so at once with
+    /// [`NoDelay`](Self::NoDelay).
     Cork(bool),
     /// `MSG_MORE`, for all that is queued until it is taken back: it waits as under
     /// [`Cork`](Self::Cork), but only until the next ACK, and its end is not pushed.

@@ -123,6 +123,32 @@ fn a_cork_holds_a_small_segment_until_it_is_pulled_or_a_timeout_has_passed() {
 }
 
 #[test]
+fn what_a_pulled_cork_held_back_waits_for_nagle() {
+    let mut pair = Pair::new();
+    let (client, _) = pair.open();
+    let packets = log(&mut pair);
+    pair.send(CLIENT, client, b"word");
+    set(&mut pair, client, SocketOption::Cork(true));
+    pair.send(CLIENT, client, b"more");
+    set(&mut pair, client, SocketOption::Cork(false));
+    pair.step();
+    assert_eq!(lengths(&packets, CLIENT), [4]);
+    // The first one is acknowledged.
+    pair.run_for(Duration::from_millis(500));
+    assert_eq!(lengths(&packets, CLIENT), [4, 4]);
+    // Without Nagle nothing holds it.
+    set(&mut pair, client, SocketOption::NoDelay(true));
+    pair.send(CLIENT, client, b"word");
+    set(&mut pair, client, SocketOption::Cork(true));
+    pair.send(CLIENT, client, b"more");
+    assert_eq!(lengths(&packets, CLIENT), [4, 4, 4]);
+    set(&mut pair, client, SocketOption::Cork(false));
+    pair.step();
+    pair.run_for(Duration::from_millis(15));
+    assert_eq!(lengths(&packets, CLIENT), [4, 4, 4, 4]);
+}
+
+#[test]
 fn on_a_slow_path_a_super_segment_is_small() {
     let link = Link::offloading(1500);
     let mut pair = Pair::with(Config::default(), Config::default(), link);

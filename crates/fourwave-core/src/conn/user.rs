@@ -235,17 +235,17 @@ impl Connection {
                 }
             }
             SocketOption::UserTimeout(limit) => self.tuned().user_timeout = limit,
-            SocketOption::Cork(on) => {
-                self.snd.cork = on;
-                self.push_what_waits();
-            }
+            // Pulled, what it held back is Nagle's to hold or let go.
+            SocketOption::Cork(on) => self.snd.cork = on,
             SocketOption::More(on) => {
                 self.snd.more = on;
                 self.snd.more_waits = on;
                 if !on {
                     self.snd.push();
                 }
-                self.push_what_waits();
+                if !self.snd.holds_back() && self.snd.unsent() > 0 {
+                    self.due.small = true;
+                }
             }
             SocketOption::NotSentLowat(bytes) => {
                 self.tuned().not_sent_lowat = bytes;
@@ -298,13 +298,6 @@ impl Connection {
 
     fn tuned(&mut self) -> &mut Tuning {
         self.tuning.get_or_insert_default()
-    }
-
-    /// What a cork held back goes out, whatever Nagle says.
-    fn push_what_waits(&mut self) {
-        if !self.snd.holds_back() && self.snd.unsent() > 0 {
-            self.due.small = true;
-        }
     }
 
     pub(super) fn keep_alive(
