@@ -1,5 +1,6 @@
 //! The knobs: one typed struct, one table that names, bounds and explains each.
 
+use crate::sender::congestion::Algorithm;
 use core::fmt;
 
 use fourwave_wire::options::OptionOrder;
@@ -117,6 +118,9 @@ const TW_OVERFLOW: &[&str] = &["oldest", "refuse-new", "shorten"];
 /// The names of [`OptionOrder`], in its order.
 const OPTION_ORDERS: &[&str] = &["linux", "freebsd"];
 
+/// The names of the congestion controls, in the order of [`Algorithm::of`].
+const ALGORITHMS: &[&str] = &["reno", "cubic"];
+
 /// What happens at `tcp_max_tw_buckets`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TwOverflow {
@@ -189,6 +193,9 @@ knobs! {
         "Challenge ACKs for each second, over all connections (RFC 5961 §7).";
     tcp_close_wait_limit: Unit::Seconds, 0..=86400, 300,
         "Age at which a CLOSE_WAIT is reported as a suspected leak; 0 reports none.";
+    tcp_congestion_control: Unit::Name(ALGORITHMS), 0..=1, 0,
+        "Congestion control of a new connection: reno (RFC 5681) or cubic (RFC 9438); a socket's \
+         TCP_CONGESTION goes before it.";
     tcp_delack_ms: Unit::Milliseconds, 1..=500, 40,
         "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
     tcp_dsack: Unit::Switch, 0..=1, 1,
@@ -240,8 +247,8 @@ knobs! {
     tcp_rto_min_ms: Unit::Milliseconds, 1..=120000, 200,
         "Shortest retransmission timeout.";
     tcp_sack: Unit::Switch, 0..=1, 1,
-        "Selective acknowledgements (RFC 2018) of what arrives out of order; those of the peer \
-         are read and not used for recovery yet.";
+        "Selective acknowledgements (RFC 2018), both ways: losses are found by them and by time \
+         (RACK-TLP, RFC 8985), and repaired at the pace of RFC 9937.";
     tcp_slow_start_after_idle: Unit::Switch, 0..=1, 1,
         "1: a pause of a retransmission timeout takes the congestion window back to its first \
          size (RFC 5681 §4.1).";
@@ -322,6 +329,11 @@ impl Config {
         ]
         .into_iter()
         .filter_map(|(dangerous, sentence)| dangerous.then_some(sentence))
+    }
+
+    /// `tcp_congestion_control`: what a new connection runs unless its socket says otherwise.
+    pub fn congestion_control(&self) -> Algorithm {
+        Algorithm::of(self.tcp_congestion_control)
     }
 
     pub(crate) const fn option_order(&self) -> OptionOrder {

@@ -47,6 +47,8 @@ counters! {
     delayed_acks = "TcpExtDelayedACKs", "ACKs that waited their time.";
     timeouts = "TcpExtTCPTimeouts", "Retransmission timeouts.";
     fast_retrans = "TcpExtTCPFastRetrans", "Fast retransmissions.";
+    loss_probes = "TcpExtTCPLossProbes", "Tail loss probes sent (RFC 8985).";
+    spurious_rtos = "TcpExtTCPSpuriousRTOs", "Retransmission timeouts found spurious (RFC 5682).";
     ofo_queue = "TcpExtTCPOFOQueue", "Segments queued out of order.";
     rcv_pruned = "TcpExtOfoPruned", "Out-of-order segments dropped for want of room.";
     keepalive = "TcpExtTCPKeepAlive", "Keepalive probes sent.";

@@ -64,6 +64,8 @@ impl Controller for Fixed {
     fn on_rto(&mut self, event: &RtoEvent) {
         self.told().timeouts.push(event.is_repeated);
     }
+    fn undo(&mut self, _: u32, _: u32) {}
+
     fn on_idle(&mut self, _initial_cwnd: u32) {}
     fn cwnd(&self) -> u32 {
         self.cwnd

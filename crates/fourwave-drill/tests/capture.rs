@@ -56,7 +56,9 @@ impl World {
     }
 
     fn with(link: Link) -> Self {
-        let host = |n| Host::new([10, 9, 0, n].into(), Config::default(), link, n);
+        // CUBIC, as the profile has it that scripts are played with.
+        let config = Config { tcp_congestion_control: 1, ..Config::default() };
+        let host = |n| Host::new([10, 9, 0, n].into(), config.clone(), link, n);
         let start = Instant::from_micros(5_000_000);
         let mut net = Network::new(start, vec![host(1), host(2)], Tap::default());
         net.delay = DELAY;

@@ -57,7 +57,7 @@ const WALLS: [Wall; 9] = [
     Wall {
         room: "fourwave_core::sender::recovery",
         forbids: &["fourwave_core::sender"],
-        but: &["fourwave_core::sender::recovery"],
+        but: &["fourwave_core::sender::recovery", "fourwave_core::sender::sent"],
         why: SAMPLES,
     },
     Wall { room: "fourwave_core::demux", forbids: &["fourwave_core::conn"], but: &[], why: BY_ID },

@@ -120,8 +120,9 @@ impl Watched {
                 continue;
             }
             let stream = rows[at][0];
-            let last = rows.iter().rposition(|row| row[0] == stream);
-            assert_eq!(Some(at), last, "the last of stream {stream}: {rows:#?}\n{}", self.ladder);
+            // A tail loss probe may cross the last ACK, and is answered.
+            let later = rows[at + 1..].iter().filter(|row| row[0] == stream).count();
+            assert!(later <= 2, "the last of stream {stream}: {rows:#?}\n{}", self.ladder);
         }
     }
 }

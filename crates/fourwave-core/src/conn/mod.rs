@@ -39,7 +39,7 @@ use crate::info::TcpInfo;
 use crate::limit::PerSecond;
 use crate::negotiated::{self, Negotiated};
 use crate::options::{Shared, SynOptions};
-use crate::sender::{Flight, RtoLimits, Sender};
+use crate::sender::{Flight, Found, RtoLimits, Sender};
 use crate::state::{self, Input, State};
 use crate::time::{Duration, Instant};
 use crate::time_wait::TimeWaitState;
@@ -55,6 +55,14 @@ pub(crate) struct Ctx<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut PerSecond,
+}
+
+impl Ctx<'_> {
+    /// Counts what the sender found.
+    fn count_found(&mut self, found: Found) {
+        self.counters.fast_retrans += u64::from(found == Found::Loss);
+        self.counters.spurious_rtos += u64::from(found == Found::SpuriousTimeout);
+    }
 }
 
 /// What became of a connection in a step.
@@ -277,7 +285,7 @@ impl Connection {
             rcv: ReceiveSide::new(irs, receive_buffer, now),
             options,
             ts: TimestampState { offset: ts_offset, recent: ts_recent, recent_at: now },
-            sender: Sender::new(iss, now),
+            sender: Sender::new(iss, now, config.congestion_control()),
             close_at: Instant::NEVER,
             due: Due::default(),
             keepalive: None,
@@ -311,7 +319,7 @@ impl Connection {
         self.snd.scale = options.snd_scale;
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
-        self.sender.start(self.initial_cwnd(config));
+        self.sender.start(self.initial_cwnd(config), self.options.sack);
     }
 
     /// Takes what its socket was given before it.
@@ -540,6 +548,6 @@ mod tests {
         // Its box, its slot in the table, its node in the wheel, its entry in the demultiplexer
         // (4 + 1 bytes at the lowest load that hashbrown keeps).
         let all = size_of::<Connection>() + 16 + 24 + 12;
-        assert!(all <= 640, "{all} bytes");
+        assert!(all <= 640, "{all} bytes: sender {}", size_of::<Sender>());
     }
 }

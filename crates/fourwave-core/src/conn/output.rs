@@ -69,6 +69,10 @@ impl Connection {
             return None;
         };
         self.sender.on_any_sent(ctx.now);
+        let sends_data = matches!(next, NextSegment::Retransmit(_) | NextSegment::New { .. });
+        if sends_data && self.sender.is_probe_due() {
+            ctx.counters.loss_probes += 1;
+        }
         Some(match next {
             NextSegment::Syn => self.send_syn(link, ctx, payload),
             NextSegment::DuplicateAck | NextSegment::Ack => self.send_ack(ctx),
@@ -117,6 +121,7 @@ impl Connection {
             // 60 bytes of TCP header at most, 40 of IP.
             largest: link.gso_max.saturating_sub(100),
             min_segments: ctx.config.tcp_min_tso_segs as u32,
+            has_new: unsent > 0 && self.snd.window_room() >= unsent.min(self.snd.mss),
         };
         match self.sender.next(flight, &limits) {
             NextData::Retransmit(range) => {
@@ -272,7 +277,7 @@ impl Connection {
         let setbacks = self.set_back();
         setbacks.bytes_retrans += u64::from(len);
         setbacks.fin_retransmits += u32::from(fin);
-        self.note_sent(range.end, Sent::Again, ctx);
+        self.note_sent(range.end, Sent::Again { start: range.start }, ctx);
         self.segment(range.start, len, fin, ctx, payload)
     }
 
@@ -299,7 +304,7 @@ impl Connection {
         if fin {
             self.snd.fin = Fin::Sent;
         }
-        self.note_sent(self.snd.nxt, Sent::New { was_idle }, ctx);
+        self.note_sent(self.snd.nxt, Sent::New { start: seq, was_idle }, ctx);
         out
     }
 

@@ -3,7 +3,7 @@
 use super::send::Fin;
 use super::{CloseTimer, ConnOutcome, Connection, Ctx, Signals};
 use crate::end::EndReason;
-use crate::sender::TimerFor;
+use crate::sender::{Timer, TimerFor};
 use crate::state::{Input, State};
 use crate::time::{Duration, Instant};
 
@@ -20,11 +20,17 @@ impl Connection {
                 outcome => return outcome,
             }
         }
-        if self.sender.take_timeout(ctx.now) {
-            match self.retransmission_timeout(ctx) {
+        match self.sender.take_timeout(ctx.now) {
+            Some(Timer::Retransmission) => match self.retransmission_timeout(ctx) {
                 ConnOutcome::Alive => {}
                 outcome => return outcome,
+            },
+            Some(Timer::Early) => {
+                let (flight, limits) = (self.flight(), self.rto_limits(ctx.config));
+                let found = self.sender.on_early_timer(ctx.now, flight, &limits);
+                ctx.count_found(found);
             }
+            None => {}
         }
         if self.keepalive.as_ref().is_some_and(|keepalive| keepalive.probe_at <= ctx.now) {
             return self.keepalive_timeout(ctx);

@@ -9,6 +9,8 @@
 //! | --- | --- |
 //! | how long is a round trip, and how fast is delivered what is sent? | `rtt.rs` |
 //! | when does the retransmission timer fire? | `rto.rs` |
+//! | what is in flight, and since when? | `sent.rs` |
+//! | what does a selective ACK, or the time after one, change? | `selective.rs` |
 //! | what is lost, and sent again? | `recovery/` |
 //! | how much may be in flight? | `congestion/` |
 //! | was the congestion window what held the sender back? | `usage.rs` |
@@ -19,32 +21,27 @@ mod fingerprint;
 mod recovery;
 mod rto;
 mod rtt;
+mod selective;
+mod sent;
 mod usage;
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use fourwave_wire::SeqNum;
 
 use crate::time::{Duration, Instant};
 use congestion::{Algorithm, CongestionEvent, CongestionKind, RateSample, RtoEvent, SendSample};
-use recovery::{NewReno, RecoveryEvent};
+use recovery::{Before, NewReno, RecoveryEvent, Reordering, Sack};
 use rto::RtoTimer;
 use rtt::{Rtt, RttSampler, Timed};
+use selective::Recovery;
 use usage::CwndUsage;
 
 pub use recovery::CaState;
 pub(crate) use rto::{INITIAL_RTO, RtoLimits};
-
-/// What is on its way, and the size of a full segment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Flight {
-    /// The first sequence number of data that is not acknowledged; a SYN is none.
-    pub(crate) una: SeqNum,
-    /// SND.NXT.
-    pub(crate) nxt: SeqNum,
-    /// Payload bytes of a full segment.
-    pub(crate) mss: u32,
-}
+pub(crate) use selective::Found;
+pub(crate) use sent::Flight;
 
 /// What bounds the next segment beside the congestion window.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +50,8 @@ pub(crate) struct SendLimits {
     pub(crate) largest: u32,
     /// Segments that are worth a header of their own, however slow the path.
     pub(crate) min_segments: u32,
+    /// New data waits, and the peer's window has room for it.
+    pub(crate) has_new: bool,
 }
 
 /// What may go out next.
@@ -74,16 +73,21 @@ pub(crate) enum Sent {
     },
     /// New data or a FIN.
     New {
+        /// Its first number.
+        start: SeqNum,
         /// Nothing was in flight, a SYN included.
         was_idle: bool,
     },
     /// Data or a FIN again.
-    Again,
+    Again {
+        /// Its first number.
+        start: SeqNum,
+    },
 }
 
 /// An ACK that moves SND.UNA.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Ack {
+pub(crate) struct Ack<'a> {
     /// What is in flight behind it.
     pub(crate) flight: Flight,
     /// Sequence numbers that it acknowledges, a FIN included.
@@ -92,6 +96,17 @@ pub(crate) struct Ack {
     pub(crate) data: u32,
     /// How old the timestamp is that it echoes, where [`Sender::wants_echo`] asked.
     pub(crate) echo_age: Option<Duration>,
+    /// What it acknowledges selectively.
+    pub(crate) sacks: &'a [(SeqNum, SeqNum)],
+}
+
+/// Which timer has run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Timer {
+    /// The retransmission timeout, or a probe of the peer's window.
+    Retransmission,
+    /// What may have been reordered has had its time, or the tail of a flight (RFC 8985).
+    Early,
 }
 
 /// What the retransmission timer fired for.
@@ -127,7 +142,7 @@ pub(crate) struct Sender {
     rtt: Rtt,
     sampler: RttSampler,
     rto: RtoTimer,
-    recovery: NewReno,
+    recovery: Recovery,
     congestion: Algorithm,
     usage: CwndUsage,
     /// When anything went out, an ACK included.
@@ -136,21 +151,26 @@ pub(crate) struct Sender {
 
 impl Sender {
     /// A sender whose first sequence number is `iss`.
-    pub(crate) fn new(iss: SeqNum, now: Instant) -> Self {
+    pub(crate) fn new(iss: SeqNum, now: Instant, congestion: Algorithm) -> Self {
         Self {
             rtt: Rtt::default(),
             sampler: RttSampler::idle(),
             rto: RtoTimer::new(now),
-            recovery: NewReno::new(),
-            congestion: Algorithm::default(),
+            recovery: Recovery::Unknown,
+            congestion,
             usage: CwndUsage::new(iss),
             last_sent_at: now,
         }
     }
 
-    /// The handshake told the size of a segment, and so the first congestion window in bytes.
-    pub(crate) fn start(&mut self, initial_cwnd: u32) {
+    /// The handshake told the size of a segment, and so the first congestion window in bytes, and
+    /// whether the peer acknowledges selectively.
+    pub(crate) fn start(&mut self, initial_cwnd: u32, has_sack: bool) {
         self.congestion.start(initial_cwnd);
+        self.recovery = match has_sack {
+            true => Recovery::Sack(Reordering::default(), None),
+            false => Recovery::NewReno(Box::new(NewReno::new())),
+        };
     }
 
     /// Another congestion control from now on.
@@ -162,28 +182,60 @@ impl Sender {
 
     /// What may go out of `flight`'s data: what was lost first, then what is new.
     pub(crate) fn next(&self, flight: Flight, limits: &SendLimits) -> NextData {
-        if let Some(range) = self.recovery.retransmit(flight.una, flight.mss) {
-            let mss = flight.mss;
-            // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says.
-            let fast = self.recovery.in_fast_recovery();
-            let room = if fast { mss } else { self.room(flight) / mss * mss };
-            let len = range.end.since(range.start).min(room).min(self.burst(mss, limits));
+        let mss = flight.mss;
+        let burst = self.burst(mss, limits);
+        let (lost, fast) = match &self.recovery {
+            // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says, and
+            // so does the first one after a timeout.
+            Recovery::NewReno(newreno) => {
+                (newreno.retransmit(flight.una, mss), newreno.in_fast_recovery())
+            }
+            Recovery::Sack(_, Some(sack)) if sack.probe_due => {
+                return match sack.tail(mss).filter(|_| !limits.has_new) {
+                    Some(tail) => NextData::Retransmit(tail),
+                    None => NextData::New(mss),
+                };
+            }
+            Recovery::Sack(_, Some(sack)) => (sack.retransmit(), sack.first_due),
+            Recovery::Sack(_, None) | Recovery::Unknown => (None, false),
+        };
+        let room = self.room(flight);
+        if let Some(range) = lost {
+            let room = if fast { mss } else { room / mss * mss };
+            let len = range.end.since(range.start).min(room).min(burst);
             return NextData::Retransmit(range.start..range.start + len);
         }
-        NextData::New(self.room(flight).min(self.burst(flight.mss, limits)))
+        NextData::New(room.min(burst))
     }
 
     /// Whether something that was lost is to go out again.
     pub(crate) fn has_lost(&self, flight: Flight) -> bool {
-        self.recovery.retransmit(flight.una, flight.mss).is_some()
+        match &self.recovery {
+            Recovery::NewReno(newreno) => newreno.retransmit(flight.una, flight.mss).is_some(),
+            Recovery::Sack(_, Some(sack)) => sack.probe_due || sack.has_lost(),
+            Recovery::Sack(_, None) | Recovery::Unknown => false,
+        }
+    }
+
+    fn in_flight(&self, flight: Flight) -> u32 {
+        match &self.recovery {
+            Recovery::NewReno(newreno) => newreno.in_flight(flight.una, flight.nxt),
+            Recovery::Sack(_, Some(sack)) => sack.in_flight(),
+            Recovery::Sack(_, None) => 0,
+            Recovery::Unknown => flight.nxt.since(flight.una),
+        }
     }
 
     /// Bytes that the congestion window has room for.
     fn room(&self, flight: Flight) -> u32 {
         // A caller's algorithm may say less than a segment, and nothing would ever go out.
         let cwnd = self.congestion.cwnd().max(flight.mss);
-        let cwnd = cwnd.saturating_add(self.recovery.cwnd_inflation());
-        cwnd.saturating_sub(self.recovery.in_flight(flight.una, flight.nxt))
+        let inflation = match &self.recovery {
+            Recovery::NewReno(newreno) => newreno.cwnd_inflation(),
+            Recovery::Sack(_, Some(sack)) if let Some(budget) = sack.budget() => return budget,
+            Recovery::Sack(..) | Recovery::Unknown => 0,
+        };
+        cwnd.saturating_add(inflation).saturating_sub(self.in_flight(flight))
     }
 
     /// Payload bytes of the largest super-segment, a multiple of the segment size. As in Linux, at
@@ -219,31 +271,52 @@ impl Sender {
                 self.sampler.void();
                 self.arm(now, limits);
             }
-            Sent::Again => {
-                self.recovery.retransmitted(end);
+            Sent::Again { start } => {
+                match &mut self.recovery {
+                    Recovery::NewReno(newreno) => newreno.retransmitted(end),
+                    Recovery::Sack(_, Some(sack)) => {
+                        sack.on_retransmitted(start..end, flight.nxt, now);
+                    }
+                    Recovery::Sack(_, None) | Recovery::Unknown => {}
+                }
                 self.sampler.void();
                 self.arm(now, limits);
             }
-            Sent::New { was_idle } => {
+            Sent::New { start, was_idle } => {
                 if was_idle {
                     // A probe's timer may be running: the timeout starts with the data.
                     self.rto.on_progress(now);
                     self.rto.stop();
                 }
-                self.sampler.start(end, flight.una, now);
-                if !self.rto.is_running() {
-                    self.arm(now, limits);
-                }
-                let in_flight = self.recovery.in_flight(flight.una, flight.nxt);
-                let is_limited = self.room(flight) < flight.mss;
-                self.usage.on_sent(flight.una, flight.nxt, in_flight, is_limited);
-                self.congestion.on_sent(&SendSample {
-                    now,
-                    in_flight,
-                    is_cwnd_limited: is_limited,
-                });
+                self.on_sent_new(now, start..end, flight, limits);
             }
         }
+    }
+
+    fn on_sent_new(
+        &mut self,
+        now: Instant,
+        range: Range<SeqNum>,
+        flight: Flight,
+        limits: &RtoLimits,
+    ) {
+        let end = range.end;
+        match &mut self.recovery {
+            Recovery::Sack(reordering, sack) => {
+                let sack = sack.get_or_insert_with(|| Box::new(Sack::new(*reordering)));
+                sack.on_new(range, flight.mss, now);
+            }
+            _ => self.sampler.start(end, flight.una, now),
+        }
+        if !self.rto.is_running() {
+            self.arm(now, limits);
+        }
+        self.schedule_probe(now, flight, limits);
+        let in_flight = self.in_flight(flight);
+        let is_limited = self.room(flight) < flight.mss;
+        self.usage.on_sent(flight.una, flight.nxt, in_flight, is_limited);
+        let sample = SendSample { now, in_flight, is_cwnd_limited: is_limited };
+        self.congestion.on_sent(&sample);
     }
 
     /// Anything went out, an ACK or a probe included.
@@ -286,14 +359,32 @@ impl Sender {
         }
     }
 
-    /// SND.UNA moved forward.
-    pub(crate) fn on_ack(&mut self, now: Instant, ack: &Ack, limits: &RtoLimits) {
-        let Ack { flight: Flight { una, nxt, mss }, acked, data, echo_age } = *ack;
-        self.rto.on_progress(now);
-        let timed = self.take_rtt(now, una, echo_age);
+    /// An ACK that moves SND.UNA, or that tells what arrived beyond a gap.
+    pub(crate) fn on_ack(&mut self, now: Instant, ack: &Ack<'_>, limits: &RtoLimits) -> Found {
+        if ack.acked > 0 {
+            self.rto.on_progress(now);
+        }
         let cwnd = self.congestion.cwnd();
         let is_cwnd_limited = self.usage.is_limit(cwnd, cwnd < self.congestion.ssthresh());
-        let event = self.recovery.on_ack(una, acked, mss);
+        match &mut self.recovery {
+            Recovery::Sack(..) => {
+                return self.on_selective_ack(now, ack, is_cwnd_limited, limits);
+            }
+            Recovery::NewReno(_) | Recovery::Unknown => {
+                self.on_plain_ack(now, ack, is_cwnd_limited);
+            }
+        }
+        self.rto.restart(now, ack.flight.nxt != ack.flight.una, &self.rtt, limits);
+        Found::Nothing
+    }
+
+    fn on_plain_ack(&mut self, now: Instant, ack: &Ack<'_>, is_cwnd_limited: bool) {
+        let Flight { una, nxt, mss } = ack.flight;
+        let event = match &mut self.recovery {
+            Recovery::NewReno(newreno) => newreno.on_ack(una, ack.acked, mss),
+            _ => RecoveryEvent::Ordinary,
+        };
+        let timed = self.take_rtt(now, una, ack.echo_age);
         let in_flight = nxt.since(una);
         if event == RecoveryEvent::Recovered {
             let kind = CongestionKind::Recovered;
@@ -301,7 +392,7 @@ impl Sender {
         }
         self.congestion.on_ack(&RateSample {
             now,
-            acked: data,
+            acked: ack.data,
             rtt: timed.map(|timed| timed.rtt),
             srtt: self.rtt.srtt().unwrap_or_default(),
             min_rtt: self.rtt.min(),
@@ -313,13 +404,13 @@ impl Sender {
             marked: 0,
             mss,
         });
-        self.rto.restart(now, nxt != una, &self.rtt, limits);
     }
 
     /// An ACK that says only what the one before it said (RFC 5681 §2). Whether it means a loss.
     pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> bool {
-        let in_flight = self.recovery.in_flight(flight.una, flight.nxt);
-        let is_loss = self.recovery.on_duplicate_ack(flight.nxt, flight.mss);
+        let in_flight = self.in_flight(flight);
+        let Recovery::NewReno(newreno) = &mut self.recovery else { return false };
+        let is_loss = newreno.on_duplicate_ack(flight.nxt, flight.mss);
         if is_loss {
             let kind = CongestionKind::Loss;
             let event = CongestionEvent { now, kind, in_flight, mss: flight.mss };
@@ -339,9 +430,12 @@ impl Sender {
         Some(timed)
     }
 
-    /// Whether the retransmission timer has run out; it is off then.
-    pub(crate) fn take_timeout(&mut self, now: Instant) -> bool {
-        self.rto.take_timeout(now)
+    /// Which timer has run out; it is off then.
+    pub(crate) fn take_timeout(&mut self, now: Instant) -> Option<Timer> {
+        if self.rto.take_timeout(now) {
+            return Some(Timer::Retransmission);
+        }
+        (self.early() <= now).then_some(Timer::Early)
     }
 
     /// The retransmission timer ran out, and the connection does not give up.
@@ -351,20 +445,27 @@ impl Sender {
             TimerFor::Window => self.arm(now, limits),
             TimerFor::Syn => {}
             TimerFor::Data(flight) => {
+                let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
+                let before = Before { cwnd, ssthresh };
                 self.congestion.on_rto(&RtoEvent {
                     now,
-                    in_flight: self.recovery.in_flight(flight.una, flight.nxt),
+                    in_flight: self.in_flight(flight),
                     mss: flight.mss,
                     is_repeated: self.rto.timeouts > 1,
                 });
-                self.recovery.on_timeout(flight.una, flight.nxt);
+                let path = self.path(flight.mss);
+                match &mut self.recovery {
+                    Recovery::NewReno(newreno) => newreno.on_timeout(flight.una, flight.nxt),
+                    Recovery::Sack(_, Some(sack)) => sack.on_timeout(now, flight, &path, before),
+                    Recovery::Sack(_, None) | Recovery::Unknown => {}
+                }
             }
         }
     }
 
-    /// When the retransmission timer fires; `NEVER` while it is off.
+    /// When a timer fires; `NEVER` while none runs.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.rto.deadline
+        self.rto.deadline.min(self.early())
     }
 
     /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
@@ -390,6 +491,9 @@ impl Sender {
     /// The retransmission timer is off.
     pub(crate) fn stop_timer(&mut self) {
         self.rto.stop();
+        if let Some(sack) = self.recovery.sack_mut() {
+            sack.stop_timers();
+        }
     }
 
     /// RFC 5681 §4.1: after a pause of a timeout the window says nothing about the path.
@@ -401,7 +505,11 @@ impl Sender {
 
     /// Segments were too large for the path, and go out again smaller.
     pub(crate) fn on_path_mtu(&mut self, flight: Flight) {
-        self.recovery.on_timeout(flight.una, flight.nxt);
+        match &mut self.recovery {
+            Recovery::NewReno(newreno) => newreno.on_timeout(flight.una, flight.nxt),
+            Recovery::Sack(_, Some(sack)) => sack.lose_all(flight.nxt),
+            Recovery::Sack(_, None) | Recovery::Unknown => {}
+        }
     }
 
     fn arm(&mut self, now: Instant, limits: &RtoLimits) {
@@ -446,7 +554,11 @@ impl Sender {
             rttvar: self.rtt.rttvar(),
             min_rtt: self.rtt.min(),
             backoff: self.rto.backoff,
-            ca_state: self.recovery.ca_state(),
+            ca_state: match &self.recovery {
+                Recovery::NewReno(newreno) => newreno.ca_state(),
+                Recovery::Sack(_, Some(sack)) => sack.ca_state(),
+                Recovery::Sack(_, None) | Recovery::Unknown => CaState::Open,
+            },
             pacing_rate: self.congestion.pacing_rate(),
             congestion: self.congestion.name(),
         }

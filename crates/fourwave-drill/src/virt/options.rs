@@ -37,7 +37,7 @@ pub(super) struct Options {
     pub(super) receive_buffer: Option<i64>,
     pub(super) not_sent_lowat: u32,
     pub(super) cork: bool,
-    pub(super) congestion: Algorithm,
+    pub(super) congestion: Option<Algorithm>,
     pub(super) syncnt: i64,
     pub(super) maxseg: i64,
     /// Lowest and highest port for `connect`, where the socket has a range of its own.
@@ -74,7 +74,7 @@ impl Default for Options {
             receive_buffer: None,
             not_sent_lowat: 0,
             cork: false,
-            congestion: Algorithm::default(),
+            congestion: None,
             syncnt: 0,
             maxseg: 0,
             ports: None,
@@ -94,7 +94,10 @@ impl Options {
     pub(super) fn for_engine(&self, config: &Config) -> SocketOptions {
         let told = self.told(config).into_iter();
         let options = told.fold(SocketOptions::default(), SocketOptions::with);
-        options.with_congestion(self.congestion.clone())
+        match &self.congestion {
+            Some(algorithm) => options.with_congestion(algorithm.clone()),
+            None => options,
+        }
     }
 
     /// What the socket was told, as the engine's options; the system's own are those of `config`.

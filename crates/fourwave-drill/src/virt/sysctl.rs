@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use crate::profile;
-use fourwave_core::congestion::Algorithm;
 use fourwave_core::{Config, FastOpenKeys};
 
 use crate::target::Refusal;
@@ -143,10 +142,8 @@ impl Sysctls {
                     .map_err(|()| refuse());
             }
             ("net.ipv4.tcp_congestion_control", _) => {
-                return match Algorithm::by_name(value) {
-                    Some(_) => Ok(()),
-                    None => Err(refuse()),
-                };
+                let set = self.config.set("tcp_congestion_control", value);
+                return set.map_err(|_| refuse());
             }
             ("net.inet.tcp.recvspace", &[bytes]) => {
                 self.receive_buffer = bytes;

@@ -58,6 +58,12 @@ pub(super) fn arrive(
         return advance(conn, header, ctx);
     }
     let in_flight = conn.snd.outstanding() > 0;
+    if in_flight && conn.options.sack && !header.options.sack.is_empty() {
+        let (flight, sacks) = (conn.flight(), header.options.sack.as_slice());
+        let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks };
+        let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
+        ctx.count_found(found);
+    }
     let says_nothing = segment.len() == 0 && !window_changed && !opens;
     if header.ack == conn.snd.una && in_flight && says_nothing {
         // RFC 5681 §2: a duplicate.
@@ -88,8 +94,10 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckO
     conn.summary.bytes_acked += u64::from(data);
     conn.summary.delivered += data.div_ceil(conn.snd.mss);
     let echo_age = conn.echo_age(header, ctx.now);
-    let ack = Ack { flight: conn.flight(), acked, data, echo_age };
-    conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
+    let sacks = header.options.sack.as_slice();
+    let ack = Ack { flight: conn.flight(), acked, data, echo_age, sacks };
+    let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
+    ctx.count_found(found);
     conn.wake_writer(ctx.config);
     if conn.snd.drained() {
         conn.note_idle(ctx.now);

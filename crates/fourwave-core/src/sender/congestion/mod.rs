@@ -4,12 +4,14 @@
 //! never the connection. [`Algorithm`] is what a connection runs: one of ours, or a caller's own in
 //! a box.
 
+mod cubic;
 mod newreno;
 
 use alloc::boxed::Box;
 use core::fmt;
 
 use crate::time::{Duration, Instant};
+pub use cubic::Cubic;
 pub use newreno::NewReno;
 
 /// New data went out.
@@ -76,7 +78,8 @@ pub struct CongestionEvent {
     pub now: Instant,
     /// What happened.
     pub kind: CongestionKind,
-    /// Bytes in flight: with [`Loss`](CongestionKind::Loss), before it was found.
+    /// Bytes in flight: with [`Loss`](CongestionKind::Loss), before it was found; with
+    /// [`Recovered`](CongestionKind::Recovered), what recovery lets be in flight at its end.
     pub in_flight: u32,
     /// Payload bytes of a full segment.
     pub mss: u32,
@@ -120,6 +123,10 @@ pub trait Controller: fmt::Debug + Send {
     /// The retransmission timer ran out: all that is in flight counts as lost.
     fn on_rto(&mut self, event: &RtoEvent);
 
+    /// What the last call of [`on_rto`](Self::on_rto) was about was no congestion: the path was
+    /// only late (RFC 5682, RFC 4015). The windows before it, in bytes.
+    fn undo(&mut self, cwnd: u32, ssthresh: u32);
+
     /// Nothing was sent for longer than a retransmission timeout; a connection would begin with
     /// `initial_cwnd` bytes (RFC 5681 §4.1).
     fn on_idle(&mut self, initial_cwnd: u32);
@@ -145,6 +152,8 @@ pub trait Controller: fmt::Debug + Send {
 pub enum Algorithm {
     /// Slow start, congestion avoidance and multiplicative decrease of RFC 5681.
     NewReno(NewReno),
+    /// CUBIC of RFC 9438.
+    Cubic(Box<Cubic>),
     /// A caller's own.
     Custom(Custom),
 }
@@ -159,16 +168,25 @@ macro_rules! with {
     ($algorithm:expr, $controller:ident => $call:expr) => {
         match $algorithm {
             Self::NewReno($controller) => $call,
+            Self::Cubic($controller) => $call,
             Self::Custom(Custom($controller)) => $call,
         }
     };
 }
 
 impl Algorithm {
-    /// The engine's own by its name in `TCP_CONGESTION`: `reno`. `None` where there is none, for
-    /// which Linux says ENOENT.
+    /// The engine's own by its name in `TCP_CONGESTION`: `reno` or `cubic`. `None` where there is
+    /// none, for which Linux says ENOENT.
     pub fn by_name(name: &str) -> Option<Self> {
-        [Self::default()].into_iter().find(|algorithm| algorithm.name() == name)
+        [Self::of(0), Self::of(1)].into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// By the place of its name in `tcp_congestion_control`.
+    pub(crate) fn of(place: u64) -> Self {
+        match place {
+            0 => Self::NewReno(NewReno::default()),
+            _ => Self::Cubic(Box::default()),
+        }
     }
 
     /// A caller's own.
@@ -198,6 +216,10 @@ impl Algorithm {
 
     pub(crate) fn on_rto(&mut self, event: &RtoEvent) {
         with!(self, controller => controller.on_rto(event));
+    }
+
+    pub(crate) fn undo(&mut self, cwnd: u32, ssthresh: u32) {
+        with!(self, controller => controller.undo(cwnd, ssthresh));
     }
 
     pub(crate) fn on_idle(&mut self, initial_cwnd: u32) {
@@ -232,6 +254,7 @@ impl Clone for Algorithm {
     fn clone(&self) -> Self {
         match self {
             Self::NewReno(controller) => Self::NewReno(*controller),
+            Self::Cubic(controller) => Self::Cubic(controller.clone()),
             Self::Custom(Custom(controller)) => Self::boxed(controller.boxed()),
         }
     }

@@ -76,6 +76,11 @@ impl Controller for NewReno {
         self.bytes_acked = 0;
     }
 
+    fn undo(&mut self, cwnd: u32, ssthresh: u32) {
+        self.cwnd = self.cwnd.max(cwnd);
+        self.ssthresh = self.ssthresh.max(ssthresh);
+    }
+
     fn on_idle(&mut self, initial_cwnd: u32) {
         // RFC 5681 §4.1: the restart window.
         self.cwnd = self.cwnd.min(initial_cwnd);

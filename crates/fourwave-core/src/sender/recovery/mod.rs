@@ -2,8 +2,13 @@
 //! calls back.
 
 mod newreno;
+mod prr;
+mod rack;
+mod sack;
 
 pub(super) use newreno::{NewReno, RecoveryEvent};
+pub(super) use rack::{Path, Reordering};
+pub(super) use sack::{AckReport, Before, Sack, SackEvent};
 
 /// What loss recovery is about, as in Linux (`tcpi_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

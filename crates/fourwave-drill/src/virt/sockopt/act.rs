@@ -166,7 +166,7 @@ impl Virtual {
             return fail(errno::ENOENT);
         };
         let socket = self.socket(fd)?;
-        socket.options.congestion = algorithm.clone();
+        socket.options.congestion = Some(algorithm.clone());
         match socket.phase {
             Phase::Connection(conn) => {
                 // It fails for a handle that names nothing, and this one is held.
@@ -181,7 +181,9 @@ impl Virtual {
     pub(super) fn congestion(&mut self, fd: Fd, _: usize) -> Result<Output, Stop> {
         let phase = self.socket(fd)?.phase;
         let running = self.engine_info(phase).map(|info| info.congestion);
-        let name = running.unwrap_or(self.socket(fd)?.options.congestion.name());
+        let own = self.socket(fd)?.options.congestion.as_ref().map(Algorithm::name);
+        let default = self.sysctls.config.congestion_control();
+        let name = running.or(own).unwrap_or(default.name());
         Ok(Output::Bytes(name.into()))
     }
 

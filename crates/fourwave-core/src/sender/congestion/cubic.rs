@@ -1,0 +1,335 @@
+//! CUBIC (RFC 9438): the window grows by a cubic of the time since the last congestion, flat where
+//! the path was full, and never slower than Reno would.
+
+use alloc::boxed::Box;
+
+use super::{CongestionEvent, CongestionKind, Controller, RateSample, RtoEvent};
+use crate::time::{Duration, Instant};
+
+/// Windows beyond this are of no use to anyone and keep sums within 64 bits.
+const MAX_CWND: u32 = 1 << 30;
+/// β_cubic in tenths (§4.6).
+const BETA: u64 = 7;
+/// The cubic's time ends here, in milliseconds from its plateau: it is far above any window then.
+const MOST_MILLIS: u64 = 1 << 18;
+
+/// The window of RFC 9438, with C = 0.4: `cubic` in Linux.
+#[derive(Clone, Copy, Debug)]
+pub struct Cubic {
+    cwnd: u32,
+    ssthresh: u32,
+    /// W_max: the window before the last congestion, less where windows shrink (§4.7).
+    w_max: u32,
+    /// What Reno's window would be (§4.3).
+    w_est: u32,
+    /// cwnd_prior: the window at the last congestion.
+    prior: u32,
+    /// When the epoch began (§4.2); `NEVER` before its first ACK.
+    epoch: Instant,
+    /// K in milliseconds: from the epoch's beginning to W_max.
+    k: u32,
+    /// Parts of a byte by which the window grows, and Reno's: 65,536 are one.
+    fraction: u16,
+    w_est_fraction: u16,
+}
+
+impl Default for Cubic {
+    fn default() -> Self {
+        Self {
+            cwnd: 0,
+            ssthresh: u32::MAX,
+            w_max: 0,
+            w_est: 0,
+            prior: 0,
+            epoch: Instant::NEVER,
+            k: 0,
+            fraction: 0,
+            w_est_fraction: 0,
+        }
+    }
+}
+
+/// The integer part of the cube root.
+fn cube_root(n: u64) -> u64 {
+    let (mut root, mut rest) = (0_u64, n);
+    // Three bits of `n` give one of the root, from the top.
+    for shift in (0..=63).rev().step_by(3) {
+        root *= 2;
+        let more = 3 * root * (root + 1) + 1;
+        if rest >> shift >= more {
+            rest -= more << shift;
+            root += 1;
+        }
+    }
+    root
+}
+
+/// `whole` and its `fraction`, more by `bytes` sixteenths-bit parts; the new values.
+fn grown(whole: u32, fraction: u16, parts: u64) -> (u32, u16) {
+    let sum = (u64::from(whole) << 16) + u64::from(fraction) + parts;
+    let whole = u32::try_from(sum >> 16).unwrap_or(MAX_CWND).min(MAX_CWND);
+    (whole, sum as u16)
+}
+
+impl Cubic {
+    /// §4.2 figure 1: the window `at` after the epoch's beginning, in bytes.
+    fn w_cubic(&self, at: Duration, mss: u32) -> u32 {
+        let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
+        let k = u64::from(self.k);
+        let distance = at.abs_diff(k).min(MOST_MILLIS);
+        // 0.4 segments for each cubic second, in bytes: 4 mss d³ / 10¹⁰, with 2¹⁰ cut off both.
+        let bytes = (distance.pow(3) >> 10) * u64::from(4 * mss) / 9_765_625;
+        let bytes = u32::try_from(bytes).unwrap_or(MAX_CWND).min(MAX_CWND);
+        match at < k {
+            true => self.w_max.saturating_sub(bytes),
+            false => self.w_max.saturating_add(bytes).min(MAX_CWND),
+        }
+    }
+
+    /// An epoch begins with the first ACK in congestion avoidance (§4.2).
+    fn begin(&mut self, now: Instant, mss: u32) {
+        self.epoch = now;
+        (self.w_est, self.w_est_fraction) = (self.cwnd, 0);
+        self.k = match self.w_max.checked_sub(self.cwnd) {
+            None | Some(0) => {
+                self.w_max = self.cwnd;
+                0
+            }
+            // K³ = (W_max − cwnd) / 0.4, in cubic milliseconds.
+            Some(below) => {
+                cube_root(u64::from(below) * 2_500_000_000 / u64::from(mss.max(1))) as u32
+            }
+        };
+    }
+
+    fn avoid_congestion(&mut self, sample: &RateSample) {
+        let RateSample { now, acked, mss, .. } = *sample;
+        if self.epoch == Instant::NEVER {
+            self.begin(now, mss);
+        }
+        let (cwnd, acked) = (u64::from(self.cwnd.max(1)), u64::from(acked));
+        // §4.3: α = 3 (1 − β) / (1 + β) = 9/17 until the window is what it was, then 1.
+        let (over, under) = if self.w_est < self.prior { (9, 17) } else { (1, 1) };
+        let parts = ((acked * u64::from(mss)) << 16) / cwnd * over / under;
+        (self.w_est, self.w_est_fraction) = grown(self.w_est, self.w_est_fraction, parts);
+        let since = now.since(self.epoch);
+        if self.w_cubic(since, mss) < self.w_est {
+            self.cwnd = self.cwnd.max(self.w_est);
+            return;
+        }
+        // §4.4, §4.5: towards where the cubic is a round trip from now, and at most half as much
+        // again in one.
+        let target = self.w_cubic(since + sample.srtt, mss);
+        let target = target.clamp(self.cwnd, self.cwnd.saturating_add(self.cwnd / 2));
+        let parts = ((u64::from(target - self.cwnd) * acked) << 16) / cwnd;
+        (self.cwnd, self.fraction) = grown(self.cwnd, self.fraction, parts);
+    }
+
+    /// §4.6, §4.7.
+    fn reduce(&mut self, mss: u32) {
+        self.prior = self.cwnd;
+        // Fast convergence: a flow whose windows shrink makes room for new ones.
+        self.w_max = match self.cwnd < self.w_max {
+            true => (u64::from(self.cwnd) * (10 + BETA) / 20) as u32,
+            false => self.cwnd,
+        };
+        self.ssthresh = ((u64::from(self.cwnd) * BETA / 10) as u32).max(2 * mss);
+        self.epoch = Instant::NEVER;
+        self.fraction = 0;
+    }
+}
+
+impl Controller for Cubic {
+    fn name(&self) -> &'static str {
+        "cubic"
+    }
+
+    fn start(&mut self, cwnd: u32) {
+        *self = Self { cwnd, ..Self::default() };
+    }
+
+    fn on_ack(&mut self, sample: &RateSample) {
+        if sample.is_in_recovery {
+            return;
+        }
+        if !sample.is_cwnd_limited {
+            // §5.8: time in which the application sent little is none of the epoch's.
+            self.epoch = Instant::NEVER;
+            return;
+        }
+        if self.cwnd < self.ssthresh {
+            // RFC 5681 §3.1, counted in bytes: an ACK for a whole batch counts for all of it.
+            self.cwnd = self.cwnd.saturating_add(sample.acked).min(MAX_CWND);
+            return;
+        }
+        self.avoid_congestion(sample);
+    }
+
+    fn on_congestion(&mut self, event: &CongestionEvent) {
+        let CongestionEvent { in_flight, mss, .. } = *event;
+        match event.kind {
+            CongestionKind::Loss | CongestionKind::Marked => {
+                self.reduce(mss);
+                self.cwnd = self.ssthresh;
+            }
+            // RFC 6582 §3.2 step 3, full, option 1: no burst after recovery.
+            CongestionKind::Recovered => self.cwnd = self.ssthresh.min(in_flight.max(mss) + mss),
+        }
+    }
+
+    fn on_rto(&mut self, event: &RtoEvent) {
+        // §4.8, RFC 5681 §3.1: the threshold stays when the same data times out again.
+        if !event.is_repeated {
+            self.reduce(event.mss);
+        }
+        self.cwnd = event.mss;
+        self.epoch = Instant::NEVER;
+    }
+
+    fn undo(&mut self, cwnd: u32, ssthresh: u32) {
+        // §4.9.
+        self.cwnd = self.cwnd.max(cwnd);
+        self.ssthresh = self.ssthresh.max(ssthresh);
+        self.w_max = self.w_max.max(self.prior);
+        self.epoch = Instant::NEVER;
+    }
+
+    fn on_idle(&mut self, initial_cwnd: u32) {
+        // RFC 5681 §4.1: the restart window. What the path carried is worth finding again soon.
+        self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
+        self.cwnd = self.cwnd.min(initial_cwnd);
+        self.epoch = Instant::NEVER;
+    }
+
+    fn cwnd(&self) -> u32 {
+        self.cwnd
+    }
+
+    fn ssthresh(&self) -> u32 {
+        self.ssthresh
+    }
+
+    fn boxed(&self) -> Box<dyn Controller> {
+        Box::new(*self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MSS: u32 = 1000;
+    const RTT: Duration = Duration::from_millis(100);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1000)
+    }
+
+    fn ack(now: Instant, acked: u32) -> RateSample {
+        RateSample {
+            now,
+            acked,
+            rtt: Some(RTT),
+            srtt: RTT,
+            min_rtt: RTT,
+            delivery_rate: None,
+            in_flight: 0,
+            is_cwnd_limited: true,
+            is_in_recovery: false,
+            lost: 0,
+            marked: 0,
+            mss: MSS,
+        }
+    }
+
+    fn loss(cubic: &mut Cubic) {
+        let (now, kind, in_flight) = (at(0), CongestionKind::Loss, cubic.cwnd());
+        cubic.on_congestion(&CongestionEvent { now, kind, in_flight, mss: MSS });
+    }
+
+    /// Windows of a round trip each from `start` on, in segments.
+    fn rounds(cubic: &mut Cubic, start: u64, rounds: u64) -> Vec<u32> {
+        (0..rounds)
+            .map(|round| {
+                for _ in 0..cubic.cwnd() / MSS {
+                    cubic.on_ack(&ack(at(start + round * 100), MSS));
+                }
+                cubic.cwnd() / MSS
+            })
+            .collect()
+    }
+
+    use alloc::vec::Vec;
+
+    #[test]
+    fn cube_roots_are_exact() {
+        for n in [0, 1, 2, 7, 8, 9, 26, 27, 63, 64, 999, 1000, 1001, 124_999, 125_000] {
+            let root = cube_root(n);
+            assert!(root.pow(3) <= n && (root + 1).pow(3) > n, "{n}: {root}");
+        }
+        assert_eq!(cube_root(u64::MAX), 2_642_245);
+    }
+
+    #[test]
+    fn rfc9438_4_6_seven_tenths_are_left() {
+        let mut cubic = Cubic::default();
+        cubic.start(100 * MSS);
+        loss(&mut cubic);
+        assert_eq!((cubic.cwnd(), cubic.ssthresh()), (70 * MSS, 70 * MSS));
+        // §4.7: less than before, so the plateau is lower than what was reached.
+        loss(&mut cubic);
+        assert_eq!((cubic.w_max, cubic.cwnd()), (70 * MSS * 17 / 20, 49 * MSS));
+    }
+
+    #[test]
+    fn rfc9438_4_2_concave_to_the_plateau_and_convex_beyond() {
+        let mut cubic = Cubic::default();
+        // Large enough that Reno is slower.
+        cubic.start(1000 * MSS);
+        loss(&mut cubic);
+        let windows = rounds(&mut cubic, 0, 140);
+        // K = cbrt(300 / 0.4) = 9.08 s.
+        assert_eq!(cubic.k, 9085);
+        let plateau = windows[90];
+        assert!(plateau.abs_diff(1000) <= 2, "{plateau}");
+        let growth = |from: usize| windows[from + 10] - windows[from];
+        assert!(growth(0) > growth(40) && growth(40) > growth(80), "{windows:?}");
+        assert!(growth(129) > growth(100), "{windows:?}");
+    }
+
+    #[test]
+    fn rfc9438_4_3_never_slower_than_reno() {
+        let mut cubic = Cubic::default();
+        cubic.start(20 * MSS);
+        loss(&mut cubic);
+        let windows = rounds(&mut cubic, 0, 20);
+        // Reno with a cut to 7/10 grows by 9/17 of a segment each round trip, then by one.
+        assert!(windows[10] >= 14 + 5 && windows[19] >= 21, "{windows:?}");
+    }
+
+    #[test]
+    fn a_window_that_was_not_used_does_not_grow_and_its_time_does_not_count() {
+        let mut cubic = Cubic::default();
+        cubic.start(100 * MSS);
+        loss(&mut cubic);
+        cubic.on_ack(&ack(at(0), MSS));
+        let cwnd = cubic.cwnd();
+        cubic.on_ack(&RateSample { is_cwnd_limited: false, ..ack(at(60_000), 5000) });
+        assert_eq!(cubic.cwnd(), cwnd);
+        cubic.on_ack(&ack(at(60_100), MSS));
+        assert!(cubic.cwnd() <= cwnd + MSS);
+    }
+
+    #[test]
+    fn rfc9438_4_8_a_timeout_falls_to_one_segment_and_may_be_undone() {
+        let mut cubic = Cubic::default();
+        cubic.start(100 * MSS);
+        let event = RtoEvent { now: at(0), in_flight: 50, mss: MSS, is_repeated: false };
+        cubic.on_rto(&event);
+        assert_eq!((cubic.cwnd(), cubic.ssthresh()), (MSS, 70 * MSS));
+        cubic.on_rto(&RtoEvent { is_repeated: true, ..event });
+        assert_eq!((cubic.cwnd(), cubic.ssthresh()), (MSS, 70 * MSS));
+        cubic.undo(100 * MSS, u32::MAX);
+        assert_eq!((cubic.cwnd(), cubic.ssthresh(), cubic.w_max), (100 * MSS, u32::MAX, 100 * MSS));
+    }
+}

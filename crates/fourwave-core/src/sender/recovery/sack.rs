@@ -1,0 +1,340 @@
+//! Recovery where the peer acknowledges selectively: RACK finds what is lost, PRR says how much
+//! goes out for each ACK, a probe finds a lost tail (RFC 8985, RFC 9937, RFC 6675).
+
+use core::ops::Range;
+
+use fourwave_wire::SeqNum;
+
+use super::CaState;
+use super::prr::Prr;
+use super::rack::{Path, Rack, Reordering};
+use crate::sender::sent::{Delivered, Flight, SentRanges};
+use crate::time::Instant;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    /// Nothing is known to be lost.
+    Open,
+    /// A loss was found; over when all that was in flight then is acknowledged.
+    Recovery { recover: SeqNum },
+    /// The retransmission timer ran out.
+    Loss { recover: SeqNum },
+}
+
+/// A tail loss probe that is on its way (RFC 8985 §7).
+#[derive(Clone, Copy, Debug, Hash)]
+struct Probe {
+    /// SND.NXT when it went out.
+    end: SeqNum,
+    /// It repeated the tail; otherwise it was new data.
+    is_retransmission: bool,
+}
+
+/// What an ACK meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum SackEvent {
+    /// Nothing was found lost.
+    Ordinary,
+    /// The first loss of a window: recovery begins.
+    Loss {
+        /// FlightSize: what is not acknowledged in order.
+        in_flight: u32,
+    },
+    /// Recovery goes on.
+    Recovering,
+    /// Everything that was lost has arrived.
+    Recovered,
+    /// A tail loss probe repaired a loss that nothing else told of.
+    ProbeRepaired,
+    /// The retransmission timer ran out for nothing (RFC 5682): what it was taken for is undone.
+    SpuriousTimeout(Before),
+}
+
+/// The windows before a timeout, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Before {
+    pub(crate) cwnd: u32,
+    pub(crate) ssthresh: u32,
+}
+
+/// What an ACK told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AckReport {
+    pub(crate) event: SackEvent,
+    pub(crate) delivered: Delivered,
+    /// Numbers newly taken for lost.
+    pub(crate) lost: u32,
+}
+
+/// The recovery of one connection.
+#[derive(Clone, Debug, Hash)]
+pub(crate) struct Sack {
+    sent: SentRanges,
+    rack: Rack,
+    phase: Phase,
+    prr: Prr,
+    /// Numbers delivered so far, wrapping.
+    delivered: u32,
+    /// When what may have been reordered counts as lost; `NEVER` otherwise.
+    pub(crate) reordering_deadline: Instant,
+    /// When a tail loss probe goes out; `NEVER` otherwise.
+    pub(crate) probe_deadline: Instant,
+    probe: Option<Probe>,
+    /// A probe is to go out.
+    pub(crate) probe_due: bool,
+    /// After a timeout the first segment goes out whatever else is on its way.
+    pub(crate) first_due: bool,
+    /// What is restored if the timeout turns out to be spurious.
+    before: Option<Before>,
+}
+
+impl Sack {
+    pub(crate) fn new(reordering: Reordering) -> Self {
+        Self {
+            sent: SentRanges::default(),
+            rack: Rack::new(reordering),
+            phase: Phase::Open,
+            prr: Prr::default(),
+            delivered: 0,
+            reordering_deadline: Instant::NEVER,
+            probe_deadline: Instant::NEVER,
+            probe: None,
+            probe_due: false,
+            first_due: false,
+            before: None,
+        }
+    }
+
+    pub(crate) fn reordering(&self) -> Reordering {
+        self.rack.reordering()
+    }
+
+    pub(crate) fn ca_state(&self) -> CaState {
+        match self.phase {
+            Phase::Open if self.sent.sacked() == 0 => CaState::Open,
+            Phase::Open => CaState::Disorder,
+            Phase::Recovery { .. } => CaState::Recovery,
+            Phase::Loss { .. } => CaState::Loss,
+        }
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.sent.in_flight()
+    }
+
+    /// Bytes delivered a second since the newest of `delivered` went out.
+    pub(crate) fn delivery_rate(&self, now: Instant, delivered: &Delivered) -> Option<u64> {
+        let newest = delivered.newest?;
+        let micros = u64::try_from(now.since(newest.sent_at).as_micros()).ok()?.max(1);
+        let bytes = self.delivered.wrapping_sub(newest.delivered);
+        Some(u64::from(bytes) * 1_000_000 / micros)
+    }
+
+    pub(crate) fn on_new(&mut self, range: Range<SeqNum>, mss: u32, now: Instant) {
+        let len = range.end.since(range.start);
+        self.sent.push(range.clone(), mss, now, self.delivered);
+        self.prr.on_sent(len);
+        if core::mem::take(&mut self.probe_due) {
+            self.probe = Some(Probe { end: range.end, is_retransmission: false });
+        }
+    }
+
+    pub(crate) fn on_retransmitted(&mut self, range: Range<SeqNum>, nxt: SeqNum, now: Instant) {
+        self.prr.on_sent(range.end.since(range.start));
+        self.first_due = false;
+        self.sent.retransmitted(range, now, self.delivered);
+        if core::mem::take(&mut self.probe_due) {
+            self.probe = Some(Probe { end: nxt, is_retransmission: true });
+        }
+    }
+
+    /// An ACK; SND.UNA is `flight.una` now.
+    pub(crate) fn on_ack(
+        &mut self,
+        now: Instant,
+        flight: Flight,
+        blocks: &[(SeqNum, SeqNum)],
+        ssthresh: u32,
+        path: &Path,
+    ) -> AckReport {
+        let in_flight = self.sent.in_flight();
+        let mut delivered = self.sent.ack();
+        let has_moved = self.sent.acknowledge(flight.una, &mut delivered);
+        let is_duplicate = self.take_blocks(flight, blocks, &mut delivered);
+        self.delivered = self.delivered.wrapping_add(delivered.bytes);
+        let path = Path { is_recovering: self.phase != Phase::Open, ..*path };
+        self.rack.on_delivered(now, &delivered, &path);
+        if is_duplicate {
+            self.rack.on_duplicate(flight.una, flight.nxt);
+        }
+        let lost = self.detect(now, &path);
+        let repaired = self.probe_answered(flight.una, is_duplicate, has_moved);
+        let event = match self.spurious_timeout(&delivered) {
+            Some(before) => SackEvent::SpuriousTimeout(before),
+            None => self.turn(flight, lost, in_flight, repaired),
+        };
+        if matches!(event, SackEvent::Recovering | SackEvent::Loss { .. }) {
+            let is_safe = has_moved && lost == 0;
+            let mss = flight.mss;
+            self.prr.on_ack(delivered.bytes, self.sent.in_flight(), ssthresh, mss, is_safe);
+        }
+        AckReport { event, delivered, lost }
+    }
+
+    /// Takes what the blocks say. Whether the first of them tells of a duplicate (RFC 2883 §4).
+    fn take_blocks(
+        &mut self,
+        flight: Flight,
+        blocks: &[(SeqNum, SeqNum)],
+        to: &mut Delivered,
+    ) -> bool {
+        let is_duplicate = match *blocks {
+            [(_, end), ..] if end.at_or_before(flight.una) => true,
+            [(start, end), (outer_start, outer_end), ..] => {
+                start.at_or_after(outer_start) && end.at_or_before(outer_end)
+            }
+            _ => false,
+        };
+        for &(start, end) in blocks.iter().skip(usize::from(is_duplicate)) {
+            // Numbers that were never sent are nobody's to acknowledge.
+            let is_ours = start.before(end) && end.at_or_before(flight.nxt);
+            if is_ours && end.after(flight.una) {
+                self.sent.sack(start.later(flight.una)..end, to);
+            }
+        }
+        is_duplicate
+    }
+
+    /// What time tells of. On a path that loses and reorders nothing it looks at nothing.
+    fn detect(&mut self, now: Instant, path: &Path) -> u32 {
+        self.reordering_deadline = Instant::NEVER;
+        if self.phase == Phase::Open && self.sent.sacked() == 0 {
+            return 0;
+        }
+        let (lost, next) = self.rack.detect(now, &mut self.sent, path);
+        self.reordering_deadline = next.unwrap_or(Instant::NEVER);
+        lost
+    }
+
+    /// RFC 8985 §7.4: whether a probe's answer tells that it repaired a loss.
+    fn probe_answered(&mut self, una: SeqNum, is_duplicate: bool, has_moved: bool) -> bool {
+        let Some(probe) = self.probe.filter(|probe| una.at_or_after(probe.end)) else {
+            return false;
+        };
+        self.probe = None;
+        probe.is_retransmission && !is_duplicate && has_moved
+    }
+
+    /// RFC 5682 §3, as Linux has it: after a timeout something arrived that was not sent again, so
+    /// it was only late.
+    fn spurious_timeout(&mut self, delivered: &Delivered) -> Option<Before> {
+        if !matches!(self.phase, Phase::Loss { .. }) || !delivered.is_lost_one_here {
+            return None;
+        }
+        let before = self.before.take()?;
+        self.sent.find_all();
+        self.phase = Phase::Open;
+        self.first_due = false;
+        Some(before)
+    }
+
+    fn turn(&mut self, flight: Flight, lost: u32, in_flight: u32, repaired: bool) -> SackEvent {
+        let event = match self.phase {
+            Phase::Recovery { recover } if flight.una.at_or_after(recover) => {
+                self.phase = Phase::Open;
+                self.rack.on_recovered();
+                SackEvent::Recovered
+            }
+            Phase::Recovery { .. } => SackEvent::Recovering,
+            Phase::Loss { recover } if flight.una.at_or_after(recover) => {
+                self.phase = Phase::Open;
+                self.before = None;
+                SackEvent::Ordinary
+            }
+            Phase::Loss { .. } => SackEvent::Ordinary,
+            Phase::Open if repaired && lost == 0 => SackEvent::ProbeRepaired,
+            Phase::Open => SackEvent::Ordinary,
+        };
+        if lost == 0 || self.phase != Phase::Open {
+            return event;
+        }
+        self.phase = Phase::Recovery { recover: flight.nxt };
+        self.prr = Prr::new(in_flight, flight.mss);
+        // RFC 6675 §5 step 4.2: FlightSize counts what was named, too.
+        SackEvent::Loss { in_flight: flight.nxt.since(flight.una) }
+    }
+
+    /// The reordering window is over. Whether something is lost now, and how much was in flight.
+    pub(crate) fn on_reordering_timer(
+        &mut self,
+        now: Instant,
+        flight: Flight,
+        path: &Path,
+    ) -> SackEvent {
+        let in_flight = self.sent.in_flight();
+        let path = Path { is_recovering: self.phase != Phase::Open, ..*path };
+        let lost = self.detect(now, &path);
+        self.turn(flight, lost, in_flight, false)
+    }
+
+    /// The retransmission timer ran out: what had time enough to arrive is lost, and the first
+    /// range in any case.
+    pub(crate) fn on_timeout(&mut self, now: Instant, flight: Flight, path: &Path, before: Before) {
+        let mut first = true;
+        if !matches!(self.phase, Phase::Loss { .. }) {
+            self.before = Some(before);
+        }
+        if self.sent.is_first_sacked() {
+            // RFC 2018 §8: the peer gave up what it had.
+            self.sent.forget_sacks();
+        }
+        let wait = self.rack.wait(self.sent.sacked(), path);
+        self.sent.lose(|range| core::mem::take(&mut first) || range.sent_at + wait <= now);
+        let recover = match self.phase {
+            Phase::Loss { recover } => recover.later(flight.nxt),
+            _ => flight.nxt,
+        };
+        self.phase = Phase::Loss { recover };
+        self.probe = None;
+        self.probe_due = false;
+        self.first_due = true;
+        self.stop_timers();
+    }
+
+    pub(crate) fn stop_timers(&mut self) {
+        self.reordering_deadline = Instant::NEVER;
+        self.probe_deadline = Instant::NEVER;
+    }
+
+    /// Everything in flight goes out again.
+    pub(crate) fn lose_all(&mut self, nxt: SeqNum) {
+        self.sent.lose(|_| true);
+        self.phase = Phase::Loss { recover: nxt };
+    }
+
+    /// What is to go out again first.
+    pub(crate) fn retransmit(&self) -> Option<Range<SeqNum>> {
+        self.sent.first_lost()
+    }
+
+    pub(crate) fn has_lost(&self) -> bool {
+        self.sent.lost() > 0
+    }
+
+    /// What a probe repeats.
+    pub(crate) fn tail(&self, mss: u32) -> Option<Range<SeqNum>> {
+        self.sent.tail(mss)
+    }
+
+    /// Whether a probe may be scheduled (RFC 8985 §7.2): nothing is out of order, and none is on
+    /// its way.
+    pub(crate) fn may_probe(&self) -> bool {
+        self.phase == Phase::Open && self.sent.sacked() == 0 && self.probe.is_none()
+    }
+
+    /// Bytes that recovery lets out now; `None` while the congestion window rules.
+    pub(crate) fn budget(&self) -> Option<u32> {
+        matches!(self.phase, Phase::Recovery { .. }).then(|| self.prr.budget())
+    }
+}

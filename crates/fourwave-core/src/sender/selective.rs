@@ -1,0 +1,187 @@
+//! The sender where the peer acknowledges selectively: what an ACK or the time tells goes to
+//! congestion control and to the timers of RACK and of the tail loss probe (RFC 8985).
+
+use alloc::boxed::Box;
+
+use super::congestion::{CongestionEvent, CongestionKind, RateSample};
+use super::recovery::{AckReport, Before, NewReno, Path, Reordering, Sack, SackEvent};
+use super::{Ack, Flight, RtoLimits, Sender};
+use crate::time::{Duration, Instant};
+
+/// What an ACK, or the time, told of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Found {
+    /// Nothing new.
+    Nothing,
+    /// A loss that recovery begins with.
+    Loss,
+    /// The last retransmission timeout was spurious (RFC 5682).
+    SpuriousTimeout,
+}
+
+impl Found {
+    fn of(event: SackEvent) -> Self {
+        match event {
+            SackEvent::Loss { .. } => Self::Loss,
+            SackEvent::SpuriousTimeout(_) => Self::SpuriousTimeout,
+            _ => Self::Nothing,
+        }
+    }
+}
+
+/// How a sender recovers from losses.
+#[derive(Clone, Debug, Hash)]
+pub(super) enum Recovery {
+    /// The handshake has not told yet.
+    Unknown,
+    /// The peer acknowledges in order only: duplicates are counted.
+    NewReno(Box<NewReno>),
+    /// The peer acknowledges selectively. What is in flight takes memory, and nothing while the
+    /// connection is idle.
+    Sack(Reordering, Option<Box<Sack>>),
+}
+
+impl Recovery {
+    pub(super) fn sack(&self) -> Option<&Sack> {
+        match self {
+            Self::Sack(_, Some(sack)) => Some(sack),
+            _ => None,
+        }
+    }
+
+    pub(super) fn sack_mut(&mut self) -> Option<&mut Sack> {
+        match self {
+            Self::Sack(_, Some(sack)) => Some(sack),
+            _ => None,
+        }
+    }
+}
+
+impl Sender {
+    /// Whether what goes out next is a tail loss probe.
+    pub(crate) fn is_probe_due(&self) -> bool {
+        self.recovery.sack().is_some_and(|sack| sack.probe_due)
+    }
+
+    pub(super) fn on_selective_ack(
+        &mut self,
+        now: Instant,
+        ack: &Ack<'_>,
+        is_cwnd_limited: bool,
+        limits: &RtoLimits,
+    ) -> Found {
+        let (path, ssthresh) = (self.path(ack.flight.mss), self.congestion.ssthresh());
+        let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
+        let AckReport { event, delivered, lost } =
+            sack.on_ack(now, ack.flight, ack.sacks, ssthresh, &path);
+        let delivery_rate = sack.delivery_rate(now, &delivered);
+        let timed = delivered.timed.map(|sent_at| now.since(sent_at));
+        let rtt = timed.or(ack.echo_age.filter(|_| ack.acked > 0));
+        if let Some(rtt) = rtt {
+            self.rtt.sample(rtt);
+            self.rto.backoff = 0;
+        }
+        let mss = ack.flight.mss;
+        self.on_recovery_event(now, event, mss);
+        if delivered.bytes > 0 {
+            self.congestion.on_ack(&RateSample {
+                now,
+                acked: delivered.bytes,
+                rtt,
+                srtt: self.rtt.srtt().unwrap_or_default(),
+                min_rtt: self.rtt.min(),
+                delivery_rate,
+                in_flight: self.in_flight(ack.flight),
+                is_cwnd_limited,
+                is_in_recovery: matches!(event, SackEvent::Recovering | SackEvent::Loss { .. }),
+                lost,
+                marked: 0,
+                mss,
+            });
+        }
+        if ack.acked > 0 {
+            self.rto.restart(now, ack.flight.nxt != ack.flight.una, &self.rtt, limits);
+        }
+        self.schedule_probe(now, ack.flight, limits);
+        self.rest(ack.flight);
+        Found::of(event)
+    }
+
+    /// Nothing is in flight: only what was learned of the path stays.
+    fn rest(&mut self, flight: Flight) {
+        if flight.nxt == flight.una
+            && let Recovery::Sack(reordering, sack) = &mut self.recovery
+            && let Some(done) = sack.take()
+        {
+            *reordering = done.reordering();
+        }
+    }
+
+    /// Tells the congestion control what recovery found.
+    fn on_recovery_event(&mut self, now: Instant, event: SackEvent, mss: u32) {
+        let (kind, in_flight) = match event {
+            SackEvent::Loss { in_flight } => (CongestionKind::Loss, in_flight),
+            SackEvent::ProbeRepaired => (CongestionKind::Loss, self.congestion.cwnd()),
+            // RFC 9937 §6: the reduction has spread what goes out, and ends at the threshold.
+            SackEvent::Recovered => (CongestionKind::Recovered, self.congestion.ssthresh()),
+            SackEvent::SpuriousTimeout(Before { cwnd, ssthresh }) => {
+                self.congestion.undo(cwnd, ssthresh);
+                return;
+            }
+            SackEvent::Ordinary | SackEvent::Recovering => return,
+        };
+        self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+    }
+
+    pub(super) fn path(&self, mss: u32) -> Path {
+        Path { srtt: self.srtt(), min_rtt: self.rtt.min(), mss, is_recovering: false }
+    }
+
+    /// Sets the early timer: the end of the reordering window, else the tail loss probe's time
+    /// (RFC 8985 §7.2).
+    pub(super) fn schedule_probe(&mut self, now: Instant, flight: Flight, limits: &RtoLimits) {
+        let Some(sack) = self.recovery.sack_mut() else { return };
+        sack.probe_deadline = Instant::NEVER;
+        let waits = sack.reordering_deadline != Instant::NEVER;
+        if waits || !sack.may_probe() || flight.nxt == flight.una {
+            return;
+        }
+        let Some(srtt) = self.rtt.srtt() else { return };
+        // The ACK of less than two full segments may be delayed (RFC 5681 §4.2).
+        let may_be_delayed = flight.nxt.since(flight.una) < 2 * flight.mss;
+        let delay = if may_be_delayed { limits.min } else { Duration::from_millis(2) };
+        let at = now + 2 * srtt + delay;
+        if at < self.rto.deadline {
+            sack.probe_deadline = at;
+        }
+    }
+
+    /// What may have been reordered counts as lost now, or a probe is due.
+    pub(crate) fn on_early_timer(
+        &mut self,
+        now: Instant,
+        flight: Flight,
+        limits: &RtoLimits,
+    ) -> Found {
+        let path = self.path(flight.mss);
+        let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
+        if sack.reordering_deadline > now {
+            sack.probe_deadline = Instant::NEVER;
+            sack.probe_due = flight.nxt != flight.una;
+            // RFC 8985 §7.3: the timeout counts from the probe.
+            self.arm(now, limits);
+            return Found::Nothing;
+        }
+        let event = sack.on_reordering_timer(now, flight, &path);
+        self.on_recovery_event(now, event, flight.mss);
+        self.schedule_probe(now, flight, limits);
+        Found::of(event)
+    }
+
+    /// When the timer of RACK or of the tail loss probe runs out; `NEVER` while neither runs.
+    pub(super) fn early(&self) -> Instant {
+        let deadline = |sack: &Sack| sack.reordering_deadline.min(sack.probe_deadline);
+        self.recovery.sack().map_or(Instant::NEVER, deadline)
+    }
+}

@@ -1,0 +1,507 @@
+//! What is in flight: ranges of sequence numbers with the time at which they were last sent, and
+//! what the peer's SACKs say of them (RFC 2018).
+//!
+//! An ACK on a clean path takes ranges off the front and looks at nothing else. The number of
+//! ranges has a bound, whatever a peer claims to have: beyond it a block that covers a part of a
+//! range says nothing about it, and new segments join the last range.
+
+use alloc::collections::VecDeque;
+use core::ops::Range;
+
+use fourwave_wire::SeqNum;
+
+use crate::time::Instant;
+
+/// What is on its way, and the size of a full segment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Flight {
+    /// The first sequence number of data that is not acknowledged; a SYN is none.
+    pub(crate) una: SeqNum,
+    /// SND.NXT.
+    pub(crate) nxt: SeqNum,
+    /// Payload bytes of a full segment.
+    pub(crate) mss: u32,
+}
+
+/// The most ranges of a connection: 32 bytes each.
+const MOST_RANGES: usize = 4096;
+/// From here on small segments share a range of at most a full segment.
+const MANY_RANGES: usize = 64;
+
+/// What is known of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum RangeState {
+    /// On its way for the first time.
+    InFlight,
+    /// Taken for lost, and not sent again yet.
+    Lost,
+    /// On its way again.
+    Retransmitted,
+    /// The peer has it, and may still give it up (RFC 2018 §8).
+    Sacked,
+}
+
+/// Sequence numbers that went out together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SentRange {
+    pub(crate) start: SeqNum,
+    pub(crate) len: u32,
+    /// When it last went out.
+    pub(crate) sent_at: Instant,
+    /// Bytes that had been delivered when it went out, for the delivery rate.
+    pub(crate) delivered: u32,
+    pub(crate) state: RangeState,
+    /// It went out more than once: an ACK does not say which copy it answers (Karn).
+    pub(crate) was_retransmitted: bool,
+}
+
+impl SentRange {
+    pub(crate) fn end(&self) -> SeqNum {
+        self.start + self.len
+    }
+}
+
+/// What an ACK newly delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Delivered {
+    /// Sequence numbers, whether acknowledged or selectively so.
+    pub(crate) bytes: u32,
+    /// The one of them that was sent last; of those sent at one time, the one that ends last.
+    pub(crate) newest: Option<SentRange>,
+    /// Something that was never retransmitted lies below what was delivered before: the network
+    /// reorders (RFC 8985 §6.2 step 3).
+    pub(crate) is_reordered: bool,
+    /// When the newest range went out that was sent once only: the end of a round trip.
+    pub(crate) timed: Option<Instant>,
+    /// Something that was taken for lost, and never sent again, was delivered all the same.
+    pub(crate) is_lost_one_here: bool,
+    /// Behind the highest number that was delivered before this ACK: its blocks come in any order.
+    highest: Option<SeqNum>,
+}
+
+impl Delivered {
+    fn add(&mut self, range: &SentRange, len: u32) {
+        self.bytes += len;
+        self.is_lost_one_here |= range.state == RangeState::Lost && !range.was_retransmitted;
+        let is_newer = self.newest.is_none_or(|newest| {
+            range.sent_at > newest.sent_at
+                || (range.sent_at == newest.sent_at && range.end().after(newest.end()))
+        });
+        if is_newer {
+            self.newest = Some(*range);
+        }
+        if !range.was_retransmitted {
+            self.timed = self.timed.max(Some(range.sent_at));
+        }
+    }
+}
+
+/// The ranges of one connection, without gaps from SND.UNA to SND.NXT; nothing while it is idle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct SentRanges {
+    ranges: VecDeque<SentRange>,
+    sacked: u32,
+    lost: u32,
+    /// Behind the highest number that was delivered.
+    highest: Option<SeqNum>,
+}
+
+impl SentRanges {
+    /// Sequence numbers that the peer selectively acknowledged.
+    pub(crate) fn sacked(&self) -> u32 {
+        self.sacked
+    }
+
+    /// Sequence numbers that are taken for lost and were not sent again.
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost
+    }
+
+    /// Sequence numbers that are on their way (RFC 6675 §4's pipe).
+    pub(crate) fn in_flight(&self) -> u32 {
+        let all = match (self.ranges.front(), self.ranges.back()) {
+            (Some(first), Some(last)) => last.end().since(first.start),
+            _ => 0,
+        };
+        all - self.sacked - self.lost
+    }
+
+    /// What an ACK delivers is gathered in this: nothing yet.
+    pub(crate) fn ack(&self) -> Delivered {
+        Delivered { highest: self.highest, ..Delivered::default() }
+    }
+
+    /// New numbers went out. `delivered` is what had been delivered until then.
+    pub(crate) fn push(&mut self, range: Range<SeqNum>, mss: u32, now: Instant, delivered: u32) {
+        let len = range.end.since(range.start);
+        let many = self.ranges.len();
+        if let Some(last) = self.ranges.back_mut().filter(|last| last.state == RangeState::InFlight)
+            && (many >= MOST_RANGES || (many >= MANY_RANGES && last.len + len <= mss))
+            && !last.was_retransmitted
+        {
+            last.len += len;
+            last.sent_at = now;
+            return;
+        }
+        self.ranges.push_back(SentRange {
+            start: range.start,
+            len,
+            sent_at: now,
+            delivered,
+            state: RangeState::InFlight,
+            was_retransmitted: false,
+        });
+    }
+
+    /// SND.UNA is `una` now. Whether it moved.
+    pub(crate) fn acknowledge(&mut self, una: SeqNum, delivered: &mut Delivered) -> bool {
+        let mut has_moved = false;
+        while let Some(first) = self.ranges.front_mut() {
+            if first.start.at_or_after(una) {
+                break;
+            }
+            has_moved = true;
+            let len = una.since(first.start).min(first.len);
+            let range = *first;
+            if len == first.len {
+                self.ranges.pop_front();
+            } else {
+                (first.start, first.len) = (una, first.len - len);
+            }
+            self.uncount(range.state, len);
+            if range.state != RangeState::Sacked {
+                self.note(&range, len, delivered);
+            }
+        }
+        if self.ranges.is_empty() {
+            *self = Self::default();
+        }
+        has_moved
+    }
+
+    /// Whether the peer selectively acknowledged the first range: then it gave something up, as
+    /// SND.UNA would have moved.
+    pub(crate) fn is_first_sacked(&self) -> bool {
+        self.ranges.front().is_some_and(|range| range.state == RangeState::Sacked)
+    }
+
+    /// The peer has `block`, which lies between SND.UNA and SND.NXT.
+    pub(crate) fn sack(&mut self, block: Range<SeqNum>, delivered: &mut Delivered) {
+        let (Some(first), Some(last)) = (self.ranges.front(), self.ranges.back()) else { return };
+        let start = block.start.later(first.start);
+        let end = if block.end.after(last.end()) { last.end() } else { block.end };
+        if !start.before(end) {
+            return;
+        }
+        let Some(begin) = self.split(start, true) else { return };
+        let Some(until) = self.split(end, false) else { return };
+        for at in begin..until {
+            let range = self.ranges[at];
+            if range.state == RangeState::Sacked {
+                continue;
+            }
+            self.uncount(range.state, range.len);
+            self.sacked += range.len;
+            self.ranges[at].state = RangeState::Sacked;
+            self.note(&range, range.len, delivered);
+        }
+        self.join(begin, until);
+    }
+
+    /// Counts what was delivered, and whether it comes late.
+    fn note(&mut self, range: &SentRange, len: u32, delivered: &mut Delivered) {
+        let end = range.start + len;
+        let is_below = |highest: Option<SeqNum>| highest.is_some_and(|at| end.at_or_before(at));
+        delivered.is_reordered |= is_below(delivered.highest) && !range.was_retransmitted;
+        if !is_below(self.highest) {
+            self.highest = Some(end);
+        }
+        delivered.add(range, len);
+    }
+
+    fn uncount(&mut self, state: RangeState, len: u32) {
+        match state {
+            RangeState::Sacked => self.sacked -= len,
+            RangeState::Lost => self.lost -= len,
+            RangeState::InFlight | RangeState::Retransmitted => {}
+        }
+    }
+
+    /// The index of the range that begins at `at`, made by a cut where there is none. Where no
+    /// more ranges may be made: the next one behind, or (for an end) the one that holds it.
+    fn split(&mut self, at: SeqNum, is_start: bool) -> Option<usize> {
+        let index = self.ranges.partition_point(|range| range.end().at_or_before(at));
+        let Some(range) = self.ranges.get_mut(index) else { return Some(index) };
+        if range.start.at_or_after(at) {
+            return Some(index);
+        }
+        if self.ranges.len() >= MOST_RANGES {
+            return Some(index + usize::from(is_start));
+        }
+        let range = self.ranges.get_mut(index)?;
+        let head = at.since(range.start);
+        let mut tail = *range;
+        range.len = head;
+        (tail.start, tail.len) = (at, tail.len - head);
+        self.ranges.insert(index + 1, tail);
+        Some(index + 1)
+    }
+
+    /// Makes one range of neighbours that the peer has: their times are of no more use.
+    fn join(&mut self, begin: usize, until: usize) {
+        let is_sacked =
+            |range: Option<&SentRange>| range.is_some_and(|r| r.state == RangeState::Sacked);
+        let mut first = begin;
+        if first > 0 && is_sacked(self.ranges.get(first - 1)) {
+            first -= 1;
+        }
+        let mut last = until;
+        if is_sacked(self.ranges.get(last)) {
+            last += 1;
+        }
+        if last <= first + 1 {
+            return;
+        }
+        let end = self.ranges[last - 1].end();
+        let start = self.ranges[first].start;
+        self.ranges[first].len = end.since(start);
+        self.ranges.drain(first + 1..last);
+    }
+
+    /// Takes for lost whatever of the ranges on their way `is_lost` picks. Returns how many
+    /// numbers those are. O(ranges).
+    pub(crate) fn lose(&mut self, mut is_lost: impl FnMut(&SentRange) -> bool) -> u32 {
+        let mut lost = 0;
+        for range in &mut self.ranges {
+            let on_its_way =
+                matches!(range.state, RangeState::InFlight | RangeState::Retransmitted);
+            if on_its_way && is_lost(range) {
+                range.state = RangeState::Lost;
+                lost += range.len;
+            }
+        }
+        self.lost += lost;
+        lost
+    }
+
+    /// What was taken for lost was not.
+    pub(crate) fn find_all(&mut self) {
+        for range in &mut self.ranges {
+            if range.state == RangeState::Lost {
+                range.state = match range.was_retransmitted {
+                    true => RangeState::Retransmitted,
+                    false => RangeState::InFlight,
+                };
+            }
+        }
+        self.lost = 0;
+    }
+
+    /// RFC 2018 §8: after a timeout the peer may have given up what it had.
+    pub(crate) fn forget_sacks(&mut self) {
+        for range in &mut self.ranges {
+            if range.state == RangeState::Sacked {
+                range.state = RangeState::Lost;
+                self.lost += range.len;
+            }
+        }
+        self.sacked = 0;
+    }
+
+    /// The first numbers that are lost, at most those of one range. O(ranges).
+    pub(crate) fn first_lost(&self) -> Option<Range<SeqNum>> {
+        if self.lost == 0 {
+            return None;
+        }
+        let first = self.ranges.iter().find(|range| range.state == RangeState::Lost)?;
+        Some(first.start..first.end())
+    }
+
+    /// The numbers of `range` went out again.
+    pub(crate) fn retransmitted(&mut self, range: Range<SeqNum>, now: Instant, delivered: u32) {
+        let Some(begin) = self.split(range.start, true) else { return };
+        let Some(until) = self.split(range.end, false) else { return };
+        for at in begin..until.min(self.ranges.len()) {
+            let range = self.ranges[at];
+            if range.state == RangeState::Sacked {
+                continue;
+            }
+            self.uncount(range.state, range.len);
+            let again = SentRange {
+                sent_at: now,
+                delivered,
+                state: RangeState::Retransmitted,
+                was_retransmitted: true,
+                ..range
+            };
+            self.ranges[at] = again;
+        }
+    }
+
+    /// The highest numbers that are on their way, at most `mss`: what a tail loss probe repeats.
+    pub(crate) fn tail(&self, mss: u32) -> Option<Range<SeqNum>> {
+        let last = self.ranges.iter().rev().find(|range| range.state != RangeState::Sacked)?;
+        let len = last.len.min(mss);
+        Some(last.end() - len..last.end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MSS: u32 = 1000;
+
+    fn at(n: u32) -> SeqNum {
+        // Across the point where numbers begin again.
+        SeqNum::new(u32::MAX - 2500) + n
+    }
+
+    fn time(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1000)
+    }
+
+    /// `count` segments, one a millisecond from 1 on.
+    fn sent(count: u32) -> SentRanges {
+        let mut sent = SentRanges::default();
+        for n in 0..count {
+            let range = at(n * MSS)..at((n + 1) * MSS);
+            sent.push(range, MSS, time(u64::from(n) + 1), 0);
+        }
+        sent
+    }
+
+    fn states(sent: &SentRanges) -> Vec<(u32, u32, RangeState)> {
+        let offset = |range: &SentRange| range.start.since(at(0));
+        sent.ranges.iter().map(|range| (offset(range), range.len, range.state)).collect()
+    }
+
+    #[test]
+    fn an_ack_takes_ranges_off_the_front_and_tells_the_newest() {
+        let mut sent = sent(4);
+        let mut delivered = Delivered::default();
+        assert!(sent.acknowledge(at(2500), &mut delivered));
+        assert_eq!((sent.in_flight(), delivered.bytes), (1500, 2500));
+        assert_eq!(delivered.newest.unwrap().sent_at, time(3));
+        assert_eq!(delivered.timed, Some(time(3)));
+        assert!(!sent.acknowledge(at(2500), &mut delivered), "nothing new");
+        assert!(sent.acknowledge(at(4000), &mut delivered));
+        assert_eq!(sent, SentRanges::default(), "nothing is kept while nothing is in flight");
+    }
+
+    #[test]
+    fn rfc2018_blocks_are_counted_once_and_joined() {
+        let mut sent = sent(5);
+        let mut delivered = Delivered::default();
+        sent.sack(at(1000)..at(2000), &mut delivered);
+        sent.sack(at(1000)..at(3500), &mut delivered);
+        assert_eq!((delivered.bytes, sent.sacked(), sent.in_flight()), (2500, 2500, 2500));
+        use RangeState::{InFlight, Sacked};
+        assert_eq!(
+            states(&sent),
+            [
+                (0, 1000, InFlight),
+                (1000, 2500, Sacked),
+                (3500, 500, InFlight),
+                (4000, 1000, InFlight)
+            ]
+        );
+        assert!(!delivered.is_reordered, "blocks of one ACK come in any order");
+        let mut delivered = sent.ack();
+        sent.sack(at(0)..at(1000), &mut delivered);
+        assert!(delivered.is_reordered && sent.is_first_sacked());
+    }
+
+    #[test]
+    fn what_is_lost_goes_out_again_and_is_in_flight_then() {
+        let mut sent = sent(4);
+        sent.sack(at(3000)..at(4000), &mut Delivered::default());
+        assert_eq!(sent.lose(|range| range.sent_at <= time(2)), 2000);
+        assert_eq!((sent.in_flight(), sent.first_lost()), (1000, Some(at(0)..at(1000))));
+        sent.retransmitted(at(0)..at(500), time(9), 0);
+        assert_eq!((sent.in_flight(), sent.lost()), (1500, 1500));
+        assert_eq!(sent.first_lost(), Some(at(500)..at(1000)));
+        let mut delivered = Delivered::default();
+        sent.acknowledge(at(2000), &mut delivered);
+        // Karn: what was sent twice times nothing, what was lost and never sent again was late.
+        assert!(delivered.is_lost_one_here);
+        assert_eq!((delivered.newest.unwrap().sent_at, delivered.timed), (time(9), Some(time(2))));
+        assert_eq!((sent.lost(), sent.in_flight()), (0, 1000));
+    }
+
+    #[test]
+    fn rfc2018_8_what_a_peer_gave_up_is_lost() {
+        let mut sent = sent(3);
+        sent.sack(at(1000)..at(3000), &mut Delivered::default());
+        sent.forget_sacks();
+        assert_eq!((sent.sacked(), sent.lost(), sent.in_flight()), (0, 2000, 1000));
+        sent.find_all();
+        assert_eq!((sent.lost(), sent.in_flight()), (0, 3000));
+    }
+
+    #[test]
+    fn the_number_of_ranges_has_a_bound() {
+        let mut sent = SentRanges::default();
+        for n in 0..20_000 {
+            sent.push(at(n)..at(n + 1), 1, time(1), 0);
+        }
+        assert!(sent.ranges.len() <= MOST_RANGES && sent.in_flight() == 20_000);
+        // Every other byte of the last range is claimed to have arrived.
+        for n in (0..20_000).step_by(2) {
+            sent.sack(at(n)..at(n + 1), &mut Delivered::default());
+        }
+        assert!(sent.ranges.len() <= MOST_RANGES);
+        // Small segments share ranges long before.
+        let mut small = SentRanges::default();
+        (0..5000).for_each(|n| small.push(at(n)..at(n + 1), MSS, time(1), 0));
+        assert!(small.ranges.len() < MANY_RANGES + 10, "{}", small.ranges.len());
+    }
+
+    proptest! {
+        /// Whatever a peer claims, each number is counted once.
+        #[test]
+        fn the_sums_are_those_of_the_ranges(
+            steps in prop::collection::vec((0_u8..5, 0_u32..12_000, 1_u32..4000), 1..60),
+        ) {
+            let mut sent = sent(10);
+            let mut una = 0;
+            for (kind, from, len) in steps {
+                let mut delivered = Delivered::default();
+                let before = sent.in_flight() + sent.lost();
+                match kind {
+                    0 => {
+                        una = una.max(from.min(10_000));
+                        sent.acknowledge(at(una), &mut delivered);
+                    }
+                    1 => sent.sack(at(from)..at(from + len), &mut delivered),
+                    2 => drop(sent.lose(|range| range.start.since(at(0)) % 3000 < from % 3000)),
+                    3 => {
+                        if let Some(lost) = sent.first_lost() {
+                            let end = lost.start + len.min(lost.end.since(lost.start));
+                            sent.retransmitted(lost.start..end, time(99), 0);
+                        }
+                    }
+                    _ => sent.forget_sacks(),
+                }
+                let of = |state| -> u32 {
+                    let those = sent.ranges.iter().filter(|range| range.state == state);
+                    those.map(|range| range.len).sum()
+                };
+                prop_assert_eq!(sent.sacked(), of(RangeState::Sacked));
+                prop_assert_eq!(sent.lost(), of(RangeState::Lost));
+                let on_its_way = of(RangeState::InFlight) + of(RangeState::Retransmitted);
+                prop_assert_eq!(sent.in_flight(), on_its_way);
+                if kind < 2 {
+                    prop_assert_eq!(before - delivered.bytes, sent.in_flight() + sent.lost());
+                }
+                for pair in sent.ranges.iter().collect::<Vec<_>>().windows(2) {
+                    prop_assert!(pair[0].end() == pair[1].start && pair[0].len > 0);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Recovery where the peer acknowledges selectively: RACK-TLP (RFC 8985), PRR (RFC 9937), F-RTO
+//! (RFC 5682), and the FIN in all of that.
+
+mod pair;
+
+use fourwave_core::congestion::Algorithm;
+use fourwave_core::counters::Counters;
+use fourwave_core::time::Duration;
+use fourwave_core::{CaState, Config, ConnId, EndReason, SocketOption, TcpInfo};
+use fourwave_wire::Link;
+use pair::{CLIENT, Pair, SERVER, Way, text};
+
+const RTT: Duration = Duration::from_millis(20);
+const MSS: usize = 1448;
+
+/// An open connection on a path of 20 ms there and back, whose round trip is known.
+fn open() -> (Pair, ConnId, ConnId) {
+    let mut pair = Pair::new();
+    pair.delay = RTT / 2;
+    let (client, server) = pair.open();
+    pair.send(CLIENT, client, b"a first round trip");
+    pair.run_for(RTT * 4);
+    assert!(!pair.read(SERVER, server).is_empty());
+    (pair, client, server)
+}
+
+/// Loses the data segments of the client with these numbers, counted from now on.
+fn lose(pair: &mut Pair, lost: &'static [u32]) {
+    let mut count = 0;
+    pair.filter = Box::new(move |from, packet| {
+        let has_data = from == CLIENT && packet.len() > 60;
+        count += u32::from(has_data);
+        if has_data && lost.contains(&count) { Way::Drop } else { Way::Pass }
+    });
+}
+
+fn info(pair: &Pair, conn: ConnId) -> TcpInfo {
+    pair.ends[CLIENT].engine.info(conn).unwrap()
+}
+
+fn counters(pair: &Pair) -> Counters {
+    *pair.ends[CLIENT].engine.counters()
+}
+
+#[test]
+fn rfc8985_holes_of_one_window_are_repaired_in_one_round_trip() {
+    let (mut pair, client, server) = open();
+    lose(&mut pair, &[2, 4, 6]);
+    let data = text(10 * MSS);
+    pair.send(CLIENT, client, &data);
+    pair.run_for(RTT + RTT / 2);
+    assert_eq!(info(&pair, client).ca_state, CaState::Recovery);
+    pair.run_for(RTT * 2);
+    assert!(pair.read(SERVER, server) == data);
+    let (info, counters) = (info(&pair, client), counters(&pair));
+    assert_eq!((info.total_retrans, info.ca_state, info.unacked), (3, CaState::Open, 0));
+    assert_eq!((counters.fast_retrans, counters.timeouts), (1, 0));
+    // RFC 6675 §5: half of what was not acknowledged in order. RFC 9937: that is the window then.
+    let window = 9 * MSS as u64 / 2;
+    assert_eq!((info.snd_cwnd, info.snd_ssthresh), (window, window));
+}
+
+#[test]
+fn rfc8985_7_a_probe_finds_a_lost_tail_long_before_the_timeout() {
+    let (mut pair, client, server) = open();
+    // Two full segments: the ACK of less may be delayed, and the probe as long.
+    lose(&mut pair, &[3, 4]);
+    let data = text(4 * MSS);
+    pair.send(CLIENT, client, &data);
+    // Two round trips, the probe's own, and that of what its answer tells.
+    pair.run_for(RTT * 6);
+    assert!(pair.read(SERVER, server) == data);
+    let counters = counters(&pair);
+    assert_eq!((counters.loss_probes, counters.timeouts), (1, 0));
+    pair.run_for(RTT);
+    // §7.4: a loss that only the probe repaired is one of congestion all the same.
+    let info = info(&pair, client);
+    assert!(info.snd_ssthresh < u64::MAX && info.ca_state == CaState::Open, "{info:?}");
+}
+
+#[test]
+fn rfc8985_7_new_data_is_the_better_probe() {
+    let (mut pair, client, server) = open();
+    lose(&mut pair, &[10]);
+    let data = text(11 * MSS);
+    // One more than the window lets out, and the last of the window is lost with its ACK.
+    pair.send(CLIENT, client, &data);
+    pair.run_for(RTT * 8);
+    assert!(pair.read(SERVER, server) == data);
+    assert_eq!(counters(&pair).timeouts, 0);
+}
+
+#[test]
+fn a_lost_fin_is_the_probe() {
+    let (mut pair, client, server) = open();
+    // The FIN, and two full segments before it.
+    let (mut data_seen, mut fins) = (0, 0);
+    pair.filter = Box::new(move |from, packet| {
+        let is_fin = from == CLIENT && packet[33] & 1 != 0;
+        fins += u32::from(is_fin);
+        let has_data = from == CLIENT && packet.len() > 60;
+        data_seen += u32::from(has_data);
+        let lost = is_fin && fins == 1 || has_data && [3, 4].contains(&data_seen);
+        if lost { Way::Drop } else { Way::Pass }
+    });
+    let data = text(4 * MSS);
+    pair.send(CLIENT, client, &data);
+    pair.shutdown(CLIENT, client);
+    pair.run_for(RTT * 6);
+    assert!(pair.read(SERVER, server) == data);
+    let counters = counters(&pair);
+    assert_eq!((counters.loss_probes, counters.timeouts), (1, 0));
+    pair.close(SERVER, server);
+    pair.close(CLIENT, client);
+    pair.run_until_idle();
+    assert!(
+        pair.ends[CLIENT].reports.iter().all(|(_, report)| report.reason == EndReason::Orderly)
+    );
+    pair.assert_empty();
+}
+
+#[test]
+fn rfc8985_6_2_what_overtakes_by_little_is_no_loss() {
+    let (mut pair, client, server) = open();
+    // The first segment takes 3 ms longer than those behind it.
+    pair.delay = RTT / 2 + Duration::from_millis(3);
+    pair.send(CLIENT, client, &text(MSS));
+    pair.delay = RTT / 2;
+    pair.send(CLIENT, client, &text(MSS));
+    pair.run_for(RTT * 4);
+    assert_eq!(pair.read(SERVER, server).len(), 2 * MSS);
+    let info = info(&pair, client);
+    assert_eq!((info.total_retrans, info.snd_ssthresh), (0, u64::MAX));
+}
+
+#[test]
+fn rfc5682_a_timeout_that_was_only_a_delay_is_undone() {
+    let (mut pair, client, server) = open();
+    let before = info(&pair, client).snd_cwnd;
+    let now = pair.now;
+    let nodelay = SocketOption::NoDelay(true);
+    pair.ends[CLIENT].engine.set_option(now, client, nodelay).unwrap();
+    // The path is held up for a little longer than the timeout of 220 ms. (Two full segments would
+    // be probed before.)
+    pair.delay = Duration::from_millis(225);
+    let data = text(1400);
+    pair.send(CLIENT, client, &data[..700]);
+    pair.send(CLIENT, client, &data[700..]);
+    pair.delay = RTT / 2;
+    pair.run_for(Duration::from_secs(2));
+    assert!(pair.read(SERVER, server) == data);
+    let (info, counters) = (info(&pair, client), counters(&pair));
+    assert_eq!((counters.timeouts, counters.spurious_rtos), (1, 1));
+    assert!(info.snd_cwnd >= before && info.snd_ssthresh == u64::MAX, "{info:?}");
+    // A probe and the first segment, and not the whole window again.
+    assert!(info.total_retrans <= 2, "{}", info.total_retrans);
+}
+
+#[test]
+fn a_peer_without_sack_is_served_by_counting_duplicates() {
+    let config = Config { tcp_sack: 0, ..Config::default() };
+    let mut pair = Pair::with(Config::default(), config, Link::plain(1500));
+    pair.delay = RTT / 2;
+    let (client, server) = pair.open();
+    lose(&mut pair, &[2]);
+    let data = text(10 * MSS);
+    pair.send(CLIENT, client, &data);
+    pair.run_for(RTT * 4);
+    assert!(pair.read(SERVER, server) == data);
+    let counters = counters(&pair);
+    assert_eq!((counters.fast_retrans, counters.timeouts, counters.loss_probes), (1, 0, 0));
+}
+
+/// RFC 9438 §4.6 in a connection: 7/10 are left where Reno leaves half.
+#[test]
+fn cubic_by_name_and_by_knob() {
+    assert!(Algorithm::by_name("bbr").is_none());
+    let config = Config { tcp_congestion_control: 1, ..Config::default() };
+    let mut pair = Pair::with(config, Config::default(), Link::plain(1500));
+    pair.delay = RTT / 2;
+    let (client, server) = pair.open();
+    assert_eq!(info(&pair, client).congestion, "cubic");
+    lose(&mut pair, &[2]);
+    let data = text(10 * MSS);
+    pair.send(CLIENT, client, &data);
+    pair.run_for(RTT * 4);
+    assert!(pair.read(SERVER, server) == data);
+    assert_eq!(info(&pair, client).snd_ssthresh, 7 * MSS as u64);
+    let reno = Algorithm::by_name("reno").unwrap();
+    pair.ends[CLIENT].engine.set_congestion_control(client, reno).unwrap();
+    assert_eq!(info(&pair, client).congestion, "reno");
+}
