@@ -90,6 +90,21 @@ fn rfc8985_7_new_data_is_the_better_probe() {
     assert_eq!(counters(&pair).timeouts, 0);
 }
 
+/// What Nagle holds back is no probe: the tail goes out again in its place.
+#[test]
+fn rfc8985_7_new_data_that_may_not_go_out_does_not_hold_up_the_probe() {
+    let (mut pair, client, server) = open();
+    lose(&mut pair, &[1, 2, 3]);
+    let data = text(2 * MSS + 200);
+    pair.send(CLIENT, client, &data[..2 * MSS + 100]);
+    pair.send(CLIENT, client, &data[2 * MSS + 100..]);
+    assert_eq!(info(&pair, client).notsent_bytes, 100);
+    pair.run_for(RTT * 8);
+    assert!(pair.read(SERVER, server) == data);
+    let counters = counters(&pair);
+    assert_eq!((counters.loss_probes, counters.timeouts), (1, 0));
+}
+
 #[test]
 fn a_lost_fin_is_the_probe() {
     let (mut pair, client, server) = open();

@@ -121,7 +121,7 @@ impl Connection {
             // 60 bytes of TCP header at most, 40 of IP.
             largest: link.gso_max.saturating_sub(100),
             min_segments: ctx.config.tcp_min_tso_segs as u32,
-            has_new: unsent > 0 && self.snd.window_room() >= unsent.min(self.snd.mss),
+            has_new: self.sender.is_probe_due() && self.next_new(unsent, self.snd.mss).is_some(),
         };
         match self.sender.next(flight, &limits) {
             NextData::Retransmit(range) => {

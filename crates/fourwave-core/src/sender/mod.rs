@@ -50,7 +50,7 @@ pub(crate) struct SendLimits {
     pub(crate) largest: u32,
     /// Segments that are worth a header of their own, however slow the path.
     pub(crate) min_segments: u32,
-    /// New data waits, and the peer's window has room for it.
+    /// A segment of new data may go out, the congestion window apart; told while a probe is due.
     pub(crate) has_new: bool,
 }
 

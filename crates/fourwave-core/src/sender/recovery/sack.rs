@@ -161,6 +161,8 @@ impl Sack {
         let in_flight = self.sent.in_flight();
         let mut delivered = self.sent.ack();
         let has_moved = self.sent.acknowledge(flight.una, &mut delivered);
+        // What was to be asked for has been answered.
+        self.probe_due &= !has_moved;
         let is_duplicate = self.take_blocks(flight, blocks, &mut delivered);
         self.delivered = self.delivered.wrapping_add(delivered.bytes);
         let path = Path { is_recovering: self.phase != Phase::Open, ..*path };
