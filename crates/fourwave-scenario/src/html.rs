@@ -59,14 +59,14 @@ fn ladders(part: &Part, title: &str, page: &mut String) {
         text::ladders(part, &options)
     };
     let (wide, narrow) = (drawn(100), drawn(ladder::MIN_WIDTH));
-    for (story, (wide, narrow)) in part.stories().iter().zip(wide.iter().zip(&narrow)) {
+    for (record, (wide, narrow)) in part.records().iter().zip(wide.iter().zip(&narrow)) {
         for (class, text) in [("wide", wide), ("narrow", narrow)] {
             push(
                 page,
                 format_args!(
                     "<pre class=\"{class}\" tabindex=\"0\" role=\"region\" aria-label=\"Ladder of \
                      connection {}\">{}</pre>\n",
-                    story.conn,
+                    record.conn,
                     colored(text)
                 ),
             );

@@ -24,13 +24,13 @@ pub fn render(performance: &Performance) -> String {
             })),
         }
     }
-    let Performance { scenario, outcome, figures, failure, parts: _ } = performance;
+    let Performance { scenario, outcome, metrics, failure, parts: _ } = performance;
     let failure = failure.as_ref().map(|failure| {
         json!({ "what": failure.what, "expected": failure.expected, "actual": failure.actual })
     });
     let whole = json!({
         "event": "scenario", "name": scenario.name, "title": scenario.title,
-        "passed": failure.is_none(), "outcome": outcome, "figures": figures, "failure": failure,
+        "passed": failure.is_none(), "outcome": outcome, "metrics": metrics, "failure": failure,
     });
     out.push_str(&format!("{whole}\n"));
     out

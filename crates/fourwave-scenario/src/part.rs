@@ -33,18 +33,18 @@ pub enum Part {
 }
 
 impl Part {
-    /// The stories whose ladders are drawn, in the order in which the connections were opened.
-    pub fn stories(&self) -> Vec<&ConnectionRecord> {
+    /// The records whose ladders are drawn, in the order in which the connections were opened.
+    pub fn records(&self) -> Vec<&ConnectionRecord> {
         let Self::Watched { events, drawn, .. } = self else { return Vec::new() };
-        let mut stories: Vec<&ConnectionRecord> = events
+        let mut records: Vec<&ConnectionRecord> = events
             .iter()
             .filter_map(|event| match event {
-                Event::Ended(story) => Some(&**story),
+                Event::Ended(record) => Some(&**record),
                 _ => None,
             })
-            .filter(|story| drawn.is_empty() || drawn.contains(&story.conn))
+            .filter(|record| drawn.is_empty() || drawn.contains(&record.conn))
             .collect();
-        stories.sort_by_key(|story| story.conn);
-        stories
+        records.sort_by_key(|record| record.conn);
+        records
     }
 }

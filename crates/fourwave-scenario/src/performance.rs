@@ -20,7 +20,7 @@ pub struct Performance {
     /// What came out, a sentence each.
     pub outcome: Vec<String>,
     /// The numbers in it, by name.
-    pub figures: Map<String, Value>,
+    pub metrics: Map<String, Value>,
     /// The first expectation that was not met.
     pub failure: Option<Failure>,
 }
@@ -48,7 +48,7 @@ impl Scenario {
     pub fn play(&'static self, config: &Config) -> Performance {
         let mut script = Script::new(config);
         let result = (self.script)(&mut script);
-        let Played { parts, outcome, figures } = script.end();
-        Performance { scenario: self, parts, outcome, figures, failure: result.err() }
+        let Played { parts, outcome, metrics } = script.end();
+        Performance { scenario: self, parts, outcome, metrics, failure: result.err() }
     }
 }

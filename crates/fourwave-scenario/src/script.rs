@@ -1,4 +1,4 @@
-//! What a scenario's script writes: the parts that are shown, the outcome, the figures.
+//! What a scenario's script writes: the parts that are shown, the outcome, the metrics.
 
 use std::fmt::Display;
 
@@ -16,7 +16,7 @@ use crate::world::World;
 pub(crate) struct Played {
     pub(crate) parts: Vec<Part>,
     pub(crate) outcome: Vec<String>,
-    pub(crate) figures: Map<String, Value>,
+    pub(crate) metrics: Map<String, Value>,
 }
 
 /// A performance in the making.
@@ -24,7 +24,7 @@ pub(crate) struct Script {
     config: Config,
     parts: Vec<Part>,
     outcome: Vec<String>,
-    figures: Map<String, Value>,
+    metrics: Map<String, Value>,
 }
 
 /// What stays of a world that was shown.
@@ -53,7 +53,7 @@ impl Seen {
 
 impl Script {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { config: config.clone(), parts: Vec::new(), outcome: Vec::new(), figures: Map::new() }
+        Self { config: config.clone(), parts: Vec::new(), outcome: Vec::new(), metrics: Map::new() }
     }
 
     /// The knobs that the caller set.
@@ -108,14 +108,14 @@ impl Script {
     }
 
     /// Adds a number to the outcome, for machines.
-    pub(crate) fn figure(&mut self, name: &str, value: impl Into<Value>) {
-        self.figures.insert(name.to_owned(), value.into());
+    pub(crate) fn metric(&mut self, name: &str, value: impl Into<Value>) {
+        self.metrics.insert(name.to_owned(), value.into());
     }
 
     /// Ends the script: what it played.
     pub(crate) fn end(self) -> Played {
-        let Self { config: _, parts, outcome, figures } = self;
-        Played { parts, outcome, figures }
+        let Self { config: _, parts, outcome, metrics } = self;
+        Played { parts, outcome, metrics }
     }
 }
 

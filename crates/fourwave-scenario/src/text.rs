@@ -70,7 +70,7 @@ pub(crate) fn ladders(part: &Part, options: &TextOptions) -> Vec<String> {
     let TextOptions { width, ascii, color } = *options;
     let names = names.clone();
     let options = LadderOptions { width, ascii, color, names, ..LadderOptions::default() };
-    part.stories().iter().map(|story| ladder::render(story, &options)).collect()
+    part.records().iter().map(|record| ladder::render(record, &options)).collect()
 }
 
 /// Columns as wide as they must be, numbers to the right; where that is wider than `width`, cells

@@ -51,7 +51,7 @@ impl World {
         let lens = Lens::new(LensOptions {
             time_wait: Duration::from_secs(client.tcp_timewait_len),
             rfc1337: client.tcp_rfc1337 == 1,
-            // A scenario's end is the end of its connections' stories.
+            // A scenario's end is the end of its connections' records.
             settle: Duration::from_secs(1_000_000),
             live: true,
             ..LensOptions::default()

@@ -9,7 +9,7 @@ const INTRO: &str = "\
 `fourwave scenario NAME` plays one way in which a connection's life ends on the engine that
 `fourwave run` uses, in virtual time and with fixed seeds: two hours of keepalive take a moment, and
 each run prints the same. A lens in the middle of the network draws the ladder, and the scenario
-holds what came out against what must come out: the exit status is 1 when it differs.
+checks its outcome: the exit status is 1 when it is not what is expected.
 
     fourwave scenario                                      list them
     fourwave scenario lost-last-ack                        play one

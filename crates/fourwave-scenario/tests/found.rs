@@ -10,7 +10,7 @@ use fourwave_lens::{Lens, LensOptions, Names};
 use fourwave_scenario::{Performance, all};
 
 fn found(performance: &Performance) -> String {
-    // What comes in TIME_WAIT is part of the story.
+    // What comes in TIME_WAIT is part of the record.
     let settle = Duration::from_secs(60);
     let options = LensOptions { metrics: true, settle, ..LensOptions::default() };
     let mut lens = Lens::new(options);
@@ -22,9 +22,9 @@ fn found(performance: &Performance) -> String {
     lens.finish(last);
     // The first sentence of each kind, and how many connections have it.
     let mut kinds: BTreeMap<&str, (usize, String)> = BTreeMap::new();
-    while let Some(story) = lens.poll_record() {
-        for anomaly in &story.anomalies {
-            let sentence = || anomaly.sentence(&story, &Names::default());
+    while let Some(record) = lens.poll_record() {
+        for anomaly in &record.anomalies {
+            let sentence = || anomaly.sentence(&record, &Names::default());
             let entry = kinds.entry(anomaly.kind.name()).or_insert_with(|| (0, sentence()));
             entry.0 += 1;
         }

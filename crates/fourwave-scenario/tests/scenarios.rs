@@ -22,7 +22,7 @@ fn every_scenario_comes_out_and_prints_the_same_as_ever() {
         let performance = scenario.play(&Config::default());
         assert_eq!(performance.failure, None, "{}", scenario.name);
         assert!(!performance.outcome.is_empty(), "{}", scenario.name);
-        assert!(!performance.figures.is_empty(), "{}", scenario.name);
+        assert!(!performance.metrics.is_empty(), "{}", scenario.name);
         let printed = text::render(&performance, &text::TextOptions::default());
         for line in printed.lines() {
             let width = line.chars().count();
@@ -59,14 +59,14 @@ fn narrow_and_in_ascii() {
 fn an_old_duplicate_hurts_without_time_wait_and_only_then() {
     let performance = play("old-duplicate-fin", &[]);
     assert_eq!(performance.failure, None);
-    let figure = |name: &str| performance.figures[name].as_u64().unwrap();
-    assert_eq!(figure("bytes_with_time_wait"), 75_000);
-    assert_eq!(figure("foreign_bytes_with_time_wait"), 0);
-    assert!(figure("bytes_without") < 75_000);
-    assert!(figure("foreign_bytes_without") > 0);
+    let metric = |name: &str| performance.metrics[name].as_u64().unwrap();
+    assert_eq!(metric("bytes_with_time_wait"), 75_000);
+    assert_eq!(metric("foreign_bytes_with_time_wait"), 0);
+    assert!(metric("bytes_without") < 75_000);
+    assert!(metric("foreign_bytes_without") > 0);
 }
 
-/// An engine whose TIME_WAIT does not hold the four numbers is found out.
+/// An engine whose TIME_WAIT does not hold the four-tuple is found out.
 #[test]
 fn a_broken_time_wait_is_found_out() {
     let broken = [("tcp_max_tw_buckets", "0")];
@@ -87,14 +87,14 @@ fn a_broken_time_wait_is_found_out() {
 fn knobs_vary_a_scenario() {
     let performance = play("lost-fin-orphan", &[("tcp_orphan_retries", "3")]);
     assert_eq!(performance.failure, None);
-    assert_eq!(performance.figures["fin_retransmits"], 3);
+    assert_eq!(performance.metrics["fin_retransmits"], 3);
     let performance = play("fin-wait-2-timeout", &[("tcp_fin_timeout", "5")]);
     assert_eq!(performance.failure, None);
-    assert_eq!(performance.figures["seconds"].as_f64().unwrap().round(), 5.0);
+    assert_eq!(performance.metrics["seconds"].as_f64().unwrap().round(), 5.0);
     let settings = [("tcp_keepalive_time", "60"), ("tcp_keepalive_probes", "3")];
     let performance = play("keepalive-dead-peer", &settings);
     assert_eq!(performance.failure, None);
-    assert_eq!(performance.figures["seconds"], 60 + 3 * 75);
+    assert_eq!(performance.metrics["seconds"], 60 + 3 * 75);
     let performance = play("four-waves", &[("tcp_timewait_len", "7")]);
-    assert_eq!(performance.figures["time_wait_seconds"], 7);
+    assert_eq!(performance.metrics["time_wait_seconds"], 7);
 }

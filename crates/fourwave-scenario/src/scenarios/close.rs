@@ -46,7 +46,7 @@ fn four_waves(s: &mut Script) -> Result<(), Failure> {
     let lasts = a.time_wait_until.map(|until| until.since(a.ended)).unwrap_or_default();
     s.outcome("both ends closed in order, each with its own FIN");
     s.outcome(format!("the client closed first and holds TIME_WAIT, for {}", span(lasts)));
-    s.figure("time_wait_seconds", lasts.as_secs());
+    s.metric("time_wait_seconds", lasts.as_secs());
     Ok(())
 }
 
@@ -110,8 +110,8 @@ fn server_closes_first(s: &mut Script) -> Result<(), Failure> {
     expect("TIME_WAITs at the client", 0, held[CLIENT])?;
     expect("TIME_WAITs at the server", usize::from(s.config().tcp_timewait_len > 0), held[SERVER])?;
     s.outcome("the server closed first and holds TIME_WAIT; the client's port is free at once");
-    s.figure("time_wait_at_client", held[CLIENT]);
-    s.figure("time_wait_at_server", held[SERVER]);
+    s.metric("time_wait_at_client", held[CLIENT]);
+    s.metric("time_wait_at_server", held[SERVER]);
     Ok(())
 }
 
@@ -148,13 +148,13 @@ fn three_waves(s: &mut Script) -> Result<(), Failure> {
     ensure(!stopped, "the client's way to TIME_WAIT", "past FIN_WAIT_2", "through FIN_WAIT_2")?;
     s.outcome("three segments closed both directions");
     s.outcome("the client went from FIN_WAIT_1 to TIME_WAIT");
-    s.figure("segments_of_the_close", 3);
+    s.metric("segments_of_the_close", 3);
     Ok(())
 }
 
 pub(super) const HALF_CLOSE: Scenario = Scenario {
     name: "half-close",
-    title: "one direction closed, the other in use for as long as it likes",
+    title: "one direction closed, the other in use without a time limit",
     about: "The client has asked its question and closes its direction; that is no goodbye. In \
             FIN_WAIT_2 it receives the answer, here one that takes ten minutes to start, and the \
             server in CLOSE_WAIT sends as in any open connection. No timer may cut this short \
@@ -192,7 +192,7 @@ fn half_close(s: &mut Script) -> Result<(), Failure> {
     orderly(&seen, client, server)?;
     let got = got as u64;
     s.outcome(format!("{} came through a half-closed connection, and its end", bytes(got)));
-    s.figure("bytes", got);
+    s.metric("bytes", got);
     Ok(())
 }
 
@@ -227,7 +227,7 @@ fn simultaneous_close(s: &mut Script) -> Result<(), Failure> {
     expect("TIME_WAITs at the client", expected, held[CLIENT])?;
     expect("TIME_WAITs at the server", expected, held[SERVER])?;
     s.outcome("both ends passed through CLOSING, and both hold TIME_WAIT");
-    s.figure("time_wait_at_client", held[CLIENT]);
-    s.figure("time_wait_at_server", held[SERVER]);
+    s.metric("time_wait_at_client", held[CLIENT]);
+    s.metric("time_wait_at_server", held[SERVER]);
     Ok(())
 }

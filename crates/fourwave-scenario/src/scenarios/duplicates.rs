@@ -30,9 +30,9 @@ pub(super) const OLD_DUPLICATE_FIN: Scenario = Scenario {
     name: "old-duplicate-fin",
     title: "an old FIN comes late: what TIME_WAIT is for, the second reason",
     about: "A copy of the server's last segment, data with a FIN, stays in the network and comes \
-            out when the connection is over. While the client holds TIME_WAIT, the four numbers \
-            are taken: connect() from the same port is refused, and the old segment is answered \
-            and forgotten. Without TIME_WAIT a second connection opens on the same four numbers, \
+            out when the connection is over. While the client holds TIME_WAIT, the four-tuple \
+            is taken: connect() from the same port is refused, and the old segment is answered \
+            and forgotten. Without TIME_WAIT a second connection opens on the same four-tuple, \
             and the old segment lies in its window: foreign bytes enter its stream, and the FIN \
             cuts it off. Timestamps are off here: with them, where both ends have them, the old \
             segment is recognised by its age (PAWS).",
@@ -90,7 +90,7 @@ fn old_duplicate_fin(s: &mut Script) -> Result<(), Failure> {
         bytes(SECOND as u64)
     ));
     s.outcome(
-        "the old copy died in TIME_WAIT; the RST that the ACK of it provoked is another story: \
+        "the old copy died in TIME_WAIT; the RST that the ACK of it provoked is shown by \
          time-wait-assassination",
     );
     s.outcome(format!(
@@ -106,10 +106,10 @@ fn old_duplicate_fin(s: &mut Script) -> Result<(), Failure> {
          (TcpExtPAWSEstab {aged}), and all {} came",
         bytes(SECOND as u64)
     ));
-    s.figure("bytes_with_time_wait", with.read.len());
-    s.figure("foreign_bytes_with_time_wait", with.foreign());
-    s.figure("bytes_without", len);
-    s.figure("foreign_bytes_without", foreign);
+    s.metric("bytes_with_time_wait", with.read.len());
+    s.metric("foreign_bytes_with_time_wait", with.foreign());
+    s.metric("bytes_without", len);
+    s.metric("foreign_bytes_without", foreign);
     Ok(())
 }
 
@@ -209,8 +209,8 @@ fn assassination(s: &mut Script) -> Result<(), Failure> {
     let len = std::time::Duration::from_secs(s.config().tcp_timewait_len);
     s.outcome(format!("with tcp_rfc1337=0 an RST ended a TIME_WAIT of {} after 5 s", span(len)));
     s.outcome("with tcp_rfc1337=1 the same RST changed nothing");
-    s.figure("time_wait_after_rst_without_rfc1337", off.0);
-    s.figure("time_wait_after_rst_with_rfc1337", on.0);
+    s.metric("time_wait_after_rst_without_rfc1337", off.0);
+    s.metric("time_wait_after_rst_with_rfc1337", on.0);
     Ok(())
 }
 

@@ -59,8 +59,8 @@ fn close_wait_leak(s: &mut Script) -> Result<(), Failure> {
         span(limit)
     ));
     s.outcome("a day later the server's connection is still in CLOSE_WAIT");
-    s.figure("limit_seconds", limit.as_secs());
-    s.figure("last_call", call);
+    s.metric("limit_seconds", limit.as_secs());
+    s.metric("last_call", call);
     Ok(())
 }
 
@@ -103,7 +103,7 @@ fn linger_zero(s: &mut Script) -> Result<(), Failure> {
         bytes(got),
         bytes(lost)
     ));
-    s.figure("bytes_lost", lost);
+    s.metric("bytes_lost", lost);
     Ok(())
 }
 
@@ -147,7 +147,7 @@ fn unread_data_reset(s: &mut Script) -> Result<(), Failure> {
         "the client got {} of the answer and then an error; no TIME_WAIT anywhere",
         if got.is_empty() { "nothing".to_owned() } else { bytes(got.len() as u64) }
     ));
-    s.figure("bytes_unread", b.bytes_unread);
-    s.figure("bytes_of_the_answer", got.len());
+    s.metric("bytes_unread", b.bytes_unread);
+    s.metric("bytes_of_the_answer", got.len());
     Ok(())
 }

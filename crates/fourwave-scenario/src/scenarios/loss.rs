@@ -33,14 +33,14 @@ fn lost_last_ack(s: &mut Script) -> Result<(), Failure> {
 
     ensure(waits, "the client's TIME_WAIT", "there", "none")?;
     expect("how the server's end ended with TIME_WAIT", "orderly", with.reason.name())?;
-    expect("FINs that the server sent again", 1, with.fin_retransmits)?;
+    expect("FINs that the server retransmitted", 1, with.fin_retransmits)?;
     expect("how it ended without", "reset-by-peer", without.reason.name())?;
     let again = counted(with.fin_retransmits.into(), "repeated FIN");
     s.outcome(format!("with TIME_WAIT {again} was answered, and the server ended in order"));
     s.outcome("without, the server's FIN met an RST, and its application got an error");
-    s.figure("fin_retransmits", with.fin_retransmits);
-    s.figure("reason_with_time_wait", with.reason.name());
-    s.figure("reason_without", without.reason.name());
+    s.metric("fin_retransmits", with.fin_retransmits);
+    s.metric("reason_with_time_wait", with.reason.name());
+    s.metric("reason_without", without.reason.name());
     Ok(())
 }
 
@@ -70,9 +70,9 @@ fn lose_the_last_ack(
 
 pub(super) const LOST_FIN: Scenario = Scenario {
     name: "lost-fin",
-    title: "the first FIN is lost, and is sent again like any byte",
-    about: "A FIN is the last byte of a stream: it has a number, and it is sent again until it \
-            is acknowledged. Until then the client waits in FIN_WAIT_1 and the server knows \
+    title: "the first FIN is lost, and is retransmitted like any byte",
+    about: "A FIN is the last byte of a stream: it has a number, and it is retransmitted until \
+            it is acknowledged. Until then the client waits in FIN_WAIT_1 and the server knows \
             nothing of the close. The pause is the retransmission timeout, not the network's.",
     script: lost_fin,
 };
@@ -97,7 +97,7 @@ fn lost_fin(s: &mut Script) -> Result<(), Failure> {
     expect("the server before the FIN came again", State::Established, states[1])?;
     let report = seen.report(CLIENT, client)?;
     expect("how the client's end ended", "orderly", report.reason.name())?;
-    expect("FINs that the client sent again", 1, report.fin_retransmits)?;
+    expect("FINs that the client retransmitted", 1, report.fin_retransmits)?;
     let server = seen.report(SERVER, server)?.reason.name();
     expect("how the server's end ended", "orderly", server)?;
     s.outcome(format!(
@@ -105,7 +105,7 @@ fn lost_fin(s: &mut Script) -> Result<(), Failure> {
          nothing had been",
         span(rto)
     ));
-    s.figure("fin_retransmits", report.fin_retransmits);
+    s.metric("fin_retransmits", report.fin_retransmits);
     Ok(())
 }
 
@@ -135,7 +135,7 @@ fn lost_fin_orphan(s: &mut Script) -> Result<(), Failure> {
     expect("orphans after close", 1, orphans)?;
     let report: &EndReport = seen.report(CLIENT, client)?;
     expect("how the client's end ended", "orphan-timeout", report.reason.name())?;
-    expect("FINs sent again (tcp_orphan_retries)", retries, report.fin_retransmits.into())?;
+    expect("FINs retransmitted (tcp_orphan_retries)", retries, report.fin_retransmits.into())?;
     ensure(report.last_call == UserCall::Close, "the last call", "close", report.last_call.name())?;
     expect("the server's state", State::Established, left)?;
     expect("TIME_WAITs at the client", 0, seen.population(CLIENT).time_wait)?;
@@ -145,7 +145,7 @@ fn lost_fin_orphan(s: &mut Script) -> Result<(), Failure> {
         span(report.last_call_ago)
     ));
     s.outcome("the server is still ESTABLISHED and will be until it sends or probes");
-    s.figure("fin_retransmits", report.fin_retransmits);
-    s.figure("seconds", report.last_call_ago.as_secs_f64());
+    s.metric("fin_retransmits", report.fin_retransmits);
+    s.metric("seconds", report.last_call_ago.as_secs_f64());
     Ok(())
 }

@@ -188,7 +188,7 @@ fn too_many_time_wait(s: &mut Script) -> Result<(), Failure> {
     ));
     for (remedy, o) in REMEDIES.iter().zip(&results) {
         let name = remedy.name.trim();
-        s.figure(
+        s.metric(
             name,
             serde_json::json!({
                 "requests": REQUESTS, "answered": o.answered, "refused": o.refused,
@@ -245,9 +245,9 @@ fn long_connections(s: &mut Script) -> Result<(), Failure> {
         span(kept.mean_wait()),
         span(short.mean_wait())
     ));
-    s.figure("answered", kept.answered);
-    s.figure("opened", kept.opened);
-    s.figure("answered_by_short_connections", short.answered);
+    s.metric("answered", kept.answered);
+    s.metric("opened", kept.opened);
+    s.metric("answered_by_short_connections", short.answered);
     Ok(())
 }
 

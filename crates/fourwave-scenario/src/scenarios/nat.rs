@@ -47,8 +47,8 @@ fn nat_recycle(s: &mut Script) -> Result<(), Failure> {
         counted(on.dropped, "SYN"),
         span(on.lasted)
     ));
-    s.figure("syns_dropped", on.dropped);
-    s.figure("connect_failed_after_seconds", on.lasted.as_secs());
+    s.metric("syns_dropped", on.dropped);
+    s.metric("connect_failed_after_seconds", on.lasted.as_secs());
     Ok(())
 }
 

@@ -17,8 +17,8 @@ pub(super) const FIN_WAIT_2_TIMEOUT: Scenario = Scenario {
     about: "The client's application has closed and is gone; the server has acknowledged that \
             and goes on. In FIN_WAIT_2 nothing is sent, so no retransmission would ever end it. \
             An orphan may stay for tcp_fin_timeout (TCP_LINGER2 for one connection); a \
-            connection whose application still holds it, half-closed by shutdown(), stays for as \
-            long as it likes. What the server sends after the timeout meets an RST.",
+            connection whose application still holds it, half-closed by shutdown(), has no \
+            limit. What the server sends after the timeout meets an RST.",
     script: fin_wait_2_timeout,
 };
 
@@ -45,8 +45,8 @@ fn fin_wait_2_timeout(s: &mut Script) -> Result<(), Failure> {
     let server = seen.report(SERVER, server)?.reason.name();
     expect("how the server's end ended", "reset-by-peer", server)?;
     s.outcome(format!("the orphan was dropped {} after close (tcp_fin_timeout)", span(lasted)));
-    s.outcome("the server learned of it when it sent again: RST");
-    s.figure("seconds", lasted.as_secs_f64());
+    s.outcome("the server learned of it when it next sent: RST");
+    s.metric("seconds", lasted.as_secs_f64());
     Ok(())
 }
 
@@ -88,7 +88,7 @@ fn keepalive_dead_peer(s: &mut Script) -> Result<(), Failure> {
     let probes = counted(sent, "probe");
     s.outcome(format!("{probes} without an answer: given up {} after the cut", span(lasted)));
     s.outcome("the server's end, without SO_KEEPALIVE, stays ESTABLISHED indefinitely");
-    s.figure("seconds", lasted.as_secs_f64().round() as u64);
-    s.figure("probes", sent);
+    s.metric("seconds", lasted.as_secs_f64().round() as u64);
+    s.metric("probes", sent);
     Ok(())
 }
