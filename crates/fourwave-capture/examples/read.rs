@@ -20,6 +20,7 @@ fn main() -> Result<(), Failure> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--make", path, packets, size] => make(path, packets.parse()?, size.parse()?, false),
         ["--make", path, packets, size, "ng"] => make(path, packets.parse()?, size.parse()?, true),
+        [] => Err("usage: read FILE...".into()),
         _ => args.iter().try_for_each(|path| measure(path)),
     }
 }

@@ -2,6 +2,18 @@
 //! interfaces: whatever the link layer is, what comes out is IP packets with their numbers. Writes
 //! a device's packets as pcapng.
 //!
+//! Begin with [`Reader`] for a file, [`Live`] for an interface, [`PcapngWriter`] to write:
+//!
+//! ```no_run
+//! # fn main() -> Result<(), fourwave_capture::ReadError> {
+//! let mut reader = fourwave_capture::Reader::open("capture.pcapng".as_ref())?;
+//! while let Some(packet) = reader.next() {
+//!     println!("{:?}", packet.ip.map(<[u8]>::len));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! | question | where |
 //! | --- | --- |
 //! | what comes out? | `packet.rs` |

@@ -184,7 +184,7 @@ pub struct EndReport {
     pub bytes_unsent: u64,
     /// Bytes received that the application had not read yet when it ended.
     pub bytes_unread: u64,
-    /// How often our FIN was sent again.
+    /// How often our FIN was retransmitted.
     pub fin_retransmits: u32,
     /// How many segments were retransmitted in all.
     pub retransmits: u32,

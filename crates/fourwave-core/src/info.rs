@@ -8,7 +8,7 @@ pub use crate::sender::CaState;
 use crate::state::State;
 use crate::time::Duration;
 
-/// A connection's figures, named as in Linux's `struct tcp_info`.
+/// A connection's statistics, named as in Linux's `struct tcp_info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TcpInfo {
@@ -48,9 +48,9 @@ pub struct TcpInfo {
     pub notsent_bytes: u64,
     /// Received bytes that the application has not read.
     pub rcv_unread: u64,
-    /// Payload bytes sent, those included that were sent again.
+    /// Payload bytes sent, retransmissions included.
     pub bytes_sent: u64,
-    /// Payload bytes sent again.
+    /// Payload bytes retransmitted.
     pub bytes_retrans: u64,
     /// Bytes acknowledged by the peer.
     pub bytes_acked: u64,

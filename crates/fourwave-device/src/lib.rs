@@ -3,6 +3,9 @@
 //! A [`Device`] is one queue of IP packets in both directions, with the offloads of
 //! `fourwave-wire`'s [`Link`]. Devices compose: a wrapper is a device too, and costs nothing
 //! when it is absent.
+//!
+//! Begin with [`memory::pair`], a link between two ends in one process, or with [`tun`], which
+//! makes the kernel the other end; [`tap`] shows what passes a device.
 #![forbid(unsafe_code)]
 
 pub mod memory;

@@ -1,14 +1,22 @@
-//! Watches a classic pcap file (Ethernet, raw IP or Linux cooked) and prints one line for each
-//! connection: how it ended, segments retransmitted by kind, FINs, RSTs, bytes, anomalies.
+//! `cargo run -p fourwave-lens --example watch` watches one connection that it makes and draws its
+//! ladder.
 //!
-//! `cargo run -p fourwave-lens --example watch -- FILE [PASSES]`; with PASSES the file is watched
-//! that often and only the time for each packet is printed.
+//! `-- FILE [PASSES]` watches a classic pcap file instead (Ethernet, raw IP or Linux cooked) and
+//! prints one line for each connection: how it ended, segments retransmitted by kind, FINs, RSTs,
+//! bytes, anomalies; with PASSES the file is watched that often and only the time for each packet
+//! is printed.
 
 use std::env;
 use std::error::Error;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use fourwave_lens::ladder::{self, LadderOptions};
 use fourwave_lens::{ConnectionRecord, Lens, LensOptions, Names, Role};
+use fourwave_wire::checksum::complete_checksum;
+use fourwave_wire::ip::{IpEmit, protocol};
+use fourwave_wire::tcp::{Flags, TcpHeader};
+use fourwave_wire::{RawWindow, SeqNum};
 
 /// Packets of the file: time, bytes kept, bytes on the wire.
 type Packets = Vec<(Duration, Vec<u8>, usize)>;
@@ -40,6 +48,41 @@ fn read(file: &[u8]) -> Result<Packets, Box<dyn Error>> {
     Ok(packets)
 }
 
+/// A connection from its SYN to the last ACK of the four-way close, a packet each 10 ms.
+fn four_waves() -> Packets {
+    let hosts = [(Ipv4Addr::new(192, 0, 2, 1), 40_000), (Ipv4Addr::new(192, 0, 2, 2), 80)];
+    let (ack, fin) = (Flags::ACK, Flags::FIN | Flags::ACK);
+    // Who sends, its flags, sequence and acknowledgement number, its payload.
+    let segments: [(usize, Flags, u32, u32, &[u8]); 9] = [
+        (0, Flags::SYN, 0, 0, b""),
+        (1, Flags::SYN | ack, 0, 1, b""),
+        (0, ack, 1, 1, b""),
+        (0, ack | Flags::PSH, 1, 1, b"hello"),
+        (1, ack, 1, 6, b""),
+        (0, fin, 6, 1, b""),
+        (1, ack, 1, 7, b""),
+        (1, fin, 1, 7, b""),
+        (0, ack, 7, 2, b""),
+    ];
+    let packet = |(number, (from, flags, seq, ack, payload)): (u64, (usize, _, _, _, &[u8]))| {
+        let ((src, src_port), (dst, dst_port)) = (hosts[from], hosts[1 - from]);
+        let (seq, ack) = (SeqNum::new(seq), SeqNum::new(ack));
+        let window = RawWindow(64_240);
+        let header =
+            TcpHeader { src_port, dst_port, seq, ack, flags, window, ..TcpHeader::default() };
+        let (src, dst) = (src.into(), dst.into());
+        let ip = IpEmit { src, dst, protocol: protocol::TCP, ttl: 64, ecn: 0 };
+        let mut packet = Vec::new();
+        ip.emit(header.emitted_len() + payload.len(), &mut packet);
+        header.emit(&mut packet);
+        packet.extend_from_slice(payload);
+        complete_checksum(&mut packet);
+        let len = packet.len();
+        (Duration::from_millis(10 * number), packet, len)
+    };
+    (0..).zip(segments).map(packet).collect()
+}
+
 fn watch(packets: &Packets, options: LensOptions) -> Vec<ConnectionRecord> {
     let mut lens = Lens::new(options);
     let mut records = Vec::new();
@@ -57,17 +100,17 @@ fn line(record: &ConnectionRecord) -> String {
     let Some(metrics) = &record.metrics else { return out };
     for who in Role::BOTH {
         let end = &metrics.ends[who.index()];
-        let again = end.retransmissions;
+        let sent = end.retransmissions;
         out.push_str(&format!(
-            " | {} again={} (syn {} fin {} fast {} timeout {} spurious {}) ooo={} dup={} fins={} \
-             rsts={} payload={} rtt={:?} flight={} zero={}",
+            " | {} retransmitted={} (syn {} fin {} fast {} timeout {} spurious {}) ooo={} \
+             dup={} fins={} rsts={} payload={} rtt={:?} flight={} zero={}",
             who.name(),
-            again.total(),
-            again.syn,
-            again.fin,
-            again.fast,
-            again.timeout,
-            again.spurious,
+            sent.total(),
+            sent.syn,
+            sent.fin,
+            sent.fast,
+            sent.timeout,
+            sent.spurious,
             end.out_of_order,
             end.dup_acks,
             end.fins,
@@ -91,10 +134,15 @@ fn line(record: &ConnectionRecord) -> String {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = env::args().skip(1);
-    let file = args.next().ok_or("usage: watch FILE [PASSES]")?;
-    let packets = read(&std::fs::read(file)?)?;
     let options =
         LensOptions { metrics: true, settle: Duration::from_secs(60), ..LensOptions::default() };
+    let Some(file) = args.next() else {
+        for record in watch(&four_waves(), options) {
+            print!("{}", ladder::render(&record, &LadderOptions::default()));
+        }
+        return Ok(());
+    };
+    let packets = read(&std::fs::read(file)?)?;
     let Some(passes) = args.next() else {
         for record in watch(&packets, options) {
             println!("{}", line(&record));

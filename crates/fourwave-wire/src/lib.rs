@@ -3,6 +3,9 @@
 //!
 //! Every parser here takes bytes from the network: it answers with a value or a
 //! [`WireError`], never a panic, and looks at each byte a bounded number of times.
+//!
+//! Begin with [`ip::IpHeader::parse`] and [`tcp::TcpHeader::parse`], and their `emit` the other
+//! way; [`SeqNum`] compares sequence numbers, [`checksum`] has the sums.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -456,7 +456,7 @@ impl Engine {
         Ok(())
     }
 
-    /// A connection's figures. Its times count up to its last segment, either way;
+    /// A connection's statistics. Its times count up to its last segment, either way;
     /// [`info_at`](Self::info_at) knows how long ago that was.
     ///
     /// # Errors
@@ -467,7 +467,7 @@ impl Engine {
         Ok(conn.info(conn.last_segment_at(), &self.config, &self.link))
     }
 
-    /// A connection's figures as of `now`.
+    /// A connection's statistics as of `now`.
     ///
     /// # Errors
     /// The handle names no connection.

@@ -223,18 +223,18 @@ impl Engine {
         self.timers.cancel(index);
         self.fast_open_settles(index, true);
         let Some(conn) = self.records.conns.get_mut(index) else { return };
-        let (story, setbacks) = (conn.summary, conn.setbacks());
+        let (summary, setbacks) = (conn.summary, conn.setbacks());
         let report = Box::new(EndReport {
             local: conn.tuple.local(),
             remote: conn.tuple.remote(),
             reason,
-            closed_first: story.closed_first,
-            last_call: story.last_call,
-            last_call_ago: now.since(story.last_call_at),
-            opened: story.opened,
+            closed_first: summary.closed_first,
+            last_call: summary.last_call,
+            last_call_ago: now.since(summary.last_call_at),
+            opened: summary.opened,
             ended: now,
             time_wait_until,
-            bytes_acked: story.bytes_acked,
+            bytes_acked: summary.bytes_acked,
             bytes_received: conn.rcv.received(),
             bytes_unsent: conn.snd.queue.len().into(),
             bytes_unread: conn.rcv.unread().into(),

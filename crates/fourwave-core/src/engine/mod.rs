@@ -190,12 +190,12 @@ impl Engine {
             } else if signals.take(Signals::PEER_CLOSED) {
                 Event::PeerClosed { conn }
             } else if signals.take(Signals::CLOSE_WAIT_SUSPECTED) {
-                let story = connection.summary;
+                let summary = connection.summary;
                 Event::CloseWaitSuspected {
                     conn,
-                    since: story.peer_closed_at,
-                    last_call: story.last_call,
-                    last_call_at: story.last_call_at,
+                    since: summary.peer_closed_at,
+                    last_call: summary.last_call,
+                    last_call_at: summary.last_call_at,
                 }
             } else if signals.take(Signals::UNANSWERED) {
                 Event::Unanswered { conn }
