@@ -14,6 +14,7 @@ use crate::doctor::DoctorArguments;
 use crate::drill::DrillArguments;
 use crate::fault::parse_fault;
 use crate::knobs;
+use crate::number::whole;
 use crate::output::{Files, Target, target};
 use crate::publish::parse_publish;
 use crate::scenario::ScenarioArguments;
@@ -96,7 +97,7 @@ pub(crate) struct RunArguments {
 
     /// MTU of the program's link, 1280 to 65520 bytes
     #[arg(long, value_name = "BYTES", default_value_t = 65520,
-          value_parser = clap::value_parser!(u16).range(1280..=65520))]
+          value_parser = whole::<u16>(1280..=65520))]
     mtu: u16,
 
     /// Set a knob of the engine (see `fourwave knobs`); repeatable

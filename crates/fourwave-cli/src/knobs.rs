@@ -59,8 +59,10 @@ fn apply(config: &mut Config, name: &str, value: &str) -> Result<(), String> {
 pub(crate) fn list(screen: &Screen) -> u8 {
     let longest = Config::knobs().iter().map(|knob| knob.name.len()).max().unwrap_or(0);
     let width = screen.prose();
+    let defaults = Config::knobs().iter().map(|knob| knob.show(knob.default).len());
+    let widest = defaults.max().unwrap_or(0).max("default".len());
     let row = |name: &str, default: &str, range: &str| {
-        let row = format!("{name:<longest$}  {default:>8}  {range}");
+        let row = format!("{name:<longest$}  {default:>widest$}  {range}");
         // Columns where there is room for them.
         if row.len() <= width { row + "\n" } else { hanging("", &row, width) }
     };

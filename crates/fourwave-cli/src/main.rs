@@ -10,6 +10,7 @@ mod drill;
 mod fault;
 mod knobs;
 mod layout;
+mod number;
 mod output;
 mod pcap;
 mod publish;

@@ -46,8 +46,8 @@ pub(crate) struct ScenarioArguments {
 
 const NOTES: &str = "\
 A scenario plays on the engine that `fourwave run` uses, with virtual time and fixed seeds, and \
-holds what came out against what must. The exit status is 1 when that differs (a knob set with \
--o may well be the cause), 2 for wrong usage and for output that cannot be written.
+checks its outcome. The exit status is 1 when that is not what is expected (a knob set with -o \
+may well be the cause), 2 for wrong usage and for output that cannot be written.
 
 FILE may be - for standard output; the text goes to standard error then. A file has its name, or \
 takes the place of one that has it, when it is whole.
@@ -119,7 +119,11 @@ impl ScenarioArguments {
             .as_ref()
             .map_or(Ok(()), |target| Output::write(target, html::render(performance).as_bytes()));
         let capture = self.pcap.as_ref().map_or(Ok(()), |target| {
-            let packets = performance.packets().into_iter();
+            let packets = performance.packets();
+            if packets.is_empty() {
+                say(&format!("{} draws no packets: {target} has none", performance.scenario.name));
+            }
+            let packets = packets.into_iter();
             let packets = packets.map(|(at, packet)| (at, Direction::Received, packet));
             pcap::write(target, performance.scenario.name, packets)
         });

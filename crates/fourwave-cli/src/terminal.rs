@@ -8,6 +8,8 @@ use std::os::fd::AsFd;
 use clap::{Args, ValueEnum};
 use fourwave_lens::ladder::LadderOptions;
 
+use crate::number::whole;
+
 /// Columns of text, as a person may ask for them.
 const COLUMNS: std::ops::RangeInclusive<u16> = 40..=500;
 /// Columns of prose where nobody says how many there are.
@@ -32,8 +34,7 @@ pub(crate) struct TextArguments {
 
     /// Columns, 40 to 500; by default COLUMNS, or the terminal's, or 80 (ladders and reports: 100)
     #[arg(long, global = true, value_name = "COLUMNS",
-          value_parser = clap::value_parser!(u16).range(i64::from(*COLUMNS.start())
-                                                        ..=i64::from(*COLUMNS.end())))]
+          value_parser = whole::<u16>(u64::from(*COLUMNS.start())..=u64::from(*COLUMNS.end())))]
     width: Option<u16>,
 
     /// Only ASCII; by default what the locale has

@@ -2,8 +2,9 @@
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, FromArgMatches};
+use fourwave_lens::suggest::did_you_mean;
 
 use crate::USAGE_ERROR;
 use crate::arguments::Arguments;
@@ -50,9 +51,23 @@ fn report(error: &clap::Error, screen: &Screen) -> u8 {
             status
         }
         _ => {
-            say(&one_line(&error.render().to_string()));
+            say(&line(error));
             USAGE_ERROR
         }
+    }
+}
+
+/// An error in one line.
+fn line(error: &clap::Error) -> String {
+    match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(name))) => {
+            let arguments = Arguments::command();
+            let commands = arguments.get_subcommands().map(Command::get_name);
+            let hint = did_you_mean(name, commands)
+                .unwrap_or_else(|| "`fourwave --help` lists them".to_owned());
+            format!("there is no command {name}: {hint}")
+        }
+        _ => one_line(&error.render().to_string()),
     }
 }
 
@@ -78,16 +93,34 @@ mod tests {
             (&["fourwave", "run", "--mtu", "99", "true"][..], "99"),
             (&["fourwave", "run", "--publsh", "1:2", "true"], "--publsh"),
             (&["fourwave", "run", "-p", "80", "true"], "ADDRESS:HOST-PORT:PORT"),
-            (&["fourwave", "rum"], "rum"),
+            (&["fourwave", "rum"], "no command rum: did you mean run?"),
+            (&["fourwave", "help", "tarce"], "did you mean trace?"),
+            (&["fourwave", "zzz"], "no command zzz: `fourwave --help` lists them"),
+            (&["fourwave", "run", "--mtu", "x", "true"], "a whole number from 1280 to 65520"),
+            (&["fourwave", "trace", "a", "--conn", "x"], "a whole number of at least 1"),
+            (&["fourwave", "trace", "a", "--conn", "-1"], "-1"),
+            (&["fourwave", "drill", "--from", "a", "--conn", "0"], "a whole number of at least 1"),
+            (&["fourwave", "drill", "-j", "x", "a"], "a whole number from 1 to 1024"),
+            (&["fourwave", "knobs", "--width", "9"], "a whole number from 40 to 500"),
             (&["fourwave", "run", "--demo", "true"], "--demo"),
         ] {
             let error = Arguments::try_parse_from(arguments).unwrap_err();
-            let line = one_line(&error.render().to_string());
+            let line = line(&error);
             assert!(line.contains(names) && !line.contains('\n'), "{line}");
             assert!(
                 !line.contains("tip:") && !line.contains("Usage") && !line.starts_with("error"),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_command_of_the_help_stays_in_one_line() {
+        for command in Arguments::command().get_subcommands() {
+            let notes = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in notes.lines().filter(|line| line.starts_with("  fourwave ")) {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
         }
     }
 }

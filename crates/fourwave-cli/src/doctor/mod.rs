@@ -26,7 +26,7 @@ use options::{parse_address, parse_pid, parse_time};
 
 /// There is something to be said about the host.
 const FINDINGS: u8 = 1;
-/// Nothing could be looked at; the same as wrong usage.
+/// Nothing could be examined; the same as wrong usage.
 const NO_LOOK: u8 = USAGE_ERROR;
 
 /// `fourwave doctor`.
@@ -84,10 +84,10 @@ evidence, cause, what to change in the program, then on the host, and what does 
 Nothing is changed. docs/doctor.md has more.
 
 The exit status is 0 when there is nothing to say, 1 when there are findings, 2 for wrong usage \
-and when nothing could be looked at. With --watch and --listen it is 0 when they are ended.
+and when nothing could be examined. With --watch and --listen it is 0 when they are ended.
 
 Root adds: which program has a socket of another user, and the network namespaces of others \
-(--pid, --netns). What could not be looked at is said at the end of the report.";
+(--pid, --netns). What could not be examined is listed at the end of the report.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -177,7 +177,7 @@ fn teach(name: Option<&str>, screen: &Screen) -> Result<u8, String> {
     Ok(0)
 }
 
-/// What is to be looked at, and how.
+/// What is to be examined, and how.
 pub(crate) struct Order {
     pub(crate) scope: Scope,
     pub(crate) thresholds: Thresholds,

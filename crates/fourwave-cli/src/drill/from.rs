@@ -11,6 +11,7 @@ use fourwave_drill::capture::{Capture, Fitted};
 use fourwave_lens::units::{counted, seconds};
 
 use super::walk::line;
+use crate::number::whole;
 use crate::output::{Files, Output, Target, target};
 use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, print, say};
@@ -25,7 +26,7 @@ pub(crate) struct FromArguments {
     from: Option<PathBuf>,
 
     /// Which connection; without it they are listed if there are several
-    #[arg(long, value_name = "N", requires = "from")]
+    #[arg(long, value_name = "N", requires = "from", value_parser = whole::<u64>(1..=u64::MAX))]
     conn: Option<u64>,
 
     /// Whose side the stack under test plays; by default that where the capture was made

@@ -26,6 +26,7 @@ use clap::{Args, ValueEnum};
 use fourwave_drill::run::Options;
 use fourwave_lens::units::counted;
 
+use crate::number::whole;
 use crate::output::{self, Files, Text, target};
 use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, say};
@@ -67,7 +68,7 @@ pub(crate) struct DrillArguments {
     quiet: bool,
 
     /// Play so many scripts at once (1 to 1024; as many as there are cores, one where Linux plays)
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short, long, value_name = "N", value_parser = whole::<u16>(1..=1024))]
     jobs: Option<u16>,
 
     /// Packets left unread at a script's end fail it
@@ -126,7 +127,7 @@ Examples:
   fourwave drill --ladder fin-wait-2.pkt
   fourwave drill --target both --tolerance_usecs=10000 tests/
   fourwave drill --from capture.pcapng
-  fourwave drill --from capture.pcapng --conn 3 --local 10.4.0.1 -o regression.pkt";
+  fourwave drill --from capture.pcapng --conn 3 --local 10.4.0.1 -o close.pkt";
 
 impl DrillArguments {
     /// Plays what was asked for; returns the exit status.

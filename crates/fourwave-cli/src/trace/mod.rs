@@ -26,6 +26,7 @@ use clap::Args;
 use fourwave_lens::units::counted;
 use fourwave_trace::{Analysis, FileRead, Filter, Options, Overview};
 
+use crate::number::whole;
 use crate::output::{Files, Target, target};
 use crate::terminal::TextArguments;
 use crate::{USAGE_ERROR, say, stop};
@@ -55,7 +56,7 @@ pub(crate) struct TraceArguments {
     filter: Option<String>,
 
     /// Connection N in detail, with its ladder; repeatable
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole::<u64>(1..=u64::MAX))]
     conn: Vec<u64>,
 
     /// The ladder of every connection, as they end
