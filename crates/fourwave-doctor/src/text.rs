@@ -261,7 +261,7 @@ fn one(page: &mut Page, number: usize, finding: &Finding) {
             }
         }
     }
-    list(page, "  not", &finding.does_not_help);
+    list(page, "  does not help", &finding.does_not_help);
     let explain = format!("fourwave doctor --explain {}", finding.explained_by());
     page.line(Paint::Dim, "  more", &explain);
 }

@@ -70,7 +70,7 @@ pub struct Finale {
 
 /// How long nothing must have moved before what is left is given up, unless it is owed to a host.
 const QUIET: Duration = Duration::from_secs(1);
-/// The same where faults may have lost something that is sent again after longer and longer
+/// The same where faults may have lost something that is retransmitted after longer and longer
 /// pauses.
 const QUIET_WITH_FAULTS: Duration = Duration::from_secs(3);
 /// The longest wait for connections after the program's end.

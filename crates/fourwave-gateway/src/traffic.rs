@@ -1,4 +1,4 @@
-//! What moves through the gateway: figures for the summary and for knowing when all is quiet.
+//! What moves through the gateway: counts for the summary and for knowing when all is quiet.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

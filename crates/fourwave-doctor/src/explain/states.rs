@@ -105,7 +105,7 @@ const fn closing(state: State) -> Note {
         },
         State::CloseWait => Note {
             what: "The other end has closed (its FIN came and was acknowledged by the kernel), and \
-                   the program here has not. It may send for as long as it likes; then it has to \
+                   the program here has not. It may send without a time limit; then it has to \
                    call close().",
             ends: "Nothing but the program: no timer, no knob. Only close(), the program's end, or \
                    an RST from the other end.",

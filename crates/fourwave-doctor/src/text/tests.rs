@@ -52,7 +52,7 @@ fn a_finding_is_told_in_order_and_what_lacks_at_the_end() {
         "    - close them",
         "on the host",
         "    $ ss -tan\n      lists them",
-        "  not",
+        "  does not help",
         "--explain close-wait-leak",
         "the programs of 3 sockets: run it as root",
     ]

@@ -105,13 +105,13 @@ impl Outputs {
             let written = out.write_all(follow::line(event, look).as_bytes());
             give_up("what --follow draws", &mut self.follow, written);
         }
-        if let (Some(Sheet { out, look }), Event::Ended(story)) = (&mut self.ladder, event) {
+        if let (Some(Sheet { out, look }), Event::Ended(record)) = (&mut self.ladder, event) {
             // They may go to one terminal.
             if let Some(Sheet { out, .. }) = &mut self.follow {
                 let flushed = out.flush();
                 give_up("what --follow draws", &mut self.follow, flushed);
             }
-            let text = ladder::render(story, look) + "\n";
+            let text = ladder::render(record, look) + "\n";
             let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
             give_up("the ladder", &mut self.ladder, written);
         }

@@ -96,7 +96,7 @@ impl Annotations {
     pub(crate) fn leak(&self, leak: &Leak) {
         self.leaks.add(leak);
         if let Some(watch) = &self.watch {
-            watch.trouble(leak.ends(), |shift| leak.trouble(shift));
+            watch.warning(leak.ends(), |shift| leak.warning(shift));
         }
     }
 
@@ -108,7 +108,7 @@ impl Annotations {
         if let (Some(watch), NoticeKind::Unanswered { backoff, icmp_error }) =
             (&self.watch, notice.what)
         {
-            watch.trouble((notice.local, notice.remote), |_| Warning::Unanswered {
+            watch.warning((notice.local, notice.remote), |_| Warning::Unanswered {
                 retransmissions: backoff,
                 icmp_error,
             });

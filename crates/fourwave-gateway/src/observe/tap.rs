@@ -89,7 +89,7 @@ impl Watch {
     }
 
     /// Something is wrong with `ends.0`; `what` gets the start of the engine's clock on ours.
-    pub(super) fn trouble(
+    pub(super) fn warning(
         &self,
         ends: (SocketAddr, SocketAddr),
         what: impl FnOnce(Duration) -> Warning,

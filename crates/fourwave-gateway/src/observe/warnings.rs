@@ -49,7 +49,7 @@ impl Leak {
     }
 
     /// The lens's word for it; `shift` is the start of the stack's clock.
-    pub(super) fn trouble(&self, shift: Duration) -> Warning {
+    pub(super) fn warning(&self, shift: Duration) -> Warning {
         let on_our_clock = |at: Instant| Duration::from_micros(at.as_micros()) + shift;
         Warning::CloseWait {
             since: on_our_clock(self.since),
@@ -76,7 +76,7 @@ impl Leak {
         let (from, to) =
             if published { (self.other, self.program) } else { (self.program, self.other) };
         let now = Duration::from_micros(self.now.as_micros());
-        self.trouble(Duration::ZERO).sentence(now, who, other, &format!("{from} → {to}"))
+        self.warning(Duration::ZERO).sentence(now, who, other, &format!("{from} → {to}"))
     }
 }
 

@@ -25,11 +25,11 @@ use crate::observe::Annotations;
 /// timeout that a program sets.
 pub(super) const TRUST: Duration = Duration::from_millis(200);
 /// Where a round trip to the far end takes longer, data does not wait for it: the program's
-/// kernel, which measures the way to us, would send it again after its least timeout of 200 ms.
+/// kernel, which measures the way to us, would retransmit it after its least timeout of 200 ms.
 const LONG_WAY: Duration = Duration::from_millis(100);
 /// The shortest and the longest pause between two looks at the host's socket.
 const PAUSES: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(1)];
-/// A far end that has not answered for so long is worth a remark.
+/// A far end that has not answered for so long is worth a note.
 const SILENT: Duration = Duration::from_secs(1);
 /// The most probes that Linux takes: it is the program's own count that decides.
 const MOST_PROBES: u32 = 127;

@@ -41,7 +41,7 @@ pub(super) fn render(
         fact(name, &text, options, &mut out);
     }
     for anomaly in &record.anomalies {
-        odd(anomaly, record, options, numbering, &mut out);
+        self::anomaly(anomaly, record, options, numbering, &mut out);
     }
     out
 }
@@ -57,11 +57,11 @@ pub(super) fn line(record: &ConnectionRecord, options: &TextOptions) -> String {
     line.put(Style::Plain, &format!("  {client} → {server}"));
     line.put(Style::Dim, &format!("  {segments} in {}, {up} →, {down} ←; ", span(record.lasted())));
     line.put(Style::Plain, &ending(record, names));
-    let mut odd: Vec<(Severity, &str)> =
+    let mut names: Vec<(Severity, &str)> =
         record.anomalies.iter().map(|one| (one.kind.severity(), one.kind.name())).collect();
-    odd.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    odd.dedup();
-    for (i, (severity, name)) in odd.into_iter().enumerate() {
+    names.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    names.dedup();
+    for (i, (severity, name)) in names.into_iter().enumerate() {
         line.put(Style::Plain, if i == 0 { "  " } else { ", " });
         line.put(of_severity(severity), name);
     }
@@ -96,7 +96,7 @@ fn fact(name: &str, text: &str, options: &TextOptions, out: &mut String) {
 }
 
 /// `#12, #15 (7 times): sentence. meaning.` and the remedy below it.
-fn odd(
+fn anomaly(
     anomaly: &Anomaly,
     record: &ConnectionRecord,
     options: &TextOptions,
