@@ -3,11 +3,9 @@
 
 use alloc::boxed::Box;
 
-use super::{CongestionEvent, CongestionKind, Controller, RateSample, RtoEvent};
+use super::{CongestionEvent, CongestionKind, Controller, MAX_CWND, RateSample, RtoEvent};
 use crate::time::{Duration, Instant};
 
-/// Windows beyond this are of no use to anyone and keep sums within 64 bits.
-const MAX_CWND: u32 = 1 << 30;
 /// β_cubic in tenths (§4.6).
 const BETA: u64 = 7;
 /// The cubic's time ends here, in milliseconds from its plateau: it is far above any window then.

@@ -14,6 +14,9 @@ use crate::time::{Duration, Instant};
 pub use cubic::Cubic;
 pub use newreno::NewReno;
 
+/// Windows beyond this are of no use to anyone and keep sums within 64 bits.
+const MAX_CWND: u32 = 1 << 30;
+
 /// New data went out.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]

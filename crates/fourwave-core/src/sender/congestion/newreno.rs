@@ -2,10 +2,7 @@
 
 use alloc::boxed::Box;
 
-use super::{CongestionEvent, CongestionKind, Controller, RateSample, RtoEvent};
-
-/// Windows beyond this are of no use to anyone and keep sums within 32 bits.
-const MAX_CWND: u32 = 1 << 30;
+use super::{CongestionEvent, CongestionKind, Controller, MAX_CWND, RateSample, RtoEvent};
 
 /// The window of RFC 5681: `reno` in Linux. Recovery's inflation is not part of it.
 #[derive(Clone, Copy, Debug)]
