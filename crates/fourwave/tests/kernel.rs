@@ -223,6 +223,9 @@ impl Connection {
             Who::Us => {
                 let sent = self.ours.write_all(&data);
                 let (sent, read) = tokio::join!(sent, self.theirs.read_exact(&mut got));
+                // A FIN behind data in flight may be probed for, and the copy's ACK would meet no
+                // connection any more: its RST ends the kernel's TIME_WAIT (RFC 1337).
+                self.ours.drained().await.unwrap();
                 (sent.unwrap(), read.unwrap())
             }
         };

@@ -237,7 +237,7 @@ mod tests {
         let core = "mod end; mod engine; pub mod state; pub use end::EndReason; \
                     pub use engine::Engine;";
         let lens = "use fourwave_core::{EndReason, state::State};
-use fourwave_core::Stack;";
+use fourwave_core::Engine;";
         let sources = [
             Source::parse("crates/fourwave-core/src/lib.rs", core).expect("it lexes"),
             Source::parse("crates/fourwave-lens/src/lib.rs", lens).expect("it lexes"),
@@ -246,7 +246,7 @@ use fourwave_core::Stack;";
         check(&sources, &mut findings);
         let items: Vec<_> = findings.iter().filter(|f| f.file.contains("lens")).collect();
         assert_eq!(items.len(), 1);
-        assert_eq!((items[0].item.as_str(), items[0].line), ("fourwave_core::engine::Stack", 2));
+        assert_eq!((items[0].item.as_str(), items[0].line), ("fourwave_core::engine::Engine", 2));
     }
 
     #[test]

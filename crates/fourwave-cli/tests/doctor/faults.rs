@@ -119,6 +119,7 @@ fn orphans_whose_peer_does_not_answer_are_told_with_it() {
     let clients = host.fault(&["call", ADDRESS, "8082", "12"]);
     clients.ask("close");
     server.line();
+    until("the clients' FINs", || (host.examine(&[]).count("CLOSE_WAIT") == 12).then_some(()));
     // From here on nothing of the server's arrives: its FINs are not acknowledged.
     let rules = "add table ip t; add chain ip t out { type filter hook output priority 0; }; \
                  add rule ip t out tcp sport 8082 drop";
