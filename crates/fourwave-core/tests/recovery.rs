@@ -5,6 +5,7 @@ mod pair;
 
 use fourwave_core::congestion::Algorithm;
 use fourwave_core::counters::Counters;
+use fourwave_core::state::State;
 use fourwave_core::time::Duration;
 use fourwave_core::{CaState, Config, ConnId, EndReason, SocketOption, TcpInfo};
 use fourwave_wire::Link;
@@ -134,6 +135,24 @@ fn a_lost_fin_is_the_probe() {
     pair.assert_empty();
 }
 
+/// After a timeout the window is one segment: the FIN rides on what is sent again with it.
+#[test]
+fn a_fin_goes_out_again_with_the_data_before_it() {
+    let (mut pair, client, server) = open();
+    let mut packets = 0;
+    pair.filter = Box::new(move |from, _| {
+        packets += u32::from(from == CLIENT);
+        if from == CLIENT && packets <= 2 { Way::Drop } else { Way::Pass }
+    });
+    let data = text(1000);
+    pair.send(CLIENT, client, &data);
+    pair.shutdown(CLIENT, client);
+    pair.run_for(Duration::from_millis(250));
+    assert!(pair.read(SERVER, server) == data);
+    assert_eq!(pair.state(SERVER, server), State::CloseWait);
+    assert_eq!((counters(&pair).timeouts, info(&pair, client).total_retrans), (1, 1));
+}
+
 #[test]
 fn rfc8985_6_2_what_overtakes_by_little_is_no_loss() {
     let (mut pair, client, server) = open();
@@ -158,9 +177,9 @@ fn rfc5682_a_timeout_that_was_only_a_delay_is_undone() {
     // The path is held up for a little longer than the timeout of 220 ms. (Two full segments would
     // be probed before.)
     pair.delay = Duration::from_millis(225);
-    let data = text(1400);
-    pair.send(CLIENT, client, &data[..700]);
-    pair.send(CLIENT, client, &data[700..]);
+    let data = text(2400);
+    pair.send(CLIENT, client, &data[..1200]);
+    pair.send(CLIENT, client, &data[1200..]);
     pair.delay = RTT / 2;
     pair.run_for(Duration::from_secs(2));
     assert!(pair.read(SERVER, server) == data);

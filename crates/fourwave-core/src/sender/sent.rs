@@ -308,13 +308,17 @@ impl SentRanges {
         self.sacked = 0;
     }
 
-    /// The first numbers that are lost, at most those of one range. O(ranges).
+    /// The first numbers that are lost, without a gap: what went out in pieces, a FIN behind its
+    /// data say, may go out again as one. O(ranges).
     pub(crate) fn first_lost(&self) -> Option<Range<SeqNum>> {
         if self.lost == 0 {
             return None;
         }
-        let first = self.ranges.iter().find(|range| range.state == RangeState::Lost)?;
-        Some(first.start..first.end())
+        let is_lost = |range: &&SentRange| range.state == RangeState::Lost;
+        let mut lost = self.ranges.iter().skip_while(|range| !is_lost(range)).take_while(is_lost);
+        let first = lost.next()?;
+        let last = lost.last().unwrap_or(first);
+        Some(first.start..last.end())
     }
 
     /// The numbers of `range` went out again.
@@ -421,10 +425,10 @@ mod tests {
         let mut sent = sent(4);
         sent.sack(at(3000)..at(4000), &mut Delivered::default());
         assert_eq!(sent.lose(|range| range.sent_at <= time(2)), 2000);
-        assert_eq!((sent.in_flight(), sent.first_lost()), (1000, Some(at(0)..at(1000))));
+        assert_eq!((sent.in_flight(), sent.first_lost()), (1000, Some(at(0)..at(2000))));
         sent.retransmitted(at(0)..at(500), time(9), 0);
         assert_eq!((sent.in_flight(), sent.lost()), (1500, 1500));
-        assert_eq!(sent.first_lost(), Some(at(500)..at(1000)));
+        assert_eq!(sent.first_lost(), Some(at(500)..at(2000)));
         let mut delivered = Delivered::default();
         sent.acknowledge(at(2000), &mut delivered);
         // Karn: what was sent twice times nothing, what was lost and never sent again was late.
