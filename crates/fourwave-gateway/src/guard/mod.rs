@@ -136,8 +136,11 @@ impl Guard {
         waiting: impl FnOnce(usize) + Send + 'static,
     ) -> Leftovers {
         let guard = Arc::new(self);
+        // Before a signal is looked for: one that has come already must not be told first, when
+        // the guard has nothing yet to hurry with.
+        let ordered = guard.order(&Order::End { wait }, &[]);
         let asking = Arc::clone(&guard);
-        let mut asking = tokio::task::spawn_blocking(move || asking.ask(wait, waiting));
+        let mut asking = tokio::task::spawn_blocking(move || asking.ask(ordered, waiting));
         loop {
             tokio::select! {
                 left = &mut asking => {
@@ -149,15 +152,19 @@ impl Guard {
         }
     }
 
-    fn ask(&self, wait: bool, waiting: impl FnOnce(usize)) -> Leftovers {
-        let left = self.answer(wait, waiting).unwrap_or_else(Leftovers::unknown);
+    fn ask(&self, ordered: Result<(), Failure>, waiting: impl FnOnce(usize)) -> Leftovers {
+        let left = self.answer(ordered, waiting).unwrap_or_else(Leftovers::unknown);
         self.reap();
         left
     }
 
-    fn answer(&self, wait: bool, waiting: impl FnOnce(usize)) -> Result<Leftovers, Failure> {
+    fn answer(
+        &self,
+        ordered: Result<(), Failure>,
+        waiting: impl FnOnce(usize),
+    ) -> Result<Leftovers, Failure> {
         let mut waiting = Some(waiting);
-        self.order(&Order::End { wait }, &[])?;
+        ordered?;
         let channel = self.channel.as_ref().ok_or(Failure::Vanished)?;
         loop {
             match channel.receive()? {
