@@ -147,6 +147,14 @@ impl Browser {
         self.wait("document.documentElement?.dataset.ready === 'yes'");
     }
 
+    /// Loads the page again as its reader would. By way of another page it would get another
+    /// process, and what the first one stored may not have reached that one yet.
+    pub(crate) fn reload(&mut self) {
+        self.eval("delete document.documentElement.dataset.ready");
+        self.call("Page.reload", json!({}));
+        self.wait("document.documentElement?.dataset.ready === 'yes'");
+    }
+
     /// The window's size in CSS pixels.
     pub(crate) fn size(&mut self, width: u32, height: u32) {
         let size = json!({"width": width, "height": height, "deviceScaleFactor": 1,
