@@ -5,13 +5,42 @@
 //! and the medians and their ratios are printed. Only ratios of one run mean something: machines
 //! are shared.
 
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use clap::Subcommand;
+
 use crate::shell;
+
+/// Other things to measure.
+#[derive(Subcommand)]
+pub(crate) enum What {
+    /// Measure one TCP stream over an impaired link, the engine beside Linux (root; --help)
+    #[command(disable_help_flag = true)]
+    Path {
+        /// Of `fourwave-path`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// Builds what measures with the profile of what is handed out, and runs it.
+pub(crate) fn other(root: &Path, what: What) -> Result<(), String> {
+    let What::Path { arguments } = what;
+    let build = ["build", "--quiet", "--profile", "dist", "--package", "fourwave-path"];
+    shell::run(shell::cargo(root).args(build))?;
+    let program = root.join("target/dist/fourwave-path");
+    let status = Command::new(&program).args(arguments).status();
+    match status.map_err(|e| format!("{}: {e}", program.display()))? {
+        status if status.success() => Ok(()),
+        // It has said why.
+        status => Err(format!("bench path: {status}")),
+    }
+}
 
 /// The server's end of the veth pair, and ours.
 const SERVER: &str = "10.97.0.2";

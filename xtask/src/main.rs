@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask setup`, `cargo xtask tidy`, `cargo xtask test`,
-//! `cargo xtask bench`, `cargo xtask tw`, `cargo xtask conformance`.
+//! `cargo xtask bench`, `cargo xtask bench path`, `cargo xtask tw`, `cargo xtask conformance`.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -37,7 +37,10 @@ enum Chore {
         only: Vec<steps::Step>,
     },
     /// Measure `fourwave run` beside a direct path and pasta, in turn (root; iperf3, wrk, nginx)
+    #[command(args_conflicts_with_subcommands = true)]
     Bench {
+        #[command(subcommand)]
+        what: Option<bench::What>,
         /// Rounds of each case; the medians count
         #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
         rounds: u32,
@@ -94,7 +97,8 @@ fn main() -> ExitCode {
             }
         },
         Chore::Test { only } => steps::run(&root, &only),
-        Chore::Bench { rounds, seconds } => told(bench::run(&root, rounds as usize, seconds)),
+        Chore::Bench { what: Some(what), .. } => told(bench::other(&root, what)),
+        Chore::Bench { rounds, seconds, .. } => told(bench::run(&root, rounds as usize, seconds)),
         Chore::Tw { count, rows } => told(tw::run(&root, count, &rows)),
         Chore::Conformance { check: true, .. } => told(conformance::check(&root)),
         Chore::Conformance { linux: true, .. } => told(conformance::linux(&root)),

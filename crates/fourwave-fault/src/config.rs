@@ -1,6 +1,7 @@
 //! What a faulty link does, as people write it: `loss:1%,delay:20ms±5ms`.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ impl fmt::Display for Probability {
 /// Text form: items separated by commas, each at most once.
 ///
 /// - `loss:1%`: drop a packet with this probability
+/// - `burst:8`: so many packets are lost in a row, in the mean; `loss` stays the share of all that
+///   are lost (the model of Gilbert), at most 50%
 /// - `delay:20ms` or `delay:20ms±5ms`: hold each packet that long, give or take a uniform jitter
 ///   (`+-` is as good as `±`); jitter alone never reorders
 /// - `reorder:1%`: let up to three later packets overtake
@@ -47,6 +50,8 @@ impl fmt::Display for Probability {
 pub struct FaultConfig {
     /// Drop.
     pub loss: Probability,
+    /// How many packets in a row are lost in the mean, 1 to 1000; `None`: each loss is on its own.
+    pub burst: Option<NonZeroU32>,
     /// Deliver twice.
     pub duplicate: Probability,
     /// Flip a bit.
@@ -65,10 +70,14 @@ pub struct FaultConfig {
 
 /// The least default queue, in bytes: space for some packets at any rate.
 const MIN_QUEUE: u64 = 64_000;
+/// The largest share of packets that is lost in bursts.
+const MAX_BURST_LOSS: f64 = 0.5;
+/// Longer bursts are outages.
+const MAX_BURST: u32 = 1000;
 /// Longer delays are mistakes.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 /// The names, as the text form has them.
-const NAMES: &str = "loss, delay, reorder, dup, corrupt, rate and queue";
+const NAMES: &str = "loss, burst, delay, reorder, dup, corrupt, rate and queue";
 
 impl FaultConfig {
     /// Whether there is no fault at all.
@@ -87,6 +96,7 @@ impl FaultConfig {
         let probability = || parse_probability(value).ok_or_else(|| bad(PROBABILITY));
         match name {
             "loss" => self.loss = probability()?,
+            "burst" => self.burst = Some(parse_burst(value).ok_or_else(|| bad(BURST))?),
             "reorder" => self.reorder = probability()?,
             "dup" => self.duplicate = probability()?,
             "corrupt" => self.corrupt = probability()?,
@@ -102,6 +112,7 @@ impl FaultConfig {
 }
 
 const PROBABILITY: &str = "a percentage from 0% to 100%, as in 1% or 0.1%";
+const BURST: &str = "packets in a row in the mean, 1 to 1000, as in 8";
 const DELAY: &str = "a time of up to 3600s with a jitter no larger, as in 20ms or 20ms±5ms";
 const RATE: &str = "a rate of at least 8bit, as in 512kbit, 10mbit or 1gbit";
 const QUEUE: &str = "a size above 0, as in 64kb or 1mb";
@@ -135,6 +146,9 @@ pub enum FaultConfigError {
         /// The name.
         name: String,
     },
+    /// Bursts of nothing, or of nearly everything.
+    #[error("a burst needs a loss above 0% and up to 50%, as in loss:1%,burst:8")]
+    BurstWithoutLoss,
     /// A queue that nothing waits in.
     #[error("a queue needs a rate, as in rate:10mbit,queue:64kb")]
     QueueWithoutRate,
@@ -157,6 +171,10 @@ impl FromStr for FaultConfig {
             }
             seen.push(name);
         }
+        if config.burst.is_some() && !(f64::MIN_POSITIVE..=MAX_BURST_LOSS).contains(&config.loss.0)
+        {
+            return Err(FaultConfigError::BurstWithoutLoss);
+        }
         if config.queue.is_some() && config.rate.is_none() {
             return Err(FaultConfigError::QueueWithoutRate);
         }
@@ -167,7 +185,7 @@ impl FromStr for FaultConfig {
 impl fmt::Display for FaultConfig {
     /// The text form; `none` without faults.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { loss, duplicate, corrupt, reorder, delay, jitter, rate, queue } = *self;
+        let Self { loss, burst, duplicate, corrupt, reorder, delay, jitter, rate, queue } = *self;
         let mut items = Vec::new();
         for (name, p) in
             [("loss", loss), ("reorder", reorder), ("dup", duplicate), ("corrupt", corrupt)]
@@ -175,6 +193,9 @@ impl fmt::Display for FaultConfig {
             if p != Probability::NEVER {
                 items.push(format!("{name}:{p}"));
             }
+        }
+        if let Some(burst) = burst {
+            items.push(format!("burst:{burst}"));
         }
         if !delay.is_zero() {
             let jitter = if jitter.is_zero() { String::new() } else { format!("±{jitter:?}") };
@@ -214,6 +235,10 @@ fn number(text: &str, units: &[(&str, f64)]) -> Option<f64> {
 
 fn parse_probability(text: &str) -> Option<Probability> {
     Probability::new(number(text, &[("%", 1.0)])? / 100.0)
+}
+
+fn parse_burst(text: &str) -> Option<NonZeroU32> {
+    text.parse().ok().filter(|burst: &NonZeroU32| burst.get() <= MAX_BURST)
 }
 
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
@@ -267,6 +292,7 @@ mod tests {
         assert_eq!(config.queue_limit(), 125_000);
         assert_eq!(parse("rate:8kbit").queue_limit(), MIN_QUEUE);
         assert_eq!(parse("rate:8kbit,queue:3kb").queue_limit(), 3000);
+        assert_eq!(parse("loss:1%,burst:8").burst.map(NonZeroU32::get), Some(8));
         assert_eq!(parse("delay:1.5s").delay, Duration::from_millis(1500));
         assert_eq!(parse("delay:7us+-7µs").jitter, Duration::from_micros(7));
         assert_eq!(parse("delay:0").delay, Duration::ZERO);
@@ -278,7 +304,7 @@ mod tests {
         for (text, says) in [
             ("", "\"\" is no fault: write name:value, as in loss:1%"),
             ("loss", "\"loss\" is no fault"),
-            ("los:1%", "unknown fault \"los\": there are loss, delay"),
+            ("los:1%", "unknown fault \"los\": there are loss, burst"),
             ("loss:1", "\"loss:1\": expected a percentage"),
             ("loss:101%", "0% to 100%"),
             ("loss:-1%", "0% to 100%"),
@@ -290,6 +316,11 @@ mod tests {
             ("rate:0bit", "at least 8bit"),
             ("rate:10mb", "as in 512kbit"),
             ("rate:1kbit,queue:0b", "above 0"),
+            ("loss:1%,burst:0", "1 to 1000"),
+            ("loss:1%,burst:1001", "1 to 1000"),
+            ("burst:8", "a burst needs a loss"),
+            ("loss:0%,burst:8", "a burst needs a loss"),
+            ("loss:51%,burst:8", "up to 50%"),
             ("queue:1kb", "a queue needs a rate"),
             ("loss:1%,loss:2%", "\"loss\" is given twice"),
         ] {
@@ -305,10 +336,12 @@ mod tests {
             (loss, dup) in (0..=10_000u32, 0..=100u32),
             (delay, jitter) in (0..3_600_000u64, 0..=100u64),
             rate in proptest::option::of(1..1_000_000u64), queue in 1..1_000_000u64,
+            burst in proptest::option::of(1..=1000u32),
         ) {
             let delay = Duration::from_millis(delay);
             let config = FaultConfig {
                 loss: Probability::new(f64::from(loss) / 100.0 / 100.0).unwrap(),
+                burst: burst.and_then(NonZeroU32::new).filter(|_| (1..=5000).contains(&loss)),
                 duplicate: Probability::new(f64::from(dup) / 100.0).unwrap(),
                 delay,
                 jitter: delay * jitter as u32 / 100,

@@ -135,6 +135,8 @@ const REORDER_PATIENCE: Duration = Duration::from_millis(10);
 pub struct Injector<P> {
     config: FaultConfig,
     loss: Dice,
+    /// Whether the last packet was lost: in a burst the next one likely is, too.
+    losing: bool,
     duplicate: Dice,
     corrupt: Dice,
     delay: Dice,
@@ -217,6 +219,7 @@ impl<P: Faultable> Injector<P> {
         Self {
             config,
             loss: dice(1),
+            losing: false,
             duplicate: dice(2),
             corrupt: dice(3),
             delay: dice(4),
@@ -234,7 +237,8 @@ impl<P: Faultable> Injector<P> {
     pub fn offer(&mut self, now: Duration, mut packet: P) {
         self.counters.offered += 1;
         // Every die is cast for every packet: see the type's promise.
-        let lost = self.loss.chance(self.config.loss);
+        self.losing = self.loss.chance(self.loss_now());
+        let lost = self.losing;
         let twice = self.duplicate.chance(self.config.duplicate);
         let corrupted = self.corrupt.chance(self.config.corrupt);
         let bit = self.corrupt.below((packet.wire_len() as u64 * 8).max(1)) as usize;
@@ -286,6 +290,17 @@ impl<P: Faultable> Injector<P> {
     /// What happened so far.
     pub fn counters(&self) -> FaultCounters {
         self.counters
+    }
+
+    /// How likely the next packet is lost, after what became of the last one: two states, of which
+    /// the bad one loses everything, lasts as long as a burst and takes up the share of losses.
+    fn loss_now(&self) -> Probability {
+        let (loss, Some(burst)) = (self.config.loss.value(), self.config.burst) else {
+            return self.config.loss;
+        };
+        let leaves = 1.0 / f64::from(burst.get());
+        let next = if self.losing { 1.0 - leaves } else { leaves * loss / (1.0 - loss) };
+        Probability::new(next).unwrap_or(self.config.loss)
     }
 
     /// Draws what [`transmit`](Self::transmit) would.

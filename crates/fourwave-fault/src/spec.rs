@@ -277,8 +277,8 @@ fn parse_fault(text: &str) -> Result<Fault, FaultSpecError> {
     }
     for item in text.split(',').map(str::trim) {
         let name = item.split(':').next().unwrap_or_default().trim();
-        // `queue` is a setting of `rate`.
-        if !FaultSpec::NAMES.contains(&name) && name != "queue" {
+        // `queue` is a setting of `rate`, `burst` one of `loss`.
+        if !FaultSpec::NAMES.contains(&name) && !["queue", "burst"].contains(&name) {
             return Err(FaultSpecError::UnknownFault { name: name.to_owned() });
         }
         if let Some(fault) = parse_lifecycle(item) {

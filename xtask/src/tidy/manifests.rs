@@ -3,7 +3,7 @@
 use super::Finding;
 
 /// Each crate and the crates of ours it is built on; what those are built on comes with them.
-const TABLE: [(&str, &[&str]); 19] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("fourwave-wire", &[]),
     ("fourwave-core", &["fourwave-wire"]),
     ("fourwave-net", &["fourwave-wire", "fourwave-core"]),
@@ -32,6 +32,7 @@ const TABLE: [(&str, &[&str]); 19] = [
     ),
     ("fourwave-model", &["fourwave-net", "fourwave-lens"]),
     ("fourwave-sim", &["fourwave-net", "fourwave-fault", "fourwave-lens"]),
+    ("fourwave-path", &["fourwave", "fourwave-fault"]),
     ("fourwave-testkit", &[]),
     ("xtask", &[]),
 ];

@@ -81,6 +81,22 @@ fn loss_takes_its_share() {
 }
 
 #[test]
+fn bursts_take_their_share_in_rows_of_their_length() {
+    for (config, share, length) in [
+        ("loss:2%,burst:8", 0.02, 8.0),
+        ("loss:50%,burst:4", 0.5, 4.0),
+        ("loss:5%,burst:1", 0.05, 1.0),
+    ] {
+        let count = 400_000;
+        let passed = numbers(&run(config, 9, count, MS));
+        let lost = f64::from(count) - passed.len() as f64;
+        assert!((lost / f64::from(count) / share - 1.0).abs() < 0.1, "{config}: {lost} lost");
+        let gaps = passed.windows(2).filter(|pair| pair[1] - pair[0] > 1).count() as f64;
+        assert!((lost / gaps / length - 1.0).abs() < 0.1, "{config}: {lost} lost in {gaps} bursts");
+    }
+}
+
+#[test]
 fn delay_holds_each_packet_as_long_as_it_says() {
     let mut injector = injector("delay:20ms", 1);
     injector.offer(5 * MS, numbered(1, 10));

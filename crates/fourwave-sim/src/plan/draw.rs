@@ -165,7 +165,9 @@ pub(super) fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipeP
     let jitter = if dice.chance(0.5) { delay.mul_f64(0.5) } else { Duration::ZERO };
     let rate = dice.chance(0.3).then(|| dice.pick(&[30_000, 125_000, 1_250_000]));
     let queue = rate.filter(|_| dice.chance(0.3)).map(|_| 16_000);
-    let faults = FaultConfig { loss, reorder, duplicate, corrupt, delay, jitter, rate, queue };
+    let burst = None;
+    let faults =
+        FaultConfig { loss, burst, reorder, duplicate, corrupt, delay, jitter, rate, queue };
     let cut = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
     let mtu = dice.chance(0.15).then(|| dice.between(1280, 1500) as u16);
     PipePlan { from, to, faults, cut, mtu, dead_after: None }
