@@ -75,7 +75,7 @@ impl Slabs {
         if !self.current.try_reclaim(vnet::MAX_PACKET) {
             let mut next = self.used.pop_front().unwrap_or_default();
             if !next.try_reclaim(vnet::MAX_PACKET) {
-                if next.capacity() > 0 || !self.used.is_empty() {
+                if next.capacity() > 0 {
                     self.used.push_front(next);
                 }
                 next = BytesMut::with_capacity(SLAB);

@@ -19,6 +19,9 @@ const PAIRS: [[Stack; 2]; 3] = [
     [Stack::Linux, Stack::Fourwave],
 ];
 
+/// A transfer of so many bytes is soon through.
+const SMALL: u64 = 10_000;
+
 /// What is kept of a row for the summary.
 struct Kept {
     /// The engine's.
@@ -72,6 +75,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
     }
 }
 
+/// Rounds of a cell: more where which of few packets is lost decides, and costs little.
+fn rounds(cell: &Cell, arguments: &Arguments) -> u32 {
+    match cell.bytes {
+        Some(..=SMALL) => arguments.rounds * 5,
+        _ => arguments.rounds,
+    }
+}
+
 fn link_name(cell: &Cell) -> String {
     format!("{}, MTU {}", cell.faults, cell.mtu)
 }
@@ -113,7 +124,7 @@ impl Bench<'_> {
     fn row(&mut self, cell: &Cell, algorithm: &str) -> Result<(), String> {
         let pairs = &PAIRS[..if self.arguments.senders_only { 2 } else { 3 }];
         let mut measured: Vec<Rounds> = vec![Rounds::default(); pairs.len()];
-        for round in 1..=self.arguments.rounds {
+        for round in 1..=rounds(cell, self.arguments) {
             for turn in 0..pairs.len() {
                 // Each is first in its turn.
                 let place = (turn + round as usize) % pairs.len();
