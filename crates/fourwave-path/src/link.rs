@@ -33,6 +33,37 @@ pub(crate) struct LinkReport {
     pub(crate) faults: [FaultCounters; 2],
     /// Packets that the receiving kernel did not take.
     pub(crate) refused: u64,
+    pub(crate) late: Lateness,
+}
+
+/// How much later than due packets went out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lateness {
+    packets: u32,
+    sum: Duration,
+    /// The latest one.
+    pub(crate) most: Duration,
+}
+
+impl Lateness {
+    fn add(&mut self, late: Duration) {
+        self.packets = self.packets.saturating_add(1);
+        self.sum += late;
+        self.most = self.most.max(late);
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_add(other.packets),
+            sum: self.sum + other.sum,
+            most: self.most.max(other.most),
+        }
+    }
+
+    /// In the mean; zero without packets.
+    pub(crate) fn mean(&self) -> Duration {
+        self.sum / self.packets.max(1)
+    }
 }
 
 /// A link that runs until it is told to stop.
@@ -90,11 +121,16 @@ impl Slabs {
 pub(crate) struct Direction {
     injector: Injector<Piece>,
     slabs: Slabs,
+    late: Lateness,
 }
 
 impl Direction {
     pub(crate) fn new(faults: FaultConfig, seed: u64) -> Self {
-        Self { injector: Injector::new(faults, seed), slabs: Slabs::default() }
+        Self {
+            injector: Injector::new(faults, seed),
+            slabs: Slabs::default(),
+            late: Lateness::default(),
+        }
     }
 
     /// Reads what waits, up to a batch; whether there may be more.
@@ -127,7 +163,9 @@ impl Direction {
 
     /// Hands out what is due.
     pub(crate) fn deliver(&mut self, now: Duration, mut to: impl FnMut(Piece)) {
-        while let Some(piece) = self.injector.poll(now) {
+        while let Some(due) = self.injector.next_due().filter(|due| *due <= now) {
+            let Some(piece) = self.injector.poll(now) else { break };
+            self.late.add(now - due);
             to(piece);
         }
     }
@@ -193,6 +231,7 @@ impl<'a> Loop<'a> {
     fn report(&self) -> LinkReport {
         LinkReport {
             faults: [0, 1].map(|side| self.directions[side].injector.counters()),
+            late: self.directions[0].late.and(self.directions[1].late),
             refused: self.outlets.iter().map(|outlet| outlet.refused).sum(),
         }
     }

@@ -33,7 +33,10 @@ struct Kept {
     shares: Option<(f64, f64)>,
 }
 
+#[derive(Default)]
 struct Summary {
+    /// How late the link was in each transfer: in the mean and at most, in seconds.
+    late: Vec<[f64; 2]>,
     rows: Vec<Kept>,
     /// Transfers that failed.
     failures: u32,
@@ -56,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), String> {
         Some(path) => Some(File::create(path).map_err(|e| format!("{}: {e}", path.display()))?),
         None => None,
     };
-    let mut bench = Bench { arguments, json, summary: Summary { rows: Vec::new(), failures: 0 } };
+    let mut bench = Bench { arguments, json, summary: Summary::default() };
     bench.capacity()?;
     println!(
         "| row | link, each way | bytes | algorithm | engine is | Linux | fourwave | ratio | \
@@ -133,6 +136,8 @@ impl Bench<'_> {
                 match transfer(&plan) {
                     Ok(outcome) => {
                         self.line(&transfer_line(cell, &plan, round, &outcome))?;
+                        let late = outcome.link.late;
+                        self.summary.late.push([late.mean(), late.most].map(|d| d.as_secs_f64()));
                         measured[place].insert(round, outcome);
                     }
                     Err(error) => self.failed(cell, &plan, round, &error),
@@ -220,6 +225,8 @@ fn transfer_line(cell: &Cell, plan: &Plan, round: u32, outcome: &Outcome) -> Val
         "packets": there.offered, "lost": there.lost, "overflowed": there.overflowed,
         "reordered": there.reordered, "packets_back": back.offered, "lost_back": back.lost,
         "refused": outcome.link.refused,
+        "late_us": outcome.link.late.mean().as_micros() as u64,
+        "late_most_us": outcome.link.late.most.as_micros() as u64,
     })
 }
 
@@ -251,6 +258,13 @@ fn percent(share: Option<f64>) -> String {
 impl Summary {
     fn print(&self) {
         println!();
+        let late = |which: usize| median(self.late.iter().map(|late| late[which] * 1e6).collect());
+        if let (Some(mean), Some(most)) = (late(0), late(1)) {
+            println!(
+                "Packets left the link {mean:.0} µs late in the mean and {most:.0} µs at most, in \
+                 the median of transfers."
+            );
+        }
         for part in ["sender", "receiver"] {
             let rows: Vec<_> = self.rows.iter().filter(|row| row.part == part).collect();
             let least = rows.iter().min_by(|a, b| a.ratio.total_cmp(&b.ratio));

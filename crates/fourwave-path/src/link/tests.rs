@@ -76,3 +76,19 @@ fn a_sleep_is_no_shorter_than_the_shortest_and_no_longer_than_is_due() {
     assert_eq!(nap(5 * MS, 9 * MS), Duration::ZERO);
     assert_eq!(nap(Duration::from_micros(7), Duration::ZERO), SHORTEST_SLEEP);
 }
+
+#[test]
+fn lateness_is_what_lies_between_due_and_handed_out() {
+    let mut direction = Direction::new("delay:10ms".parse().unwrap(), 1);
+    let mut count = 0;
+    for n in 0..2 {
+        direction.slabs.buffer().extend_from_slice(&OPEN.encode());
+        direction.slabs.current.extend_from_slice(&packet(n, 100, 0x10));
+        direction.take(MS * n);
+    }
+    direction.deliver(9 * MS, |_| count += 1);
+    assert_eq!((count, direction.late), (0, Lateness::default()));
+    direction.deliver(13 * MS, |_| count += 1);
+    let late = direction.late.and(Lateness { packets: 2, sum: MS, most: MS });
+    assert_eq!((count, late.most, late.mean()), (2, 3 * MS, 6 * MS / 4));
+}
