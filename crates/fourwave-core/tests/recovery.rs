@@ -190,6 +190,36 @@ fn rfc5682_a_timeout_that_was_only_a_delay_is_undone() {
     assert!(info.total_retrans <= 2, "{}", info.total_retrans);
 }
 
+/// A flight whose first segment takes half a round trip longer than the rest, so that it goes out
+/// again for nothing, and as much as the window holds behind it.
+fn overtaken(timestamps: u64) -> (TcpInfo, Counters) {
+    let config = Config { tcp_timestamps: timestamps, ..Config::default() };
+    let mut pair = Pair::with(config.clone(), config, Link::plain(1500));
+    pair.delay = RTT / 2;
+    let (client, server) = pair.open();
+    let segments = 30;
+    let data = text(segments * MSS);
+    pair.delay = RTT;
+    pair.send(CLIENT, client, &data[..MSS]);
+    pair.delay = RTT / 2;
+    pair.send(CLIENT, client, &data[MSS..]);
+    pair.run_for(RTT * 10);
+    assert!(pair.read(SERVER, server) == data);
+    (info(&pair, client), counters(&pair))
+}
+
+#[test]
+fn rfc4015_a_fast_retransmission_of_what_was_only_late_is_undone() {
+    // By the timestamp that the first ACK behind the hole echoes, or by the duplicate.
+    for (timestamps, undos) in [(1, (1, 0)), (0, (0, 1))] {
+        let (info, counters) = overtaken(timestamps);
+        assert_eq!((counters.fast_retrans, info.total_retrans, counters.timeouts), (1, 1, 0));
+        assert_eq!((counters.full_undos, counters.dsack_undos), undos);
+        assert!(info.snd_cwnd >= 10 * MSS as u64, "{}", info.snd_cwnd);
+        assert_eq!(info.snd_ssthresh, u64::MAX);
+    }
+}
+
 #[test]
 fn a_peer_without_sack_is_served_by_counting_duplicates() {
     let config = Config { tcp_sack: 0, ..Config::default() };

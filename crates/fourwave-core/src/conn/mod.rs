@@ -39,7 +39,7 @@ use crate::info::TcpInfo;
 use crate::limit::PerSecond;
 use crate::negotiated::{self, Negotiated};
 use crate::options::{Shared, SynOptions};
-use crate::sender::{Flight, Found, RtoLimits, Sender};
+use crate::sender::{Flight, Found, Proof, RtoLimits, Sender};
 use crate::state::{self, Input, State};
 use crate::time::{Duration, Instant};
 use crate::time_wait::TimeWaitState;
@@ -61,7 +61,12 @@ impl Ctx<'_> {
     /// Counts what the sender found.
     fn count_found(&mut self, found: Found) {
         self.counters.fast_retrans += u64::from(found == Found::Loss);
-        self.counters.spurious_rtos += u64::from(found == Found::SpuriousTimeout);
+        match found {
+            Found::Spurious(Proof::Arrival) => self.counters.spurious_rtos += 1,
+            Found::Spurious(Proof::Echo) => self.counters.full_undos += 1,
+            Found::Spurious(Proof::Duplicates) => self.counters.dsack_undos += 1,
+            Found::Loss | Found::Nothing => {}
+        }
     }
 }
 

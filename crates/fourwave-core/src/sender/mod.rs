@@ -32,13 +32,14 @@ use fourwave_wire::SeqNum;
 
 use crate::time::{Duration, Instant};
 use congestion::{Algorithm, CongestionEvent, CongestionKind, RateSample, RtoEvent, SendSample};
-use recovery::{Before, NewReno, RecoveryEvent, Reordering, Sack};
+use recovery::{NewReno, RecoveryEvent, Reordering, Sack};
 use rto::RtoTimer;
 use rtt::{Rtt, RttSampler, Timed};
 use selective::Recovery;
 use usage::CwndUsage;
 
 pub use recovery::CaState;
+pub(crate) use recovery::Proof;
 pub(crate) use rto::{INITIAL_RTO, RtoLimits};
 pub(crate) use selective::Found;
 pub(crate) use sent::Flight;
@@ -199,7 +200,7 @@ impl Sender {
             Recovery::Sack(_, Some(sack)) => (sack.retransmit(), sack.first_due),
             Recovery::Sack(_, None) | Recovery::Unknown => (None, false),
         };
-        let room = self.room(flight);
+        let room = self.room(self.in_flight(flight), mss);
         if let Some(range) = lost {
             let room = if fast { mss } else { room / mss * mss };
             let len = range.end.since(range.start).min(room).min(burst);
@@ -226,16 +227,16 @@ impl Sender {
         }
     }
 
-    /// Bytes that the congestion window has room for.
-    fn room(&self, flight: Flight) -> u32 {
+    /// Bytes that the congestion window has room for beside those in flight.
+    fn room(&self, in_flight: u32, mss: u32) -> u32 {
         // A caller's algorithm may say less than a segment, and nothing would ever go out.
-        let cwnd = self.congestion.cwnd().max(flight.mss);
+        let cwnd = self.congestion.cwnd().max(mss);
         let inflation = match &self.recovery {
             Recovery::NewReno(newreno) => newreno.cwnd_inflation(),
             Recovery::Sack(_, Some(sack)) if let Some(budget) = sack.budget() => return budget,
             Recovery::Sack(..) | Recovery::Unknown => 0,
         };
-        cwnd.saturating_add(inflation).saturating_sub(self.in_flight(flight))
+        cwnd.saturating_add(inflation).saturating_sub(in_flight)
     }
 
     /// Payload bytes of the largest super-segment, a multiple of the segment size. As in Linux, at
@@ -313,7 +314,7 @@ impl Sender {
         }
         self.schedule_probe(now, flight, limits);
         let in_flight = self.in_flight(flight);
-        let is_limited = self.room(flight) < flight.mss;
+        let is_limited = self.room(in_flight, flight.mss) < flight.mss;
         self.usage.on_sent(flight.una, flight.nxt, in_flight, is_limited);
         let sample = SendSample { now, in_flight, is_cwnd_limited: is_limited };
         self.congestion.on_sent(&sample);
@@ -331,7 +332,7 @@ impl Sender {
 
     /// Whether the next ACK's echoed timestamp would be of use.
     pub(crate) fn wants_echo(&self) -> bool {
-        self.rto.backoff > 0
+        self.rto.backoff > 0 || self.recovery.sack().is_some_and(Sack::wants_echo)
     }
 
     /// Our SYN is acknowledged by `ack`; `is_in_flight` tells of anything behind it.
@@ -354,7 +355,7 @@ impl Sender {
     /// than once.
     pub(crate) fn on_handshake(&mut self, rtt: Option<Duration>) {
         match rtt {
-            Some(rtt) => self.rtt.sample(rtt),
+            Some(rtt) => self.rtt.sample(rtt, rtt),
             None => self.rto.lost_syn = true,
         }
     }
@@ -425,7 +426,7 @@ impl Sender {
         // for a fast path, so it serves only where the sampler cannot: after a back-off.
         let echoed = || echo_age.map(|rtt| Timed { rtt, delivered: 0 });
         let timed = self.sampler.stop(ack, now).or_else(echoed)?;
-        self.rtt.sample(timed.rtt);
+        self.rtt.sample(timed.rtt, timed.rtt);
         self.rto.backoff = 0;
         Some(timed)
     }
@@ -445,8 +446,7 @@ impl Sender {
             TimerFor::Window => self.arm(now, limits),
             TimerFor::Syn => {}
             TimerFor::Data(flight) => {
-                let (cwnd, ssthresh) = (self.congestion.cwnd(), self.congestion.ssthresh());
-                let before = Before { cwnd, ssthresh };
+                let before = self.windows();
                 self.congestion.on_rto(&RtoEvent {
                     now,
                     in_flight: self.in_flight(flight),

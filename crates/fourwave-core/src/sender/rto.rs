@@ -118,7 +118,7 @@ mod tests {
     fn rfc6298_2_of_the_samples() {
         let (rto, mut rtt) = (RtoTimer::new(Instant::ZERO), Rtt::default());
         assert_eq!(rto.timeout(&rtt, &LIMITS), INITIAL_RTO);
-        rtt.sample(Duration::from_millis(100));
+        rtt.sample(Duration::from_millis(100), Duration::from_millis(100));
         assert_eq!(rto.timeout(&rtt, &LIMITS), Duration::from_millis(300));
     }
 

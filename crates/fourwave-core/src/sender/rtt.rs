@@ -14,17 +14,21 @@ pub(crate) struct Rtt {
 }
 
 impl Rtt {
-    /// A measured round trip of a segment that was sent once (Karn's rule is the caller's).
-    pub(crate) fn sample(&mut self, rtt: Duration) {
-        let r = u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8);
+    /// Measured round trips of segments that were sent once (Karn's rule is the caller's): of the
+    /// oldest that an ACK tells of, and of the newest.
+    pub(crate) fn sample(&mut self, oldest: Duration, newest: Duration) {
+        let micros = |rtt: Duration| {
+            u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX / 8).clamp(1, u32::MAX / 8)
+        };
+        let (r, least) = (micros(oldest), micros(newest));
         if self.srtt == 0 {
             self.srtt = r;
             self.rttvar = r / 2;
-            self.min = r;
+            self.min = least;
         } else {
             self.rttvar = (3 * self.rttvar + self.srtt.abs_diff(r)) / 4;
             self.srtt = (7 * self.srtt + r) / 8;
-            self.min = self.min.min(r);
+            self.min = self.min.min(least);
         }
     }
 
@@ -115,9 +119,12 @@ mod tests {
     #[test]
     fn rfc6298_2_first_and_later_samples() {
         let mut rtt = Rtt::default();
-        rtt.sample(Duration::from_millis(100));
+        let sample = |rtt: &mut Rtt, millis| {
+            rtt.sample(Duration::from_millis(millis), Duration::from_millis(millis));
+        };
+        sample(&mut rtt, 100);
         assert_eq!(rtt.srtt(), Some(Duration::from_millis(100)));
-        rtt.sample(Duration::from_millis(200));
+        sample(&mut rtt, 200);
         assert_eq!(rtt.srtt(), Some(Duration::from_micros(112_500)));
         assert_eq!(rtt.rttvar(), Duration::from_micros(62_500));
         assert_eq!(rtt.min(), Duration::from_millis(100));
@@ -127,10 +134,10 @@ mod tests {
     fn a_burst_is_a_millisecond_of_the_path() {
         let mut rtt = Rtt::default();
         assert_eq!(rtt.burst(10_000, true, 65_000), 65_000);
-        rtt.sample(Duration::from_millis(100));
+        rtt.sample(Duration::from_millis(100), Duration::from_millis(100));
         assert_eq!(rtt.burst(10_000, true, 65_000), 200_000 >> 10);
         assert_eq!(rtt.burst(10_000, false, 65_000), 120_000 >> 10);
-        rtt.sample(Duration::from_micros(300));
+        rtt.sample(Duration::from_micros(300), Duration::from_micros(300));
         assert!(rtt.burst(10_000, true, 65_000) > 65_000);
     }
 

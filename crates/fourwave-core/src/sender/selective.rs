@@ -4,7 +4,10 @@
 use alloc::boxed::Box;
 
 use super::congestion::{CongestionEvent, CongestionKind, RateSample};
-use super::recovery::{AckReport, Before, NewReno, Path, Reordering, Sack, SackEvent};
+use super::recovery::{
+    AckReport, Arrival, Before, NewReno, Path, Proof, Reordering, Sack, SackEvent,
+};
+use super::sent::Delivered;
 use super::{Ack, Flight, RtoLimits, Sender};
 use crate::time::{Duration, Instant};
 
@@ -16,15 +19,15 @@ pub(crate) enum Found {
     Nothing,
     /// A loss that recovery begins with.
     Loss,
-    /// The last retransmission timeout was spurious (RFC 5682).
-    SpuriousTimeout,
+    /// Nothing was lost: what was done for a loss or a timeout is undone.
+    Spurious(Proof),
 }
 
 impl Found {
     fn of(event: SackEvent) -> Self {
         match event {
             SackEvent::Loss { .. } => Self::Loss,
-            SackEvent::SpuriousTimeout(_) => Self::SpuriousTimeout,
+            SackEvent::Spurious(_, proof) => Self::Spurious(proof),
             _ => Self::Nothing,
         }
     }
@@ -71,19 +74,22 @@ impl Sender {
         is_cwnd_limited: bool,
         limits: &RtoLimits,
     ) -> Found {
-        let (path, ssthresh) = (self.path(ack.flight.mss), self.congestion.ssthresh());
+        let (path, before) = (self.path(ack.flight.mss), self.windows());
         let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
-        let AckReport { event, delivered, lost } =
-            sack.on_ack(now, ack.flight, ack.sacks, ssthresh, &path);
+        let arrival =
+            Arrival { now, flight: ack.flight, blocks: ack.sacks, echo_age: ack.echo_age, before };
+        let report = sack.on_ack(&arrival, &path);
+        let AckReport { event, delivered, lost, .. } = report;
         let delivery_rate = sack.delivery_rate(now, &delivered);
-        let timed = delivered.timed.map(|sent_at| now.since(sent_at));
-        let rtt = timed.or(ack.echo_age.filter(|_| ack.acked > 0));
-        if let Some(rtt) = rtt {
-            self.rtt.sample(rtt);
-            self.rto.backoff = 0;
-        }
+        let rtt = self.take_rtts(now, ack, &delivered);
         let mss = ack.flight.mss;
         self.on_recovery_event(now, event, mss);
+        let is_in_recovery = matches!(event, SackEvent::Recovering | SackEvent::Loss { .. });
+        // By the threshold that the loss itself has set.
+        let ssthresh = self.congestion.ssthresh();
+        if let Some(sack) = self.recovery.sack_mut().filter(|_| is_in_recovery) {
+            sack.pace(&report, ssthresh, mss);
+        }
         if delivered.bytes > 0 {
             self.congestion.on_ack(&RateSample {
                 now,
@@ -94,7 +100,7 @@ impl Sender {
                 delivery_rate,
                 in_flight: self.in_flight(ack.flight),
                 is_cwnd_limited,
-                is_in_recovery: matches!(event, SackEvent::Recovering | SackEvent::Loss { .. }),
+                is_in_recovery,
                 lost,
                 marked: 0,
                 mss,
@@ -106,6 +112,24 @@ impl Sender {
         self.schedule_probe(now, ack.flight, limits);
         self.rest(ack.flight);
         Found::of(event)
+    }
+
+    /// Samples of the round-trip time. As in Linux, the timeout follows the oldest of what an ACK
+    /// tells of, congestion control and the shortest round trip the newest, which is returned.
+    fn take_rtts(
+        &mut self,
+        now: Instant,
+        ack: &Ack<'_>,
+        delivered: &Delivered,
+    ) -> Option<Duration> {
+        let ages = delivered.timed.map(|sent| (now.since(sent.oldest), now.since(sent.newest)));
+        // The echo counts whole milliseconds: the round trip may have taken one more.
+        let echoed = ack.echo_age.filter(|_| ack.acked > 0);
+        let echoed = echoed.map(|age| (age, age + Duration::from_millis(1)));
+        let (oldest, newest) = ages.or(echoed)?;
+        self.rtt.sample(oldest, newest);
+        self.rto.backoff = 0;
+        Some(newest)
     }
 
     /// Nothing is in flight: only what was learned of the path stays.
@@ -125,7 +149,7 @@ impl Sender {
             SackEvent::ProbeRepaired => (CongestionKind::Loss, self.congestion.cwnd()),
             // RFC 9937 §6: the reduction has spread what goes out, and ends at the threshold.
             SackEvent::Recovered => (CongestionKind::Recovered, self.congestion.ssthresh()),
-            SackEvent::SpuriousTimeout(Before { cwnd, ssthresh }) => {
+            SackEvent::Spurious(Before { cwnd, ssthresh }, _) => {
                 self.congestion.undo(cwnd, ssthresh);
                 return;
             }
@@ -135,7 +159,11 @@ impl Sender {
     }
 
     pub(super) fn path(&self, mss: u32) -> Path {
-        Path { srtt: self.srtt(), min_rtt: self.rtt.min(), mss, is_recovering: false }
+        Path { srtt: self.srtt(), min_rtt: self.rtt.min(), mss }
+    }
+
+    pub(super) fn windows(&self) -> Before {
+        Before { cwnd: self.congestion.cwnd(), ssthresh: self.congestion.ssthresh() }
     }
 
     /// Sets the early timer: the end of the reordering window, else the tail loss probe's time
@@ -164,7 +192,7 @@ impl Sender {
         flight: Flight,
         limits: &RtoLimits,
     ) -> Found {
-        let path = self.path(flight.mss);
+        let (path, before) = (self.path(flight.mss), self.windows());
         let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
         if sack.reordering_deadline > now {
             sack.probe_deadline = Instant::NEVER;
@@ -173,7 +201,7 @@ impl Sender {
             self.arm(now, limits);
             return Found::Nothing;
         }
-        let event = sack.on_reordering_timer(now, flight, &path);
+        let event = sack.on_reordering_timer(now, flight, &path, before);
         self.on_recovery_event(now, event, flight.mss);
         self.schedule_probe(now, flight, limits);
         Found::of(event)

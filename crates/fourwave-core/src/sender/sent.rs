@@ -61,6 +61,15 @@ impl SentRange {
     }
 }
 
+/// When what an ACK delivered went out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timed {
+    /// The oldest: how long an answer may take, a delayed ACK included.
+    pub(crate) oldest: Instant,
+    /// The newest: how long the path takes.
+    pub(crate) newest: Instant,
+}
+
 /// What an ACK newly delivered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivered {
@@ -71,8 +80,10 @@ pub(crate) struct Delivered {
     /// Something that was never retransmitted lies below what was delivered before: the network
     /// reorders (RFC 8985 §6.2 step 3).
     pub(crate) is_reordered: bool,
-    /// When the newest range went out that was sent once only: the end of a round trip.
-    pub(crate) timed: Option<Instant>,
+    /// Of what was sent once only, so that an ACK of it ends a round trip. As in Linux, nothing
+    /// where a part went out again: the rest may have waited for it.
+    pub(crate) timed: Option<Timed>,
+    has_retransmitted: bool,
     /// Something that was taken for lost, and never sent again, was delivered all the same.
     pub(crate) is_lost_one_here: bool,
     /// Behind the highest number that was delivered before this ACK: its blocks come in any order.
@@ -90,8 +101,12 @@ impl Delivered {
         if is_newer {
             self.newest = Some(*range);
         }
-        if !range.was_retransmitted {
-            self.timed = self.timed.max(Some(range.sent_at));
+        if range.was_retransmitted {
+            (self.has_retransmitted, self.timed) = (true, None);
+        } else if !self.has_retransmitted {
+            let at = range.sent_at;
+            let Timed { oldest, newest } = self.timed.unwrap_or(Timed { oldest: at, newest: at });
+            self.timed = Some(Timed { oldest: oldest.min(at), newest: newest.max(at) });
         }
     }
 }
@@ -391,7 +406,7 @@ mod tests {
         assert!(sent.acknowledge(at(2500), &mut delivered));
         assert_eq!((sent.in_flight(), delivered.bytes), (1500, 2500));
         assert_eq!(delivered.newest.unwrap().sent_at, time(3));
-        assert_eq!(delivered.timed, Some(time(3)));
+        assert_eq!(delivered.timed, Some(Timed { oldest: time(1), newest: time(3) }));
         assert!(!sent.acknowledge(at(2500), &mut delivered), "nothing new");
         assert!(sent.acknowledge(at(4000), &mut delivered));
         assert_eq!(sent, SentRanges::default(), "nothing is kept while nothing is in flight");
@@ -433,7 +448,8 @@ mod tests {
         sent.acknowledge(at(2000), &mut delivered);
         // Karn: what was sent twice times nothing, what was lost and never sent again was late.
         assert!(delivered.is_lost_one_here);
-        assert_eq!((delivered.newest.unwrap().sent_at, delivered.timed), (time(9), Some(time(2))));
+        assert_eq!(delivered.newest.unwrap().sent_at, time(9));
+        assert_eq!(delivered.timed, None);
         assert_eq!((sent.lost(), sent.in_flight()), (0, 1000));
     }
 

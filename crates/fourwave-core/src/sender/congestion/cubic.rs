@@ -3,6 +3,7 @@
 
 use alloc::boxed::Box;
 
+use super::hystart::{HyStart, Step};
 use super::{CongestionEvent, CongestionKind, Controller, MAX_CWND, RateSample, RtoEvent};
 use crate::time::{Duration, Instant};
 
@@ -11,19 +12,35 @@ const BETA: u64 = 7;
 /// The cubic's time ends here, in milliseconds from its plateau: it is far above any window then.
 const MOST_MILLIS: u64 = 1 << 18;
 
-/// The window of RFC 9438, with C = 0.4: `cubic` in Linux.
+/// The window of RFC 9438, with C = 0.4: `cubic` in Linux. Its first slow start is that of RFC 9406.
 #[derive(Clone, Copy, Debug)]
 pub struct Cubic {
     cwnd: u32,
     ssthresh: u32,
+    phase: Phase,
+}
+
+/// A first slow start has no congestion to remember: what is known of either shares its memory.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    /// Until it is full for the first time.
+    First(HyStart),
+    Later(Epoch),
+}
+
+/// Since the last congestion.
+#[derive(Clone, Copy, Debug)]
+struct Epoch {
     /// W_max: the window before the last congestion, less where windows shrink (§4.7).
     w_max: u32,
     /// What Reno's window would be (§4.3).
     w_est: u32,
     /// cwnd_prior: the window at the last congestion.
     prior: u32,
-    /// When the epoch began (§4.2); `NEVER` before its first ACK.
-    epoch: Instant,
+    /// When the epoch began (§4.2), if it has.
+    began: Instant,
+    // An Option of the time would take eight bytes more, and leave no room for the phase's tag.
+    has_begun: bool,
     /// K in milliseconds: from the epoch's beginning to W_max.
     k: u32,
     /// Parts of a byte by which the window grows, and Reno's: 65,536 are one.
@@ -33,13 +50,18 @@ pub struct Cubic {
 
 impl Default for Cubic {
     fn default() -> Self {
+        Self { cwnd: 0, ssthresh: u32::MAX, phase: Phase::First(HyStart::default()) }
+    }
+}
+
+impl Default for Epoch {
+    fn default() -> Self {
         Self {
-            cwnd: 0,
-            ssthresh: u32::MAX,
             w_max: 0,
             w_est: 0,
             prior: 0,
-            epoch: Instant::NEVER,
+            began: Instant::ZERO,
+            has_begun: false,
             k: 0,
             fraction: 0,
             w_est_fraction: 0,
@@ -69,7 +91,7 @@ fn grown(whole: u32, fraction: u16, parts: u64) -> (u32, u16) {
     (whole, sum as u16)
 }
 
-impl Cubic {
+impl Epoch {
     /// §4.2 figure 1: the window `at` after the epoch's beginning, in bytes.
     fn w_cubic(&self, at: Duration, mss: u32) -> u32 {
         let at = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
@@ -84,13 +106,14 @@ impl Cubic {
         }
     }
 
-    /// An epoch begins with the first ACK in congestion avoidance (§4.2).
-    fn begin(&mut self, now: Instant, mss: u32) {
-        self.epoch = now;
-        (self.w_est, self.w_est_fraction) = (self.cwnd, 0);
-        self.k = match self.w_max.checked_sub(self.cwnd) {
+    /// It begins with the first ACK in congestion avoidance (§4.2). Without a congestion before,
+    /// at the plateau (§4.10).
+    fn begin(&mut self, now: Instant, cwnd: u32, mss: u32) {
+        (self.began, self.has_begun) = (now, true);
+        (self.w_est, self.w_est_fraction) = (cwnd, 0);
+        self.k = match self.w_max.checked_sub(cwnd) {
             None | Some(0) => {
-                self.w_max = self.cwnd;
+                self.w_max = cwnd;
                 0
             }
             // K³ = (W_max − cwnd) / 0.4, in cubic milliseconds.
@@ -100,40 +123,71 @@ impl Cubic {
         };
     }
 
-    fn avoid_congestion(&mut self, sample: &RateSample) {
+    /// The window after an ACK in congestion avoidance.
+    fn grow(&mut self, cwnd: u32, sample: &RateSample) -> u32 {
         let RateSample { now, acked, mss, .. } = *sample;
-        if self.epoch == Instant::NEVER {
-            self.begin(now, mss);
+        if !self.has_begun {
+            self.begin(now, cwnd, mss);
         }
-        let (cwnd, acked) = (u64::from(self.cwnd.max(1)), u64::from(acked));
+        let (of, acked) = (u64::from(cwnd.max(1)), u64::from(acked));
         // §4.3: α = 3 (1 − β) / (1 + β) = 9/17 until the window is what it was, then 1.
         let (over, under) = if self.w_est < self.prior { (9, 17) } else { (1, 1) };
-        let parts = ((acked * u64::from(mss)) << 16) / cwnd * over / under;
+        let parts = ((acked * u64::from(mss)) << 16) / of * over / under;
         (self.w_est, self.w_est_fraction) = grown(self.w_est, self.w_est_fraction, parts);
-        let since = now.since(self.epoch);
+        let since = now.since(self.began);
         if self.w_cubic(since, mss) < self.w_est {
-            self.cwnd = self.cwnd.max(self.w_est);
-            return;
+            return cwnd.max(self.w_est);
         }
         // §4.4, §4.5: towards where the cubic is a round trip from now, and at most half as much
         // again in one.
         let target = self.w_cubic(since + sample.srtt, mss);
-        let target = target.clamp(self.cwnd, self.cwnd.saturating_add(self.cwnd / 2));
-        let parts = ((u64::from(target - self.cwnd) * acked) << 16) / cwnd;
-        (self.cwnd, self.fraction) = grown(self.cwnd, self.fraction, parts);
+        let target = target.clamp(cwnd, cwnd.saturating_add(cwnd / 2));
+        let parts = ((u64::from(target - cwnd) * acked) << 16) / of;
+        let (cwnd, fraction) = grown(cwnd, self.fraction, parts);
+        self.fraction = fraction;
+        cwnd
+    }
+}
+
+impl Cubic {
+    /// What is known since the last congestion; nothing before the first.
+    fn epoch(&self) -> Epoch {
+        match self.phase {
+            Phase::Later(epoch) => epoch,
+            Phase::First(_) => Epoch::default(),
+        }
+    }
+
+    /// Time that says nothing about the path is none of an epoch's.
+    fn end_epoch(&mut self) {
+        if let Phase::Later(epoch) = &mut self.phase {
+            epoch.has_begun = false;
+        }
+    }
+
+    fn slow_start(&mut self, sample: &RateSample) {
+        let step = match &mut self.phase {
+            Phase::First(hystart) => hystart.on_ack(sample),
+            Phase::Later(_) => Step::Grow(sample.acked),
+        };
+        match step {
+            // RFC 5681 §3.1, counted in bytes: an ACK for a whole batch counts for all of it.
+            Step::Grow(bytes) => self.cwnd = self.cwnd.saturating_add(bytes).min(MAX_CWND),
+            Step::Exit => self.ssthresh = self.cwnd,
+        }
     }
 
     /// §4.6, §4.7.
     fn reduce(&mut self, mss: u32) {
-        self.prior = self.cwnd;
+        let cwnd = self.cwnd;
+        let last = self.epoch().w_max;
         // Fast convergence: a flow whose windows shrink makes room for new ones.
-        self.w_max = match self.cwnd < self.w_max {
-            true => (u64::from(self.cwnd) * (10 + BETA) / 20) as u32,
-            false => self.cwnd,
+        let w_max = match cwnd < last {
+            true => (u64::from(cwnd) * (10 + BETA) / 20) as u32,
+            false => cwnd,
         };
-        self.ssthresh = ((u64::from(self.cwnd) * BETA / 10) as u32).max(2 * mss);
-        self.epoch = Instant::NEVER;
-        self.fraction = 0;
+        self.phase = Phase::Later(Epoch { w_max, prior: cwnd, ..Epoch::default() });
+        self.ssthresh = ((u64::from(cwnd) * BETA / 10) as u32).max(2 * mss);
     }
 }
 
@@ -152,15 +206,16 @@ impl Controller for Cubic {
         }
         if !sample.is_cwnd_limited {
             // §5.8: time in which the application sent little is none of the epoch's.
-            self.epoch = Instant::NEVER;
+            self.end_epoch();
             return;
         }
         if self.cwnd < self.ssthresh {
-            // RFC 5681 §3.1, counted in bytes: an ACK for a whole batch counts for all of it.
-            self.cwnd = self.cwnd.saturating_add(sample.acked).min(MAX_CWND);
+            self.slow_start(sample);
             return;
         }
-        self.avoid_congestion(sample);
+        let mut epoch = self.epoch();
+        self.cwnd = epoch.grow(self.cwnd, sample);
+        self.phase = Phase::Later(epoch);
     }
 
     fn on_congestion(&mut self, event: &CongestionEvent) {
@@ -181,22 +236,24 @@ impl Controller for Cubic {
             self.reduce(event.mss);
         }
         self.cwnd = event.mss;
-        self.epoch = Instant::NEVER;
+        self.end_epoch();
     }
 
     fn undo(&mut self, cwnd: u32, ssthresh: u32) {
         // §4.9.
         self.cwnd = self.cwnd.max(cwnd);
         self.ssthresh = self.ssthresh.max(ssthresh);
-        self.w_max = self.w_max.max(self.prior);
-        self.epoch = Instant::NEVER;
+        if let Phase::Later(epoch) = &mut self.phase {
+            epoch.w_max = epoch.w_max.max(epoch.prior);
+            epoch.has_begun = false;
+        }
     }
 
     fn on_idle(&mut self, initial_cwnd: u32) {
         // RFC 5681 §4.1: the restart window. What the path carried is worth finding again soon.
         self.ssthresh = self.ssthresh.max(self.cwnd / 4 * 3);
         self.cwnd = self.cwnd.min(initial_cwnd);
-        self.epoch = Instant::NEVER;
+        self.end_epoch();
     }
 
     fn cwnd(&self) -> u32 {
@@ -214,6 +271,7 @@ impl Controller for Cubic {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ack_of;
     use super::*;
 
     const MSS: u32 = 1000;
@@ -224,20 +282,7 @@ mod tests {
     }
 
     fn ack(now: Instant, acked: u32) -> RateSample {
-        RateSample {
-            now,
-            acked,
-            rtt: Some(RTT),
-            srtt: RTT,
-            min_rtt: RTT,
-            delivery_rate: None,
-            in_flight: 0,
-            is_cwnd_limited: true,
-            is_in_recovery: false,
-            lost: 0,
-            marked: 0,
-            mss: MSS,
-        }
+        RateSample { now, rtt: Some(RTT), srtt: RTT, min_rtt: RTT, ..ack_of(acked) }
     }
 
     fn loss(cubic: &mut Cubic) {
@@ -276,7 +321,7 @@ mod tests {
         assert_eq!((cubic.cwnd(), cubic.ssthresh()), (70 * MSS, 70 * MSS));
         // §4.7: less than before, so the plateau is lower than what was reached.
         loss(&mut cubic);
-        assert_eq!((cubic.w_max, cubic.cwnd()), (70 * MSS * 17 / 20, 49 * MSS));
+        assert_eq!((cubic.epoch().w_max, cubic.cwnd()), (70 * MSS * 17 / 20, 49 * MSS));
     }
 
     #[test]
@@ -287,7 +332,7 @@ mod tests {
         loss(&mut cubic);
         let windows = rounds(&mut cubic, 0, 140);
         // K = cbrt(300 / 0.4) = 9.08 s.
-        assert_eq!(cubic.k, 9085);
+        assert_eq!(cubic.epoch().k, 9085);
         let plateau = windows[90];
         assert!(plateau.abs_diff(1000) <= 2, "{plateau}");
         let growth = |from: usize| windows[from + 10] - windows[from];
@@ -328,6 +373,32 @@ mod tests {
         cubic.on_rto(&RtoEvent { is_repeated: true, ..event });
         assert_eq!((cubic.cwnd(), cubic.ssthresh()), (MSS, 70 * MSS));
         cubic.undo(100 * MSS, u32::MAX);
-        assert_eq!((cubic.cwnd(), cubic.ssthresh(), cubic.w_max), (100 * MSS, u32::MAX, 100 * MSS));
+        assert_eq!((cubic.cwnd(), cubic.ssthresh()), (100 * MSS, u32::MAX));
+        assert_eq!(cubic.epoch().w_max, 100 * MSS);
+    }
+
+    #[test]
+    fn rfc9406_longer_round_trips_end_the_first_slow_start() {
+        let mut cubic = Cubic::default();
+        cubic.start(10 * MSS);
+        for round in 0..12_u64 {
+            // A queue of a tenth of a round trip more each time from the fifth on.
+            let rtt = RTT * (10 + round.saturating_sub(4) as u32 * 2) / 10;
+            let in_flight = cubic.cwnd();
+            for _ in 0..in_flight / MSS {
+                let sample = ack(at(round * 200), MSS);
+                cubic.on_ack(&RateSample { rtt: Some(rtt), in_flight, ..sample });
+            }
+        }
+        // Five doublings, then quarters: without it 10 << 12 segments would be in flight.
+        assert_eq!(cubic.ssthresh(), cubic.ssthresh().min(cubic.cwnd()));
+        assert!(cubic.ssthresh() < 1500 * MSS, "{}", cubic.ssthresh() / MSS);
+        let Phase::Later(epoch) = cubic.phase else { panic!("still the first") };
+        assert!(epoch.k == 0 && epoch.w_max == cubic.ssthresh(), "§4.10: at the plateau");
+    }
+
+    #[test]
+    fn an_idle_connections_window_takes_forty_bytes() {
+        assert!(size_of::<Cubic>() <= 40, "{}", size_of::<Cubic>());
     }
 }

@@ -5,6 +5,7 @@
 //! a box.
 
 mod cubic;
+mod hystart;
 mod newreno;
 
 use alloc::boxed::Box;
@@ -100,6 +101,25 @@ pub struct RtoEvent {
     pub mss: u32,
     /// Not for the first time since something was acknowledged.
     pub is_repeated: bool,
+}
+
+/// A sample of a full window's ACK.
+#[cfg(test)]
+fn ack_of(acked: u32) -> RateSample {
+    RateSample {
+        now: Instant::ZERO,
+        acked,
+        rtt: None,
+        srtt: Duration::ZERO,
+        min_rtt: Duration::ZERO,
+        delivery_rate: None,
+        in_flight: 0,
+        is_cwnd_limited: true,
+        is_in_recovery: false,
+        lost: 0,
+        marked: 0,
+        mss: 1000,
+    }
 }
 
 /// A congestion control algorithm of one connection.
@@ -249,7 +269,7 @@ impl Algorithm {
 
 impl Default for Algorithm {
     fn default() -> Self {
-        Self::NewReno(NewReno::default())
+        Self::Cubic(Box::default())
     }
 }
 

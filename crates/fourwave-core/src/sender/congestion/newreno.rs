@@ -98,30 +98,14 @@ impl Controller for NewReno {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ack_of;
     use super::*;
-    use crate::time::{Duration, Instant};
+    use crate::time::Instant;
 
     fn new_reno(cwnd: u32) -> NewReno {
         let mut controller = NewReno::default();
         controller.start(cwnd);
         controller
-    }
-
-    fn ack(acked: u32) -> RateSample {
-        RateSample {
-            now: Instant::ZERO,
-            acked,
-            rtt: None,
-            srtt: Duration::ZERO,
-            min_rtt: Duration::ZERO,
-            delivery_rate: None,
-            in_flight: 0,
-            is_cwnd_limited: true,
-            is_in_recovery: false,
-            lost: 0,
-            marked: 0,
-            mss: 1000,
-        }
     }
 
     fn event(kind: CongestionKind, in_flight: u32) -> CongestionEvent {
@@ -136,12 +120,12 @@ mod tests {
     fn rfc5681_3_1_slow_start_then_linear() {
         for loss in [CongestionKind::Loss, CongestionKind::Marked] {
             let mut c = new_reno(10_000);
-            c.on_ack(&ack(10_000));
+            c.on_ack(&ack_of(10_000));
             assert_eq!(c.cwnd(), 20_000);
             c.on_congestion(&event(loss, 20_000));
             assert_eq!((c.cwnd(), c.ssthresh()), (10_000, 10_000));
             for _ in 0..10 {
-                c.on_ack(&ack(1000));
+                c.on_ack(&ack_of(1000));
             }
             assert_eq!(c.cwnd(), 11_000);
         }
@@ -160,7 +144,7 @@ mod tests {
     fn rfc6582_3_2_no_burst_after_recovery() {
         let mut c = new_reno(20_000);
         c.on_congestion(&event(CongestionKind::Loss, 20_000));
-        c.on_ack(&RateSample { is_in_recovery: true, ..ack(5000) });
+        c.on_ack(&RateSample { is_in_recovery: true, ..ack_of(5000) });
         assert_eq!(c.cwnd(), 10_000, "recovery's ACKs let it grow");
         c.on_congestion(&event(CongestionKind::Recovered, 3000));
         assert_eq!(c.cwnd(), 4000);
@@ -169,7 +153,7 @@ mod tests {
     #[test]
     fn a_window_that_was_not_used_does_not_grow() {
         let mut c = new_reno(10_000);
-        c.on_ack(&RateSample { is_cwnd_limited: false, ..ack(5000) });
+        c.on_ack(&RateSample { is_cwnd_limited: false, ..ack_of(5000) });
         assert_eq!(c.cwnd(), 10_000);
     }
 }

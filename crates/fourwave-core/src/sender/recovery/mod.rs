@@ -5,10 +5,13 @@ mod newreno;
 mod prr;
 mod rack;
 mod sack;
+mod undo;
 
 pub(super) use newreno::{NewReno, RecoveryEvent};
 pub(super) use rack::{Path, Reordering};
-pub(super) use sack::{AckReport, Before, Sack, SackEvent};
+pub(super) use sack::{AckReport, Arrival, Sack, SackEvent};
+pub(super) use undo::Before;
+pub(crate) use undo::Proof;
 
 /// What loss recovery is about, as in Linux (`tcpi_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,8 +47,6 @@ pub(crate) struct Path {
     pub(crate) srtt: Duration,
     pub(crate) min_rtt: Duration,
     pub(crate) mss: u32,
-    /// Recovery is under way, by whatever it was found.
-    pub(crate) is_recovering: bool,
 }
 
 impl Rack {
@@ -106,14 +104,20 @@ impl Rack {
         }
     }
 
-    /// How long after it was sent a range is lost, if something sent later has arrived.
-    pub(crate) fn wait(&self, sacked: u32, path: &Path) -> Duration {
-        Duration::from_micros(self.rtt.into()) + self.reordering_window(sacked, path)
+    /// What was taken for lost has arrived: the network reorders, if never seen before.
+    pub(crate) fn on_spurious(&mut self) {
+        self.reordering.is_seen = true;
     }
 
-    fn reordering_window(&self, sacked: u32, path: &Path) -> Duration {
+    /// How long after it was sent a range is lost, if something sent later has arrived. `hurry`:
+    /// recovery is under way, by whatever it was found.
+    pub(crate) fn wait(&self, sacked: u32, hurry: bool, path: &Path) -> Duration {
+        Duration::from_micros(self.rtt.into()) + self.reordering_window(sacked, hurry, path)
+    }
+
+    fn reordering_window(&self, sacked: u32, hurry: bool, path: &Path) -> Duration {
         let many = sacked >= DUPLICATE_THRESHOLD.saturating_mul(path.mss);
-        if !self.reordering.is_seen && (path.is_recovering || many) {
+        if !self.reordering.is_seen && (hurry || many) {
             return Duration::ZERO;
         }
         (path.min_rtt / 4 * u32::from(self.reordering.steps)).min(path.srtt)
@@ -125,12 +129,13 @@ impl Rack {
         &self,
         now: Instant,
         sent: &mut SentRanges,
+        hurry: bool,
         path: &Path,
     ) -> (u32, Option<Instant>) {
         if self.sent_at == Instant::NEVER {
             return (0, None);
         }
-        let wait = self.wait(sent.sacked(), path);
+        let wait = self.wait(sent.sacked(), hurry, path);
         let mut next = None;
         let lost = sent.lose(|range| {
             if self.is_after(range) || (range.sent_at, range.end()) == (self.sent_at, self.end) {
@@ -153,12 +158,8 @@ mod tests {
     use super::*;
 
     const MSS: u32 = 1000;
-    const PATH: Path = Path {
-        srtt: Duration::from_millis(40),
-        min_rtt: Duration::from_millis(40),
-        mss: MSS,
-        is_recovering: false,
-    };
+    const PATH: Path =
+        Path { srtt: Duration::from_millis(40), min_rtt: Duration::from_millis(40), mss: MSS };
 
     fn at(n: u32) -> SeqNum {
         SeqNum::new(n)
@@ -186,30 +187,34 @@ mod tests {
     fn rfc8985_6_2_what_was_sent_a_window_before_what_arrived_is_lost() {
         // One segment beyond the hole: a quarter of the round trip is waited for.
         let (rack, mut sent) = arrived(2, 1, time(42));
-        assert_eq!(rack.detect(time(42), &mut sent, &PATH), (0, Some(time(1 + 40 + 10))));
-        assert_eq!(rack.detect(time(51), &mut sent, &PATH), (MSS, None));
+        assert_eq!(rack.detect(time(42), &mut sent, false, &PATH), (0, Some(time(1 + 40 + 10))));
+        assert_eq!(rack.detect(time(51), &mut sent, false, &PATH), (MSS, None));
     }
 
     #[test]
     fn rfc8985_6_2_three_segments_tell_at_once_where_nothing_was_ever_reordered() {
         let (mut rack, mut sent) = arrived(4, 1, time(44));
         rack.reordering.is_seen = true;
-        assert_eq!(rack.detect(time(44), &mut sent, &PATH).0, 0, "this path reorders");
+        assert_eq!(rack.detect(time(44), &mut sent, false, &PATH).0, 0, "this path reorders");
         rack.reordering.is_seen = false;
-        assert_eq!(rack.detect(time(44), &mut sent, &PATH), (MSS, None));
+        assert_eq!(rack.detect(time(44), &mut sent, false, &PATH), (MSS, None));
     }
 
     #[test]
     fn rfc8985_6_2_4_duplicates_widen_the_window_once_a_round_trip() {
         let (mut rack, _) = arrived(2, 1, time(42));
-        let before = rack.wait(0, &PATH);
+        let before = rack.wait(0, false, &PATH);
         rack.on_duplicate(at(0), at(2000));
         rack.on_duplicate(at(1000), at(3000));
-        assert_eq!(rack.wait(0, &PATH) - before, PATH.min_rtt / 4);
+        assert_eq!(rack.wait(0, false, &PATH) - before, PATH.min_rtt / 4);
         rack.on_duplicate(at(2000), at(4000));
-        assert_eq!(rack.wait(0, &PATH) - before, PATH.min_rtt / 2);
+        assert_eq!(rack.wait(0, false, &PATH) - before, PATH.min_rtt / 2);
         (0..PERSISTENCE).for_each(|_| rack.on_recovered());
-        assert_eq!(rack.wait(0, &PATH), before, "after sixteen recoveries it is narrow again");
+        assert_eq!(
+            rack.wait(0, false, &PATH),
+            before,
+            "after sixteen recoveries it is narrow again"
+        );
     }
 
     #[test]

@@ -8,8 +8,9 @@ use fourwave_wire::SeqNum;
 use super::CaState;
 use super::prr::Prr;
 use super::rack::{Path, Rack, Reordering};
+use super::undo::{Before, Proof, Undo};
 use crate::sender::sent::{Delivered, Flight, SentRanges};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Phase {
@@ -26,8 +27,8 @@ enum Phase {
 struct Probe {
     /// SND.NXT when it went out.
     end: SeqNum,
-    /// It repeated the tail; otherwise it was new data.
-    is_retransmission: bool,
+    /// Numbers that it repeated; 0 when it was new data.
+    repeated: u32,
 }
 
 /// What an ACK meant.
@@ -47,15 +48,20 @@ pub(crate) enum SackEvent {
     Recovered,
     /// A tail loss probe repaired a loss that nothing else told of.
     ProbeRepaired,
-    /// The retransmission timer ran out for nothing (RFC 5682): what it was taken for is undone.
-    SpuriousTimeout(Before),
+    /// Nothing was lost, and what was done for it is to be undone.
+    Spurious(Before, Proof),
 }
 
-/// The windows before a timeout, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Before {
-    pub(crate) cwnd: u32,
-    pub(crate) ssthresh: u32,
+/// An ACK, as recovery sees it; SND.UNA is `flight.una` now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) now: Instant,
+    pub(crate) flight: Flight,
+    pub(crate) blocks: &'a [(SeqNum, SeqNum)],
+    /// How old the timestamp is that it echoes, where [`Sack::wants_echo`].
+    pub(crate) echo_age: Option<Duration>,
+    /// The windows as they are.
+    pub(crate) before: Before,
 }
 
 /// What an ACK told.
@@ -65,6 +71,8 @@ pub(crate) struct AckReport {
     pub(crate) delivered: Delivered,
     /// Numbers newly taken for lost.
     pub(crate) lost: u32,
+    /// It moved SND.UNA and told of no further loss (RFC 9937's SafeACK).
+    pub(crate) is_safe: bool,
 }
 
 /// The recovery of one connection.
@@ -85,8 +93,8 @@ pub(crate) struct Sack {
     pub(crate) probe_due: bool,
     /// After a timeout the first segment goes out whatever else is on its way.
     pub(crate) first_due: bool,
-    /// What is restored if the timeout turns out to be spurious.
-    before: Option<Before>,
+    /// What is restored if what was taken for a loss turns out to be none.
+    undo: Option<Undo>,
 }
 
 impl Sack {
@@ -102,7 +110,7 @@ impl Sack {
             probe: None,
             probe_due: false,
             first_due: false,
-            before: None,
+            undo: None,
         }
     }
 
@@ -136,61 +144,63 @@ impl Sack {
         self.sent.push(range.clone(), mss, now, self.delivered);
         self.prr.on_sent(len);
         if core::mem::take(&mut self.probe_due) {
-            self.probe = Some(Probe { end: range.end, is_retransmission: false });
+            self.probe = Some(Probe { end: range.end, repeated: 0 });
         }
     }
 
     pub(crate) fn on_retransmitted(&mut self, range: Range<SeqNum>, nxt: SeqNum, now: Instant) {
-        self.prr.on_sent(range.end.since(range.start));
+        let len = range.end.since(range.start);
+        self.prr.on_sent(len);
         self.first_due = false;
         self.sent.retransmitted(range, now, self.delivered);
         if core::mem::take(&mut self.probe_due) {
-            self.probe = Some(Probe { end: nxt, is_retransmission: true });
+            self.probe = Some(Probe { end: nxt, repeated: len });
+        } else if let Some(undo) = &mut self.undo {
+            undo.on_retransmitted(len, now);
         }
     }
 
-    /// An ACK; SND.UNA is `flight.una` now.
-    pub(crate) fn on_ack(
-        &mut self,
-        now: Instant,
-        flight: Flight,
-        blocks: &[(SeqNum, SeqNum)],
-        ssthresh: u32,
-        path: &Path,
-    ) -> AckReport {
+    /// Whether the age of an echoed timestamp would tell something.
+    pub(crate) fn wants_echo(&self) -> bool {
+        self.undo.is_some() && self.phase != Phase::Open
+    }
+
+    pub(crate) fn on_ack(&mut self, ack: &Arrival<'_>, path: &Path) -> AckReport {
+        let Arrival { now, flight, .. } = *ack;
         let in_flight = self.sent.in_flight();
         let mut delivered = self.sent.ack();
         let has_moved = self.sent.acknowledge(flight.una, &mut delivered);
         // What was to be asked for has been answered.
         self.probe_due &= !has_moved;
-        let is_duplicate = self.take_blocks(flight, blocks, &mut delivered);
+        let duplicate = self.take_blocks(flight, ack.blocks, &mut delivered);
         self.delivered = self.delivered.wrapping_add(delivered.bytes);
-        let path = Path { is_recovering: self.phase != Phase::Open, ..*path };
-        self.rack.on_delivered(now, &delivered, &path);
-        if is_duplicate {
+        self.rack.on_delivered(now, &delivered, path);
+        if duplicate.is_some() {
             self.rack.on_duplicate(flight.una, flight.nxt);
         }
-        let lost = self.detect(now, &path);
-        let repaired = self.probe_answered(flight.una, is_duplicate, has_moved);
-        let event = match self.spurious_timeout(&delivered) {
-            Some(before) => SackEvent::SpuriousTimeout(before),
-            None => self.turn(flight, lost, in_flight, repaired),
-        };
-        if matches!(event, SackEvent::Recovering | SackEvent::Loss { .. }) {
-            let is_safe = has_moved && lost == 0;
-            let mss = flight.mss;
-            self.prr.on_ack(delivered.bytes, self.sent.in_flight(), ssthresh, mss, is_safe);
+        let proof = self.proof(ack, &delivered, has_moved, duplicate);
+        if let Some(undone) = proof.and_then(|proof| self.give_back(proof, now)) {
+            return AckReport { event: undone, delivered, lost: 0, is_safe: has_moved };
         }
-        AckReport { event, delivered, lost }
+        let lost = self.detect(now, path);
+        let repaired = self.probe_answered(flight.una, duplicate.is_some(), has_moved);
+        let event = self.turn(flight, lost, in_flight, repaired, ack.before);
+        AckReport { event, delivered, lost, is_safe: has_moved && lost == 0 }
     }
 
-    /// Takes what the blocks say. Whether the first of them tells of a duplicate (RFC 2883 §4).
+    /// RFC 9937: how much goes out for an ACK of a recovery, down to `ssthresh`.
+    pub(crate) fn pace(&mut self, report: &AckReport, ssthresh: u32, mss: u32) {
+        let (delivered, is_safe) = (report.delivered.bytes, report.is_safe);
+        self.prr.on_ack(delivered, self.sent.in_flight(), ssthresh, mss, is_safe);
+    }
+
+    /// Takes what the blocks say. The first of them, where it tells of a duplicate (RFC 2883 §4).
     fn take_blocks(
         &mut self,
         flight: Flight,
         blocks: &[(SeqNum, SeqNum)],
         to: &mut Delivered,
-    ) -> bool {
+    ) -> Option<(SeqNum, SeqNum)> {
         let is_duplicate = match *blocks {
             [(_, end), ..] if end.at_or_before(flight.una) => true,
             [(start, end), (outer_start, outer_end), ..] => {
@@ -205,7 +215,7 @@ impl Sack {
                 self.sent.sack(start.later(flight.una)..end, to);
             }
         }
-        is_duplicate
+        blocks.first().copied().filter(|_| is_duplicate)
     }
 
     /// What time tells of. On a path that loses and reorders nothing it looks at nothing.
@@ -214,7 +224,8 @@ impl Sack {
         if self.phase == Phase::Open && self.sent.sacked() == 0 {
             return 0;
         }
-        let (lost, next) = self.rack.detect(now, &mut self.sent, path);
+        let hurry = self.phase != Phase::Open;
+        let (lost, next) = self.rack.detect(now, &mut self.sent, hurry, path);
         self.reordering_deadline = next.unwrap_or(Instant::NEVER);
         lost
     }
@@ -225,23 +236,51 @@ impl Sack {
             return false;
         };
         self.probe = None;
-        probe.is_retransmission && !is_duplicate && has_moved
+        probe.repeated > 0 && !is_duplicate && has_moved
     }
 
-    /// RFC 5682 §3, as Linux has it: after a timeout something arrived that was not sent again, so
-    /// it was only late.
-    fn spurious_timeout(&mut self, delivered: &Delivered) -> Option<Before> {
-        if !matches!(self.phase, Phase::Loss { .. }) || !delivered.is_lost_one_here {
-            return None;
+    /// What of an ACK proves that nothing was lost.
+    fn proof(
+        &mut self,
+        ack: &Arrival<'_>,
+        delivered: &Delivered,
+        has_moved: bool,
+        duplicate: Option<(SeqNum, SeqNum)>,
+    ) -> Option<Proof> {
+        let undo = self.undo.as_mut()?;
+        let recovers = self.phase != Phase::Open;
+        // RFC 5682 §3, as Linux has it: after a timeout something arrived that was not sent again.
+        let after_timeout = matches!(self.phase, Phase::Loss { .. }) && undo.is_timeout();
+        if after_timeout && delivered.is_lost_one_here {
+            return Some(Proof::Arrival);
         }
-        let before = self.before.take()?;
+        if recovers && has_moved && undo.is_echo_older(ack.now, ack.echo_age) {
+            return Some(Proof::Echo);
+        }
+        let (start, end) = duplicate?;
+        undo.on_duplicate(start, end).then_some(Proof::Duplicates)
+    }
+
+    /// What was taken for a loss was none.
+    fn give_back(&mut self, proof: Proof, now: Instant) -> Option<SackEvent> {
+        let undo = self.undo.take()?;
+        // What is lost all the same is looked for after this, with all the windows as before.
+        self.reordering_deadline = now;
         self.sent.find_all();
+        self.rack.on_spurious();
         self.phase = Phase::Open;
         self.first_due = false;
-        Some(before)
+        Some(SackEvent::Spurious(undo.before(), proof))
     }
 
-    fn turn(&mut self, flight: Flight, lost: u32, in_flight: u32, repaired: bool) -> SackEvent {
+    fn turn(
+        &mut self,
+        flight: Flight,
+        lost: u32,
+        in_flight: u32,
+        repaired: bool,
+        before: Before,
+    ) -> SackEvent {
         let event = match self.phase {
             Phase::Recovery { recover } if flight.una.at_or_after(recover) => {
                 self.phase = Phase::Open;
@@ -251,7 +290,6 @@ impl Sack {
             Phase::Recovery { .. } => SackEvent::Recovering,
             Phase::Loss { recover } if flight.una.at_or_after(recover) => {
                 self.phase = Phase::Open;
-                self.before = None;
                 SackEvent::Ordinary
             }
             Phase::Loss { .. } => SackEvent::Ordinary,
@@ -263,8 +301,14 @@ impl Sack {
         }
         self.phase = Phase::Recovery { recover: flight.nxt };
         self.prr = Prr::new(in_flight, flight.mss);
+        self.begin_undo(before, flight.una, false);
         // RFC 6675 §5 step 4.2: FlightSize counts what was named, too.
         SackEvent::Loss { in_flight: flight.nxt.since(flight.una) }
+    }
+
+    fn begin_undo(&mut self, before: Before, una: SeqNum, is_timeout: bool) {
+        let probed = self.probe.map_or(0, |probe| probe.repeated);
+        self.undo = Some(Undo::new(before, una, is_timeout, probed));
     }
 
     /// The reordering window is over. Whether something is lost now, and how much was in flight.
@@ -273,25 +317,26 @@ impl Sack {
         now: Instant,
         flight: Flight,
         path: &Path,
+        before: Before,
     ) -> SackEvent {
         let in_flight = self.sent.in_flight();
-        let path = Path { is_recovering: self.phase != Phase::Open, ..*path };
-        let lost = self.detect(now, &path);
-        self.turn(flight, lost, in_flight, false)
+        let lost = self.detect(now, path);
+        self.turn(flight, lost, in_flight, false, before)
     }
 
     /// The retransmission timer ran out: what had time enough to arrive is lost, and the first
     /// range in any case.
     pub(crate) fn on_timeout(&mut self, now: Instant, flight: Flight, path: &Path, before: Before) {
         let mut first = true;
-        if !matches!(self.phase, Phase::Loss { .. }) {
-            self.before = Some(before);
+        if self.phase == Phase::Open {
+            self.begin_undo(before, flight.una, true);
         }
         if self.sent.is_first_sacked() {
             // RFC 2018 §8: the peer gave up what it had.
             self.sent.forget_sacks();
         }
-        let wait = self.rack.wait(self.sent.sacked(), path);
+        let hurry = self.phase != Phase::Open;
+        let wait = self.rack.wait(self.sent.sacked(), hurry, path);
         self.sent.lose(|range| core::mem::take(&mut first) || range.sent_at + wait <= now);
         let recover = match self.phase {
             Phase::Loss { recover } => recover.later(flight.nxt),
