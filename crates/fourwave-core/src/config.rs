@@ -200,6 +200,9 @@ knobs! {
         "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
     tcp_dsack: Unit::Switch, 0..=1, 1,
         "Duplicate segments are named to the peer in SACK blocks (RFC 2883).";
+    tcp_early_retrans: Unit::Count, 0..=4, 3,
+        "3 or 4: a tail loss probe goes out before a retransmission timeout would (RFC 8985); 0: \
+         none does.";
     tcp_fastopen: Unit::Count, 0..=2047, 1,
         "Fast Open (RFC 7413), a sum: 1 outgoing, 2 incoming where the listener asks for it, 4 \
          outgoing without a cookie, 512 incoming without a cookie, 1024 for every listener.";

@@ -44,6 +44,17 @@ pub struct TcpInfo {
     pub snd_mss: u32,
     /// Bytes sent and not acknowledged.
     pub unacked: u32,
+    /// Bytes of them that the peer acknowledged selectively.
+    pub sacked: u32,
+    /// Bytes of them that are taken for lost and were not sent again yet.
+    pub lost: u32,
+    /// Bytes of them that are on their way again.
+    pub retrans: u32,
+    /// Segments by which the network was seen to reorder; at least 3, as in Linux. It does not say
+    /// how many duplicates mean a loss: time does (RFC 8985).
+    pub reordering: u32,
+    /// Times that the network was seen to reorder; up to 65,535 are counted.
+    pub reord_seen: u32,
     /// Bytes queued and not sent yet.
     pub notsent_bytes: u64,
     /// Received bytes that the application has not read.

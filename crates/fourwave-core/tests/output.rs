@@ -428,6 +428,7 @@ fn rfc5681_3_2_a_lost_segment_is_sent_again_without_a_timeout() {
 fn rfc6298_5_the_timeout_doubles_and_the_connection_is_given_up() {
     let mut config = Config::default();
     config.set("tcp_retries2", "5").unwrap();
+    config.set("tcp_early_retrans", "0").unwrap();
     let mut pair = Pair::with(config, Config::default(), Link::plain(1500));
     let (client, server) = pair.open();
     let times = Rc::new(RefCell::new(Vec::new()));

@@ -16,7 +16,11 @@ const MSS: usize = 1448;
 
 /// An open connection on a path of 20 ms there and back, whose round trip is known.
 fn open() -> (Pair, ConnId, ConnId) {
-    let mut pair = Pair::new();
+    open_with(Config::default())
+}
+
+fn open_with(config: Config) -> (Pair, ConnId, ConnId) {
+    let mut pair = Pair::with(config, Config::default(), Link::plain(1500));
     pair.delay = RTT / 2;
     let (client, server) = pair.open();
     pair.send(CLIENT, client, b"a first round trip");
@@ -138,7 +142,8 @@ fn a_lost_fin_is_the_probe() {
 /// After a timeout the window is one segment: the FIN rides on what is sent again with it.
 #[test]
 fn a_fin_goes_out_again_with_the_data_before_it() {
-    let (mut pair, client, server) = open();
+    let (mut pair, client, server) =
+        open_with(Config { tcp_early_retrans: 0, ..Config::default() });
     let mut packets = 0;
     pair.filter = Box::new(move |from, _| {
         packets += u32::from(from == CLIENT);
@@ -169,13 +174,13 @@ fn rfc8985_6_2_what_overtakes_by_little_is_no_loss() {
 
 #[test]
 fn rfc5682_a_timeout_that_was_only_a_delay_is_undone() {
-    let (mut pair, client, server) = open();
+    let (mut pair, client, server) =
+        open_with(Config { tcp_early_retrans: 0, ..Config::default() });
     let before = info(&pair, client).snd_cwnd;
     let now = pair.now;
     let nodelay = SocketOption::NoDelay(true);
     pair.ends[CLIENT].engine.set_option(now, client, nodelay).unwrap();
-    // The path is held up for a little longer than the timeout of 220 ms. (Two full segments would
-    // be probed before.)
+    // The path is held up for a little longer than the timeout of 220 ms.
     pair.delay = Duration::from_millis(225);
     let data = text(2400);
     pair.send(CLIENT, client, &data[..1200]);
@@ -186,8 +191,47 @@ fn rfc5682_a_timeout_that_was_only_a_delay_is_undone() {
     let (info, counters) = (info(&pair, client), counters(&pair));
     assert_eq!((counters.timeouts, counters.spurious_rtos), (1, 1));
     assert!(info.snd_cwnd >= before && info.snd_ssthresh == u64::MAX, "{info:?}");
-    // A probe and the first segment, and not the whole window again.
-    assert!(info.total_retrans <= 2, "{}", info.total_retrans);
+    // The first segment, and not the whole window again.
+    assert_eq!(info.total_retrans, 1);
+}
+
+/// RFC 8985 §7.2: where the timeout would come first, the probe takes its place, and the window
+/// is halved only.
+#[test]
+fn a_single_segment_is_probed_in_the_timeouts_place() {
+    for (tcp_early_retrans, timeouts) in [(3, 0), (0, 1)] {
+        let (mut pair, client, server) =
+            open_with(Config { tcp_early_retrans, ..Config::default() });
+        lose(&mut pair, &[1]);
+        let (start, data) = (pair.now, text(1000));
+        pair.send(CLIENT, client, &data);
+        pair.run_for(Duration::from_millis(260));
+        assert!(pair.read(SERVER, server) == data, "after {:?}", pair.now.since(start));
+        let counters = counters(&pair);
+        assert_eq!((counters.timeouts, counters.loss_probes), (timeouts, 1 - timeouts));
+        // Half of it, for a loss, and not one segment.
+        assert_eq!(info(&pair, client).snd_cwnd < 5 * MSS as u64, timeouts == 1);
+    }
+}
+
+#[test]
+fn rfc3042_what_is_only_named_lets_no_window_grow() {
+    let (mut pair, client, server) = open();
+    let before = info(&pair, client).snd_cwnd;
+    // The first takes 3 ms longer than the two behind it: less than a reordering window.
+    pair.delay = RTT / 2 + Duration::from_millis(3);
+    let data = text(3 * MSS);
+    pair.send(CLIENT, client, &data[..MSS]);
+    pair.delay = RTT / 2;
+    pair.send(CLIENT, client, &data[MSS..]);
+    pair.run_for(RTT + Duration::from_millis(1));
+    let named = info(&pair, client);
+    assert_eq!((named.ca_state, named.sacked), (CaState::Disorder, 2 * MSS as u32));
+    assert_eq!(named.snd_cwnd, before);
+    pair.run_for(RTT * 4);
+    assert_eq!(pair.read(SERVER, server).len(), 3 * MSS);
+    let after = info(&pair, client);
+    assert_eq!((after.reord_seen, after.sacked, after.total_retrans), (1, 0, 0));
 }
 
 /// A flight whose first segment takes half a round trip longer than the rest, so that it goes out

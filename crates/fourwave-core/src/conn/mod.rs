@@ -362,7 +362,8 @@ impl Connection {
 
     fn rto_limits(&self, config: &Config) -> RtoLimits {
         let user_timeout = self.tuning.as_ref().map_or(Duration::ZERO, |t| t.user_timeout);
-        RtoLimits { min: config.rto_min(), max: config.rto_max(), user_timeout }
+        let probes = config.tcp_early_retrans >= 3;
+        RtoLimits { min: config.rto_min(), max: config.rto_max(), user_timeout, probes }
     }
 
     /// The retransmission timeout, back-off included.
@@ -515,6 +516,11 @@ impl Connection {
             rcv_wnd: self.rcv.window(),
             snd_mss: self.snd.mss,
             unacked: self.snd.outstanding(),
+            sacked: sender.path.sacked,
+            lost: sender.path.lost,
+            retrans: sender.path.retrans,
+            reordering: sender.path.reordering.into(),
+            reord_seen: sender.path.reord_seen.into(),
             notsent_bytes: self.snd.unsent().into(),
             rcv_unread: self.rcv.unread().into(),
             bytes_sent: self.summary.bytes_acked + u64::from(data_out) + setbacks.bytes_retrans,

@@ -135,6 +135,17 @@ pub(crate) struct SenderInfo {
     /// Bytes a second; `None` when nothing is paced.
     pub(crate) pacing_rate: Option<u64>,
     pub(crate) congestion: &'static str,
+    pub(crate) path: PathInfo,
+}
+
+/// What is known of what is in flight, in sequence numbers, and of the order in which it arrives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PathInfo {
+    pub(crate) sacked: u32,
+    pub(crate) lost: u32,
+    pub(crate) retrans: u32,
+    pub(crate) reordering: u16,
+    pub(crate) reord_seen: u16,
 }
 
 /// The sender of one connection.
@@ -401,6 +412,7 @@ impl Sender {
             in_flight,
             is_cwnd_limited,
             is_in_recovery: event != RecoveryEvent::Ordinary,
+            may_grow: event == RecoveryEvent::Ordinary,
             lost: 0,
             marked: 0,
             mss,
@@ -433,10 +445,11 @@ impl Sender {
 
     /// Which timer has run out; it is off then.
     pub(crate) fn take_timeout(&mut self, now: Instant) -> Option<Timer> {
-        if self.rto.take_timeout(now) {
-            return Some(Timer::Retransmission);
+        // A probe takes the place of a timeout that is due at the same time (RFC 8985 §7.2).
+        if self.early() <= now.min(self.rto.deadline) {
+            return Some(Timer::Early);
         }
-        (self.early() <= now).then_some(Timer::Early)
+        self.rto.take_timeout(now).then_some(Timer::Retransmission)
     }
 
     /// The retransmission timer ran out, and the connection does not give up.
@@ -548,7 +561,7 @@ impl Sender {
 
     pub(crate) fn info(&self) -> SenderInfo {
         SenderInfo {
-            cwnd: self.congestion.cwnd(),
+            cwnd: self.told_cwnd(),
             ssthresh: self.congestion.ssthresh(),
             srtt: self.srtt(),
             rttvar: self.rtt.rttvar(),
@@ -561,6 +574,7 @@ impl Sender {
             },
             pacing_rate: self.congestion.pacing_rate(),
             congestion: self.congestion.name(),
+            path: self.path_info(),
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct RtoLimits {
     pub(crate) max: Duration,
     /// `TCP_USER_TIMEOUT`; zero when not set.
     pub(crate) user_timeout: Duration,
+    /// A tail loss probe goes before it (`tcp_early_retrans`).
+    pub(crate) probes: bool,
 }
 
 /// The timer, and how often it has run out.
@@ -112,6 +114,7 @@ mod tests {
         min: Duration::from_millis(200),
         max: Duration::from_secs(120),
         user_timeout: Duration::ZERO,
+        probes: true,
     };
 
     #[test]

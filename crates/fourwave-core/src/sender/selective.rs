@@ -8,7 +8,7 @@ use super::recovery::{
     AckReport, Arrival, Before, NewReno, Path, Proof, Reordering, Sack, SackEvent,
 };
 use super::sent::Delivered;
-use super::{Ack, Flight, RtoLimits, Sender};
+use super::{Ack, Flight, PathInfo, RtoLimits, Sender};
 use crate::time::{Duration, Instant};
 
 /// What an ACK, or the time, told of the path.
@@ -53,6 +53,15 @@ impl Recovery {
         }
     }
 
+    /// How the network reorders, as far as known.
+    pub(super) fn reordering(&self) -> Reordering {
+        match self {
+            Self::Sack(_, Some(sack)) => sack.reordering(),
+            Self::Sack(reordering, None) => *reordering,
+            Self::Unknown | Self::NewReno(_) => Reordering::default(),
+        }
+    }
+
     pub(super) fn sack_mut(&mut self) -> Option<&mut Sack> {
         match self {
             Self::Sack(_, Some(sack)) => Some(sack),
@@ -85,6 +94,7 @@ impl Sender {
         let mss = ack.flight.mss;
         self.on_recovery_event(now, event, mss);
         let is_in_recovery = matches!(event, SackEvent::Recovering | SackEvent::Loss { .. });
+        let has_moved = ack.acked > 0 || self.recovery.reordering().is_wide();
         // By the threshold that the loss itself has set.
         let ssthresh = self.congestion.ssthresh();
         if let Some(sack) = self.recovery.sack_mut().filter(|_| is_in_recovery) {
@@ -101,6 +111,7 @@ impl Sender {
                 in_flight: self.in_flight(ack.flight),
                 is_cwnd_limited,
                 is_in_recovery,
+                may_grow: !is_in_recovery && has_moved,
                 lost,
                 marked: 0,
                 mss,
@@ -158,6 +169,20 @@ impl Sender {
         self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
     }
 
+    /// The congestion window; in a recovery, what is in flight and what PRR lets out beside it
+    /// (RFC 9937 §6), as Linux tells it.
+    pub(super) fn told_cwnd(&self) -> u32 {
+        let paced = |sack: &Sack| Some(sack.in_flight().saturating_add(sack.budget()?));
+        self.recovery.sack().and_then(paced).unwrap_or(self.congestion.cwnd())
+    }
+
+    pub(super) fn path_info(&self) -> PathInfo {
+        let (sacked, lost, retrans) = self.recovery.sack().map_or((0, 0, 0), Sack::sums);
+        let order = self.recovery.reordering();
+        let (reordering, reord_seen) = (order.most(), order.seen());
+        PathInfo { sacked, lost, retrans, reordering, reord_seen }
+    }
+
     pub(super) fn path(&self, mss: u32) -> Path {
         Path { srtt: self.srtt(), min_rtt: self.rtt.min(), mss }
     }
@@ -172,17 +197,15 @@ impl Sender {
         let Some(sack) = self.recovery.sack_mut() else { return };
         sack.probe_deadline = Instant::NEVER;
         let waits = sack.reordering_deadline != Instant::NEVER;
-        if waits || !sack.may_probe() || flight.nxt == flight.una {
+        if waits || !limits.probes || !sack.may_probe() || flight.nxt == flight.una {
             return;
         }
         let Some(srtt) = self.rtt.srtt() else { return };
         // The ACK of less than two full segments may be delayed (RFC 5681 §4.2).
         let may_be_delayed = flight.nxt.since(flight.una) < 2 * flight.mss;
         let delay = if may_be_delayed { limits.min } else { Duration::from_millis(2) };
-        let at = now + 2 * srtt + delay;
-        if at < self.rto.deadline {
-            sack.probe_deadline = at;
-        }
+        // Never later than the timeout, whose place it takes then.
+        sack.probe_deadline = (now + 2 * srtt + delay).min(self.rto.deadline);
     }
 
     /// What may have been reordered counts as lost now, or a probe is due.

@@ -77,9 +77,9 @@ pub(crate) struct Delivered {
     pub(crate) bytes: u32,
     /// The one of them that was sent last; of those sent at one time, the one that ends last.
     pub(crate) newest: Option<SentRange>,
-    /// Something that was never retransmitted lies below what was delivered before: the network
-    /// reorders (RFC 8985 §6.2 step 3).
-    pub(crate) is_reordered: bool,
+    /// How far below what was delivered before something lies that was never retransmitted: the
+    /// network reorders (RFC 8985 §6.2 step 3). 0 where it does not.
+    pub(crate) reordered_by: u32,
     /// Of what was sent once only, so that an ACK of it ends a round trip. As in Linux, nothing
     /// where a part went out again: the rest may have waited for it.
     pub(crate) timed: Option<Timed>,
@@ -117,6 +117,7 @@ pub(crate) struct SentRanges {
     ranges: VecDeque<SentRange>,
     sacked: u32,
     lost: u32,
+    retransmitted: u32,
     /// Behind the highest number that was delivered.
     highest: Option<SeqNum>,
 }
@@ -130,6 +131,11 @@ impl SentRanges {
     /// Sequence numbers that are taken for lost and were not sent again.
     pub(crate) fn lost(&self) -> u32 {
         self.lost
+    }
+
+    /// Sequence numbers that are on their way again.
+    pub(crate) fn retransmitted_numbers(&self) -> u32 {
+        self.retransmitted
     }
 
     /// Sequence numbers that are on their way (RFC 6675 §4's pipe).
@@ -200,11 +206,17 @@ impl SentRanges {
         self.ranges.front().is_some_and(|range| range.state == RangeState::Sacked)
     }
 
-    /// The peer has `block`, which lies between SND.UNA and SND.NXT.
-    pub(crate) fn sack(&mut self, block: Range<SeqNum>, delivered: &mut Delivered) {
+    /// The peer has `block`, which lies between SND.UNA and SND.NXT. As in Linux, only whole
+    /// segments of `mss` count, and the rest of a range: a receiver has no use for a part of one,
+    /// and a peer that names single bytes cuts nothing to pieces.
+    pub(crate) fn sack(&mut self, block: Range<SeqNum>, mss: u32, delivered: &mut Delivered) {
         let (Some(first), Some(last)) = (self.ranges.front(), self.ranges.back()) else { return };
         let start = block.start.later(first.start);
         let end = if block.end.after(last.end()) { last.end() } else { block.end };
+        if !start.before(end) {
+            return;
+        }
+        let (start, end) = (self.whole(start, mss, true), self.whole(end, mss, false));
         if !start.before(end) {
             return;
         }
@@ -223,12 +235,30 @@ impl SentRanges {
         self.join(begin, until);
     }
 
+    /// Where a segment of `mss` begins that `at` lies in: the next one for the start of a block,
+    /// this one for its end. `at` itself where the peer has the range already.
+    fn whole(&self, at: SeqNum, mss: u32, is_start: bool) -> SeqNum {
+        let index = self.ranges.partition_point(|range| range.end().at_or_before(at));
+        let Some(range) = self.ranges.get(index) else { return at };
+        let head = at.since(range.start);
+        if at.at_or_before(range.start) || range.state == RangeState::Sacked {
+            return at;
+        }
+        match is_start {
+            true => range.start + head.next_multiple_of(mss.max(1)).min(range.len),
+            false => range.start + head / mss.max(1) * mss,
+        }
+    }
+
     /// Counts what was delivered, and whether it comes late.
     fn note(&mut self, range: &SentRange, len: u32, delivered: &mut Delivered) {
         let end = range.start + len;
-        let is_below = |highest: Option<SeqNum>| highest.is_some_and(|at| end.at_or_before(at));
-        delivered.is_reordered |= is_below(delivered.highest) && !range.was_retransmitted;
-        if !is_below(self.highest) {
+        let below = |at: SeqNum| end.at_or_before(at);
+        if let Some(highest) = delivered.highest.filter(|at| below(*at) && !range.was_retransmitted)
+        {
+            delivered.reordered_by = delivered.reordered_by.max(highest.since(range.start));
+        }
+        if !self.highest.is_some_and(below) {
             self.highest = Some(end);
         }
         delivered.add(range, len);
@@ -238,7 +268,8 @@ impl SentRanges {
         match state {
             RangeState::Sacked => self.sacked -= len,
             RangeState::Lost => self.lost -= len,
-            RangeState::InFlight | RangeState::Retransmitted => {}
+            RangeState::Retransmitted => self.retransmitted -= len,
+            RangeState::InFlight => {}
         }
     }
 
@@ -291,6 +322,9 @@ impl SentRanges {
             let on_its_way =
                 matches!(range.state, RangeState::InFlight | RangeState::Retransmitted);
             if on_its_way && is_lost(range) {
+                if range.state == RangeState::Retransmitted {
+                    self.retransmitted -= range.len;
+                }
                 range.state = RangeState::Lost;
                 lost += range.len;
             }
@@ -307,6 +341,9 @@ impl SentRanges {
                     true => RangeState::Retransmitted,
                     false => RangeState::InFlight,
                 };
+                if range.was_retransmitted {
+                    self.retransmitted += range.len;
+                }
             }
         }
         self.lost = 0;
@@ -346,6 +383,7 @@ impl SentRanges {
                 continue;
             }
             self.uncount(range.state, range.len);
+            self.retransmitted += range.len;
             let again = SentRange {
                 sent_at: now,
                 delivered,
@@ -371,6 +409,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::RangeState::{InFlight, Sacked};
     use super::*;
 
     const MSS: u32 = 1000;
@@ -416,10 +455,9 @@ mod tests {
     fn rfc2018_blocks_are_counted_once_and_joined() {
         let mut sent = sent(5);
         let mut delivered = Delivered::default();
-        sent.sack(at(1000)..at(2000), &mut delivered);
-        sent.sack(at(1000)..at(3500), &mut delivered);
+        sent.sack(at(1000)..at(2000), MSS, &mut delivered);
+        sent.sack(at(1000)..at(3500), 500, &mut delivered);
         assert_eq!((delivered.bytes, sent.sacked(), sent.in_flight()), (2500, 2500, 2500));
-        use RangeState::{InFlight, Sacked};
         assert_eq!(
             states(&sent),
             [
@@ -429,16 +467,16 @@ mod tests {
                 (4000, 1000, InFlight)
             ]
         );
-        assert!(!delivered.is_reordered, "blocks of one ACK come in any order");
+        assert_eq!(delivered.reordered_by, 0, "blocks of one ACK come in any order");
         let mut delivered = sent.ack();
-        sent.sack(at(0)..at(1000), &mut delivered);
-        assert!(delivered.is_reordered && sent.is_first_sacked());
+        sent.sack(at(0)..at(1000), MSS, &mut delivered);
+        assert!(delivered.reordered_by > 0 && sent.is_first_sacked());
     }
 
     #[test]
     fn what_is_lost_goes_out_again_and_is_in_flight_then() {
         let mut sent = sent(4);
-        sent.sack(at(3000)..at(4000), &mut Delivered::default());
+        sent.sack(at(3000)..at(4000), MSS, &mut Delivered::default());
         assert_eq!(sent.lose(|range| range.sent_at <= time(2)), 2000);
         assert_eq!((sent.in_flight(), sent.first_lost()), (1000, Some(at(0)..at(2000))));
         sent.retransmitted(at(0)..at(500), time(9), 0);
@@ -456,11 +494,26 @@ mod tests {
     #[test]
     fn rfc2018_8_what_a_peer_gave_up_is_lost() {
         let mut sent = sent(3);
-        sent.sack(at(1000)..at(3000), &mut Delivered::default());
+        sent.sack(at(1000)..at(3000), MSS, &mut Delivered::default());
         sent.forget_sacks();
         assert_eq!((sent.sacked(), sent.lost(), sent.in_flight()), (0, 2000, 1000));
         sent.find_all();
         assert_eq!((sent.lost(), sent.in_flight()), (0, 3000));
+    }
+
+    #[test]
+    fn only_whole_segments_count() {
+        let mut sent = SentRanges::default();
+        sent.push(at(0)..at(2500), MSS, time(1), 0);
+        let mut delivered = Delivered::default();
+        // A byte, the end of one segment and the beginning of the next.
+        sent.sack(at(999)..at(1000), MSS, &mut delivered);
+        sent.sack(at(500)..at(1500), MSS, &mut delivered);
+        assert_eq!((sent.sacked(), sent.ranges.len()), (0, 1));
+        // Two and a half, of which the last is short.
+        sent.sack(at(900)..at(2500), MSS, &mut delivered);
+        assert_eq!(states(&sent), [(0, 1000, InFlight), (1000, 1500, Sacked)]);
+        assert_eq!(delivered.bytes, 1500);
     }
 
     #[test]
@@ -472,7 +525,7 @@ mod tests {
         assert!(sent.ranges.len() <= MOST_RANGES && sent.in_flight() == 20_000);
         // Every other byte of the last range is claimed to have arrived.
         for n in (0..20_000).step_by(2) {
-            sent.sack(at(n)..at(n + 1), &mut Delivered::default());
+            sent.sack(at(n)..at(n + 1), 1, &mut Delivered::default());
         }
         assert!(sent.ranges.len() <= MOST_RANGES);
         // Small segments share ranges long before.
@@ -497,7 +550,7 @@ mod tests {
                         una = una.max(from.min(10_000));
                         sent.acknowledge(at(una), &mut delivered);
                     }
-                    1 => sent.sack(at(from)..at(from + len), &mut delivered),
+                    1 => sent.sack(at(from)..at(from + len), 1, &mut delivered),
                     2 => drop(sent.lose(|range| range.start.since(at(0)) % 3000 < from % 3000)),
                     3 => {
                         if let Some(lost) = sent.first_lost() {
@@ -513,6 +566,7 @@ mod tests {
                 };
                 prop_assert_eq!(sent.sacked(), of(RangeState::Sacked));
                 prop_assert_eq!(sent.lost(), of(RangeState::Lost));
+                prop_assert_eq!(sent.retransmitted_numbers(), of(RangeState::Retransmitted));
                 let on_its_way = of(RangeState::InFlight) + of(RangeState::Retransmitted);
                 prop_assert_eq!(sent.in_flight(), on_its_way);
                 if kind < 2 {

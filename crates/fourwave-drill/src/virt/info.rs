@@ -70,13 +70,18 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         u64::MAX => 0x7fff_ffff,
         bytes => (bytes / mss) as i64,
     };
-    let named: [(&str, i64); 33] = [
+    let named: [(&str, i64); 38] = [
         ("tcpi_options", option_bits(info)),
         ("tcpi_snd_wscale", info.snd_wscale.unwrap_or(0).into()),
         ("tcpi_rcv_wscale", info.rcv_wscale.unwrap_or(0).into()),
         ("tcpi_rto", micros(info.rto)),
         ("tcpi_snd_mss", info.snd_mss.into()),
         ("tcpi_unacked", packets(info.unacked.into())),
+        ("tcpi_sacked", packets(info.sacked.into())),
+        ("tcpi_lost", packets(info.lost.into())),
+        ("tcpi_retrans", packets(info.retrans.into())),
+        ("tcpi_reordering", info.reordering.into()),
+        ("tcpi_reord_seen", info.reord_seen.into()),
         ("tcpi_backoff", info.backoff.into()),
         ("tcpi_retransmits", info.backoff.into()),
         ("tcpi_rtt", micros(info.rtt)),

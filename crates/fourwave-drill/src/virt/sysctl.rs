@@ -57,8 +57,7 @@ const NEUTRAL: &[&str] = &[
 const FIXED: &[(&str, &str)] = &[
     ("net.ipv4.tcp_syncookies", "1"),
     ("net.ipv4.tcp_mtu_probing", "0"),
-    ("net.ipv4.tcp_early_retrans", "0"),
-    ("net.ipv4.tcp_recovery", "0"),
+    ("net.ipv4.tcp_recovery", "1"),
     ("net.ipv4.tcp_ecn", "0"),
     // Only answers: a script that asks finds out.
     ("net.ipv4.tcp_ecn", "2"),

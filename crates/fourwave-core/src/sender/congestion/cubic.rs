@@ -201,7 +201,7 @@ impl Controller for Cubic {
     }
 
     fn on_ack(&mut self, sample: &RateSample) {
-        if sample.is_in_recovery {
+        if !sample.may_grow {
             return;
         }
         if !sample.is_cwnd_limited {

@@ -54,6 +54,9 @@ pub struct RateSample {
     pub is_cwnd_limited: bool,
     /// Whether the ACK belongs to fast recovery.
     pub is_in_recovery: bool,
+    /// Whether a window may grow by it: not by recovery's ACKs, and not by what was only
+    /// acknowledged selectively (RFC 3042 §2) unless the network is known to reorder widely.
+    pub may_grow: bool,
     /// Bytes newly found lost; 0 where recovery does not count them, as NewReno's does not.
     pub lost: u32,
     /// Bytes newly acknowledged whose packets were marked; 0 without ECN.
@@ -116,6 +119,7 @@ fn ack_of(acked: u32) -> RateSample {
         in_flight: 0,
         is_cwnd_limited: true,
         is_in_recovery: false,
+        may_grow: true,
         lost: 0,
         marked: 0,
         mss: 1000,

@@ -34,7 +34,7 @@ impl Controller for NewReno {
     }
 
     fn on_ack(&mut self, sample: &RateSample) {
-        if sample.is_in_recovery || !sample.is_cwnd_limited {
+        if !sample.may_grow || !sample.is_cwnd_limited {
             return;
         }
         if self.cwnd < self.ssthresh {
@@ -144,7 +144,7 @@ mod tests {
     fn rfc6582_3_2_no_burst_after_recovery() {
         let mut c = new_reno(20_000);
         c.on_congestion(&event(CongestionKind::Loss, 20_000));
-        c.on_ack(&RateSample { is_in_recovery: true, ..ack_of(5000) });
+        c.on_ack(&RateSample { may_grow: false, ..ack_of(5000) });
         assert_eq!(c.cwnd(), 10_000, "recovery's ACKs let it grow");
         c.on_congestion(&event(CongestionKind::Recovered, 3000));
         assert_eq!(c.cwnd(), 4000);

@@ -32,12 +32,42 @@ pub(crate) struct Reordering {
     steps: u8,
     /// Recoveries for which they stay.
     persists: u8,
-    is_seen: bool,
+    /// How often it was seen, and by how many segments at most.
+    seen: u16,
+    most: u16,
 }
+
+/// Segments by which nothing is known to be reordered: as `tcp_reordering` in Linux.
+const LEAST_REORDERING: u16 = 3;
+/// As `tcp_max_reordering` in Linux.
+const MOST_REORDERING: u16 = 300;
 
 impl Default for Reordering {
     fn default() -> Self {
-        Self { steps: 1, persists: 0, is_seen: false }
+        Self { steps: 1, persists: 0, seen: 0, most: LEAST_REORDERING }
+    }
+}
+
+impl Reordering {
+    fn note(&mut self, segments: u32) {
+        let segments = u16::try_from(segments).unwrap_or(u16::MAX).min(MOST_REORDERING);
+        self.seen = self.seen.saturating_add(1);
+        self.most = self.most.max(segments);
+    }
+
+    /// How often it was seen.
+    pub(crate) fn seen(&self) -> u16 {
+        self.seen
+    }
+
+    /// By how many segments, at least three.
+    pub(crate) fn most(&self) -> u16 {
+        self.most
+    }
+
+    /// Whether it was more than three segments: duplicates are no sign of a loss then.
+    pub(crate) fn is_wide(&self) -> bool {
+        self.most > LEAST_REORDERING
     }
 }
 
@@ -66,7 +96,9 @@ impl Rack {
 
     /// RFC 8985 §6.2 steps 1 to 3: an ACK delivered something.
     pub(crate) fn on_delivered(&mut self, now: Instant, delivered: &Delivered, path: &Path) {
-        self.reordering.is_seen |= delivered.is_reordered;
+        if delivered.reordered_by > 0 {
+            self.reordering.note(delivered.reordered_by.div_ceil(path.mss.max(1)));
+        }
         let Some(newest) = delivered.newest else { return };
         let rtt = now.since(newest.sent_at);
         // An ACK sooner than any round trip answers the copy before this one.
@@ -106,7 +138,7 @@ impl Rack {
 
     /// What was taken for lost has arrived: the network reorders, if never seen before.
     pub(crate) fn on_spurious(&mut self) {
-        self.reordering.is_seen = true;
+        self.reordering.seen = self.reordering.seen.max(1);
     }
 
     /// How long after it was sent a range is lost, if something sent later has arrived. `hurry`:
@@ -117,7 +149,7 @@ impl Rack {
 
     fn reordering_window(&self, sacked: u32, hurry: bool, path: &Path) -> Duration {
         let many = sacked >= DUPLICATE_THRESHOLD.saturating_mul(path.mss);
-        if !self.reordering.is_seen && (hurry || many) {
+        if self.reordering.seen == 0 && (hurry || many) {
             return Duration::ZERO;
         }
         (path.min_rtt / 4 * u32::from(self.reordering.steps)).min(path.srtt)
@@ -178,7 +210,7 @@ mod tests {
         }
         let mut rack = Rack::new(Reordering::default());
         let mut delivered = Delivered::default();
-        sent.sack(at(from * MSS)..at(count * MSS), &mut delivered);
+        sent.sack(at(from * MSS)..at(count * MSS), MSS, &mut delivered);
         rack.on_delivered(now, &delivered, &PATH);
         (rack, sent)
     }
@@ -194,9 +226,9 @@ mod tests {
     #[test]
     fn rfc8985_6_2_three_segments_tell_at_once_where_nothing_was_ever_reordered() {
         let (mut rack, mut sent) = arrived(4, 1, time(44));
-        rack.reordering.is_seen = true;
+        rack.reordering.note(1);
         assert_eq!(rack.detect(time(44), &mut sent, false, &PATH).0, 0, "this path reorders");
-        rack.reordering.is_seen = false;
+        rack.reordering.seen = 0;
         assert_eq!(rack.detect(time(44), &mut sent, false, &PATH), (MSS, None));
     }
 

@@ -131,6 +131,11 @@ impl Sack {
         self.sent.in_flight()
     }
 
+    /// Of what is not acknowledged, what was named, what is lost and what is on its way again.
+    pub(crate) fn sums(&self) -> (u32, u32, u32) {
+        (self.sent.sacked(), self.sent.lost(), self.sent.retransmitted_numbers())
+    }
+
     /// Bytes delivered a second since the newest of `delivered` went out.
     pub(crate) fn delivery_rate(&self, now: Instant, delivered: &Delivered) -> Option<u64> {
         let newest = delivered.newest?;
@@ -212,7 +217,7 @@ impl Sack {
             // Numbers that were never sent are nobody's to acknowledge.
             let is_ours = start.before(end) && end.at_or_before(flight.nxt);
             if is_ours && end.after(flight.una) {
-                self.sent.sack(start.later(flight.una)..end, to);
+                self.sent.sack(start.later(flight.una)..end, flight.mss, to);
             }
         }
         blocks.first().copied().filter(|_| is_duplicate)
