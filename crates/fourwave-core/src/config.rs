@@ -193,7 +193,7 @@ knobs! {
         "Challenge ACKs for each second, over all connections (RFC 5961 §7).";
     tcp_close_wait_limit: Unit::Seconds, 0..=86400, 300,
         "Age at which a CLOSE_WAIT is reported as a suspected leak; 0 reports none.";
-    tcp_congestion_control: Unit::Name(ALGORITHMS), 0..=1, 0,
+    tcp_congestion_control: Unit::Name(ALGORITHMS), 0..=1, 1,
         "Congestion control of a new connection: reno (RFC 5681) or cubic (RFC 9438); a socket's \
          TCP_CONGESTION goes before it.";
     tcp_delack_ms: Unit::Milliseconds, 1..=500, 40,

@@ -49,7 +49,8 @@ fn counters(pair: &Pair) -> Counters {
 
 #[test]
 fn rfc8985_holes_of_one_window_are_repaired_in_one_round_trip() {
-    let (mut pair, client, server) = open();
+    let (mut pair, client, server) =
+        open_with(Config { tcp_congestion_control: 0, ..Config::default() });
     lose(&mut pair, &[2, 4, 6]);
     let data = text(10 * MSS);
     pair.send(CLIENT, client, &data);

@@ -301,7 +301,7 @@ impl Engine {
             };
             let mut conn = Box::new(Connection::new(params, now, config));
             let answered_at = record.answered_at(config.rto_max());
-            conn.handshake_done(header, record.window(), answered_at, now);
+            conn.handshake_done(header, record.window(), answered_at, record.retries, now);
             conn.handle.listener = Some(record.listener);
             conn
         });

@@ -200,10 +200,10 @@ impl Sender {
             // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says, and
             // so does the first one after a timeout.
             Recovery::NewReno(newreno) => {
-                (newreno.retransmit(flight.una, mss), newreno.in_fast_recovery())
+                (newreno.retransmit(flight.una), newreno.in_fast_recovery())
             }
             Recovery::Sack(_, Some(sack)) if sack.probe_due => {
-                return match sack.tail(mss).filter(|_| !limits.has_new) {
+                return match sack.tail(&flight).filter(|_| !limits.has_new) {
                     Some(tail) => NextData::Retransmit(tail),
                     None => NextData::New(mss),
                 };
@@ -214,8 +214,8 @@ impl Sender {
         let room = self.room(self.in_flight(flight), mss);
         if let Some(range) = lost {
             let room = if fast { mss } else { room / mss * mss };
-            let len = range.end.since(range.start).min(room).min(burst);
-            return NextData::Retransmit(range.start..range.start + len);
+            let end = flight.cut(&range, room.min(burst));
+            return NextData::Retransmit(range.start..end);
         }
         NextData::New(room.min(burst))
     }
@@ -223,7 +223,7 @@ impl Sender {
     /// Whether something that was lost is to go out again.
     pub(crate) fn has_lost(&self, flight: Flight) -> bool {
         match &self.recovery {
-            Recovery::NewReno(newreno) => newreno.retransmit(flight.una, flight.mss).is_some(),
+            Recovery::NewReno(newreno) => newreno.retransmit(flight.una).is_some(),
             Recovery::Sack(_, Some(sack)) => sack.probe_due || sack.has_lost(),
             Recovery::Sack(_, None) | Recovery::Unknown => false,
         }
@@ -391,11 +391,16 @@ impl Sender {
     }
 
     fn on_plain_ack(&mut self, now: Instant, ack: &Ack<'_>, is_cwnd_limited: bool) {
-        let Flight { una, nxt, mss } = ack.flight;
-        let event = match &mut self.recovery {
-            Recovery::NewReno(newreno) => newreno.on_ack(una, ack.acked, mss),
-            _ => RecoveryEvent::Ordinary,
+        let Flight { una, nxt, mss, .. } = ack.flight;
+        // As in Linux, what duplicates told already is counted once.
+        let (event, told) = match &mut self.recovery {
+            Recovery::NewReno(newreno) => {
+                let told = newreno.told_by_duplicates(mss);
+                (newreno.on_ack(una, ack.acked, mss), told)
+            }
+            _ => (RecoveryEvent::Ordinary, 0),
         };
+        let acked = ack.data.saturating_sub(told).max(ack.data.min(mss));
         let timed = self.take_rtt(now, una, ack.echo_age);
         let in_flight = nxt.since(una);
         if event == RecoveryEvent::Recovered {
@@ -404,7 +409,7 @@ impl Sender {
         }
         self.congestion.on_ack(&RateSample {
             now,
-            acked: ack.data,
+            acked,
             rtt: timed.map(|timed| timed.rtt),
             srtt: self.rtt.srtt().unwrap_or_default(),
             min_rtt: self.rtt.min(),

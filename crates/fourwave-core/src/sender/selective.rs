@@ -41,7 +41,7 @@ pub(super) enum Recovery {
     /// The peer acknowledges in order only: duplicates are counted.
     NewReno(Box<NewReno>),
     /// The peer acknowledges selectively. What is in flight takes memory, and nothing while the
-    /// connection is idle.
+    /// connection is idle (some 200 bytes for once, where the last flight met a loss).
     Sack(Reordering, Option<Box<Sack>>),
 }
 
@@ -143,11 +143,12 @@ impl Sender {
         Some(newest)
     }
 
-    /// Nothing is in flight: only what was learned of the path stays.
+    /// Nothing is in flight: only what was learned of the path stays. After a loss the rest stays
+    /// for one more flight.
     fn rest(&mut self, flight: Flight) {
         if flight.nxt == flight.una
             && let Recovery::Sack(reordering, sack) = &mut self.recovery
-            && let Some(done) = sack.take()
+            && let Some(done) = sack.take_if(|sack| sack.may_end())
         {
             *reordering = done.reordering();
         }

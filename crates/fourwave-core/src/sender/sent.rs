@@ -21,6 +21,17 @@ pub(crate) struct Flight {
     pub(crate) nxt: SeqNum,
     /// Payload bytes of a full segment.
     pub(crate) mss: u32,
+    /// The last number is a FIN's: it goes out with the segment before it, and makes it no longer.
+    pub(crate) has_fin: bool,
+}
+
+impl Flight {
+    /// The end of what goes out of `range` at once, where that is `len` numbers at most.
+    pub(crate) fn cut(&self, range: &Range<SeqNum>, len: u32) -> SeqNum {
+        let end = range.start + len.min(range.end.since(range.start));
+        let is_fin_left = self.has_fin && len > 0 && end + 1 == self.nxt && end + 1 == range.end;
+        if is_fin_left { range.end } else { end }
+    }
 }
 
 /// The most ranges of a connection: 32 bytes each.
@@ -46,6 +57,8 @@ pub(crate) enum RangeState {
 pub(crate) struct SentRange {
     pub(crate) start: SeqNum,
     pub(crate) len: u32,
+    /// Segments that it took, as far as is known; at least 1.
+    segments: u16,
     /// When it last went out.
     pub(crate) sent_at: Instant,
     /// Bytes that had been delivered when it went out, for the delivery rate.
@@ -116,6 +129,8 @@ impl Delivered {
 pub(crate) struct SentRanges {
     ranges: VecDeque<SentRange>,
     sacked: u32,
+    /// Segments of `sacked`.
+    sacked_segments: u32,
     lost: u32,
     retransmitted: u32,
     /// Behind the highest number that was delivered.
@@ -126,6 +141,11 @@ impl SentRanges {
     /// Sequence numbers that the peer selectively acknowledged.
     pub(crate) fn sacked(&self) -> u32 {
         self.sacked
+    }
+
+    /// Segments that the peer selectively acknowledged.
+    pub(crate) fn sacked_segments(&self) -> u32 {
+        self.sacked_segments
     }
 
     /// Sequence numbers that are taken for lost and were not sent again.
@@ -155,18 +175,21 @@ impl SentRanges {
     /// New numbers went out. `delivered` is what had been delivered until then.
     pub(crate) fn push(&mut self, range: Range<SeqNum>, mss: u32, now: Instant, delivered: u32) {
         let len = range.end.since(range.start);
+        let segments = u16::try_from(len.div_ceil(mss.max(1))).unwrap_or(u16::MAX).max(1);
         let many = self.ranges.len();
         if let Some(last) = self.ranges.back_mut().filter(|last| last.state == RangeState::InFlight)
             && (many >= MOST_RANGES || (many >= MANY_RANGES && last.len + len <= mss))
             && !last.was_retransmitted
         {
             last.len += len;
+            last.segments = last.segments.saturating_add(segments);
             last.sent_at = now;
             return;
         }
         self.ranges.push_back(SentRange {
             start: range.start,
             len,
+            segments,
             sent_at: now,
             delivered,
             state: RangeState::InFlight,
@@ -186,6 +209,9 @@ impl SentRanges {
             let range = *first;
             if len == first.len {
                 self.ranges.pop_front();
+                if range.state == RangeState::Sacked {
+                    self.sacked_segments -= u32::from(range.segments);
+                }
             } else {
                 (first.start, first.len) = (una, first.len - len);
             }
@@ -229,6 +255,7 @@ impl SentRanges {
             }
             self.uncount(range.state, range.len);
             self.sacked += range.len;
+            self.sacked_segments += u32::from(range.segments);
             self.ranges[at].state = RangeState::Sacked;
             self.note(&range, range.len, delivered);
         }
@@ -285,10 +312,19 @@ impl SentRanges {
             return Some(index + usize::from(is_start));
         }
         let range = self.ranges.get_mut(index)?;
-        let head = at.since(range.start);
+        let (head, was) = (at.since(range.start), u32::from(range.segments));
         let mut tail = *range;
+        // In proportion, and each part at least one.
+        let share = u64::from(range.segments) * u64::from(head) / u64::from(range.len);
         range.len = head;
+        range.segments = u16::try_from(share).unwrap_or(u16::MAX).max(1);
         (tail.start, tail.len) = (at, tail.len - head);
+        tail.segments = tail.segments.saturating_sub(range.segments).max(1);
+        if range.state == RangeState::Sacked {
+            let of = |range: &SentRange| u32::from(range.segments);
+            self.sacked_segments += of(range) + of(&tail);
+            self.sacked_segments -= was;
+        }
         self.ranges.insert(index + 1, tail);
         Some(index + 1)
     }
@@ -310,6 +346,11 @@ impl SentRanges {
         }
         let end = self.ranges[last - 1].end();
         let start = self.ranges[first].start;
+        let those = self.ranges.range(first..last);
+        let segments: u32 = those.map(|range| u32::from(range.segments)).sum();
+        let sum = u16::try_from(segments).unwrap_or(u16::MAX);
+        self.sacked_segments -= segments - u32::from(sum);
+        self.ranges[first].segments = sum;
         self.ranges[first].len = end.since(start);
         self.ranges.drain(first + 1..last);
     }
@@ -357,7 +398,7 @@ impl SentRanges {
                 self.lost += range.len;
             }
         }
-        self.sacked = 0;
+        (self.sacked, self.sacked_segments) = (0, 0);
     }
 
     /// The first numbers that are lost, without a gap: what went out in pieces, a FIN behind its
@@ -395,10 +436,12 @@ impl SentRanges {
         }
     }
 
-    /// The highest numbers that are on their way, at most `mss`: what a tail loss probe repeats.
-    pub(crate) fn tail(&self, mss: u32) -> Option<Range<SeqNum>> {
+    /// The highest numbers that are on their way, a segment of them: what a tail loss probe
+    /// repeats.
+    pub(crate) fn tail(&self, flight: &Flight) -> Option<Range<SeqNum>> {
         let last = self.ranges.iter().rev().find(|range| range.state != RangeState::Sacked)?;
-        let len = last.len.min(mss);
+        let has_fin = flight.has_fin && last.end() == flight.nxt;
+        let len = last.len.min(flight.mss + u32::from(has_fin));
         Some(last.end() - len..last.end())
     }
 }
@@ -565,6 +608,9 @@ mod tests {
                     those.map(|range| range.len).sum()
                 };
                 prop_assert_eq!(sent.sacked(), of(RangeState::Sacked));
+                let segments = |range: &SentRange| u32::from(range.segments);
+                let sacked = sent.ranges.iter().filter(|range| range.state == Sacked);
+                prop_assert_eq!(sent.sacked_segments(), sacked.map(segments).sum::<u32>());
                 prop_assert_eq!(sent.lost(), of(RangeState::Lost));
                 prop_assert_eq!(sent.retransmitted_numbers(), of(RangeState::Retransmitted));
                 let on_its_way = of(RangeState::InFlight) + of(RangeState::Retransmitted);

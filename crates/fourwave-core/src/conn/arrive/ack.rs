@@ -58,7 +58,7 @@ pub(super) fn arrive(
         return advance(conn, header, ctx);
     }
     let in_flight = conn.snd.outstanding() > 0;
-    if in_flight && conn.options.sack && !header.options.sack.is_empty() {
+    if conn.options.sack && !header.options.sack.is_empty() {
         let (flight, sacks) = (conn.flight(), header.options.sack.as_slice());
         let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks };
         let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));

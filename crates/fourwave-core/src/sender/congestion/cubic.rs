@@ -165,15 +165,23 @@ impl Cubic {
         }
     }
 
-    fn slow_start(&mut self, sample: &RateSample) {
+    /// Grows up to the threshold; the bytes acknowledged that are left for congestion avoidance.
+    fn slow_start(&mut self, sample: &RateSample) -> u32 {
         let step = match &mut self.phase {
             Phase::First(hystart) => hystart.on_ack(sample),
             Phase::Later(_) => Step::Grow(sample.acked),
         };
         match step {
             // RFC 5681 §3.1, counted in bytes: an ACK for a whole batch counts for all of it.
-            Step::Grow(bytes) => self.cwnd = self.cwnd.saturating_add(bytes).min(MAX_CWND),
-            Step::Exit => self.ssthresh = self.cwnd,
+            Step::Grow(bytes) => {
+                let growth = bytes.min(self.ssthresh - self.cwnd);
+                self.cwnd = self.cwnd.saturating_add(growth).min(MAX_CWND);
+                bytes - growth
+            }
+            Step::Exit => {
+                self.ssthresh = self.cwnd;
+                0
+            }
         }
     }
 
@@ -209,13 +217,15 @@ impl Controller for Cubic {
             self.end_epoch();
             return;
         }
-        if self.cwnd < self.ssthresh {
-            self.slow_start(sample);
-            return;
+        let acked = match self.cwnd < self.ssthresh {
+            true => self.slow_start(sample),
+            false => sample.acked,
+        };
+        if acked > 0 {
+            let mut epoch = self.epoch();
+            self.cwnd = epoch.grow(self.cwnd, &RateSample { acked, ..*sample });
+            self.phase = Phase::Later(epoch);
         }
-        let mut epoch = self.epoch();
-        self.cwnd = epoch.grow(self.cwnd, sample);
-        self.phase = Phase::Later(epoch);
     }
 
     fn on_congestion(&mut self, event: &CongestionEvent) {

@@ -173,30 +173,42 @@ pub trait Controller: fmt::Debug + Send {
     fn boxed(&self) -> Box<dyn Controller>;
 }
 
-/// The congestion control that a connection runs.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Algorithm {
-    /// Slow start, congestion avoidance and multiplicative decrease of RFC 5681.
-    NewReno(NewReno),
-    /// CUBIC of RFC 9438.
-    Cubic(Box<Cubic>),
-    /// A caller's own.
-    Custom(Custom),
-}
+/// The congestion control that a connection runs: one of the engine's own, or a caller's.
+#[derive(Debug, Clone)]
+pub struct Algorithm(Kind);
 
-/// A caller's own algorithm.
-// A box in a box: a connection has 8 bytes for it, not 16.
 #[derive(Debug)]
-pub struct Custom(Box<Box<dyn Controller>>);
+enum Kind {
+    NewReno(NewReno),
+    /// CUBIC before its window ever held anything back: only the window, in bytes. Most connections
+    /// end, and nearly all begin to wait, with no more than that.
+    FreshCubic(u32),
+    Cubic(Box<Cubic>),
+    // A box in a box: a connection has 8 bytes for it, not 16.
+    Custom(Box<Box<dyn Controller>>),
+}
 
 /// Calls the algorithm: without a table of functions where it is one of ours.
 macro_rules! with {
     ($algorithm:expr, $controller:ident => $call:expr) => {
-        match $algorithm {
-            Self::NewReno($controller) => $call,
-            Self::Cubic($controller) => $call,
-            Self::Custom(Custom($controller)) => $call,
+        match &mut $algorithm.0 {
+            Kind::NewReno($controller) => $call,
+            Kind::Cubic($controller) => $call,
+            Kind::Custom($controller) => $call,
+            // There is nothing yet that it would change.
+            Kind::FreshCubic(_) => {}
+        }
+    };
+}
+
+/// What it says; a fresh CUBIC says `$fresh`.
+macro_rules! of {
+    ($algorithm:expr, $controller:ident => $call:expr, $cwnd:pat => $fresh:expr) => {
+        match &$algorithm.0 {
+            Kind::NewReno($controller) => $call,
+            Kind::Cubic($controller) => $call,
+            Kind::Custom($controller) => $call,
+            Kind::FreshCubic($cwnd) => $fresh,
         }
     };
 }
@@ -211,22 +223,31 @@ impl Algorithm {
     /// By the place of its name in `tcp_congestion_control`.
     pub(crate) fn of(place: u64) -> Self {
         match place {
-            0 => Self::NewReno(NewReno::default()),
-            _ => Self::Cubic(Box::default()),
+            0 => Self(Kind::NewReno(NewReno::default())),
+            _ => Self(Kind::FreshCubic(0)),
         }
     }
 
     /// A caller's own.
     pub fn custom(controller: impl Controller + 'static) -> Self {
-        Self::boxed(Box::new(controller))
-    }
-
-    fn boxed(controller: Box<dyn Controller>) -> Self {
-        Self::Custom(Custom(Box::new(controller)))
+        Self(Kind::Custom(Box::new(Box::new(controller))))
     }
 
     pub(crate) fn start(&mut self, cwnd: u32) {
-        with!(self, controller => controller.start(cwnd));
+        match &mut self.0 {
+            Kind::Cubic(_) | Kind::FreshCubic(_) => self.0 = Kind::FreshCubic(cwnd),
+            Kind::NewReno(controller) => controller.start(cwnd),
+            Kind::Custom(controller) => controller.start(cwnd),
+        }
+    }
+
+    /// A CUBIC that is fresh no longer.
+    fn begin(&mut self) {
+        if let Kind::FreshCubic(cwnd) = self.0 {
+            let mut cubic = Box::<Cubic>::default();
+            cubic.start(cwnd);
+            self.0 = Kind::Cubic(cubic);
+        }
     }
 
     pub(crate) fn on_sent(&mut self, sample: &SendSample) {
@@ -234,18 +255,24 @@ impl Algorithm {
     }
 
     pub(crate) fn on_ack(&mut self, sample: &RateSample) {
+        if sample.is_cwnd_limited {
+            self.begin();
+        }
         with!(self, controller => controller.on_ack(sample));
     }
 
     pub(crate) fn on_congestion(&mut self, event: &CongestionEvent) {
+        self.begin();
         with!(self, controller => controller.on_congestion(event));
     }
 
     pub(crate) fn on_rto(&mut self, event: &RtoEvent) {
+        self.begin();
         with!(self, controller => controller.on_rto(event));
     }
 
     pub(crate) fn undo(&mut self, cwnd: u32, ssthresh: u32) {
+        self.begin();
         with!(self, controller => controller.undo(cwnd, ssthresh));
     }
 
@@ -254,35 +281,36 @@ impl Algorithm {
     }
 
     pub(crate) fn cwnd(&self) -> u32 {
-        with!(self, controller => controller.cwnd())
+        of!(self, controller => controller.cwnd(), cwnd => *cwnd)
     }
 
     pub(crate) fn ssthresh(&self) -> u32 {
-        with!(self, controller => controller.ssthresh())
+        of!(self, controller => controller.ssthresh(), _ => u32::MAX)
     }
 
     pub(crate) fn pacing_rate(&self) -> Option<u64> {
-        with!(self, controller => controller.pacing_rate())
+        of!(self, controller => controller.pacing_rate(), _ => None)
     }
 
     /// As in `TCP_CONGESTION`.
     pub fn name(&self) -> &'static str {
-        with!(self, controller => controller.name())
+        of!(self, controller => controller.name(), _ => "cubic")
     }
 }
 
 impl Default for Algorithm {
     fn default() -> Self {
-        Self::Cubic(Box::default())
+        Self(Kind::FreshCubic(0))
     }
 }
 
-impl Clone for Algorithm {
+impl Clone for Kind {
     fn clone(&self) -> Self {
         match self {
             Self::NewReno(controller) => Self::NewReno(*controller),
+            Self::FreshCubic(cwnd) => Self::FreshCubic(*cwnd),
             Self::Cubic(controller) => Self::Cubic(controller.clone()),
-            Self::Custom(Custom(controller)) => Self::boxed(controller.boxed()),
+            Self::Custom(controller) => Self::Custom(Box::new(controller.boxed())),
         }
     }
 }

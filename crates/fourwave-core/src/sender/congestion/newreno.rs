@@ -37,13 +37,16 @@ impl Controller for NewReno {
         if !sample.may_grow || !sample.is_cwnd_limited {
             return;
         }
+        let mut acked = sample.acked;
         if self.cwnd < self.ssthresh {
-            // RFC 5681 §3.1, counted in bytes: an ACK for a whole batch counts for all of it.
-            self.cwnd = self.cwnd.saturating_add(sample.acked).min(MAX_CWND);
-            return;
+            // RFC 5681 §3.1, counted in bytes: an ACK for a whole batch counts for all of it, up to
+            // the threshold.
+            let growth = acked.min(self.ssthresh - self.cwnd);
+            self.cwnd = self.cwnd.saturating_add(growth).min(MAX_CWND);
+            acked -= growth;
         }
         // RFC 5681 §3.1, RFC 3465: one segment for each window acknowledged.
-        self.bytes_acked = self.bytes_acked.saturating_add(sample.acked);
+        self.bytes_acked = self.bytes_acked.saturating_add(acked);
         if self.bytes_acked >= self.cwnd {
             self.bytes_acked -= self.cwnd;
             self.cwnd = self.cwnd.saturating_add(sample.mss).min(MAX_CWND);

@@ -120,14 +120,19 @@ impl NewReno {
         };
     }
 
-    /// What is to be sent again before anything new; the range may be longer than the window
-    /// allows.
-    pub(crate) fn retransmit(&self, una: SeqNum, mss: u32) -> Option<Range<SeqNum>> {
+    /// Bytes that duplicates before a first loss told to have arrived.
+    pub(crate) fn told_by_duplicates(&self, mss: u32) -> u32 {
         match self.phase {
-            Phase::Fast { recover, due: true } => {
-                let len = recover.since(una).min(mss);
-                (len > 0).then(|| una..una + len)
-            }
+            Phase::Open => u32::from(self.duplicate_acks) * mss,
+            Phase::Fast { .. } | Phase::Loss { .. } => 0,
+        }
+    }
+
+    /// What is to be sent again before anything new; the range may be longer than the window
+    /// allows, and in fast recovery longer than the segment that is due.
+    pub(crate) fn retransmit(&self, una: SeqNum) -> Option<Range<SeqNum>> {
+        match self.phase {
+            Phase::Fast { recover, due: true } => una.before(recover).then_some(una..recover),
             Phase::Loss { recover, next } if next.before(recover) => Some(next..recover),
             _ => None,
         }
@@ -177,11 +182,11 @@ mod tests {
         assert!(!r.on_duplicate_ack(at(10_000), MSS));
         assert_eq!(r.cwnd_inflation(), MSS);
         assert!(!r.on_duplicate_ack(at(10_000), MSS));
-        assert_eq!(r.retransmit(at(0), MSS), None);
+        assert_eq!(r.retransmit(at(0)), None);
         assert!(r.on_duplicate_ack(at(10_000), MSS));
-        assert_eq!(r.retransmit(at(0), MSS), Some(at(0)..at(1000)));
+        assert_eq!(r.retransmit(at(0)), Some(at(0)..at(10_000)));
         r.retransmitted(at(1000));
-        assert_eq!(r.retransmit(at(0), MSS), None);
+        assert_eq!(r.retransmit(at(0)), None);
         assert!(!r.on_duplicate_ack(at(10_000), MSS));
         assert_eq!(r.cwnd_inflation(), 4 * MSS);
     }
@@ -194,10 +199,10 @@ mod tests {
         }
         r.retransmitted(at(1000));
         assert_eq!(r.on_ack(at(4000), 4000, MSS), RecoveryEvent::PartialAck);
-        assert_eq!(r.retransmit(at(4000), MSS), Some(at(4000)..at(5000)));
+        assert_eq!(r.retransmit(at(4000)), Some(at(4000)..at(10_000)));
         assert_eq!(r.on_ack(at(10_000), 6000, MSS), RecoveryEvent::Recovered);
         assert_eq!(r.cwnd_inflation(), 0);
-        assert_eq!(r.retransmit(at(10_000), MSS), None);
+        assert_eq!(r.retransmit(at(10_000)), None);
     }
 
     #[test]
@@ -205,13 +210,13 @@ mod tests {
         let mut r = NewReno::new();
         r.on_timeout(at(0), at(5000));
         assert_eq!(r.in_flight(at(0), at(5000)), 0);
-        assert_eq!(r.retransmit(at(0), MSS), Some(at(0)..at(5000)));
+        assert_eq!(r.retransmit(at(0)), Some(at(0)..at(5000)));
         r.retransmitted(at(1000));
         assert_eq!(r.in_flight(at(0), at(5000)), 1000);
         // The receiver had kept what came behind the hole.
         assert_eq!(r.on_ack(at(4000), 4000, MSS), RecoveryEvent::Ordinary);
-        assert_eq!(r.retransmit(at(4000), MSS), Some(at(4000)..at(5000)));
+        assert_eq!(r.retransmit(at(4000)), Some(at(4000)..at(5000)));
         assert_eq!(r.on_ack(at(5000), 1000, MSS), RecoveryEvent::Ordinary);
-        assert_eq!(r.retransmit(at(5000), MSS), None);
+        assert_eq!(r.retransmit(at(5000)), None);
     }
 }

@@ -9,7 +9,7 @@ use crate::time::{Duration, Instant};
 /// Recoveries after which the window is narrow again (RFC 8985 §6.2 step 4).
 const PERSISTENCE: u8 = 16;
 /// Segments beyond a hole that tell of a loss at once while nothing was ever reordered.
-const DUPLICATE_THRESHOLD: u32 = 3;
+const DUP_THRESH: u32 = 3;
 
 /// What has arrived of what was sent last, and how far the network reorders.
 #[derive(Clone, Copy, Debug, Hash)]
@@ -141,14 +141,14 @@ impl Rack {
         self.reordering.seen = self.reordering.seen.max(1);
     }
 
-    /// How long after it was sent a range is lost, if something sent later has arrived. `hurry`:
-    /// recovery is under way, by whatever it was found.
+    /// How long after it was sent a range is lost, if something sent later has arrived; `sacked`
+    /// segments are behind gaps. `hurry`: recovery is under way, by whatever it was found.
     pub(crate) fn wait(&self, sacked: u32, hurry: bool, path: &Path) -> Duration {
         Duration::from_micros(self.rtt.into()) + self.reordering_window(sacked, hurry, path)
     }
 
     fn reordering_window(&self, sacked: u32, hurry: bool, path: &Path) -> Duration {
-        let many = sacked >= DUPLICATE_THRESHOLD.saturating_mul(path.mss);
+        let many = sacked >= DUP_THRESH;
         if self.reordering.seen == 0 && (hurry || many) {
             return Duration::ZERO;
         }
@@ -167,7 +167,7 @@ impl Rack {
         if self.sent_at == Instant::NEVER {
             return (0, None);
         }
-        let wait = self.wait(sent.sacked(), hurry, path);
+        let wait = self.wait(sent.sacked_segments(), hurry, path);
         let mut next = None;
         let lost = sent.lose(|range| {
             if self.is_after(range) || (range.sent_at, range.end()) == (self.sent_at, self.end) {

@@ -95,6 +95,18 @@ pub(crate) struct Sack {
     pub(crate) first_due: bool,
     /// What is restored if what was taken for a loss turns out to be none.
     undo: Option<Undo>,
+    rest: Rest,
+}
+
+/// Whether anything may still be told of what was sent again once nothing is in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rest {
+    /// Not asked yet.
+    Unknown,
+    /// It is waited for: until the next flight is acknowledged.
+    Waits,
+    /// That flight is on its way.
+    Last,
 }
 
 impl Sack {
@@ -111,11 +123,23 @@ impl Sack {
             probe_due: false,
             first_due: false,
             undo: None,
+            rest: Rest::Unknown,
         }
     }
 
     pub(crate) fn reordering(&self) -> Reordering {
         self.rack.reordering()
+    }
+
+    /// Nothing is in flight. Whether nothing is to come either: a duplicate of what was sent again
+    /// may tell that it was for nothing.
+    pub(crate) fn may_end(&mut self) -> bool {
+        let is_waited_for = self.undo.as_ref().is_some_and(Undo::is_open)
+            || self.probe.is_some_and(|probe| probe.repeated > 0);
+        if self.rest == Rest::Unknown && is_waited_for {
+            self.rest = Rest::Waits;
+        }
+        !is_waited_for || self.rest == Rest::Last
     }
 
     pub(crate) fn ca_state(&self) -> CaState {
@@ -147,6 +171,9 @@ impl Sack {
     pub(crate) fn on_new(&mut self, range: Range<SeqNum>, mss: u32, now: Instant) {
         let len = range.end.since(range.start);
         self.sent.push(range.clone(), mss, now, self.delivered);
+        if self.rest == Rest::Waits {
+            self.rest = Rest::Last;
+        }
         self.prr.on_sent(len);
         if core::mem::take(&mut self.probe_due) {
             self.probe = Some(Probe { end: range.end, repeated: 0 });
@@ -188,7 +215,8 @@ impl Sack {
             return AckReport { event: undone, delivered, lost: 0, is_safe: has_moved };
         }
         let lost = self.detect(now, path);
-        let repaired = self.probe_answered(flight.una, duplicate.is_some(), has_moved);
+        let says_nothing = !has_moved && delivered.bytes == 0;
+        let repaired = self.probe_answered(flight.una, duplicate.is_some(), says_nothing);
         let event = self.turn(flight, lost, in_flight, repaired, ack.before);
         AckReport { event, delivered, lost, is_safe: has_moved && lost == 0 }
     }
@@ -235,13 +263,17 @@ impl Sack {
         lost
     }
 
-    /// RFC 8985 §7.4: whether a probe's answer tells that it repaired a loss.
-    fn probe_answered(&mut self, una: SeqNum, is_duplicate: bool, has_moved: bool) -> bool {
+    /// RFC 8985 §7.4: whether it is certain now that a probe repaired a loss. What acknowledges no
+    /// more than was sent before it may answer the first copy, and the other be told of yet.
+    fn probe_answered(&mut self, una: SeqNum, is_duplicate: bool, says_nothing: bool) -> bool {
         let Some(probe) = self.probe.filter(|probe| una.at_or_after(probe.end)) else {
             return false;
         };
-        self.probe = None;
-        probe.repeated > 0 && !is_duplicate && has_moved
+        let is_beyond = una.after(probe.end);
+        if is_beyond || probe.repeated == 0 || is_duplicate || says_nothing {
+            self.probe = None;
+        }
+        is_beyond && probe.repeated > 0 && !is_duplicate
     }
 
     /// What of an ACK proves that nothing was lost.
@@ -312,6 +344,7 @@ impl Sack {
     }
 
     fn begin_undo(&mut self, before: Before, una: SeqNum, is_timeout: bool) {
+        self.rest = Rest::Unknown;
         let probed = self.probe.map_or(0, |probe| probe.repeated);
         self.undo = Some(Undo::new(before, una, is_timeout, probed));
     }
@@ -341,7 +374,7 @@ impl Sack {
             self.sent.forget_sacks();
         }
         let hurry = self.phase != Phase::Open;
-        let wait = self.rack.wait(self.sent.sacked(), hurry, path);
+        let wait = self.rack.wait(self.sent.sacked_segments(), hurry, path);
         self.sent.lose(|range| core::mem::take(&mut first) || range.sent_at + wait <= now);
         let recover = match self.phase {
             Phase::Loss { recover } => recover.later(flight.nxt),
@@ -375,8 +408,8 @@ impl Sack {
     }
 
     /// What a probe repeats.
-    pub(crate) fn tail(&self, mss: u32) -> Option<Range<SeqNum>> {
-        self.sent.tail(mss)
+    pub(crate) fn tail(&self, flight: &Flight) -> Option<Range<SeqNum>> {
+        self.sent.tail(flight)
     }
 
     /// Whether a probe may be scheduled (RFC 8985 §7.2): nothing is out of order, and none is on

@@ -70,6 +70,11 @@ impl Undo {
         self.retransmitted_at != Instant::NEVER && age.is_some_and(is_older)
     }
 
+    /// Whether duplicates may still tell of it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.unanswered > 0
+    }
+
     pub(crate) fn is_timeout(&self) -> bool {
         self.is_timeout
     }
