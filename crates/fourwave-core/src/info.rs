@@ -46,7 +46,7 @@ pub struct TcpInfo {
     pub unacked: u32,
     /// Bytes of them that the peer acknowledged selectively.
     pub sacked: u32,
-    /// Bytes of them that are taken for lost and were not sent again yet.
+    /// Bytes of them that are taken for lost, sent again since or not.
     pub lost: u32,
     /// Bytes of them that are on their way again.
     pub retrans: u32,

@@ -378,7 +378,7 @@ impl Connection {
 
     /// Data on its way, as the sender sees it.
     fn flight(&self) -> Flight {
-        let has_fin = self.snd.fin == Fin::Sent;
+        let has_fin = self.snd.fin == Fin::Sent && self.snd.fin_rides;
         Flight { una: self.snd.data_start(), nxt: self.snd.nxt, mss: self.snd.mss, has_fin }
     }
 

@@ -302,7 +302,7 @@ impl Connection {
             self.snd.small_end = self.snd.nxt;
         }
         if fin {
-            self.snd.fin = Fin::Sent;
+            (self.snd.fin, self.snd.fin_rides) = (Fin::Sent, len > 0);
         }
         self.note_sent(self.snd.nxt, Sent::New { start: seq, was_idle }, ctx);
         out

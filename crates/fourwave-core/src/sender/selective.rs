@@ -119,6 +119,11 @@ impl Sender {
         }
         if ack.acked > 0 {
             self.rto.restart(now, ack.flight.nxt != ack.flight.una, &self.rtt, limits);
+            if self.recovery.sack().is_some_and(Sack::is_reneged) {
+                // As in Linux, what follows closely may be the ACK of it, overtaken.
+                let soon = (self.srtt() / 2).max(Duration::from_millis(10));
+                self.rto.deadline = self.rto.deadline.min(now + soon);
+            }
         }
         self.schedule_probe(now, ack.flight, limits);
         self.rest(ack.flight);

@@ -21,7 +21,8 @@ pub(crate) struct Flight {
     pub(crate) nxt: SeqNum,
     /// Payload bytes of a full segment.
     pub(crate) mss: u32,
-    /// The last number is a FIN's: it goes out with the segment before it, and makes it no longer.
+    /// The last number is that of a FIN that went out with text: it goes out with it again, and makes
+    /// no segment longer.
     pub(crate) has_fin: bool,
 }
 

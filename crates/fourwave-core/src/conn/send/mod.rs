@@ -30,6 +30,8 @@ pub(crate) struct SendSide {
     /// Bytes from the first unacknowledged one on.
     pub(crate) queue: SendQueue,
     pub(crate) fin: Fin,
+    /// It went out with text before it.
+    pub(crate) fin_rides: bool,
     /// ISS.
     pub(crate) iss: SeqNum,
     /// SND.UNA.
@@ -72,6 +74,7 @@ impl SendSide {
         Self {
             queue: SendQueue::default(),
             fin: Fin::Open,
+            fin_rides: false,
             iss,
             una: iss,
             nxt: iss,

@@ -168,7 +168,7 @@ impl Cubic {
     /// Grows up to the threshold; the bytes acknowledged that are left for congestion avoidance.
     fn slow_start(&mut self, sample: &RateSample) -> u32 {
         let step = match &mut self.phase {
-            Phase::First(hystart) => hystart.on_ack(sample),
+            Phase::First(hystart) => hystart.on_ack(sample, self.cwnd),
             Phase::Later(_) => Step::Grow(sample.acked),
         };
         match step {

@@ -32,7 +32,9 @@ impl Prr {
         let budget = if in_flight > ssthresh {
             let share = u64::from(self.delivered) * u64::from(ssthresh);
             let share = share.div_ceil(u64::from(self.at_start));
-            u32::try_from(share).unwrap_or(u32::MAX).saturating_sub(self.sent)
+            // What is left of a segment counts as one, as where windows are counted in segments.
+            let left = u32::try_from(share).unwrap_or(u32::MAX).saturating_sub(self.sent);
+            left.checked_next_multiple_of(mss.max(1)).unwrap_or(left)
         } else {
             let limit = self.delivered.saturating_sub(self.sent).max(delivered);
             let limit = if is_safe { limit.saturating_add(mss) } else { limit };

@@ -155,9 +155,17 @@ impl Sack {
         self.sent.in_flight()
     }
 
-    /// Of what is not acknowledged, what was named, what is lost and what is on its way again.
+    /// Of what is not acknowledged, what was named, what was lost (as Linux tells it: what a probe
+    /// repeats was not) and what is on its way again.
     pub(crate) fn sums(&self) -> (u32, u32, u32) {
-        (self.sent.sacked(), self.sent.lost(), self.sent.retransmitted_numbers())
+        let again = self.sent.retransmitted_numbers();
+        let probed = self.probe.map_or(0, |probe| probe.repeated);
+        (self.sent.sacked(), self.sent.lost() + again.saturating_sub(probed), again)
+    }
+
+    /// RFC 2018 §8: SND.UNA has come to what the peer named: it gave that up.
+    pub(crate) fn is_reneged(&self) -> bool {
+        self.sent.is_first_sacked()
     }
 
     /// Bytes delivered a second since the newest of `delivered` went out.
@@ -400,11 +408,12 @@ impl Sack {
 
     /// What is to go out again first.
     pub(crate) fn retransmit(&self) -> Option<Range<SeqNum>> {
-        self.sent.first_lost()
+        // Where it gave something up the timer is about to tell so.
+        self.sent.first_lost().filter(|_| !self.is_reneged())
     }
 
     pub(crate) fn has_lost(&self) -> bool {
-        self.sent.lost() > 0
+        self.sent.lost() > 0 && !self.is_reneged()
     }
 
     /// What a probe repeats.
