@@ -253,6 +253,10 @@ impl Controller for Cubic {
         // §4.9.
         self.cwnd = self.cwnd.max(cwnd);
         self.ssthresh = self.ssthresh.max(ssthresh);
+        if ssthresh == u32::MAX {
+            // The first slow start goes on.
+            self.phase = Phase::First(HyStart::default());
+        }
         if let Phase::Later(epoch) = &mut self.phase {
             epoch.w_max = epoch.w_max.max(epoch.prior);
             epoch.has_begun = false;
@@ -382,9 +386,11 @@ mod tests {
         assert_eq!((cubic.cwnd(), cubic.ssthresh()), (MSS, 70 * MSS));
         cubic.on_rto(&RtoEvent { is_repeated: true, ..event });
         assert_eq!((cubic.cwnd(), cubic.ssthresh()), (MSS, 70 * MSS));
-        cubic.undo(100 * MSS, u32::MAX);
-        assert_eq!((cubic.cwnd(), cubic.ssthresh()), (100 * MSS, u32::MAX));
+        cubic.undo(100 * MSS, 90 * MSS);
+        assert_eq!((cubic.cwnd(), cubic.ssthresh()), (100 * MSS, 90 * MSS));
         assert_eq!(cubic.epoch().w_max, 100 * MSS);
+        cubic.undo(100 * MSS, u32::MAX);
+        assert!(matches!(cubic.phase, Phase::First(_)), "its first slow start goes on");
     }
 
     #[test]
