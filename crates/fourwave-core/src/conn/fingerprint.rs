@@ -53,6 +53,7 @@ impl Hash for SendSide {
         let Self {
             queue,
             fin,
+            fin_rides,
             iss,
             una,
             nxt,
@@ -73,6 +74,6 @@ impl Hash for SendSide {
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
         (mss, scale, nodelay, cork, more, pushed, more_waits, small_end).hash(state);
-        (records, starved).hash(state);
+        (records, starved, fin_rides).hash(state);
     }
 }

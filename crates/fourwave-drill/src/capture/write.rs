@@ -135,6 +135,12 @@ impl Writer<'_> {
             }
             None => {}
         }
+        if self.loose && !self.sends_again() {
+            // The round trips of a script are not those of the path: a probe would go out too soon,
+            // and CUBIC leave slow start where they become longer.
+            set("tcp_congestion_control", "reno".to_owned());
+            set("tcp_early_retrans", "0".to_owned());
+        }
         if self.loose {
             let room = u64::from(self.plan.unacknowledged.next_power_of_two()) * 4;
             let room = room.max(LEAST_ROOM);
@@ -147,6 +153,17 @@ impl Writer<'_> {
             self.out.push(Line::plain(""));
             self.line(&format!("`{}`", lines.join("\n ")));
         }
+    }
+
+    /// Whether our side sent anything twice: then how much of its window is left counts.
+    fn sends_again(&self) -> bool {
+        let own = self.segs.iter().filter(|seg| seg.from == self.ours && seg.len > 0);
+        let mut end: Option<u32> = None;
+        own.into_iter().any(|seg| {
+            let goes_back = end.is_some_and(|end| (seg.seq.wrapping_sub(end) as i32) < 0);
+            end = Some(seg.seq.wrapping_add(seg.len));
+            goes_back
+        })
     }
 
     /// Twice the widest window that our side has shown: Linux takes half of it for overhead.
