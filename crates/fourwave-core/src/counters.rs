@@ -50,9 +50,9 @@ counters! {
     loss_probes = "TcpExtTCPLossProbes", "Tail loss probes sent (RFC 8985).";
     spurious_rtos = "TcpExtTCPSpuriousRTOs", "Retransmission timeouts found spurious (RFC 5682).";
     full_undos = "TcpExtTCPFullUndo",
-        "Losses that an echoed timestamp told to be none, and whose reduction was undone (RFC 3522).";
+        "Losses that an echoed timestamp told to be none, their reduction undone (RFC 3522).";
     dsack_undos = "TcpExtTCPDSACKUndo",
-        "Losses that duplicates told to be none, and whose reduction was undone (RFC 3708).";
+        "Losses that duplicates told to be none, their reduction undone (RFC 3708).";
     ofo_queue = "TcpExtTCPOFOQueue", "Segments queued out of order.";
     rcv_pruned = "TcpExtOfoPruned", "Out-of-order segments dropped for want of room.";
     keepalive = "TcpExtTCPKeepAlive", "Keepalive probes sent.";

@@ -567,8 +567,8 @@ mod tests {
     #[test]
     fn an_idle_connection_takes_at_most_640_bytes() {
         // Its box, its slot in the table, its node in the wheel, its entry in the demultiplexer
-        // (4 + 1 bytes at the lowest load that hashbrown keeps). CUBIC takes 40 more once its window
-        // has held something back.
+        // (4 + 1 bytes at the lowest load that hashbrown keeps). CUBIC takes 40 more once its
+        // window has held something back.
         let all = size_of::<Connection>() + 16 + 24 + 12;
         assert!(all <= 640, "{all} bytes: sender {}", size_of::<Sender>());
     }

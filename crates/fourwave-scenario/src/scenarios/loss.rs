@@ -114,9 +114,9 @@ pub(super) const LOST_FIN_ORPHAN: Scenario = Scenario {
     title: "every FIN of a connection without an application is lost",
     about: "The application has closed and is gone: the connection is an orphan that only the \
             engine knows. It must not live indefinitely on a peer that does not answer, so its FIN \
-            goes out again as a tail loss probe and tcp_orphan_retries times more, each time after twice the wait, and then it \
-            is dropped. The server was told nothing: it finds out when it next sends, or by \
-            keepalive.",
+            goes out again as a tail loss probe and tcp_orphan_retries times more, each time after \
+            twice the wait, and then it is dropped. The server was told nothing: it finds out when \
+            it next sends, or by keepalive.",
     script: lost_fin_orphan,
 };
 

@@ -12,7 +12,7 @@ const BETA: u64 = 7;
 /// The cubic's time ends here, in milliseconds from its plateau: it is far above any window then.
 const MOST_MILLIS: u64 = 1 << 18;
 
-/// The window of RFC 9438, with C = 0.4: `cubic` in Linux. Its first slow start is that of RFC 9406.
+/// The window of RFC 9438, with C = 0.4: `cubic` in Linux. Its first slow start is RFC 9406's.
 #[derive(Clone, Copy, Debug)]
 pub struct Cubic {
     cwnd: u32,

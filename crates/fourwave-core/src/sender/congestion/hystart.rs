@@ -1,5 +1,5 @@
-//! HyStart++ (RFC 9406): slow start ends where round trips begin to take longer, before the queue of
-//! the bottleneck is full.
+//! HyStart++ (RFC 9406): slow start ends where round trips begin to take longer, before the queue
+//! of the bottleneck is full.
 //!
 //! Two things are more careful than the RFC. A first window whose ACKs come as a train half a round
 //! trip long has filled half the path, which Linux takes for enough (Ha and Rhee's HyStart): it
