@@ -4,10 +4,12 @@ mod pair;
 
 use std::sync::{Arc, Mutex};
 
+use fourwave_core::Config;
 use fourwave_core::congestion::{
     Algorithm, CongestionEvent, CongestionKind, Controller, RateSample, RtoEvent, SendSample,
 };
 use fourwave_core::time::Duration;
+use fourwave_wire::Link;
 use pair::{CLIENT, Pair, SERVER, Way, text};
 
 /// What an algorithm was told.
@@ -28,6 +30,8 @@ struct Told {
 #[derive(Clone, Debug)]
 struct Fixed {
     cwnd: u32,
+    /// Bytes a second.
+    pace: Option<u64>,
     told: Arc<Mutex<Told>>,
 }
 
@@ -73,6 +77,9 @@ impl Controller for Fixed {
     fn ssthresh(&self) -> u32 {
         u32::MAX
     }
+    fn pacing_rate(&self) -> Option<u64> {
+        self.pace
+    }
     fn boxed(&self) -> Box<dyn Controller> {
         Box::new(self.clone())
     }
@@ -82,7 +89,7 @@ impl Controller for Fixed {
 fn transfer(cwnd: u32, filter: impl FnMut(usize, &[u8]) -> Way + 'static) -> (Pair, Fixed) {
     let mut pair = Pair::new();
     let (client, server) = pair.open();
-    let fixed = Fixed { cwnd, told: Arc::default() };
+    let fixed = Fixed { cwnd, pace: None, told: Arc::default() };
     let algorithm = Algorithm::custom(fixed.clone());
     pair.ends[CLIENT].engine.set_congestion_control(client, algorithm).unwrap();
     pair.filter = Box::new(filter);
@@ -144,4 +151,73 @@ fn it_hears_of_losses_and_timeouts() {
 fn less_than_a_segment_counts_as_one() {
     let (_, fixed) = transfer(0, |_, _| Way::Pass);
     assert_eq!(fixed.told().most_in_flight, 1448);
+}
+
+/// A client that paces at 1 MB/s with a window of 100 000 bytes has sent `data`: when each of its
+/// packets with data left it, in milliseconds, and how many bytes of data each had.
+fn paced(
+    link: Link,
+    data: usize,
+    mut filter: impl FnMut(usize) -> Way + 'static,
+) -> (Pair, Vec<(u64, usize)>) {
+    let mut pair = Pair::with(Config::default(), Config::default(), link);
+    let (client, server) = pair.open();
+    let fixed = Fixed { cwnd: 100_000, pace: Some(1_000_000), told: Arc::default() };
+    let algorithm = Algorithm::custom(fixed);
+    pair.ends[CLIENT].engine.set_congestion_control(client, algorithm).unwrap();
+    let sizes = Arc::new(Mutex::new(Vec::new()));
+    let (seen, mut count) = (sizes.clone(), 0);
+    pair.filter = Box::new(move |end, packet| {
+        if end != CLIENT || packet.len() <= 60 {
+            return Way::Pass;
+        }
+        seen.lock().unwrap().push(packet.len() - 52);
+        count += 1;
+        filter(count)
+    });
+    let begin = pair.now;
+    pair.send(CLIENT, client, &text(data));
+    let (mut left, mut got) = (Vec::new(), 0);
+    while got < data {
+        pair.run_for(Duration::from_micros(100));
+        got += pair.read(SERVER, server).len();
+        let at = pair.now.since(begin).as_micros() as u64 / 1000;
+        left.extend(sizes.lock().unwrap().drain(..).map(|bytes| (at, bytes)));
+        assert!(at < 10_000, "{got} bytes");
+    }
+    let info = pair.ends[CLIENT].engine.info(client).unwrap();
+    assert_eq!(info.pacing_rate, Some(1_000_000));
+    (pair, left)
+}
+
+#[test]
+fn what_is_paced_leaves_at_the_rate_in_bursts_of_a_millisecond() {
+    for link in [Link::plain(1500), Link::offloading(1500)] {
+        let (_, left) = paced(link, 200_000, |_| Way::Pass);
+        assert!(left.iter().all(|(_, bytes)| *bytes <= 2 * 1448), "{left:?}");
+        for from in 0..left.len() {
+            // Of any 20 ms: what they carry, a burst and its credit.
+            let until = left[from].0 + 20;
+            let sent: usize =
+                left[from..].iter().take_while(|(at, _)| *at < until).map(|(_, n)| n).sum();
+            assert!(sent <= 20_000 + 3 * 1448, "{sent} from {:?}", left[from]);
+        }
+        let (last, _) = left.last().unwrap();
+        assert!((195..=205).contains(last), "{last} ms for 200 kB at 1 MB/s");
+    }
+}
+
+#[test]
+fn what_is_paced_is_so_in_recovery_too_and_no_timer_counts_as_a_timeout() {
+    let (pair, left) = paced(Link::plain(1500), 200_000, |n| match n {
+        40..60 => Way::Drop,
+        _ => Way::Pass,
+    });
+    for from in 0..left.len() {
+        let until = left[from].0 + 20;
+        let sent: usize =
+            left[from..].iter().take_while(|(at, _)| *at < until).map(|(_, n)| n).sum();
+        assert!(sent <= 20_000 + 3 * 1448, "{sent} from {:?}", left[from]);
+    }
+    assert_eq!(pair.ends[CLIENT].engine.counters().timeouts, 0);
 }

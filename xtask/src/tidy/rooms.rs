@@ -57,7 +57,11 @@ const WALLS: [Wall; 9] = [
     Wall {
         room: "fourwave_core::sender::recovery",
         forbids: &["fourwave_core::sender"],
-        but: &["fourwave_core::sender::recovery", "fourwave_core::sender::sent"],
+        but: &[
+            "fourwave_core::sender::recovery",
+            "fourwave_core::sender::sent",
+            "fourwave_core::sender::rate",
+        ],
         why: SAMPLES,
     },
     Wall { room: "fourwave_core::demux", forbids: &["fourwave_core::conn"], but: &[], why: BY_ID },

@@ -123,7 +123,11 @@ impl Connection {
             min_segments: ctx.config.tcp_min_tso_segs as u32,
             has_new: self.sender.is_probe_due() && self.next_new(unsent, self.snd.mss).is_some(),
         };
-        match self.sender.next(flight, &limits) {
+        match self.sender.next(ctx.now, flight, &limits) {
+            NextData::Paced => {
+                self.sender.wait();
+                None
+            }
             NextData::Retransmit(range) => {
                 let len = range.end.since(range.start).min(self.snd.record_room(range.start));
                 (len > 0).then(|| NextSegment::Retransmit(range.start..range.start + len))
@@ -141,6 +145,10 @@ impl Connection {
     /// The FIN takes a sequence number, and so room in the window.
     fn next_fin(&mut self, ctx: &Ctx<'_>) -> Option<NextSegment> {
         if !self.snd.fin_waits() {
+            return None;
+        }
+        if self.snd.window_room() > 0 && self.sender.is_held(ctx.now) {
+            self.sender.wait();
             return None;
         }
         if self.snd.window_room() > 0 {

@@ -88,6 +88,9 @@ impl Connection {
             self.called(UserCall::Send, ctx.now);
             self.rcv.acks.on_answer();
             self.confirm_far_end(ctx.now);
+            if self.snd.unsent() == 0 {
+                self.sender.on_drained(ctx.now);
+            }
             self.snd.queue.push(data.split_to(taken));
         }
         // Where overhead is counted, a send takes a chunk, and there may be room for the next.

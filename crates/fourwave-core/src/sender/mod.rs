@@ -10,6 +10,8 @@
 //! | how long is a round trip, and how fast is delivered what is sent? | `rtt.rs` |
 //! | when does the retransmission timer fire? | `rto.rs` |
 //! | what is in flight, and since when? | `sent.rs` |
+//! | how fast is it delivered? | `rate.rs` |
+//! | what does an ACK change where the peer knows no selective ones? | `plain.rs` |
 //! | what does a selective ACK, or the time after one, change? | `selective.rs` |
 //! | what is lost, and sent again? | `recovery/` |
 //! | how much may be in flight? | `congestion/` |
@@ -18,6 +20,8 @@
 pub mod congestion;
 #[cfg(feature = "model")]
 mod fingerprint;
+mod plain;
+mod rate;
 mod recovery;
 mod rto;
 mod rtt;
@@ -31,10 +35,10 @@ use core::ops::Range;
 use fourwave_wire::SeqNum;
 
 use crate::time::{Duration, Instant};
-use congestion::{Algorithm, CongestionEvent, CongestionKind, RateSample, RtoEvent, SendSample};
-use recovery::{NewReno, RecoveryEvent, Reordering, Sack};
+use congestion::{Algorithm, RtoEvent, SendSample};
+use recovery::{NewReno, Reordering, Sack};
 use rto::RtoTimer;
-use rtt::{Rtt, RttSampler, Timed};
+use rtt::{Rtt, RttSampler};
 use selective::Recovery;
 use usage::CwndUsage;
 
@@ -62,6 +66,8 @@ pub(crate) enum NextData {
     Retransmit(Range<SeqNum>),
     /// So many bytes of new data.
     New(u32),
+    /// Nothing before the time of departure.
+    Paced,
 }
 
 /// Which segment went out.
@@ -190,10 +196,14 @@ impl Sender {
         let cwnd = self.congestion.cwnd();
         self.congestion = algorithm;
         self.congestion.start(cwnd);
+        let is_sampled = self.congestion.wants_rates();
+        if let Some(sack) = self.recovery.sack_mut() {
+            sack.ask_rates(is_sampled);
+        }
     }
 
     /// What may go out of `flight`'s data: what was lost first, then what is new.
-    pub(crate) fn next(&self, flight: Flight, limits: &SendLimits) -> NextData {
+    pub(crate) fn next(&self, now: Instant, flight: Flight, limits: &SendLimits) -> NextData {
         let mss = flight.mss;
         let burst = self.burst(mss, limits);
         let (lost, fast) = match &self.recovery {
@@ -211,6 +221,9 @@ impl Sender {
             Recovery::Sack(_, Some(sack)) => (sack.retransmit(), sack.first_due),
             Recovery::Sack(_, None) | Recovery::Unknown => (None, false),
         };
+        if self.congestion.is_held(now) {
+            return NextData::Paced;
+        }
         let room = self.room(self.in_flight(flight), mss);
         if let Some(range) = lost {
             let room = if fast { mss } else { room / mss * mss };
@@ -229,6 +242,27 @@ impl Sender {
         }
     }
 
+    /// Whether a FIN alone has to wait for its time of departure.
+    pub(crate) fn is_held(&self, now: Instant) -> bool {
+        self.congestion.is_held(now)
+    }
+
+    /// Something waits for the time of departure, and is to be asked for then.
+    pub(crate) fn wait(&mut self) {
+        self.congestion.wait();
+    }
+
+    /// Nothing waits to be sent: less goes out than might, unless the window or the pace holds it.
+    pub(crate) fn on_drained(&mut self, now: Instant) {
+        if !self.congestion.wants_rates() || self.congestion.is_held(now) {
+            return;
+        }
+        let cwnd = self.congestion.cwnd();
+        if let Some(sack) = self.recovery.sack_mut().filter(|sack| sack.in_flight() < cwnd) {
+            sack.on_app_limited();
+        }
+    }
+
     fn in_flight(&self, flight: Flight) -> u32 {
         match &self.recovery {
             Recovery::NewReno(newreno) => newreno.in_flight(flight.una, flight.nxt),
@@ -244,15 +278,20 @@ impl Sender {
         let cwnd = self.congestion.cwnd().max(mss);
         let inflation = match &self.recovery {
             Recovery::NewReno(newreno) => newreno.cwnd_inflation(),
-            Recovery::Sack(_, Some(sack)) if let Some(budget) = sack.budget() => return budget,
+            Recovery::Sack(_, Some(sack))
+                if let Some(budget) = sack.budget()
+                    && !self.congestion.rules_recovery() =>
+            {
+                return budget;
+            }
             Recovery::Sack(..) | Recovery::Unknown => 0,
         };
         cwnd.saturating_add(inflation).saturating_sub(in_flight)
     }
 
     /// Payload bytes of the largest super-segment, a multiple of the segment size. As in Linux, at
-    /// most half the congestion window, and what the path carries in a millisecond: or the ACKs
-    /// come back in bursts too.
+    /// most half the congestion window, and what the path carries in a millisecond (at the pacing
+    /// rate, where there is one): or the ACKs come back in bursts too.
     fn burst(&self, mss: u32, limits: &SendLimits) -> u32 {
         if limits.largest < 2 * mss {
             return mss;
@@ -260,7 +299,11 @@ impl Sender {
         let cwnd = self.congestion.cwnd();
         let in_slow_start = cwnd < self.congestion.ssthresh();
         let least = mss.saturating_mul(limits.min_segments);
-        let burst = self.rtt.burst(cwnd, in_slow_start, limits.largest).max(least);
+        let burst = match self.congestion.pacing_rate() {
+            None => self.rtt.burst(cwnd, in_slow_start, limits.largest),
+            Some(rate) => self.rtt.burst_of(rate, limits.largest),
+        };
+        let burst = burst.max(least);
         (limits.largest.min(burst).min(cwnd / 2) / mss * mss).max(mss)
     }
 
@@ -273,6 +316,9 @@ impl Sender {
         flight: Flight,
         limits: &RtoLimits,
     ) {
+        if let Sent::New { start, .. } | Sent::Again { start } = sent {
+            self.congestion.pace(now, end.since(start));
+        }
         match sent {
             Sent::Syn { is_first: true } => {
                 // What its ACK acknowledges are no bytes.
@@ -300,7 +346,7 @@ impl Sender {
                     self.rto.on_progress(now);
                     self.rto.stop();
                 }
-                self.on_sent_new(now, start..end, flight, limits);
+                self.on_sent_new(now, start..end, flight, was_idle, limits);
             }
         }
     }
@@ -310,12 +356,14 @@ impl Sender {
         now: Instant,
         range: Range<SeqNum>,
         flight: Flight,
+        was_idle: bool,
         limits: &RtoLimits,
     ) {
         let end = range.end;
         match &mut self.recovery {
             Recovery::Sack(reordering, sack) => {
-                let sack = sack.get_or_insert_with(|| Box::new(Sack::new(*reordering)));
+                let is_sampled = self.congestion.wants_rates();
+                let sack = sack.get_or_insert_with(|| Box::new(Sack::new(*reordering, is_sampled)));
                 sack.on_new(range, flight.mss, now);
             }
             _ => self.sampler.start(end, flight.una, now),
@@ -327,7 +375,8 @@ impl Sender {
         let in_flight = self.in_flight(flight);
         let is_limited = self.room(in_flight, flight.mss) < flight.mss;
         self.usage.on_sent(flight.una, flight.nxt, in_flight, is_limited);
-        let sample = SendSample { now, in_flight, is_cwnd_limited: is_limited };
+        let is_cwnd_limited = is_limited;
+        let sample = SendSample { now, in_flight, is_cwnd_limited, was_idle, srtt: self.srtt() };
         self.congestion.on_sent(&sample);
     }
 
@@ -390,66 +439,9 @@ impl Sender {
         Found::Nothing
     }
 
-    fn on_plain_ack(&mut self, now: Instant, ack: &Ack<'_>, is_cwnd_limited: bool) {
-        let Flight { una, nxt, mss, .. } = ack.flight;
-        // As in Linux, what duplicates told already is counted once.
-        let (event, told) = match &mut self.recovery {
-            Recovery::NewReno(newreno) => {
-                let told = newreno.told_by_duplicates(mss);
-                (newreno.on_ack(una, ack.acked, mss), told)
-            }
-            _ => (RecoveryEvent::Ordinary, 0),
-        };
-        let acked = ack.data.saturating_sub(told).max(ack.data.min(mss));
-        let timed = self.take_rtt(now, una, ack.echo_age);
-        let in_flight = nxt.since(una);
-        if event == RecoveryEvent::Recovered {
-            let kind = CongestionKind::Recovered;
-            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
-        }
-        self.congestion.on_ack(&RateSample {
-            now,
-            acked,
-            rtt: timed.map(|timed| timed.rtt),
-            srtt: self.rtt.srtt().unwrap_or_default(),
-            min_rtt: self.rtt.min(),
-            delivery_rate: timed.and_then(Timed::delivery_rate),
-            in_flight,
-            is_cwnd_limited,
-            is_in_recovery: event != RecoveryEvent::Ordinary,
-            may_grow: event == RecoveryEvent::Ordinary,
-            lost: 0,
-            marked: 0,
-            mss,
-        });
-    }
-
-    /// An ACK that says only what the one before it said (RFC 5681 §2). Whether it means a loss.
-    pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> bool {
-        let in_flight = self.in_flight(flight);
-        let Recovery::NewReno(newreno) = &mut self.recovery else { return false };
-        let is_loss = newreno.on_duplicate_ack(flight.nxt, flight.mss);
-        if is_loss {
-            let kind = CongestionKind::Loss;
-            let event = CongestionEvent { now, kind, in_flight, mss: flight.mss };
-            self.congestion.on_congestion(&event);
-        }
-        is_loss
-    }
-
-    /// A sample of the round-trip time, where `ack` gives one.
-    fn take_rtt(&mut self, now: Instant, ack: SeqNum, echo_age: Option<Duration>) -> Option<Timed> {
-        // RFC 7323 §4.1: the echo names the copy that arrived. Its milliseconds are too coarse
-        // for a fast path, so it serves only where the sampler cannot: after a back-off.
-        let echoed = || echo_age.map(|rtt| Timed { rtt, delivered: 0 });
-        let timed = self.sampler.stop(ack, now).or_else(echoed)?;
-        self.rtt.sample(timed.rtt, timed.rtt);
-        self.rto.backoff = 0;
-        Some(timed)
-    }
-
     /// Which timer has run out; it is off then.
     pub(crate) fn take_timeout(&mut self, now: Instant) -> Option<Timer> {
+        self.congestion.on_departure(now);
         // A probe takes the place of a timeout that is due at the same time (RFC 8985 §7.2).
         if self.early() <= now.min(self.rto.deadline) {
             return Some(Timer::Early);
@@ -477,13 +469,14 @@ impl Sender {
                     Recovery::Sack(_, Some(sack)) => sack.on_timeout(now, flight, &path, before),
                     Recovery::Sack(_, None) | Recovery::Unknown => {}
                 }
+                self.tell_lost(now, flight.mss);
             }
         }
     }
 
     /// When a timer fires; `NEVER` while none runs.
     pub(crate) fn next_deadline(&self) -> Instant {
-        self.rto.deadline.min(self.early())
+        self.rto.deadline.min(self.early()).min(self.congestion.departure())
     }
 
     /// RFC 9293 §3.8.6.1: nothing is in flight, so nothing but a probe would bring an ACK.
@@ -564,6 +557,14 @@ impl Sender {
         self.congestion.cwnd()
     }
 
+    fn ca_state(&self) -> CaState {
+        match &self.recovery {
+            Recovery::NewReno(newreno) => newreno.ca_state(),
+            Recovery::Sack(_, Some(sack)) => sack.ca_state(),
+            Recovery::Sack(_, None) | Recovery::Unknown => CaState::Open,
+        }
+    }
+
     pub(crate) fn info(&self) -> SenderInfo {
         SenderInfo {
             cwnd: self.told_cwnd(),
@@ -572,11 +573,7 @@ impl Sender {
             rttvar: self.rtt.rttvar(),
             min_rtt: self.rtt.min(),
             backoff: self.rto.backoff,
-            ca_state: match &self.recovery {
-                Recovery::NewReno(newreno) => newreno.ca_state(),
-                Recovery::Sack(_, Some(sack)) => sack.ca_state(),
-                Recovery::Sack(_, None) | Recovery::Unknown => CaState::Open,
-            },
+            ca_state: self.ca_state(),
             pacing_rate: self.congestion.pacing_rate(),
             congestion: self.congestion.name(),
             path: self.path_info(),

@@ -53,8 +53,13 @@ impl Rtt {
         }
         let tenths = if in_slow_start { 20 } else { 12 };
         let second = u64::from(cwnd) * 1_000_000 / u64::from(self.srtt) * tenths / 10;
+        self.burst_of(second, most)
+    }
+
+    /// The same at a rate in bytes a second.
+    pub(crate) fn burst_of(&self, rate: u64, most: u32) -> u32 {
         let near = most.checked_shr(self.min >> 9).unwrap_or(0);
-        u32::try_from(second >> 10).unwrap_or(u32::MAX).saturating_add(near)
+        u32::try_from(rate >> 10).unwrap_or(u32::MAX).saturating_add(near)
     }
 }
 

@@ -3,12 +3,13 @@
 
 use alloc::boxed::Box;
 
-use super::congestion::{CongestionEvent, CongestionKind, RateSample};
+use super::congestion::{CongestionEvent, CongestionKind, Delivery, LossSample, RateSample};
+use super::rate::Sampled;
 use super::recovery::{
     AckReport, Arrival, Before, NewReno, Path, Proof, Reordering, Sack, SackEvent,
 };
 use super::sent::Delivered;
-use super::{Ack, Flight, PathInfo, RtoLimits, Sender};
+use super::{Ack, CaState, Flight, PathInfo, RtoLimits, Sender};
 use crate::time::{Duration, Instant};
 
 /// What an ACK, or the time, told of the path.
@@ -70,6 +71,17 @@ impl Recovery {
     }
 }
 
+/// A sample in bytes; losses are known in segments.
+fn delivery(sampled: &Sampled, mss: u32) -> Delivery {
+    Delivery {
+        delivered: sampled.delivered,
+        interval: sampled.interval,
+        in_flight: sampled.in_flight,
+        lost: sampled.lost.saturating_mul(mss),
+        is_app_limited: sampled.is_app_limited,
+    }
+}
+
 impl Sender {
     /// Whether what goes out next is a tail loss probe.
     pub(crate) fn is_probe_due(&self) -> bool {
@@ -88,10 +100,12 @@ impl Sender {
         let arrival =
             Arrival { now, flight: ack.flight, blocks: ack.sacks, echo_age: ack.echo_age, before };
         let report = sack.on_ack(&arrival, &path);
-        let AckReport { event, delivered, lost, .. } = report;
-        let delivery_rate = sack.delivery_rate(now, &delivered);
+        let AckReport { event, delivered, sampled, lost, .. } = report;
         let rtt = self.take_rtts(now, ack, &delivered);
         let mss = ack.flight.mss;
+        if lost > 0 {
+            self.tell_lost(now, mss);
+        }
         self.on_recovery_event(now, event, mss);
         let is_in_recovery = matches!(event, SackEvent::Recovering | SackEvent::Loss { .. });
         let has_moved = ack.acked > 0 || self.recovery.reordering().is_wide();
@@ -107,10 +121,12 @@ impl Sender {
                 rtt,
                 srtt: self.rtt.srtt().unwrap_or_default(),
                 min_rtt: self.rtt.min(),
-                delivery_rate,
+                delivery_rate: sampled.and_then(|sampled| sampled.rate(self.rtt.min())),
+                delivery: sampled.map(|sampled| delivery(&sampled, mss)),
                 in_flight: self.in_flight(ack.flight),
                 is_cwnd_limited,
                 is_in_recovery,
+                is_after_timeout: self.ca_state() == CaState::Loss,
                 may_grow: !is_in_recovery && has_moved,
                 lost,
                 marked: 0,
@@ -128,6 +144,16 @@ impl Sender {
         self.schedule_probe(now, ack.flight, limits);
         self.rest(ack.flight);
         Found::of(event)
+    }
+
+    /// Tells the congestion control what was found lost.
+    pub(super) fn tell_lost(&mut self, now: Instant, mss: u32) {
+        let lost = self.recovery.sack_mut().and_then(Sack::take_lost);
+        if let Some((lost, since)) = lost {
+            let (since, holes) = (delivery(&since, mss), lost.holes);
+            let sample = LossSample { now, lost: lost.numbers, holes, since, mss };
+            self.congestion.on_lost(&sample);
+        }
     }
 
     /// Samples of the round-trip time. As in Linux, the timeout follows the oldest of what an ACK
@@ -178,6 +204,9 @@ impl Sender {
     /// The congestion window; in a recovery, what is in flight and what PRR lets out beside it
     /// (RFC 9937 §6), as Linux tells it.
     pub(super) fn told_cwnd(&self) -> u32 {
+        if self.congestion.rules_recovery() {
+            return self.congestion.cwnd();
+        }
         let paced = |sack: &Sack| Some(sack.in_flight().saturating_add(sack.budget()?));
         self.recovery.sack().and_then(paced).unwrap_or(self.congestion.cwnd())
     }
@@ -231,6 +260,7 @@ impl Sender {
             return Found::Nothing;
         }
         let event = sack.on_reordering_timer(now, flight, &path, before);
+        self.tell_lost(now, flight.mss);
         self.on_recovery_event(now, event, flight.mss);
         self.schedule_probe(now, flight, limits);
         Found::of(event)

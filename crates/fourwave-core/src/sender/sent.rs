@@ -10,6 +10,7 @@ use core::ops::Range;
 
 use fourwave_wire::SeqNum;
 
+use super::rate::{NewlyLost, Rates, Snapshot};
 use crate::time::Instant;
 
 /// What is on its way, and the size of a full segment.
@@ -37,6 +38,8 @@ impl Flight {
 
 /// The most ranges of a connection: 32 bytes each.
 const MOST_RANGES: usize = 4096;
+// The bound above holds.
+const _: () = assert!(size_of::<SentRange>() == 32);
 /// From here on small segments share a range of at most a full segment.
 const MANY_RANGES: usize = 64;
 
@@ -64,6 +67,7 @@ pub(crate) struct SentRange {
     pub(crate) sent_at: Instant,
     /// Bytes that had been delivered when it went out, for the delivery rate.
     pub(crate) delivered: u32,
+    pub(crate) snapshot: Snapshot,
     pub(crate) state: RangeState,
     /// It went out more than once: an ACK does not say which copy it answers (Karn).
     pub(crate) was_retransmitted: bool,
@@ -136,9 +140,15 @@ pub(crate) struct SentRanges {
     retransmitted: u32,
     /// Behind the highest number that was delivered.
     highest: Option<SeqNum>,
+    newly_lost: NewlyLost,
 }
 
 impl SentRanges {
+    /// What was found lost since this was last called.
+    pub(crate) fn take_lost(&mut self) -> NewlyLost {
+        core::mem::take(&mut self.newly_lost)
+    }
+
     /// Sequence numbers that the peer selectively acknowledged.
     pub(crate) fn sacked(&self) -> u32 {
         self.sacked
@@ -173,18 +183,19 @@ impl SentRanges {
         Delivered { highest: self.highest, ..Delivered::default() }
     }
 
-    /// New numbers went out. `delivered` is what had been delivered until then.
-    pub(crate) fn push(&mut self, range: Range<SeqNum>, mss: u32, now: Instant, delivered: u32) {
+    /// New numbers went out.
+    pub(crate) fn push(&mut self, range: Range<SeqNum>, mss: u32, now: Instant, rates: &mut Rates) {
         let len = range.end.since(range.start);
         let segments = u16::try_from(len.div_ceil(mss.max(1))).unwrap_or(u16::MAX).max(1);
         let many = self.ranges.len();
+        let (snapshot, delivered) = (rates.on_sent(now, self.in_flight(), len), rates.delivered());
         if let Some(last) = self.ranges.back_mut().filter(|last| last.state == RangeState::InFlight)
             && (many >= MOST_RANGES || (many >= MANY_RANGES && last.len + len <= mss))
             && !last.was_retransmitted
         {
             last.len += len;
             last.segments = last.segments.saturating_add(segments);
-            last.sent_at = now;
+            (last.sent_at, last.delivered, last.snapshot) = (now, delivered, snapshot);
             return;
         }
         self.ranges.push_back(SentRange {
@@ -193,6 +204,7 @@ impl SentRanges {
             segments,
             sent_at: now,
             delivered,
+            snapshot,
             state: RangeState::InFlight,
             was_retransmitted: false,
         });
@@ -359,7 +371,8 @@ impl SentRanges {
     /// Takes for lost whatever of the ranges on their way `is_lost` picks. Returns how many
     /// numbers those are. O(ranges).
     pub(crate) fn lose(&mut self, mut is_lost: impl FnMut(&SentRange) -> bool) -> u32 {
-        let mut lost = 0;
+        let (mut lost, mut end) = (0, None);
+        let newly = &mut self.newly_lost;
         for range in &mut self.ranges {
             let on_its_way =
                 matches!(range.state, RangeState::InFlight | RangeState::Retransmitted);
@@ -369,8 +382,13 @@ impl SentRanges {
                 }
                 range.state = RangeState::Lost;
                 lost += range.len;
+                newly.segments = newly.segments.saturating_add(range.segments);
+                newly.holes += u16::from(end != Some(range.start));
+                newly.snapshot = range.snapshot;
+                end = Some(range.end());
             }
         }
+        newly.numbers += lost;
         self.lost += lost;
         lost
     }
@@ -416,7 +434,9 @@ impl SentRanges {
     }
 
     /// The numbers of `range` went out again.
-    pub(crate) fn retransmitted(&mut self, range: Range<SeqNum>, now: Instant, delivered: u32) {
+    pub(crate) fn retransmitted(&mut self, range: Range<SeqNum>, now: Instant, rates: &mut Rates) {
+        let len = range.end.since(range.start);
+        let (snapshot, delivered) = (rates.on_sent(now, self.in_flight(), len), rates.delivered());
         let Some(begin) = self.split(range.start, true) else { return };
         let Some(until) = self.split(range.end, false) else { return };
         for at in begin..until.min(self.ranges.len()) {
@@ -429,6 +449,7 @@ impl SentRanges {
             let again = SentRange {
                 sent_at: now,
                 delivered,
+                snapshot,
                 state: RangeState::Retransmitted,
                 was_retransmitted: true,
                 ..range

@@ -83,6 +83,9 @@ pub(super) fn arrive(
 
 /// SND.UNA moves forward.
 fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckOutcome {
+    if conn.snd.unsent() == 0 {
+        conn.sender.on_drained(ctx.now);
+    }
     let una = conn.snd.una;
     let fin_acknowledged = conn.snd.fin == Fin::Sent && header.ack == conn.snd.nxt;
     let acked = header.ack.since(una);

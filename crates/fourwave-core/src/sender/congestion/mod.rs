@@ -7,6 +7,7 @@
 mod cubic;
 mod hystart;
 mod newreno;
+mod pacer;
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -14,6 +15,7 @@ use core::fmt;
 use crate::time::{Duration, Instant};
 pub use cubic::Cubic;
 pub use newreno::NewReno;
+use pacer::Pacer;
 
 /// Windows beyond this are of no use to anyone and keep sums within 64 bits.
 const MAX_CWND: u32 = 1 << 30;
@@ -29,6 +31,44 @@ pub struct SendSample {
     /// Whether no further full segment fits into the window: otherwise the application, or the
     /// peer's window, holds the sender back.
     pub is_cwnd_limited: bool,
+    /// Whether nothing was in flight before.
+    pub was_idle: bool,
+    /// The smoothed round-trip time; zero before the first sample.
+    pub srtt: Duration,
+}
+
+/// What the network did since a segment went out (draft-ietf-ccwg-bbr-06 §4.1): the newest of those
+/// that an ACK tells of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Delivery {
+    /// Bytes delivered since, its own included.
+    pub delivered: u32,
+    /// How long that took: by what was sent, or by what was acknowledged, whichever is longer.
+    pub interval: Duration,
+    /// Bytes in flight when it went out, its own included; to one part in 500.
+    pub in_flight: u32,
+    /// Bytes found lost since.
+    pub lost: u32,
+    /// Whether the application held the sender back when it went out, so that the rate says nothing
+    /// about the path.
+    pub is_app_limited: bool,
+}
+
+/// Something was found lost.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct LossSample {
+    /// When.
+    pub now: Instant,
+    /// Bytes newly found lost.
+    pub lost: u32,
+    /// Holes that are not neighbours in it.
+    pub holes: u16,
+    /// Since the last of it went out: `lost` includes it, and nothing is `delivered`.
+    pub since: Delivery,
+    /// Payload bytes of a full segment.
+    pub mss: u32,
 }
 
 /// New data was acknowledged.
@@ -45,8 +85,10 @@ pub struct RateSample {
     pub srtt: Duration,
     /// The smallest round-trip time; zero before the first sample.
     pub min_rtt: Duration,
-    /// Bytes a second that were delivered, where this ACK ends a sample: one a round trip.
+    /// Bytes a second that were delivered, where this ACK ends a sample.
     pub delivery_rate: Option<u64>,
+    /// What that sample is made of. With SACK each ACK ends one, without one a round trip does.
+    pub delivery: Option<Delivery>,
     /// Bytes still in flight.
     pub in_flight: u32,
     /// Whether the window was what held the sender back while this was sent. If not, the sample
@@ -54,6 +96,8 @@ pub struct RateSample {
     pub is_cwnd_limited: bool,
     /// Whether the ACK belongs to fast recovery.
     pub is_in_recovery: bool,
+    /// Whether it belongs to the recovery from a timeout.
+    pub is_after_timeout: bool,
     /// Whether a window may grow by it: not by recovery's ACKs, and not by what was only
     /// acknowledged selectively (RFC 3042 §2) unless the network is known to reorder widely.
     pub may_grow: bool,
@@ -116,9 +160,11 @@ fn ack_of(acked: u32) -> RateSample {
         srtt: Duration::ZERO,
         min_rtt: Duration::ZERO,
         delivery_rate: None,
+        delivery: None,
         in_flight: 0,
         is_cwnd_limited: true,
         is_in_recovery: false,
+        is_after_timeout: false,
         may_grow: true,
         lost: 0,
         marked: 0,
@@ -144,6 +190,10 @@ pub trait Controller: fmt::Debug + Send {
     /// New data was acknowledged.
     fn on_ack(&mut self, sample: &RateSample);
 
+    /// Something was found lost, before or behind what recovery makes of it. Not told where
+    /// recovery does not count losses, as NewReno's does not.
+    fn on_lost(&mut self, _sample: &LossSample) {}
+
     /// A loss, a mark, or the end of recovery.
     fn on_congestion(&mut self, event: &CongestionEvent);
 
@@ -164,9 +214,15 @@ pub trait Controller: fmt::Debug + Send {
     /// The slow-start threshold in bytes; `u32::MAX` before the first loss.
     fn ssthresh(&self) -> u32;
 
-    /// Bytes a second at which to pace; `None` for no pacing.
+    /// Bytes a second at which to pace; `None` for no pacing. All data is paced, probes are not.
     fn pacing_rate(&self) -> Option<u64> {
         None
+    }
+
+    /// Whether the window rules in fast recovery, too; proportional rate reduction does otherwise
+    /// (RFC 9937), down to the slow-start threshold.
+    fn rules_recovery(&self) -> bool {
+        false
     }
 
     /// A copy of it.
@@ -185,7 +241,14 @@ enum Kind {
     FreshCubic(u32),
     Cubic(Box<Cubic>),
     // A box in a box: a connection has 8 bytes for it, not 16.
-    Custom(Box<Box<dyn Controller>>),
+    Custom(Box<Paced<Box<dyn Controller>>>),
+}
+
+/// An algorithm that may pace.
+#[derive(Debug, Clone)]
+struct Paced<C> {
+    controller: C,
+    pacer: Pacer,
 }
 
 /// Calls the algorithm: without a table of functions where it is one of ours.
@@ -194,7 +257,10 @@ macro_rules! with {
         match &mut $algorithm.0 {
             Kind::NewReno($controller) => $call,
             Kind::Cubic($controller) => $call,
-            Kind::Custom($controller) => $call,
+            Kind::Custom(paced) => {
+                let $controller = &mut paced.controller;
+                $call
+            }
             // There is nothing yet that it would change.
             Kind::FreshCubic(_) => {}
         }
@@ -207,7 +273,10 @@ macro_rules! of {
         match &$algorithm.0 {
             Kind::NewReno($controller) => $call,
             Kind::Cubic($controller) => $call,
-            Kind::Custom($controller) => $call,
+            Kind::Custom(paced) => {
+                let $controller = &paced.controller;
+                $call
+            }
             Kind::FreshCubic($cwnd) => $fresh,
         }
     };
@@ -230,14 +299,15 @@ impl Algorithm {
 
     /// A caller's own.
     pub fn custom(controller: impl Controller + 'static) -> Self {
-        Self(Kind::Custom(Box::new(Box::new(controller))))
+        let (controller, pacer): (Box<dyn Controller>, _) = (Box::new(controller), Pacer::new());
+        Self(Kind::Custom(Box::new(Paced { controller, pacer })))
     }
 
     pub(crate) fn start(&mut self, cwnd: u32) {
         match &mut self.0 {
             Kind::Cubic(_) | Kind::FreshCubic(_) => self.0 = Kind::FreshCubic(cwnd),
             Kind::NewReno(controller) => controller.start(cwnd),
-            Kind::Custom(controller) => controller.start(cwnd),
+            Kind::Custom(paced) => paced.controller.start(cwnd),
         }
     }
 
@@ -259,6 +329,10 @@ impl Algorithm {
             self.begin();
         }
         with!(self, controller => controller.on_ack(sample));
+    }
+
+    pub(crate) fn on_lost(&mut self, sample: &LossSample) {
+        with!(self, controller => controller.on_lost(sample));
     }
 
     pub(crate) fn on_congestion(&mut self, event: &CongestionEvent) {
@@ -292,6 +366,64 @@ impl Algorithm {
         of!(self, controller => controller.pacing_rate(), _ => None)
     }
 
+    pub(crate) fn rules_recovery(&self) -> bool {
+        of!(self, controller => controller.rules_recovery(), _ => false)
+    }
+
+    /// Whether it reads samples of the delivery rate.
+    pub(crate) fn wants_rates(&self) -> bool {
+        self.pacer().is_some()
+    }
+
+    /// Of those that may pace.
+    fn pacer(&self) -> Option<&Pacer> {
+        match &self.0 {
+            Kind::Custom(paced) => Some(&paced.pacer),
+            _ => None,
+        }
+    }
+
+    fn pacer_mut(&mut self) -> Option<&mut Pacer> {
+        match &mut self.0 {
+            Kind::Custom(paced) => Some(&mut paced.pacer),
+            _ => None,
+        }
+    }
+
+    /// Whether data that goes out now would be too early for the pacing rate.
+    pub(crate) fn is_held(&self, now: Instant) -> bool {
+        self.pacer().is_some_and(|pacer| pacer.holds(now))
+    }
+
+    /// Data waits until it is held no longer.
+    pub(crate) fn wait(&mut self) {
+        if let Some(pacer) = self.pacer_mut() {
+            pacer.wait();
+        }
+    }
+
+    /// When what waits is held no longer; `NEVER` where nothing waits.
+    pub(crate) fn departure(&self) -> Instant {
+        self.pacer().map_or(Instant::NEVER, Pacer::deadline)
+    }
+
+    /// The time of departure has come, if it has.
+    pub(crate) fn on_departure(&mut self, now: Instant) {
+        if let Some(pacer) = self.pacer_mut() {
+            pacer.on_timer(now);
+        }
+    }
+
+    /// So many bytes went out, for the first time or again.
+    pub(crate) fn pace(&mut self, now: Instant, bytes: u32) {
+        if self.pacer().is_none() {
+            return;
+        }
+        if let (Some(rate), Some(pacer)) = (self.pacing_rate(), self.pacer_mut()) {
+            pacer.on_sent(now, bytes, rate);
+        }
+    }
+
     /// As in `TCP_CONGESTION`.
     pub fn name(&self) -> &'static str {
         of!(self, controller => controller.name(), _ => "cubic")
@@ -310,7 +442,10 @@ impl Clone for Kind {
             Self::NewReno(controller) => Self::NewReno(*controller),
             Self::FreshCubic(cwnd) => Self::FreshCubic(*cwnd),
             Self::Cubic(controller) => Self::Cubic(controller.clone()),
-            Self::Custom(controller) => Self::Custom(Box::new(controller.boxed())),
+            Self::Custom(paced) => {
+                let (controller, pacer) = (paced.controller.boxed(), paced.pacer);
+                Self::Custom(Box::new(Paced { controller, pacer }))
+            }
         }
     }
 }

@@ -188,6 +188,7 @@ impl Rack {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sender::rate::Rates;
 
     const MSS: u32 = 1000;
     const PATH: Path =
@@ -206,7 +207,12 @@ mod tests {
     fn arrived(count: u32, from: u32, now: Instant) -> (Rack, SentRanges) {
         let mut sent = SentRanges::default();
         for n in 0..count {
-            sent.push(at(n * MSS)..at((n + 1) * MSS), MSS, time(u64::from(n) + 1), 0);
+            sent.push(
+                at(n * MSS)..at((n + 1) * MSS),
+                MSS,
+                time(u64::from(n) + 1),
+                &mut Rates::new(true),
+            );
         }
         let mut rack = Rack::new(Reordering::default());
         let mut delivered = Delivered::default();
@@ -254,7 +260,7 @@ mod tests {
         let (mut rack, mut sent) = arrived(4, 1, time(44));
         let was = rack.sent_at;
         sent.lose(|_| true);
-        sent.retransmitted(at(0)..at(MSS), time(50), 0);
+        sent.retransmitted(at(0)..at(MSS), time(50), &mut Rates::new(true));
         let mut delivered = Delivered::default();
         sent.acknowledge(at(MSS), &mut delivered);
         rack.on_delivered(time(55), &delivered, &PATH);

@@ -9,6 +9,7 @@ use super::CaState;
 use super::prr::Prr;
 use super::rack::{Path, Rack, Reordering};
 use super::undo::{Before, Proof, Undo};
+use crate::sender::rate::{NewlyLost, Rates, Sampled};
 use crate::sender::sent::{Delivered, Flight, SentRanges};
 use crate::time::{Duration, Instant};
 
@@ -69,6 +70,8 @@ pub(crate) struct Arrival<'a> {
 pub(crate) struct AckReport {
     pub(crate) event: SackEvent,
     pub(crate) delivered: Delivered,
+    /// Where it delivered something.
+    pub(crate) sampled: Option<Sampled>,
     /// Numbers newly taken for lost.
     pub(crate) lost: u32,
     /// It moved SND.UNA and told of no further loss (RFC 9937's SafeACK).
@@ -82,8 +85,7 @@ pub(crate) struct Sack {
     rack: Rack,
     phase: Phase,
     prr: Prr,
-    /// Numbers delivered so far, wrapping.
-    delivered: u32,
+    rates: Rates,
     /// When what may have been reordered counts as lost; `NEVER` otherwise.
     pub(crate) reordering_deadline: Instant,
     /// When a tail loss probe goes out; `NEVER` otherwise.
@@ -110,13 +112,14 @@ enum Rest {
 }
 
 impl Sack {
-    pub(crate) fn new(reordering: Reordering) -> Self {
+    /// `is_sampled`: somebody asks for samples of the delivery rate.
+    pub(crate) fn new(reordering: Reordering, is_sampled: bool) -> Self {
         Self {
             sent: SentRanges::default(),
             rack: Rack::new(reordering),
             phase: Phase::Open,
             prr: Prr::default(),
-            delivered: 0,
+            rates: Rates::new(is_sampled),
             reordering_deadline: Instant::NEVER,
             probe_deadline: Instant::NEVER,
             probe: None,
@@ -168,17 +171,32 @@ impl Sack {
         self.sent.is_first_sacked()
     }
 
-    /// Bytes delivered a second since the newest of `delivered` went out.
-    pub(crate) fn delivery_rate(&self, now: Instant, delivered: &Delivered) -> Option<u64> {
-        let newest = delivered.newest?;
-        let micros = u64::try_from(now.since(newest.sent_at).as_micros()).ok()?.max(1);
-        let bytes = self.delivered.wrapping_sub(newest.delivered);
-        Some(u64::from(bytes) * 1_000_000 / micros)
+    /// Whether somebody asks for samples of the delivery rate.
+    pub(crate) fn ask_rates(&mut self, is_on: bool) {
+        self.rates.ask(is_on);
+    }
+
+    /// Nothing waits to be sent, and the window has room (draft-ietf-ccwg-bbr-06 §4.1.2.4).
+    pub(crate) fn on_app_limited(&mut self) {
+        if self.sent.lost() == 0 {
+            self.rates.on_app_limited(self.sent.in_flight());
+        }
+    }
+
+    /// What was found lost since this was last called, and what that says of the path when the last
+    /// of it went out.
+    pub(crate) fn take_lost(&mut self) -> Option<(NewlyLost, Sampled)> {
+        let lost = self.sent.take_lost();
+        if lost.segments == 0 {
+            return None;
+        }
+        self.rates.on_lost(lost.segments);
+        Some((lost, self.rates.since(lost.snapshot)))
     }
 
     pub(crate) fn on_new(&mut self, range: Range<SeqNum>, mss: u32, now: Instant) {
         let len = range.end.since(range.start);
-        self.sent.push(range.clone(), mss, now, self.delivered);
+        self.sent.push(range.clone(), mss, now, &mut self.rates);
         if self.rest == Rest::Waits {
             self.rest = Rest::Last;
         }
@@ -192,7 +210,7 @@ impl Sack {
         let len = range.end.since(range.start);
         self.prr.on_sent(len);
         self.first_due = false;
-        self.sent.retransmitted(range, now, self.delivered);
+        self.sent.retransmitted(range, now, &mut self.rates);
         if core::mem::take(&mut self.probe_due) {
             self.probe = Some(Probe { end: nxt, repeated: len });
         } else if let Some(undo) = &mut self.undo {
@@ -213,20 +231,23 @@ impl Sack {
         // What was to be asked for has been answered.
         self.probe_due &= !has_moved;
         let duplicate = self.take_blocks(flight, ack.blocks, &mut delivered);
-        self.delivered = self.delivered.wrapping_add(delivered.bytes);
+        let sampled = delivered.newest.and_then(|newest| {
+            let (sent_at, was) = (newest.sent_at, newest.delivered);
+            self.rates.on_delivered(now, delivered.bytes, sent_at, was, newest.snapshot)
+        });
         self.rack.on_delivered(now, &delivered, path);
         if duplicate.is_some() {
             self.rack.on_duplicate(flight.una, flight.nxt);
         }
         let proof = self.proof(ack, &delivered, has_moved, duplicate);
         if let Some(undone) = proof.and_then(|proof| self.give_back(proof, now)) {
-            return AckReport { event: undone, delivered, lost: 0, is_safe: has_moved };
+            return AckReport { event: undone, delivered, sampled, lost: 0, is_safe: has_moved };
         }
         let lost = self.detect(now, path);
         let says_nothing = !has_moved && delivered.bytes == 0;
         let repaired = self.probe_answered(flight.una, duplicate.is_some(), says_nothing);
         let event = self.turn(flight, lost, in_flight, repaired, ack.before);
-        AckReport { event, delivered, lost, is_safe: has_moved && lost == 0 }
+        AckReport { event, delivered, sampled, lost, is_safe: has_moved && lost == 0 }
     }
 
     /// RFC 9937: how much goes out for an ACK of a recovery, down to `ssthresh`.
@@ -403,6 +424,8 @@ impl Sack {
     /// Everything in flight goes out again.
     pub(crate) fn lose_all(&mut self, nxt: SeqNum) {
         self.sent.lose(|_| true);
+        // Too large for the path is no congestion.
+        let _none = self.sent.take_lost();
         self.phase = Phase::Loss { recover: nxt };
     }
 

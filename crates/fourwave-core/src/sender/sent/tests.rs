@@ -21,7 +21,7 @@ fn sent(count: u32) -> SentRanges {
     let mut sent = SentRanges::default();
     for n in 0..count {
         let range = at(n * MSS)..at((n + 1) * MSS);
-        sent.push(range, MSS, time(u64::from(n) + 1), 0);
+        sent.push(range, MSS, time(u64::from(n) + 1), &mut Rates::new(true));
     }
     sent
 }
@@ -67,7 +67,7 @@ fn what_is_lost_goes_out_again_and_is_in_flight_then() {
     sent.sack(at(3000)..at(4000), MSS, &mut Delivered::default());
     assert_eq!(sent.lose(|range| range.sent_at <= time(2)), 2000);
     assert_eq!((sent.in_flight(), sent.first_lost()), (1000, Some(at(0)..at(2000))));
-    sent.retransmitted(at(0)..at(500), time(9), 0);
+    sent.retransmitted(at(0)..at(500), time(9), &mut Rates::new(true));
     assert_eq!((sent.in_flight(), sent.lost()), (1500, 1500));
     assert_eq!(sent.first_lost(), Some(at(500)..at(2000)));
     let mut delivered = Delivered::default();
@@ -92,7 +92,7 @@ fn rfc2018_8_what_a_peer_gave_up_is_lost() {
 #[test]
 fn only_whole_segments_count() {
     let mut sent = SentRanges::default();
-    sent.push(at(0)..at(2500), MSS, time(1), 0);
+    sent.push(at(0)..at(2500), MSS, time(1), &mut Rates::new(true));
     let mut delivered = Delivered::default();
     // A byte, the end of one segment and the beginning of the next.
     sent.sack(at(999)..at(1000), MSS, &mut delivered);
@@ -108,7 +108,7 @@ fn only_whole_segments_count() {
 fn the_number_of_ranges_has_a_bound() {
     let mut sent = SentRanges::default();
     for n in 0..20_000 {
-        sent.push(at(n)..at(n + 1), 1, time(1), 0);
+        sent.push(at(n)..at(n + 1), 1, time(1), &mut Rates::new(true));
     }
     assert!(sent.ranges.len() <= MOST_RANGES && sent.in_flight() == 20_000);
     // Every other byte of the last range is claimed to have arrived.
@@ -118,7 +118,8 @@ fn the_number_of_ranges_has_a_bound() {
     assert!(sent.ranges.len() <= MOST_RANGES);
     // Small segments share ranges long before.
     let mut small = SentRanges::default();
-    (0..5000).for_each(|n| small.push(at(n)..at(n + 1), MSS, time(1), 0));
+    let rates = &mut Rates::new(true);
+    (0..5000).for_each(|n| small.push(at(n)..at(n + 1), MSS, time(1), rates));
     assert!(small.ranges.len() < MANY_RANGES + 10, "{}", small.ranges.len());
 }
 
@@ -143,7 +144,7 @@ proptest! {
                 3 => {
                     if let Some(lost) = sent.first_lost() {
                         let end = lost.start + len.min(lost.end.since(lost.start));
-                        sent.retransmitted(lost.start..end, time(99), 0);
+                        sent.retransmitted(lost.start..end, time(99), &mut Rates::new(true));
                     }
                 }
                 _ => sent.forget_sacks(),

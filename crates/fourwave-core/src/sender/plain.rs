@@ -1,0 +1,86 @@
+//! The sender where the peer acknowledges in order only: duplicates are counted, and one segment at
+//! a time tells the round trip and the rate (RFC 6582, RFC 6298).
+
+use fourwave_wire::SeqNum;
+
+use super::congestion::{CongestionEvent, CongestionKind, Delivery, RateSample};
+use super::recovery::RecoveryEvent;
+use super::rtt::Timed;
+use super::selective::Recovery;
+use super::{Ack, CaState, Flight, Sender};
+use crate::time::{Duration, Instant};
+
+impl Sender {
+    pub(super) fn on_plain_ack(&mut self, now: Instant, ack: &Ack<'_>, is_cwnd_limited: bool) {
+        let Flight { una, nxt, mss, .. } = ack.flight;
+        // As in Linux, what duplicates told already is counted once.
+        let (event, told) = match &mut self.recovery {
+            Recovery::NewReno(newreno) => {
+                let told = newreno.told_by_duplicates(mss);
+                (newreno.on_ack(una, ack.acked, mss), told)
+            }
+            _ => (RecoveryEvent::Ordinary, 0),
+        };
+        let acked = ack.data.saturating_sub(told).max(ack.data.min(mss));
+        let timed = self.take_rtt(now, una, ack.echo_age);
+        let in_flight = nxt.since(una);
+        // Without SACK a sample is simple: one a round trip, and losses are not counted.
+        let delivery = timed.filter(|timed| timed.delivered > 0).map(|timed| Delivery {
+            delivered: timed.delivered,
+            interval: timed.rtt,
+            in_flight: timed.delivered,
+            lost: 0,
+            is_app_limited: !is_cwnd_limited,
+        });
+        if event == RecoveryEvent::Recovered {
+            let kind = CongestionKind::Recovered;
+            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+        }
+        self.congestion.on_ack(&RateSample {
+            now,
+            acked,
+            rtt: timed.map(|timed| timed.rtt),
+            srtt: self.rtt.srtt().unwrap_or_default(),
+            min_rtt: self.rtt.min(),
+            delivery_rate: timed.and_then(Timed::delivery_rate),
+            delivery,
+            in_flight,
+            is_cwnd_limited,
+            is_in_recovery: event != RecoveryEvent::Ordinary,
+            is_after_timeout: self.ca_state() == CaState::Loss,
+            may_grow: event == RecoveryEvent::Ordinary,
+            lost: 0,
+            marked: 0,
+            mss,
+        });
+    }
+
+    /// An ACK that says only what the one before it said (RFC 5681 §2). Whether it means a loss.
+    pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> bool {
+        let in_flight = self.in_flight(flight);
+        let Recovery::NewReno(newreno) = &mut self.recovery else { return false };
+        let is_loss = newreno.on_duplicate_ack(flight.nxt, flight.mss);
+        if is_loss {
+            let kind = CongestionKind::Loss;
+            let event = CongestionEvent { now, kind, in_flight, mss: flight.mss };
+            self.congestion.on_congestion(&event);
+        }
+        is_loss
+    }
+
+    /// A sample of the round-trip time, where `ack` gives one.
+    pub(super) fn take_rtt(
+        &mut self,
+        now: Instant,
+        ack: SeqNum,
+        echo_age: Option<Duration>,
+    ) -> Option<Timed> {
+        // RFC 7323 §4.1: the echo names the copy that arrived. Its milliseconds are too coarse
+        // for a fast path, so it serves only where the sampler cannot: after a back-off.
+        let echoed = || echo_age.map(|rtt| Timed { rtt, delivered: 0 });
+        let timed = self.sampler.stop(ack, now).or_else(echoed)?;
+        self.rtt.sample(timed.rtt, timed.rtt);
+        self.rto.backoff = 0;
+        Some(timed)
+    }
+}
