@@ -119,7 +119,7 @@ const TW_OVERFLOW: &[&str] = &["oldest", "refuse-new", "shorten"];
 const OPTION_ORDERS: &[&str] = &["linux", "freebsd"];
 
 /// The names of the congestion controls, in the order of [`Algorithm::of`].
-const ALGORITHMS: &[&str] = &["reno", "cubic"];
+const ALGORITHMS: &[&str] = &["reno", "cubic", "bbr"];
 
 /// What happens at `tcp_max_tw_buckets`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,9 +193,9 @@ knobs! {
         "Challenge ACKs for each second, over all connections (RFC 5961 §7).";
     tcp_close_wait_limit: Unit::Seconds, 0..=86400, 300,
         "Age at which a CLOSE_WAIT is reported as a suspected leak; 0 reports none.";
-    tcp_congestion_control: Unit::Name(ALGORITHMS), 0..=1, 1,
-        "Congestion control of a new connection: reno (RFC 5681) or cubic (RFC 9438); a socket's \
-         TCP_CONGESTION goes before it.";
+    tcp_congestion_control: Unit::Name(ALGORITHMS), 0..=2, 1,
+        "Congestion control of a new connection: reno (RFC 5681), cubic (RFC 9438) or bbr \
+         (draft-ietf-ccwg-bbr-06, with pacing); a socket's TCP_CONGESTION goes before it.";
     tcp_delack_ms: Unit::Milliseconds, 1..=500, 40,
         "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
     tcp_dsack: Unit::Switch, 0..=1, 1,

@@ -283,7 +283,7 @@ fn a_peer_without_sack_is_served_by_counting_duplicates() {
 /// RFC 9438 §4.6 in a connection: 7/10 are left where Reno leaves half.
 #[test]
 fn cubic_by_name_and_by_knob() {
-    assert!(Algorithm::by_name("bbr").is_none());
+    assert!(Algorithm::by_name("vegas").is_none());
     let config = Config { tcp_congestion_control: 1, ..Config::default() };
     let mut pair = Pair::with(config, Config::default(), Link::plain(1500));
     pair.delay = RTT / 2;

@@ -19,7 +19,7 @@ pub struct Host {
     pub held_back: bool,
     listener: Option<ListenerId>,
     /// When the bottleneck will have sent what this host put into it.
-    pub(crate) busy: Instant,
+    pub busy: Instant,
 }
 
 impl Host {

@@ -149,8 +149,8 @@ struct KeepAlive {
     probe_at: Instant,
 }
 
-/// A connection. At most 640 bytes with its box, and 40 more where CUBIC's window was ever full;
-/// its buffers hold memory only while they hold bytes.
+/// A connection. At most 640 bytes with its box, and 40 more where CUBIC's window was ever full,
+/// some 500 more where BBR ever sent; its buffers hold memory only while they hold bytes.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) tuple: FourTuple,

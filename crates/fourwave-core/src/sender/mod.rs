@@ -316,9 +316,6 @@ impl Sender {
         flight: Flight,
         limits: &RtoLimits,
     ) {
-        if let Sent::New { start, .. } | Sent::Again { start } = sent {
-            self.congestion.pace(now, end.since(start));
-        }
         match sent {
             Sent::Syn { is_first: true } => {
                 // What its ACK acknowledges are no bytes.
@@ -348,6 +345,9 @@ impl Sender {
                 }
                 self.on_sent_new(now, start..end, flight, was_idle, limits);
             }
+        }
+        if let Sent::New { start, .. } | Sent::Again { start } = sent {
+            self.congestion.pace(now, end.since(start));
         }
     }
 

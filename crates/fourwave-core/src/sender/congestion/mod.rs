@@ -4,6 +4,7 @@
 //! never the connection. [`Algorithm`] is what a connection runs: one of ours, or a caller's own in
 //! a box.
 
+mod bbr;
 mod cubic;
 mod hystart;
 mod newreno;
@@ -13,6 +14,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use crate::time::{Duration, Instant};
+pub use bbr::Bbr;
 pub use cubic::Cubic;
 pub use newreno::NewReno;
 use pacer::Pacer;
@@ -240,6 +242,9 @@ enum Kind {
     /// end, and nearly all begin to wait, with no more than that.
     FreshCubic(u32),
     Cubic(Box<Cubic>),
+    /// BBR before anything went out: only the window, in bytes.
+    FreshBbr(u32),
+    Bbr(Box<Paced<Bbr>>),
     // A box in a box: a connection has 8 bytes for it, not 16.
     Custom(Box<Paced<Box<dyn Controller>>>),
 }
@@ -261,13 +266,17 @@ macro_rules! with {
                 let $controller = &mut paced.controller;
                 $call
             }
+            Kind::Bbr(paced) => {
+                let $controller = &mut paced.controller;
+                $call
+            }
             // There is nothing yet that it would change.
-            Kind::FreshCubic(_) => {}
+            Kind::FreshCubic(_) | Kind::FreshBbr(_) => {}
         }
     };
 }
 
-/// What it says; a fresh CUBIC says `$fresh`.
+/// What it says; a fresh one says `$fresh`.
 macro_rules! of {
     ($algorithm:expr, $controller:ident => $call:expr, $cwnd:pat => $fresh:expr) => {
         match &$algorithm.0 {
@@ -277,23 +286,30 @@ macro_rules! of {
                 let $controller = &paced.controller;
                 $call
             }
-            Kind::FreshCubic($cwnd) => $fresh,
+            Kind::Bbr(paced) => {
+                let $controller = &paced.controller;
+                $call
+            }
+            Kind::FreshCubic($cwnd) | Kind::FreshBbr($cwnd) => $fresh,
         }
     };
 }
 
 impl Algorithm {
-    /// The engine's own by its name in `TCP_CONGESTION`: `reno` or `cubic`. `None` where there is
-    /// none, for which Linux says ENOENT.
+    /// The engine's own by its name in `TCP_CONGESTION`: `reno`, `cubic` or `bbr`. `None` where
+    /// there is none, for which Linux says ENOENT.
     pub fn by_name(name: &str) -> Option<Self> {
-        [Self::of(0), Self::of(1)].into_iter().find(|algorithm| algorithm.name() == name)
+        [Self::of(0), Self::of(1), Self::of(2)]
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 
     /// By the place of its name in `tcp_congestion_control`.
     pub(crate) fn of(place: u64) -> Self {
         match place {
             0 => Self(Kind::NewReno(NewReno::default())),
-            _ => Self(Kind::FreshCubic(0)),
+            1 => Self(Kind::FreshCubic(0)),
+            _ => Self(Kind::FreshBbr(0)),
         }
     }
 
@@ -306,21 +322,33 @@ impl Algorithm {
     pub(crate) fn start(&mut self, cwnd: u32) {
         match &mut self.0 {
             Kind::Cubic(_) | Kind::FreshCubic(_) => self.0 = Kind::FreshCubic(cwnd),
+            Kind::Bbr(_) | Kind::FreshBbr(_) => self.0 = Kind::FreshBbr(cwnd),
             Kind::NewReno(controller) => controller.start(cwnd),
             Kind::Custom(paced) => paced.controller.start(cwnd),
         }
     }
 
-    /// A CUBIC that is fresh no longer.
+    /// One that is fresh no longer.
     fn begin(&mut self) {
-        if let Kind::FreshCubic(cwnd) = self.0 {
-            let mut cubic = Box::<Cubic>::default();
-            cubic.start(cwnd);
-            self.0 = Kind::Cubic(cubic);
+        match self.0 {
+            Kind::FreshCubic(cwnd) => {
+                let mut cubic = Box::<Cubic>::default();
+                cubic.start(cwnd);
+                self.0 = Kind::Cubic(cubic);
+            }
+            Kind::FreshBbr(cwnd) => {
+                let mut controller = Bbr::default();
+                controller.start(cwnd);
+                self.0 = Kind::Bbr(Box::new(Paced { controller, pacer: Pacer::new() }));
+            }
+            _ => {}
         }
     }
 
     pub(crate) fn on_sent(&mut self, sample: &SendSample) {
+        if matches!(self.0, Kind::FreshBbr(_)) {
+            self.begin();
+        }
         with!(self, controller => controller.on_sent(sample));
     }
 
@@ -372,12 +400,13 @@ impl Algorithm {
 
     /// Whether it reads samples of the delivery rate.
     pub(crate) fn wants_rates(&self) -> bool {
-        self.pacer().is_some()
+        matches!(self.0, Kind::Bbr(_) | Kind::FreshBbr(_) | Kind::Custom(_))
     }
 
     /// Of those that may pace.
     fn pacer(&self) -> Option<&Pacer> {
         match &self.0 {
+            Kind::Bbr(paced) => Some(&paced.pacer),
             Kind::Custom(paced) => Some(&paced.pacer),
             _ => None,
         }
@@ -385,6 +414,7 @@ impl Algorithm {
 
     fn pacer_mut(&mut self) -> Option<&mut Pacer> {
         match &mut self.0 {
+            Kind::Bbr(paced) => Some(&mut paced.pacer),
             Kind::Custom(paced) => Some(&mut paced.pacer),
             _ => None,
         }
@@ -426,7 +456,10 @@ impl Algorithm {
 
     /// As in `TCP_CONGESTION`.
     pub fn name(&self) -> &'static str {
-        of!(self, controller => controller.name(), _ => "cubic")
+        match self.0 {
+            Kind::FreshBbr(_) => "bbr",
+            _ => of!(self, controller => controller.name(), _ => "cubic"),
+        }
     }
 }
 
@@ -442,6 +475,8 @@ impl Clone for Kind {
             Self::NewReno(controller) => Self::NewReno(*controller),
             Self::FreshCubic(cwnd) => Self::FreshCubic(*cwnd),
             Self::Cubic(controller) => Self::Cubic(controller.clone()),
+            Self::FreshBbr(cwnd) => Self::FreshBbr(*cwnd),
+            Self::Bbr(paced) => Self::Bbr(paced.clone()),
             Self::Custom(paced) => {
                 let (controller, pacer) = (paced.controller.boxed(), paced.pacer);
                 Self::Custom(Box::new(Paced { controller, pacer }))
