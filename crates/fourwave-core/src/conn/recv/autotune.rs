@@ -6,10 +6,14 @@ use crate::time::{Duration, Instant};
 /// the time for which an application sleeps.
 const SHORTEST_ROUND: Duration = Duration::from_millis(1);
 
-/// Dynamic right-sizing: twice of what was taken in one round trip is what the peer can use.
+/// Dynamic right-sizing: twice of what was taken in one round trip is what the peer can use, and
+/// as much more as the round trip took more than the one before it: in slow start the next will
+/// take more again, and the window has to be there first. As in Linux.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Autotune {
     copied: u32,
+    /// In the round trip before; 0 in the first.
+    last: u32,
     since: Instant,
 }
 
@@ -20,7 +24,7 @@ impl core::hash::Hash for Autotune {
 
 impl Autotune {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { copied: 0, since: now }
+        Self { copied: 0, last: 0, since: now }
     }
 
     /// The application took `n` bytes. Returns the buffer's new size, never smaller than before.
@@ -33,12 +37,23 @@ impl Autotune {
         max: u32,
     ) -> u32 {
         self.copied = self.copied.saturating_add(n);
-        let wanted = self.copied.saturating_mul(2).min(max).max(buffer);
+        let mut wanted = self.copied.saturating_mul(2);
         if now.since(self.since) >= rtt.max(SHORTEST_ROUND) {
-            self.copied = 0;
-            self.since = now;
+            wanted = wanted.saturating_add(self.growth());
+            (self.last, self.copied, self.since) = (self.copied, 0, now);
         }
-        wanted
+        wanted.min(max).max(buffer)
+    }
+
+    /// Four times of what it took more for each of what it took before: slow start doubles, so at
+    /// most four times of what it took.
+    fn growth(&self) -> u32 {
+        let (copied, last) = (u64::from(self.copied), u64::from(self.last.max(1)));
+        if self.last == 0 || copied <= last {
+            return 0;
+        }
+        let growth = (4 * copied * (copied - last) / last).min(4 * copied);
+        u32::try_from(growth).unwrap_or(u32::MAX)
     }
 }
 
@@ -54,6 +69,11 @@ mod tests {
         assert_eq!(tune.on_copied(at(1), 40_000, rtt, 65_536, 1 << 20), 80_000);
         assert_eq!(tune.on_copied(at(11), 40_000, rtt, 80_000, 1 << 20), 160_000);
         assert_eq!(tune.on_copied(at(12), 10_000, rtt, 160_000, 1 << 20), 160_000);
+        // What doubles will double again.
+        let mut doubles = Autotune::new(Instant::ZERO);
+        assert_eq!(doubles.on_copied(at(10), 14_000, rtt, 65_536, 1 << 20), 65_536);
+        assert_eq!(doubles.on_copied(at(20), 28_000, rtt, 65_536, 1 << 20), 6 * 28_000);
+        assert_eq!(doubles.on_copied(at(30), 35_000, rtt, 65_536, 1 << 20), 2 * 35_000 + 35_000);
         assert_eq!(tune.on_copied(at(13), 1 << 30, rtt, 160_000, 1 << 20), 1 << 20);
     }
 }
