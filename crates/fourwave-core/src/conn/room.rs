@@ -16,15 +16,13 @@ const SMALL_WINDOW: u32 = 536;
 const SEGMENTS_OF_A_CHUNK: u32 = 10;
 
 impl Connection {
-    /// Bytes that the send buffer has: twice the congestion window is enough to keep the path
-    /// full, more would only wait.
+    /// Bytes that the send buffer has: what keeps the path full, more would only wait.
     fn buffer_limit(&self, config: &Config) -> u32 {
-        let cwnd = self.sender.cwnd();
         match self.tuning.as_ref().map_or(0, |tuning| tuning.send_buffer) {
             0 => {
                 let grown = match config.tcp_wmem_overhead {
-                    0 => cwnd.saturating_mul(2),
-                    _ => (cwnd / self.snd.mss.max(1)).saturating_mul(FOR_A_SEGMENT),
+                    0 => self.sender.send_buffer(),
+                    _ => (self.sender.cwnd() / self.snd.mss.max(1)).saturating_mul(FOR_A_SEGMENT),
                 };
                 grown.max(config.tcp_wmem_default as u32).min(config.tcp_wmem_max as u32)
             }

@@ -565,6 +565,11 @@ impl Sender {
         }
     }
 
+    /// Bytes that the send buffer should have.
+    pub(crate) fn send_buffer(&self) -> u32 {
+        self.congestion.send_buffer()
+    }
+
     pub(crate) fn info(&self) -> SenderInfo {
         SenderInfo {
             cwnd: self.told_cwnd(),

@@ -227,6 +227,12 @@ pub trait Controller: fmt::Debug + Send {
         false
     }
 
+    /// Bytes that the send buffer should have: twice the window is enough to keep the path full
+    /// where the window is what holds the sender back.
+    fn send_buffer(&self) -> u32 {
+        self.cwnd().saturating_mul(2)
+    }
+
     /// A copy of it.
     fn boxed(&self) -> Box<dyn Controller>;
 }
@@ -384,6 +390,10 @@ impl Algorithm {
 
     pub(crate) fn cwnd(&self) -> u32 {
         of!(self, controller => controller.cwnd(), cwnd => *cwnd)
+    }
+
+    pub(crate) fn send_buffer(&self) -> u32 {
+        of!(self, controller => controller.send_buffer(), cwnd => cwnd.saturating_mul(2))
     }
 
     pub(crate) fn ssthresh(&self) -> u32 {

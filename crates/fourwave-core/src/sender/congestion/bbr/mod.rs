@@ -442,6 +442,13 @@ impl Controller for Bbr {
         true
     }
 
+    /// Three times the window, as in Linux: it may grow in recovery. That of the long-term model:
+    /// it does not shrink with each loss, as the data behind a hole waits in the buffer, too.
+    fn send_buffer(&self) -> u32 {
+        let window = self.bdp_multiple(self.max_bw.get(), State::Startup.cwnd_gain());
+        self.cwnd.max(window).saturating_mul(3)
+    }
+
     fn boxed(&self) -> Box<dyn Controller> {
         Box::new(*self)
     }

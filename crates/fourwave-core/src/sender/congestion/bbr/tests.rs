@@ -371,3 +371,14 @@ fn it_takes_at_most_500_bytes() {
     let all = size_of::<super::super::Paced<Bbr>>();
     assert!(all <= 500, "{all} bytes");
 }
+
+#[test]
+fn the_send_buffer_does_not_shrink_with_what_a_loss_bounds() {
+    let mut flow = Flow::in_state(State::ProbeBwCruise);
+    let before = flow.bbr.send_buffer();
+    assert!(before >= 6 * BDP);
+    flow.bbr.inflight_shortterm = BDP / 2;
+    flow.ack_with(|_| {});
+    assert!(flow.bbr.cwnd() <= BDP / 2);
+    assert!(flow.bbr.send_buffer() >= 6 * BDP - 6 * MSS);
+}
