@@ -27,6 +27,11 @@ counters! {
     out_segs = "TcpOutSegs", "Segments sent, super-segments counted once.";
     retrans_segs = "TcpRetransSegs", "Segments retransmitted.";
     in_errs = "TcpInErrs", "Packets dropped as malformed.";
+    in_no_ect = "IpExtInNoECTPkts", "TCP packets received that are not ECN-capable; super-packets \
+         are counted once here and in the three that follow.";
+    in_ect1 = "IpExtInECT1Pkts", "TCP packets received as ECT(1).";
+    in_ect0 = "IpExtInECT0Pkts", "TCP packets received as ECT(0).";
+    in_ce = "IpExtInCEPkts", "TCP packets received that the network has marked.";
     in_csum_errors = "TcpInCsumErrors", "Packets dropped for a wrong checksum.";
     out_rsts = "TcpOutRsts", "RSTs sent.";
     listen_overflows = "TcpExtListenOverflows", "Handshakes held up by a full accept queue.";
@@ -45,6 +50,7 @@ counters! {
     challenge_ack = "TcpExtTCPChallengeACK", "Challenge ACKs sent (RFC 5961).";
     syn_challenge = "TcpExtTCPSYNChallenge", "Challenge ACKs that answered a SYN.";
     delayed_acks = "TcpExtDelayedACKs", "ACKs that waited their time.";
+    delivered_ce = "TcpExtTCPDeliveredCE", "Segments whose ACK echoed a mark.";
     timeouts = "TcpExtTCPTimeouts", "Retransmission timeouts.";
     fast_retrans = "TcpExtTCPFastRetrans", "Fast retransmissions.";
     loss_probes = "TcpExtTCPLossProbes", "Tail loss probes sent (RFC 8985).";

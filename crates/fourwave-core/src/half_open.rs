@@ -55,7 +55,7 @@ pub(crate) struct HalfOpen {
     rcv_mss: u16,
     /// What our SYN ACK promises.
     window: u16,
-    /// The peer's shift and ours, four bits each.
+    /// The peer's shift and ours, four bits each; `UNSCALED` without scaling.
     scales: u8,
     flags: u8,
     pub(crate) retries: u8,
@@ -64,7 +64,11 @@ pub(crate) struct HalfOpen {
     pub(crate) reused: Option<Box<TimeWaitState>>,
 }
 
-const SCALING: u8 = 1;
+/// In `scales`: no shift is as large.
+const UNSCALED: u8 = 0xff;
+
+/// The SYN asked for ECN, and the answer agrees to it.
+const ECN: u8 = 1;
 const TIMESTAMPS: u8 = 2;
 /// A SYN ACK went out more than once: Karn's rule.
 const REPEATED: u8 = 4;
@@ -88,8 +92,8 @@ impl HalfOpen {
         deferred: bool,
         now: Instant,
     ) -> Self {
-        let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, scaling, timestamps, sack } =
-            options;
+        let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, .. } = options;
+        let Negotiated { scaling, timestamps, sack, ecn, .. } = options;
         let (iss, irs) = numbers;
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         Self {
@@ -106,8 +110,8 @@ impl HalfOpen {
             snd_mss: snd_mss as u16,
             rcv_mss: rcv_mss as u16,
             window: SYN_WINDOW as u16,
-            scales: (snd_scale.shift() << 4) | rcv_scale.shift(),
-            flags: flag(scaling, SCALING)
+            scales: if scaling { (snd_scale.shift() << 4) | rcv_scale.shift() } else { UNSCALED },
+            flags: flag(ecn, ECN)
                 | flag(timestamps, TIMESTAMPS)
                 | flag(sack, SACK)
                 | flag(deferred, DEFERRED),
@@ -127,6 +131,11 @@ impl HalfOpen {
         self.flags & DEFERRED != 0
     }
 
+    /// The peer sent a SYN that does not ask for ECN.
+    pub(crate) fn refuse_ecn(&mut self) {
+        self.flags &= !ECN;
+    }
+
     /// Its first SYN ACK is to bring a cookie, in an option of the kind of `asked`.
     pub(crate) fn promise_cookie(&mut self, asked: &FastOpen) {
         self.flags |= COOKIE | if asked.experimental { EXPERIMENTAL } else { 0 };
@@ -139,15 +148,19 @@ impl HalfOpen {
     }
 
     pub(crate) fn options(&self) -> Negotiated {
-        let [snd, rcv] = [self.scales >> 4, self.scales & 15].map(fourwave_wire::WindowScale::new);
+        let scaling = self.scales != UNSCALED;
+        let scales = if scaling { self.scales } else { 0 };
+        let [snd, rcv] = [scales >> 4, scales & 15].map(fourwave_wire::WindowScale::new);
         Negotiated {
             snd_mss: self.snd_mss.into(),
             rcv_mss: self.rcv_mss.into(),
             snd_scale: snd,
             rcv_scale: rcv,
-            scaling: self.flags & SCALING != 0,
+            scaling,
             timestamps: self.flags & TIMESTAMPS != 0,
             sack: self.flags & SACK != 0,
+            ecn: self.flags & ECN != 0,
+            ect: self.flags & ECN != 0,
         }
     }
 
@@ -177,7 +190,8 @@ impl HalfOpen {
     /// The SYN ACK.
     pub(crate) fn syn_ack(&self, our_mss: u16, ts_now: u32) -> TcpHeader {
         let window = RawWindow(self.window);
-        let mut header = self.header(self.iss, Flags::SYN | Flags::ACK, window, ts_now);
+        let ecn = if self.flags & ECN != 0 { Flags::ECE } else { Flags::NONE };
+        let mut header = self.header(self.iss, Flags::SYN | Flags::ACK | ecn, window, ts_now);
         header.options.mss = Some(our_mss);
         header.options.sack_permitted = self.flags & SACK != 0;
         header.options.window_scale = self.options().scaling.then(|| self.options().rcv_scale);

@@ -73,7 +73,7 @@ pub struct TcpInfo {
     /// with the text on it: each ACK's bytes in full segments,
     /// rounded up.
     pub delivered: u32,
-    /// Those of them that met congestion (ECN, which is not in use): 0.
+    /// Those of them whose ACK echoed a mark (ECN, RFC 3168).
     pub delivered_ce: u32,
     /// How long ago payload was last sent; before any, when the connection opened.
     pub last_data_sent: Duration,
@@ -103,6 +103,10 @@ pub struct TcpInfo {
     pub timestamps: bool,
     /// Whether both ends understand SACK.
     pub sack: bool,
+    /// Whether both ends understand ECN (RFC 3168).
+    pub ecn: bool,
+    /// Whether text arrived that was ECN-capable.
+    pub ecn_seen: bool,
     /// Whether text on a SYN was taken, ours or the peer's (Fast Open).
     pub syn_data: bool,
     /// Our window-scale shift, when scaling is in use.

@@ -1,4 +1,4 @@
-//! What two SYNs agree on: segment sizes, window scaling, timestamps.
+//! What two SYNs agree on: segment sizes, window scaling, timestamps, SACK, ECN.
 
 use fourwave_wire::options::TcpOptions;
 use fourwave_wire::{Link, WindowScale};
@@ -29,6 +29,18 @@ pub(crate) struct Negotiated {
     pub(crate) scaling: bool,
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
+    /// ECN; in an offer, whether a SYN asks for it.
+    pub(crate) ecn: bool,
+    /// Whether new text goes out as ECN-capable: not where a SYN of ours did not ask (RFC 3168
+    /// §6.1.1).
+    pub(crate) ect: bool,
+}
+
+impl Negotiated {
+    /// With ECN or without, of which flags tell and no options.
+    pub(crate) fn with_ecn(self, ecn: bool) -> Self {
+        Self { ecn, ect: self.ect && ecn, ..self }
+    }
 }
 
 /// The MSS that we announce: what the link carries without IP and TCP options (RFC 6691).
@@ -59,10 +71,12 @@ pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool, syn: &SynOptions) 
         scaling,
         timestamps: config.tcp_timestamps == 1,
         sack: config.tcp_sack == 1,
+        ecn: config.tcp_ecn == 1,
+        ect: true,
     }
 }
 
-/// What holds once both SYNs are known: `ours` is what we offered or will offer.
+/// What holds once both SYNs are known, ECN apart: `ours` is what we offered or will offer.
 pub(crate) fn agree(ours: &Negotiated, ipv6: bool, theirs: &TcpOptions) -> Negotiated {
     let default = if ipv6 { DEFAULT_MSS_V6 } else { DEFAULT_MSS_V4 };
     let timestamps = ours.timestamps && theirs.timestamps.is_some();
@@ -80,6 +94,8 @@ pub(crate) fn agree(ours: &Negotiated, ipv6: bool, theirs: &TcpOptions) -> Negot
         scaling,
         timestamps,
         sack: ours.sack && theirs.sack_permitted,
+        ecn: false,
+        ect: ours.ect,
     }
 }
 

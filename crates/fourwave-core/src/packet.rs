@@ -12,18 +12,20 @@ use crate::demux::FourTuple;
 /// Time to live of what we send (RFC 9293 §3.9.2.2 leaves it to us; Linux's default).
 const TTL: u8 = 64;
 
-/// Completes `out`, whose payload is in place, with its headers and checksum.
+/// Completes `out`, whose payload is in place, with its headers and checksum; `ecn` is what the IP
+/// header says of ECN.
 pub(crate) fn finish(
     tuple: &FourTuple,
     header: &TcpHeader,
     gso_size: u16,
+    ecn: u8,
     link: &Link,
     out: &mut TxPacket,
 ) {
     let payload_len = out.payload_len();
     let (local, remote) = (tuple.local(), tuple.remote());
-    let ip =
-        IpEmit { src: local.ip(), dst: remote.ip(), protocol: protocol::TCP, ttl: TTL, ecn: 0 };
+    let (src, dst) = (local.ip(), remote.ip());
+    let ip = IpEmit { src, dst, protocol: protocol::TCP, ttl: TTL, ecn };
     let segment_len = header.emitted_len() + payload_len;
     out.header.clear();
     ip.emit(segment_len, &mut out.header);

@@ -7,6 +7,18 @@ use core::ops::Range;
 use crate::sum::Sum;
 use crate::{TxPacket, WireError};
 
+/// The two ECN bits of an IP header (RFC 3168 §5).
+pub mod ecn {
+    /// Not ECN-capable.
+    pub const NOT_ECT: u8 = 0;
+    /// ECN-capable, ECT(1).
+    pub const ECT_1: u8 = 1;
+    /// ECN-capable, ECT(0).
+    pub const ECT_0: u8 = 2;
+    /// Congestion experienced: the network has marked the packet.
+    pub const CE: u8 = 3;
+}
+
 /// Protocol numbers (IANA) that the project meets.
 pub mod protocol {
     /// ICMP for IPv4.

@@ -37,6 +37,7 @@ impl Hash for Connection {
             hash_timestamp(*recent, state);
         }
         (sender, close_at, due, keepalive).hash(state);
+        (options.ecn && sender.owes_cwr()).hash(state);
         if keepalive.is_some() {
             last_received_at.hash(state);
         }

@@ -11,6 +11,7 @@
 //! LISTEN and passive SYN_RECEIVED are records of `half_open`, TIME_WAIT one of `time_wait`.
 
 pub(crate) mod arrive;
+pub(crate) mod ecn;
 mod far_end;
 #[cfg(feature = "model")]
 mod fingerprint;
@@ -539,7 +540,7 @@ impl Connection {
             bytes_received: self.rcv.received(),
             total_retrans: setbacks.retransmits,
             delivered: self.summary.delivered,
-            delivered_ce: 0,
+            delivered_ce: setbacks.delivered_ce,
             last_data_sent: times.last_data_sent,
             last_data_recv: times.last_data_recv,
             last_ack_recv: now.since(self.last_received_at),
@@ -553,6 +554,8 @@ impl Connection {
             icmp_error: self.summary.icmp_error,
             timestamps: self.options.timestamps,
             sack: self.options.sack,
+            ecn: self.options.ecn,
+            ecn_seen: self.rcv.ecn_seen,
             syn_data: self.fast_open.as_ref().is_some_and(|part| part.taken),
             rcv_wscale: scaling.then(|| self.rcv.scale.shift()),
             snd_wscale: scaling.then(|| self.snd.scale.shift()),

@@ -5,6 +5,7 @@ use core::ops::Range;
 use alloc::vec::Vec;
 
 use bytes::Bytes;
+use fourwave_wire::ip::ecn;
 use fourwave_wire::options::{MAX_SACK_BLOCKS, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, SeqNum};
@@ -40,6 +41,15 @@ pub(crate) struct Outgoing {
     pub(crate) header: TcpHeader,
     /// Payload bytes of each segment when there is more than one; 0 otherwise.
     pub(crate) gso_size: u16,
+    /// What its IP header says of ECN.
+    pub(crate) ecn: u8,
+}
+
+impl Outgoing {
+    /// One segment, not ECN-capable.
+    fn plain(header: TcpHeader) -> Self {
+        Self { header, gso_size: 0, ecn: ecn::NOT_ECT }
+    }
 }
 
 impl Connection {
@@ -202,6 +212,7 @@ impl Connection {
     /// A header with what every segment carries: ports, ACK, window, timestamps.
     fn header(&mut self, seq: SeqNum, flags: Flags, ctx: &Ctx<'_>) -> TcpHeader {
         let window = self.rcv.advertise();
+        let echo = if self.rcv.echoes { Flags::ECE } else { Flags::NONE };
         let (ack, window) = match self.held_from() {
             Some(held) => (held, self.rcv.advertise_from(held)),
             None => (self.rcv.nxt, window),
@@ -211,7 +222,7 @@ impl Connection {
             dst_port: self.tuple.remote().port(),
             seq,
             ack,
-            flags: flags | Flags::ACK,
+            flags: flags | Flags::ACK | echo,
             window,
             urgent: 0,
             options: TcpOptions {
@@ -264,11 +275,12 @@ impl Connection {
         header.options.window_scale = self.options.scaling.then_some(scale);
         header.options.fast_open = option;
         header.options.order = ctx.config.option_order();
-        Outgoing { header, gso_size: 0 }
+        header.flags |= self.syn_ecn(again);
+        Outgoing::plain(header)
     }
 
     fn send_ack(&mut self, ctx: &Ctx<'_>) -> Outgoing {
-        Outgoing { header: self.header_with_sack(self.snd.nxt, Flags::NONE, ctx), gso_size: 0 }
+        Outgoing::plain(self.header_with_sack(self.snd.nxt, Flags::NONE, ctx))
     }
 
     fn retransmit(
@@ -309,6 +321,11 @@ impl Connection {
         if !len.is_multiple_of(self.snd.mss) && !again {
             self.snd.small_end = self.snd.nxt;
         }
+        if len > 0 && !again {
+            // RFC 3168 §6.1.2, §6.1.5: new text, and nothing else.
+            out.ecn = self.text_ecn();
+            out.header.flags |= self.take_cwr();
+        }
         if fin {
             (self.snd.fin, self.snd.fin_rides) = (Fin::Sent, len > 0);
         }
@@ -343,7 +360,7 @@ impl Connection {
         } else {
             self.header(seq, flags, ctx)
         };
-        Outgoing { header, gso_size }
+        Outgoing { header, gso_size, ecn: ecn::NOT_ECT }
     }
 
     /// A sequence number that the peer has: it must answer with an ACK (RFC 9293 §3.8.4), which
@@ -355,7 +372,7 @@ impl Connection {
         } else {
             ctx.counters.keepalive += 1;
         }
-        Outgoing { header: self.header_with_sack(self.snd.una - 1, Flags::NONE, ctx), gso_size: 0 }
+        Outgoing::plain(self.header_with_sack(self.snd.una - 1, Flags::NONE, ctx))
     }
 
     fn count_retransmission(&mut self, ctx: &mut Ctx<'_>) {

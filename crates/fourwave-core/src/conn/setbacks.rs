@@ -11,6 +11,8 @@ pub(crate) struct Setbacks {
     pub(crate) retransmits: u32,
     pub(crate) fin_retransmits: u32,
     pub(super) bytes_retrans: u64,
+    /// Segments whose ACK echoed a mark.
+    pub(super) delivered_ce: u32,
     /// Milliseconds that data waited for the peer's window.
     pub(super) rwnd_limited: u32,
     /// Milliseconds that a writer waited for room while all was in flight.
@@ -25,6 +27,7 @@ impl Default for Setbacks {
             retransmits: 0,
             fin_retransmits: 0,
             bytes_retrans: 0,
+            delivered_ce: 0,
             rwnd_limited: 0,
             sndbuf_limited: 0,
             invalid_answered_at: Instant::NEVER,

@@ -4,13 +4,14 @@ use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use fourwave_wire::icmp::{IcmpError, QuotedTcp, parse_quoted_tcp};
-use fourwave_wire::ip::{IpHeader, header_checksum_is_right, protocol};
+use fourwave_wire::ip::{IpHeader, ecn, header_checksum_is_right, protocol};
 use fourwave_wire::tcp::{Flags, TcpHeader, verify_checksum};
 use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
 
 use super::{Engine, Queued};
 use crate::conn::arrive::listen::{Reception, receive_syn};
 use crate::conn::arrive::{self, Segment};
+use crate::conn::ecn::is_asked;
 use crate::conn::{ConnOutcome, ConnParams, Connection};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
@@ -56,6 +57,7 @@ impl Engine {
             _ => return false,
         }
         self.counters.in_segs += 1;
+        self.count_ecn(ip.ecn);
         match self.read_segment(&ip, packet) {
             Some((tuple, segment)) => self.segment_arrives(now, tuple, &segment),
             None => self.counters.in_errs += 1,
@@ -85,7 +87,16 @@ impl Engine {
         let local = (ip.dst, header.dst_port).into();
         let tuple = FourTuple::new(local, (ip.src, header.src_port).into())?;
         let payload = ip.payload.start + payload.start..ip.payload.start + payload.end;
-        Some((tuple, Segment { header, packet: &packet.bytes, payload }))
+        Some((tuple, Segment { header, ecn: ip.ecn, packet: &packet.bytes, payload }))
+    }
+
+    fn count_ecn(&mut self, codepoint: u8) {
+        *match codepoint {
+            ecn::CE => &mut self.counters.in_ce,
+            ecn::ECT_0 => &mut self.counters.in_ect0,
+            ecn::ECT_1 => &mut self.counters.in_ect1,
+            _ => &mut self.counters.in_no_ect,
+        } += 1;
     }
 
     fn segment_arrives(&mut self, now: Instant, tuple: FourTuple, segment: &Segment<'_>) {
@@ -170,7 +181,7 @@ impl Engine {
         }
         let (config, link) = (&self.config, &self.link);
         let reception = Reception { listener: id, deferred, iss, config, link, syn };
-        let mut record = receive_syn(tuple, header, &reception, now);
+        let mut record = receive_syn(tuple, segment, &reception, now);
         record.reused = after.map(Box::new);
         self.promise_cookie(&mut record, header.options.fast_open);
         let index = self.records.half_open.insert(record);
@@ -193,8 +204,12 @@ impl Engine {
 
     /// A segment for a passive SYN_RECEIVED (RFC 9293 §3.10.7.4 and RFC 5961).
     fn half_open_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
-        let Some(record) = self.records.half_open.get(index) else { return };
+        let Some(record) = self.records.half_open.get_mut(index) else { return };
         let header = &segment.header;
+        if header.flags.syn() && header.seq == record.irs && !is_asked(header, segment.ecn) {
+            // RFC 3168 §6.1.1: who sent a SYN that does not ask sends nothing that is ECN-capable.
+            record.refuse_ecn();
+        }
         let (rcv_nxt, window) = (record.irs + 1, record.window());
         if header.flags.rst() {
             if header.seq == rcv_nxt {

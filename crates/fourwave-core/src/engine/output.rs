@@ -3,9 +3,11 @@
 use alloc::vec::Vec;
 
 use fourwave_wire::TxPacket;
+use fourwave_wire::ip::ecn;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::Engine;
+use crate::conn::output::Outgoing;
 use crate::demux::FourTuple;
 use crate::event::ConnId;
 use crate::half_open::Answer;
@@ -43,7 +45,7 @@ impl Engine {
                 Ready::Reply { tuple, header } => {
                     self.replies -= 1;
                     self.counters.out_rsts += u64::from(header.flags.rst());
-                    packet::finish(&tuple, &header, 0, &self.link, out);
+                    packet::finish(&tuple, &header, 0, ecn::NOT_ECT, &self.link, out);
                     true
                 }
                 Ready::Packet(bytes) => {
@@ -72,7 +74,8 @@ impl Engine {
         let tuple = conn.tuple;
         self.schedule_after_output(index, outgoing.is_some());
         let Some(outgoing) = outgoing else { return false };
-        packet::finish(&tuple, &outgoing.header, outgoing.gso_size, &link, out);
+        let Outgoing { header, gso_size, ecn } = outgoing;
+        packet::finish(&tuple, &header, gso_size, ecn, &link, out);
         true
     }
 
@@ -110,7 +113,7 @@ impl Engine {
         header.options.fast_open = self.cookie_for(index);
         header.options.order = self.config.option_order();
         self.records.half_open.answered(index, now, self.config.rto_max());
-        packet::finish(&tuple, &header, 0, &self.link, out);
+        packet::finish(&tuple, &header, 0, ecn::NOT_ECT, &self.link, out);
         true
     }
 

@@ -13,6 +13,8 @@ impl Hash for Sender {
             sampler,
             rto,
             recovery,
+            // The connection hashes it, where the peer is to be told.
+            owes_cwr: _,
             // A model sends too little to fill a congestion window.
             congestion: _,
             usage: _,

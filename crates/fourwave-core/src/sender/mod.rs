@@ -15,9 +15,11 @@
 //! | what does a selective ACK, or the time after one, change? | `selective.rs` |
 //! | what is lost, and sent again? | `recovery/` |
 //! | how much may be in flight? | `congestion/` |
+//! | what does the echo of a mark change? | `cwr.rs` |
 //! | was the congestion window what held the sender back? | `usage.rs` |
 
 pub mod congestion;
+mod cwr;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod plain;
@@ -105,6 +107,8 @@ pub(crate) struct Ack<'a> {
     pub(crate) echo_age: Option<Duration>,
     /// What it acknowledges selectively.
     pub(crate) sacks: &'a [(SeqNum, SeqNum)],
+    /// It echoes a mark (RFC 3168).
+    pub(crate) is_echo: bool,
 }
 
 /// Which timer has run out.
@@ -163,6 +167,8 @@ pub(crate) struct Sender {
     recovery: Recovery,
     congestion: Algorithm,
     usage: CwndUsage,
+    /// The window was reduced, and no new text went out since (RFC 3168 §6.1.2).
+    owes_cwr: bool,
     /// When anything went out, an ACK included.
     last_sent_at: Instant,
 }
@@ -177,6 +183,7 @@ impl Sender {
             recovery: Recovery::Unknown,
             congestion,
             usage: CwndUsage::new(iss),
+            owes_cwr: false,
             last_sent_at: now,
         }
     }
@@ -274,6 +281,10 @@ impl Sender {
 
     /// Bytes that the congestion window has room for beside those in flight.
     fn room(&self, in_flight: u32, mss: u32) -> u32 {
+        if let Some(budget) = self.reduced_budget() {
+            // An ACK of what was named before delivers nothing, and none is to come.
+            return if in_flight == 0 { budget.max(mss) } else { budget };
+        }
         // A caller's algorithm may say less than a segment, and nothing would ever go out.
         let cwnd = self.congestion.cwnd().max(mss);
         let inflation = match &self.recovery {
@@ -327,6 +338,7 @@ impl Sender {
                 self.arm(now, limits);
             }
             Sent::Again { start } => {
+                self.spend(end.since(start));
                 match &mut self.recovery {
                     Recovery::NewReno(newreno) => newreno.retransmitted(end),
                     Recovery::Sack(_, Some(sack)) => {
@@ -360,6 +372,7 @@ impl Sender {
         limits: &RtoLimits,
     ) {
         let end = range.end;
+        self.spend(end.since(range.start));
         match &mut self.recovery {
             Recovery::Sack(reordering, sack) => {
                 let is_sampled = self.congestion.wants_rates();
@@ -457,11 +470,12 @@ impl Sender {
             TimerFor::Syn => {}
             TimerFor::Data(flight) => {
                 let before = self.windows();
+                let is_reduced = self.forget_reduction(flight.una);
                 self.congestion.on_rto(&RtoEvent {
                     now,
                     in_flight: self.in_flight(flight),
                     mss: flight.mss,
-                    is_repeated: self.rto.timeouts > 1,
+                    is_repeated: self.rto.timeouts > 1 || is_reduced,
                 });
                 let path = self.path(flight.mss);
                 match &mut self.recovery {
@@ -511,11 +525,16 @@ impl Sender {
     pub(crate) fn on_idle(&mut self, now: Instant, initial_cwnd: u32, limits: &RtoLimits) {
         if now.since(self.last_sent_at) > self.rto(limits) {
             self.congestion.on_idle(initial_cwnd);
+            let cwnd = self.congestion.cwnd();
+            if let Some(cwr) = self.recovery.cwr_mut() {
+                cwr.prr.limit(cwnd);
+            }
         }
     }
 
     /// Segments were too large for the path, and go out again smaller.
     pub(crate) fn on_path_mtu(&mut self, flight: Flight) {
+        self.recovery.take_cwr();
         match &mut self.recovery {
             Recovery::NewReno(newreno) => newreno.on_timeout(flight.una, flight.nxt),
             Recovery::Sack(_, Some(sack)) => sack.lose_all(flight.nxt),
@@ -558,11 +577,7 @@ impl Sender {
     }
 
     fn ca_state(&self) -> CaState {
-        match &self.recovery {
-            Recovery::NewReno(newreno) => newreno.ca_state(),
-            Recovery::Sack(_, Some(sack)) => sack.ca_state(),
-            Recovery::Sack(_, None) | Recovery::Unknown => CaState::Open,
-        }
+        if self.is_reducing() { CaState::Cwr } else { self.recovery.ca_state() }
     }
 
     /// Bytes that the send buffer should have.

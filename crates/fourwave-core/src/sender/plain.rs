@@ -32,6 +32,11 @@ impl Sender {
             lost: 0,
             is_app_limited: !is_cwnd_limited,
         });
+        self.end_reduction(now, ack.flight);
+        if ack.is_echo && event == RecoveryEvent::Ordinary {
+            self.on_echo(now, ack.flight, in_flight + ack.acked);
+        }
+        self.pace_reduction(acked, ack.flight, true);
         if event == RecoveryEvent::Recovered {
             let kind = CongestionKind::Recovered;
             self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
@@ -48,9 +53,9 @@ impl Sender {
             is_cwnd_limited,
             is_in_recovery: event != RecoveryEvent::Ordinary,
             is_after_timeout: self.ca_state() == CaState::Loss,
-            may_grow: event == RecoveryEvent::Ordinary,
+            may_grow: event == RecoveryEvent::Ordinary && !self.is_reducing(),
             lost: 0,
-            marked: 0,
+            marked: if ack.is_echo { acked } else { 0 },
             mss,
         });
     }
@@ -61,9 +66,9 @@ impl Sender {
         let Recovery::NewReno(newreno) = &mut self.recovery else { return false };
         let is_loss = newreno.on_duplicate_ack(flight.nxt, flight.mss);
         if is_loss {
-            let kind = CongestionKind::Loss;
-            let event = CongestionEvent { now, kind, in_flight, mss: flight.mss };
-            self.congestion.on_congestion(&event);
+            self.on_loss(now, in_flight, flight.mss);
+        } else {
+            self.pace_reduction(flight.mss, flight, false);
         }
         is_loss
     }

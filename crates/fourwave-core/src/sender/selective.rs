@@ -47,6 +47,15 @@ pub(super) enum Recovery {
 }
 
 impl Recovery {
+    /// What it is about; a reduction for marks is none of its matters.
+    pub(super) fn ca_state(&self) -> CaState {
+        match self {
+            Self::NewReno(newreno) => newreno.ca_state(),
+            Self::Sack(_, Some(sack)) => sack.ca_state(),
+            Self::Sack(_, None) | Self::Unknown => CaState::Open,
+        }
+    }
+
     pub(super) fn sack(&self) -> Option<&Sack> {
         match self {
             Self::Sack(_, Some(sack)) => Some(sack),
@@ -96,6 +105,7 @@ impl Sender {
         limits: &RtoLimits,
     ) -> Found {
         let (path, before) = (self.path(ack.flight.mss), self.windows());
+        let in_flight = self.in_flight(ack.flight);
         let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
         let arrival =
             Arrival { now, flight: ack.flight, blocks: ack.sacks, echo_age: ack.echo_age, before };
@@ -106,7 +116,11 @@ impl Sender {
         if lost > 0 {
             self.tell_lost(now, mss);
         }
+        self.end_reduction(now, ack.flight);
         self.on_recovery_event(now, event, mss);
+        if ack.is_echo && event != SackEvent::Recovered {
+            self.on_echo(now, ack.flight, in_flight);
+        }
         let is_in_recovery = matches!(event, SackEvent::Recovering | SackEvent::Loss { .. });
         let has_moved = ack.acked > 0 || self.recovery.reordering().is_wide();
         // By the threshold that the loss itself has set.
@@ -114,6 +128,7 @@ impl Sender {
         if let Some(sack) = self.recovery.sack_mut().filter(|_| is_in_recovery) {
             sack.pace(&report, ssthresh, mss);
         }
+        self.pace_reduction(delivered.bytes, ack.flight, report.is_safe);
         if delivered.bytes > 0 {
             self.congestion.on_ack(&RateSample {
                 now,
@@ -127,9 +142,9 @@ impl Sender {
                 is_cwnd_limited,
                 is_in_recovery,
                 is_after_timeout: self.ca_state() == CaState::Loss,
-                may_grow: !is_in_recovery && has_moved,
+                may_grow: !is_in_recovery && has_moved && !self.is_reducing(),
                 lost,
-                marked: 0,
+                marked: if ack.is_echo { delivered.bytes } else { 0 },
                 mss,
             });
         }
@@ -188,8 +203,9 @@ impl Sender {
     /// Tells the congestion control what recovery found.
     fn on_recovery_event(&mut self, now: Instant, event: SackEvent, mss: u32) {
         let (kind, in_flight) = match event {
-            SackEvent::Loss { in_flight } => (CongestionKind::Loss, in_flight),
-            SackEvent::ProbeRepaired => (CongestionKind::Loss, self.congestion.cwnd()),
+            SackEvent::Loss { in_flight } => return self.on_loss(now, in_flight, mss),
+            SackEvent::ProbeRepaired if self.is_reducing() => return,
+            SackEvent::ProbeRepaired => return self.on_loss(now, self.congestion.cwnd(), mss),
             // RFC 9937 §6: the reduction has spread what goes out, and ends at the threshold.
             SackEvent::Recovered => (CongestionKind::Recovered, self.congestion.ssthresh()),
             SackEvent::Spurious(Before { cwnd, ssthresh }, _) => {
@@ -201,14 +217,17 @@ impl Sender {
         self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
     }
 
-    /// The congestion window; in a recovery, what is in flight and what PRR lets out beside it
-    /// (RFC 9937 §6), as Linux tells it.
+    /// The congestion window; in a recovery or a reduction for marks, what is in flight and what PRR
+    /// lets out beside it (RFC 9937 §6), as Linux tells it.
     pub(super) fn told_cwnd(&self) -> u32 {
         if self.congestion.rules_recovery() {
             return self.congestion.cwnd();
         }
         let paced = |sack: &Sack| Some(sack.in_flight().saturating_add(sack.budget()?));
-        self.recovery.sack().and_then(paced).unwrap_or(self.congestion.cwnd())
+        let reduced = |sack: &Sack| Some(sack.in_flight().saturating_add(self.reduced_budget()?));
+        let sack = self.recovery.sack();
+        let told = sack.and_then(|sack| paced(sack).or_else(|| reduced(sack)));
+        told.unwrap_or(self.congestion.cwnd())
     }
 
     pub(super) fn path_info(&self) -> PathInfo {

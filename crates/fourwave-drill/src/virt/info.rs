@@ -35,12 +35,16 @@ fn option_bits(info: &TcpInfo) -> i64 {
     const TIMESTAMPS: i64 = 1;
     const SACK: i64 = 2;
     const WSCALE: i64 = 4;
+    const ECN: i64 = 8;
+    const ECN_SEEN: i64 = 16;
     const SYN_DATA: i64 = 32;
     let timestamps = if info.timestamps { TIMESTAMPS } else { 0 };
     let scale = if info.snd_wscale.is_some() { WSCALE } else { 0 };
     let sack = if info.sack { SACK } else { 0 };
     let syn_data = if info.syn_data { SYN_DATA } else { 0 };
-    timestamps | sack | scale | syn_data
+    let ecn = if info.ecn { ECN } else { 0 };
+    let seen = if info.ecn_seen { ECN_SEEN } else { 0 };
+    timestamps | sack | scale | ecn | seen | syn_data
 }
 
 impl Virtual {

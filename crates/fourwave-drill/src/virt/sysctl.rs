@@ -58,18 +58,13 @@ const FIXED: &[(&str, &str)] = &[
     ("net.ipv4.tcp_syncookies", "1"),
     ("net.ipv4.tcp_mtu_probing", "0"),
     ("net.ipv4.tcp_recovery", "1"),
-    ("net.ipv4.tcp_ecn", "0"),
-    // Only answers: a script that asks finds out.
-    ("net.ipv4.tcp_ecn", "2"),
+    ("net.ipv4.tcp_ecn_fallback", "1"),
     ("net.ipv4.tcp_shrink_window", "0"),
     ("net.ipv4.ip_no_pmtu_disc", "0"),
     // FreeBSD's, as far as they say what happens anyway.
     ("net.inet.tcp.hostcache.purgenow", "1"),
     ("net.inet.tcp.syncookies_only", "0"),
     ("net.inet.tcp.syncookies", "1"),
-    ("net.inet.tcp.ecn.enable", "0"),
-    // The same as Linux's tcp_ecn=2.
-    ("net.inet.tcp.ecn.enable", "2"),
     ("net.inet.tcp.blackhole", "0"),
     ("net.inet.tcp.insecure_syn", "0"),
     ("net.inet.tcp.insecure_rst", "0"),
@@ -83,6 +78,8 @@ const FIXED: &[(&str, &str)] = &[
 /// FreeBSD's names of knobs, and how many of their units make one of ours.
 const FREEBSD: &[(&str, &str, u64)] = &[
     ("net.inet.tcp.sack.enable", "tcp_sack", 1),
+    // The same numbers, but for those of AccECN.
+    ("net.inet.tcp.ecn.enable", "tcp_ecn", 1),
     ("kern.ipc.maxsockbuf", "tcp_rmem_max", 1),
     ("net.inet.tcp.finwait2_timeout", "tcp_fin_timeout", 1000),
     ("net.inet.tcp.msl", "tcp_timewait_len", 500),

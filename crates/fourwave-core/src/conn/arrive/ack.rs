@@ -54,15 +54,19 @@ pub(super) fn arrive(
     } else {
         false
     };
+    let is_echo = conn.is_echo(header);
     if header.ack.after(conn.snd.una) {
         return advance(conn, header, ctx);
     }
     let in_flight = conn.snd.outstanding() > 0;
     if conn.options.sack && !header.options.sack.is_empty() {
         let (flight, sacks) = (conn.flight(), header.options.sack.as_slice());
-        let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks };
+        let is_echo = is_echo && header.ack == conn.snd.una;
+        let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks, is_echo };
         let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
         ctx.count_found(found);
+    } else if is_echo && in_flight && header.ack == conn.snd.una {
+        conn.sender.on_bare_echo(ctx.now, conn.flight());
     }
     let says_nothing = segment.len() == 0 && !window_changed && !opens;
     if header.ack == conn.snd.una && in_flight && says_nothing {
@@ -95,10 +99,15 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckO
     conn.snd.more_waits = false;
     conn.snd.forget_records();
     conn.summary.bytes_acked += u64::from(data);
-    conn.summary.delivered += data.div_ceil(conn.snd.mss);
+    let segments = data.div_ceil(conn.snd.mss);
+    conn.summary.delivered += segments;
+    let is_echo = conn.is_echo(header);
+    if is_echo {
+        conn.count_marked(segments, ctx);
+    }
     let echo_age = conn.echo_age(header, ctx.now);
     let sacks = header.options.sack.as_slice();
-    let ack = Ack { flight: conn.flight(), acked, data, echo_age, sacks };
+    let ack = Ack { flight: conn.flight(), acked, data, echo_age, sacks, is_echo };
     let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
     ctx.count_found(found);
     conn.wake_writer(ctx.config);

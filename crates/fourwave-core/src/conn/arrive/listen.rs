@@ -1,9 +1,10 @@
 //! A SYN in LISTEN (RFC 9293 §3.10.7.2): it becomes a half-open record.
 
 use fourwave_wire::Link;
-use fourwave_wire::tcp::TcpHeader;
 
+use super::Segment;
 use crate::config::Config;
+use crate::conn::ecn::is_asked;
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::half_open::HalfOpen;
@@ -27,14 +28,16 @@ pub(crate) struct Reception<'a> {
 /// allows both).
 pub(crate) fn receive_syn(
     tuple: FourTuple,
-    header: &TcpHeader,
+    segment: &Segment<'_>,
     reception: &Reception<'_>,
     now: Instant,
 ) -> HalfOpen {
     debug_assert_eq!(state::next(State::Listen, Input::RecvSyn), Ok(State::SynReceived));
     let Reception { listener, deferred, iss, config, link, syn } = *reception;
     let ours = offer(config, link, tuple.is_ipv6(), &syn);
-    let options = agree(&ours, tuple.is_ipv6(), &header.options);
+    let header = &segment.header;
+    let ecn = config.tcp_ecn != 0 && is_asked(header, segment.ecn);
+    let options = agree(&ours, tuple.is_ipv6(), &header.options).with_ecn(ecn);
     let ts_recent = header.options.timestamps.map_or(0, |ts| ts.value);
     let numbers = (iss, header.seq);
     let mut record = HalfOpen::new(tuple, listener, options, numbers, ts_recent, deferred, now);

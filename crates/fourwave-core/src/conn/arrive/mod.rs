@@ -34,6 +34,8 @@ use crate::state::State;
 /// A segment on its way through the steps. Trimming moves its edges, never its bytes.
 pub(crate) struct Segment<'a> {
     pub(crate) header: TcpHeader,
+    /// The two ECN bits of its packet.
+    pub(crate) ecn: u8,
     /// The whole packet; slices of it are kept, not copied.
     pub(crate) packet: &'a Bytes,
     /// Where the payload lies in the packet.
@@ -107,6 +109,7 @@ fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Con
     if acceptability == acceptable::Acceptability::OnlyAck {
         return ConnOutcome::Alive;
     }
+    conn.cwr_arrives(segment);
     match text::arrive(conn, segment, ctx) {
         ConnOutcome::Alive => {}
         outcome => return outcome,

@@ -1,6 +1,7 @@
 //! A segment in SYN_SENT (RFC 9293 §3.10.7.3).
 
 use super::Segment;
+use crate::conn::ecn::{is_agreed, is_asked};
 use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
 use crate::negotiated::agree;
@@ -44,7 +45,9 @@ pub(super) fn arrive(
     conn.times.data_received(ctx.now);
     conn.rcv.synchronize(header.seq);
     let ours = conn.options;
-    conn.adopt(agree(&ours, conn.tuple.is_ipv6(), &header.options), ctx.config);
+    let agreed = agree(&ours, conn.tuple.is_ipv6(), &header.options);
+    let says_yes = if ack_ok { is_agreed(header) } else { is_asked(header, segment.ecn) };
+    conn.adopt(agreed.with_ecn(ours.ecn && says_yes), ctx.config);
     if let Some(ts) = header.options.timestamps {
         conn.ts.recent = ts.value;
         conn.ts.recent_at = ctx.now;

@@ -47,6 +47,7 @@ pub(super) fn arrive(
         conn.rcv.acks.at_once();
         return ConnOutcome::Alive;
     }
+    conn.mark_arrives(segment.ecn);
     let len = payload.len() as u32;
     let data = segment.packet.slice(payload);
     if start == nxt {

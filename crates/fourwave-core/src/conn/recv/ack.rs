@@ -39,6 +39,12 @@ impl Acks {
         self.now = true;
     }
 
+    /// The next `acks` go out at once.
+    pub(crate) fn hurry(&mut self, acks: u8) {
+        self.quick = self.quick.max(acks);
+        self.answers = false;
+    }
+
     /// A segment arrived out of order.
     pub(crate) fn duplicate(&mut self) {
         self.duplicates = self.duplicates.saturating_add(1);

@@ -51,6 +51,10 @@ pub(crate) struct ReceiveSide {
     buffer: u32,
     autotune: Autotune,
     pub(crate) acks: Acks,
+    /// A mark arrived: each ACK says ECE until the peer says CWR (RFC 3168 §6.1.3).
+    pub(crate) echoes: bool,
+    /// Text that is ECN-capable arrived.
+    pub(crate) ecn_seen: bool,
     /// Last.ACK.sent (RFC 7323 §4.3).
     pub(crate) last_ack_sent: SeqNum,
 }
@@ -74,6 +78,8 @@ impl ReceiveSide {
             buffer,
             autotune: Autotune::new(now),
             acks: Acks::new(),
+            echoes: false,
+            ecn_seen: false,
             last_ack_sent: irs + 1,
         }
     }

@@ -8,6 +8,7 @@ mod sack;
 mod undo;
 
 pub(super) use newreno::{NewReno, RecoveryEvent};
+pub(super) use prr::{Cwr, Prr};
 pub(super) use rack::{Path, Reordering};
 pub(super) use sack::{AckReport, Arrival, Sack, SackEvent};
 pub(super) use undo::Before;
@@ -20,6 +21,8 @@ pub enum CaState {
     Open = 0,
     /// Duplicate ACKs, not enough to call it a loss.
     Disorder = 1,
+    /// The window is reduced for marks (ECN).
+    Cwr = 2,
     /// Fast recovery.
     Recovery = 3,
     /// After a retransmission timeout.

@@ -6,6 +6,7 @@ use core::ops::Range;
 use fourwave_wire::SeqNum;
 
 use super::CaState;
+use super::prr::Cwr;
 
 /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
 const DUPLICATE_ACKS: u8 = 3;
@@ -39,11 +40,13 @@ pub(crate) struct NewReno {
     duplicate_acks: u8,
     /// Bytes by which duplicate ACKs show that segments left the network (RFC 5681 §3.2).
     cwnd_inflation: u32,
+    /// The window is reduced for marks.
+    pub(crate) cwr: Option<Cwr>,
 }
 
 impl NewReno {
     pub(crate) const fn new() -> Self {
-        Self { phase: Phase::Open, duplicate_acks: 0, cwnd_inflation: 0 }
+        Self { phase: Phase::Open, duplicate_acks: 0, cwnd_inflation: 0, cwr: None }
     }
 
     /// What it is about, for TCP_INFO.
@@ -117,6 +120,7 @@ impl NewReno {
             phase: Phase::Loss { recover, next: una },
             duplicate_acks: 0,
             cwnd_inflation: 0,
+            cwr: None,
         };
     }
 

@@ -1,6 +1,8 @@
 //! How much goes out for each ACK of a recovery (Proportional Rate Reduction, RFC 9937): in
 //! proportion down to the new window, and from there on as much as is delivered.
 
+use fourwave_wire::SeqNum;
+
 /// The bookkeeping of one recovery, in bytes.
 #[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Prr {
@@ -44,6 +46,11 @@ impl Prr {
         self.budget = if self.sent == 0 { budget.max(mss) } else { budget };
     }
 
+    /// No more than `bytes` go out for the last ACK.
+    pub(crate) fn limit(&mut self, bytes: u32) {
+        self.budget = self.budget.min(bytes);
+    }
+
     /// Bytes that may go out now.
     pub(crate) fn budget(&self) -> u32 {
         self.budget
@@ -53,6 +60,14 @@ impl Prr {
         self.sent = self.sent.saturating_add(bytes);
         self.budget = self.budget.saturating_sub(bytes);
     }
+}
+
+/// A reduction for marks that goes on (RFC 3168 §6.1.2).
+#[derive(Clone, Copy, Debug, Hash)]
+pub(crate) struct Cwr {
+    /// SND.NXT when it began. What is acknowledged beyond it tells that the peer has our CWR.
+    pub(crate) high: SeqNum,
+    pub(crate) prr: Prr,
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use core::ops::Range;
 use fourwave_wire::SeqNum;
 
 use super::CaState;
-use super::prr::Prr;
+use super::prr::{Cwr, Prr};
 use super::rack::{Path, Rack, Reordering};
 use super::undo::{Before, Proof, Undo};
 use crate::sender::rate::{NewlyLost, Rates, Sampled};
@@ -97,6 +97,8 @@ pub(crate) struct Sack {
     pub(crate) first_due: bool,
     /// What is restored if what was taken for a loss turns out to be none.
     undo: Option<Undo>,
+    /// The window is reduced for marks.
+    pub(crate) cwr: Option<Cwr>,
     rest: Rest,
 }
 
@@ -126,6 +128,7 @@ impl Sack {
             probe_due: false,
             first_due: false,
             undo: None,
+            cwr: None,
             rest: Rest::Unknown,
         }
     }
@@ -142,7 +145,8 @@ impl Sack {
         if self.rest == Rest::Unknown && is_waited_for {
             self.rest = Rest::Waits;
         }
-        !is_waited_for || self.rest == Rest::Last
+        // A reduction for marks ends with the next flight.
+        self.cwr.is_none() && (!is_waited_for || self.rest == Rest::Last)
     }
 
     pub(crate) fn ca_state(&self) -> CaState {
@@ -248,6 +252,13 @@ impl Sack {
         let repaired = self.probe_answered(flight.una, duplicate.is_some(), says_nothing);
         let event = self.turn(flight, lost, in_flight, repaired, ack.before);
         AckReport { event, delivered, sampled, lost, is_safe: has_moved && lost == 0 }
+    }
+
+    /// What is restored if nothing was lost are `windows` now: marks told of congestion.
+    pub(crate) fn keep_windows(&mut self, windows: Before) {
+        if let Some(undo) = &mut self.undo {
+            undo.set_before(windows);
+        }
     }
 
     /// RFC 9937: how much goes out for an ACK of a recovery, down to `ssthresh`.

@@ -49,6 +49,10 @@ impl Undo {
         self.before
     }
 
+    pub(crate) fn set_before(&mut self, windows: Before) {
+        self.before = windows;
+    }
+
     pub(crate) fn on_retransmitted(&mut self, len: u32, now: Instant) {
         self.retransmitted_at = self.retransmitted_at.min(now);
         self.unanswered = self.unanswered.saturating_add(len);
