@@ -69,6 +69,8 @@ fn crowds_meet_everything() {
         "TcpExtTWTakenOver",
         "TcpExtTWEvicted",
         "TcpExtTCPTimeWaitOverflow",
+        "IpExtInCEPkts",
+        "TcpExtTCPDeliveredCE",
     ] {
         assert!(counters[name] > 0, "{name} stayed 0: {counters:?}");
     }

@@ -124,7 +124,7 @@ pub(super) fn host(dice: &mut Dice, ips: Vec<IpAddr>) -> HostPlan {
 
 fn config(dice: &mut Dice) -> Config {
     let rmem = dice.pick(&[4096, 8192, 16_384, 65_536, 131_072, 131_072, 1 << 20]);
-    Config {
+    let mut config = Config {
         tcp_timestamps: u64::from(dice.chance(0.75)),
         tcp_window_scaling: u64::from(dice.chance(0.75)),
         tcp_rmem_default: rmem,
@@ -145,7 +145,10 @@ fn config(dice: &mut Dice) -> Config {
         tcp_retries2: 15,
         tcp_orphan_retries: 15,
         ..Config::default()
-    }
+    };
+    // No draw of its own, or each seed would be another world.
+    config.tcp_ecn = (config.tcp_tw_reuse + config.tcp_rfc1337) % 3;
+    config
 }
 
 /// A link between any two hosts, each direction by itself.

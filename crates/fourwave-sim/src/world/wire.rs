@@ -2,13 +2,34 @@
 
 use std::net::IpAddr;
 
+use bytes::Bytes;
 use fourwave_net::{Carry, convert};
+use fourwave_wire::checksum::Sum;
 use fourwave_wire::icmp::{IcmpError, emit_error};
+use fourwave_wire::ip::{IpHeader, ecn};
 use fourwave_wire::{GsoKind, Link, RxChecksum, RxPacket, TxChecksum, TxPacket};
 
 use super::{MOST_AT_ONCE, World};
 use crate::failure::Failure;
 use crate::watch::Sighting;
+
+/// Share of the ECN-capable packets that the network marks.
+const MARKED: f64 = 0.05;
+
+/// An ECN-capable packet with the network's mark (RFC 3168 §5).
+fn marked(packet: &Bytes) -> Option<Bytes> {
+    let ip = IpHeader::parse(packet).ok().filter(|ip| ip.ecn == ecn::ECT_0)?;
+    let mut bytes = packet.to_vec();
+    if ip.src.is_ipv6() {
+        bytes[1] |= ecn::CE << 4;
+    } else {
+        bytes[1] |= ecn::CE;
+        bytes[10..12].fill(0);
+        let sum = Sum::default().with(&bytes[..ip.payload.start]).finish();
+        bytes[10..12].copy_from_slice(&sum);
+    }
+    Some(bytes.into())
+}
 
 impl World {
     /// What the engines have to send, to tell and to be asked at this moment, until there is no
@@ -126,8 +147,13 @@ impl World {
         trace(&format!("{at:.6} {conn} {} {what}: {}", seen.src, told(seen)));
     }
 
-    fn offer(&mut self, pipe: usize, packet: RxPacket) {
+    fn offer(&mut self, pipe: usize, mut packet: RxPacket) {
         let at = self.age();
+        if let Some(marked) = marked(&packet.bytes)
+            && self.pipes[pipe].dice.chance(MARKED)
+        {
+            packet.bytes = marked;
+        }
         if self.pipes[pipe].plan.dead_after.is_some_and(|dead| at >= dead) {
             self.outcome.faults += 1;
             return;
