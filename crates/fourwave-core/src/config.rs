@@ -204,8 +204,8 @@ knobs! {
         "3 or 4: a tail loss probe goes out before a retransmission timeout would (RFC 8985); 0: \
          none does.";
     tcp_ecn: Unit::Switch, 0..=2, 2,
-        "Explicit congestion notification (RFC 3168): 0 never; 1: asked for and agreed to; 2: agreed \
-         to when a peer asks.";
+        "Explicit congestion notification (RFC 3168): 0 never; 1: asked for and agreed to; 2: \
+         agreed to when a peer asks.";
     tcp_fastopen: Unit::Count, 0..=2047, 1,
         "Fast Open (RFC 7413), a sum: 1 outgoing, 2 incoming where the listener asks for it, 4 \
          outgoing without a cookie, 512 incoming without a cookie, 1024 for every listener.";

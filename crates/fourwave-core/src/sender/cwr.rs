@@ -44,6 +44,11 @@ impl Sender {
         self.recovery.cwr().is_some()
     }
 
+    /// What loss recovery, or a reduction for marks, is about.
+    pub(super) fn ca_state(&self) -> CaState {
+        if self.is_reducing() { CaState::Cwr } else { self.recovery.ca_state() }
+    }
+
     /// Bytes that a reduction for marks lets out now; `None` while the window rules.
     pub(super) fn reduced_budget(&self) -> Option<u32> {
         let cwr = self.recovery.cwr().filter(|_| !self.congestion.rules_recovery())?;

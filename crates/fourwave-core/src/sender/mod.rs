@@ -576,10 +576,6 @@ impl Sender {
         self.congestion.cwnd()
     }
 
-    fn ca_state(&self) -> CaState {
-        if self.is_reducing() { CaState::Cwr } else { self.recovery.ca_state() }
-    }
-
     /// Bytes that the send buffer should have.
     pub(crate) fn send_buffer(&self) -> u32 {
         self.congestion.send_buffer()

@@ -217,8 +217,8 @@ impl Sender {
         self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
     }
 
-    /// The congestion window; in a recovery or a reduction for marks, what is in flight and what PRR
-    /// lets out beside it (RFC 9937 §6), as Linux tells it.
+    /// The congestion window; in a recovery or a reduction for marks, what is in flight and what
+    /// PRR lets out beside it (RFC 9937 §6), as Linux tells it.
     pub(super) fn told_cwnd(&self) -> u32 {
         if self.congestion.rules_recovery() {
             return self.congestion.cwnd();

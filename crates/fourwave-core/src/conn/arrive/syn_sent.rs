@@ -49,8 +49,7 @@ pub(super) fn arrive(
     let says_yes = if ack_ok { is_agreed(header) } else { is_asked(header, segment.ecn) };
     conn.adopt(agreed.with_ecn(ours.ecn && says_yes), ctx.config);
     if let Some(ts) = header.options.timestamps {
-        conn.ts.recent = ts.value;
-        conn.ts.recent_at = ctx.now;
+        (conn.ts.recent, conn.ts.recent_at) = (ts.value, ctx.now);
     }
     if ack_ok {
         conn.step(Input::RecvSynAck);
