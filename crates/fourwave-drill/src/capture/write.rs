@@ -135,11 +135,12 @@ impl Writer<'_> {
             }
             None => {}
         }
-        if self.loose && !self.sends_again() {
-            // The round trips of a script are not those of the path: a probe would go out too soon,
-            // and CUBIC leave slow start where they become longer.
+        if self.loose && self.sends_again() {
+            set("tcp_early_retrans", "3".to_owned());
+        } else if self.loose {
+            // The round trips of a script are not those of the path, and CUBIC leaves slow start
+            // where they become longer.
             set("tcp_congestion_control", "reno".to_owned());
-            set("tcp_early_retrans", "0".to_owned());
         }
         if self.loose {
             let room = u64::from(self.plan.unacknowledged.next_power_of_two()) * 4;

@@ -69,6 +69,9 @@ pub struct Setup {
     /// Begin with FreeBSD's defaults, which the nplab scripts are written for: buffers, and the
     /// order of a SYN's options.
     pub freebsd: bool,
+    /// Streams are left free (`--loose_segments`): no tail loss probes unless the script asks for
+    /// them, as its round trips are not those of a path.
+    pub loose: bool,
 }
 
 impl Default for Setup {
@@ -80,6 +83,7 @@ impl Default for Setup {
             local_v6: Ipv6Addr::new(0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1),
             seed: [4; 32],
             freebsd: false,
+            loose: false,
         }
     }
 }
@@ -114,6 +118,7 @@ impl Virtual {
     /// A target with Linux's settings as they are before `defaults.sh`.
     pub fn new(setup: Setup) -> Self {
         let mut sysctls = Sysctls::default();
+        sysctls.config.tcp_early_retrans = if setup.loose { 0 } else { 3 };
         if setup.freebsd {
             sysctls.select_freebsd();
         }
