@@ -10,7 +10,7 @@ use fourwave_core::time::Duration;
 use fourwave_core::{Config, ConnId, Instant};
 use fourwave_net::{Bottleneck, Carry};
 use fourwave_wire::Link;
-use pair::{CLIENT, Pair, SERVER, Way, text};
+use pair::{CLIENT, Pair, SERVER, lossy, text};
 
 const ALGORITHMS: [&str; 2] = ["reno", "cubic"];
 const BYTES: usize = 1_000_000;
@@ -34,17 +34,6 @@ impl Path {
     fn product(&self) -> u64 {
         let bytes = self.rate / 8 * self.rtt.as_micros() as u64 / 1_000_000;
         bytes.max(15_000)
-    }
-}
-
-/// Loses packets by a xorshift generator, but no SYN.
-fn lossy(lost: u64, mut state: u64) -> impl FnMut(usize, &[u8]) -> Way {
-    move |_, packet| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let is_syn = packet[20 + 13] & 2 != 0;
-        if !is_syn && state % 1000 < lost { Way::Drop } else { Way::Pass }
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use fourwave_core::time::Duration;
 use fourwave_core::{Config, Instant};
 use fourwave_wire::Link;
-use pair::{CLIENT, Pair, SERVER, Way, text};
+use pair::{CLIENT, Pair, SERVER, lossy, text};
 
 /// A link of the set, and what is sent over it.
 struct Path {
@@ -46,17 +46,6 @@ fn paths() -> Vec<Path> {
         Path { link: Link::offloading(1500), ..plain("super-segments", 30, 10, 7) },
         Path { link: Link::offloading(9000), ..plain("large segments", 30, 10, 8) },
     ]
-}
-
-/// Loses packets by a xorshift generator, but no SYN: a handshake is no round of data.
-fn lossy(lost: u64, mut state: u64) -> impl FnMut(usize, &[u8]) -> Way {
-    move |_, packet| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let is_syn = packet[20 + 13] & 2 != 0;
-        if !is_syn && state % 1000 < lost { Way::Drop } else { Way::Pass }
-    }
 }
 
 /// A line for each round trip that changes something, until everything is acknowledged.

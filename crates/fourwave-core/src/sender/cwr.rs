@@ -93,8 +93,11 @@ impl Sender {
 
     /// An ACK delivered so much while the window is reduced.
     pub(super) fn pace_reduction(&mut self, delivered: u32, flight: Flight, is_safe: bool) {
+        if delivered == 0 || !self.is_reducing() {
+            return;
+        }
         let (in_flight, ssthresh) = (self.in_flight(flight), self.congestion.ssthresh());
-        if let Some(cwr) = self.recovery.cwr_mut().filter(|_| delivered > 0) {
+        if let Some(cwr) = self.recovery.cwr_mut() {
             cwr.prr.on_ack(delivered, in_flight, ssthresh, flight.mss, is_safe);
         }
     }

@@ -108,3 +108,15 @@ impl Pair {
 pub fn text(len: usize) -> Vec<u8> {
     (0..len).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect()
 }
+
+/// Loses `lost` packets in a thousand by a xorshift generator, but no SYN: a handshake is no round
+/// of data.
+pub fn lossy(lost: u64, mut state: u64) -> impl FnMut(usize, &[u8]) -> Way {
+    move |_, packet| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        let is_syn = packet[20 + 13] & 2 != 0;
+        if !is_syn && state % 1000 < lost { Way::Drop } else { Way::Pass }
+    }
+}
