@@ -13,6 +13,7 @@ use fourwave_wire::SeqNum;
 use fourwave_wire::icmp::QuotedTcp;
 use fourwave_wire::tcp::Flags;
 
+use crate::acc_ecn::AccEcn;
 use crate::collector::Collector;
 use crate::entries::Entries;
 use crate::entry::{EntryKind, LadderEntry, Run, Shown};
@@ -83,6 +84,7 @@ pub(crate) struct Conn {
     pub(crate) other_syn: Option<(Role, u32)>,
     /// The open run will be reported to a live watcher; when it was last.
     run_queued: bool,
+    acc_ecn: AccEcn,
     run_reported: Option<Duration>,
 }
 
@@ -132,6 +134,7 @@ impl Conn {
             collector: options.metrics.then(|| Box::new(Collector::new(options.close_wait))),
             other_syn: None,
             run_queued: false,
+            acc_ecn: AccEcn::default(),
             run_reported: None,
         }
     }
@@ -242,6 +245,7 @@ impl Conn {
     /// What the segment is and where its numbers lie.
     pub(crate) fn look(&mut self, from: Role, s: &Segment) -> Shown {
         let flags = s.tcp.flags;
+        let ace = self.acc_ecn.read(flags);
         if flags.ack() {
             self.pair(from).1.base_from_ack(s.tcp.ack);
         }
@@ -266,6 +270,7 @@ impl Conn {
             kind,
             place,
             flags,
+            ace,
             seq: match before {
                 Some(_) => x.relative(s.tcp.seq),
                 None => u64::from(!flags.syn() && !flags.rst()),

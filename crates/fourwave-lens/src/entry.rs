@@ -18,6 +18,8 @@ pub struct Shown {
     pub place: Place,
     /// Control bits.
     pub flags: Flags,
+    /// What AE, CWR and ECE count where both ends agreed on AccECN (RFC 9768 §3.2.2).
+    pub ace: Option<u8>,
     /// SEG.SEQ, relative.
     pub seq: u64,
     /// SEG.ACK, relative, where the ACK bit is set.

@@ -1,6 +1,8 @@
 //! What stands on an arrow: several labels for each, the most telling first, so that a drawing
 //! takes the first one that fits.
 
+use fourwave_wire::tcp::Flags;
+
 use crate::entry::{Exchange, LeftOut, Run, Shown};
 use crate::units::{bytes, count, counted};
 use crate::words::{Kind, Place};
@@ -42,11 +44,13 @@ pub(crate) fn segment_in(notation: Option<fn(&Shown) -> String>, shown: &Shown) 
 
 /// The labels of a segment in our own words, the most telling first.
 pub fn segment(shown: &Shown) -> Vec<String> {
-    let flags = shown.flags.to_string();
+    let own = if shown.ace.is_some() { Flags::ACE } else { Flags::NONE };
+    let flags = shown.flags.without(own).to_string();
     let name = if flags.is_empty() { "no flags" } else { &flags };
     let bare_ack = shown.len == 0 && matches!(name, "ACK");
     let seq = if bare_ack { String::new() } else { format!(" seq={}", shown.seq) };
     let ack = shown.ack.map(|ack| format!(" ack={ack}")).unwrap_or_default();
+    let ace = shown.ace.map(|ace| format!(" ace={ace}")).unwrap_or_default();
     let len = if shown.len > 0 { format!(" len={}", shown.len) } else { String::new() };
     let window = match shown.kind {
         Kind::Syn | Kind::SynAck | Kind::ZeroWindow | Kind::WindowUpdate => {
@@ -63,8 +67,8 @@ pub fn segment(shown: &Shown) -> Vec<String> {
         String::new()
     };
     vec![
-        format!("{name}{seq}{ack}{len}{super_packet}{window}{mss}{notes}"),
-        format!("{name}{seq}{ack}{len}{window}{mss}{notes}"),
+        format!("{name}{seq}{ack}{ace}{len}{super_packet}{window}{mss}{notes}"),
+        format!("{name}{seq}{ack}{ace}{len}{window}{mss}{notes}"),
         format!("{name}{seq}{ack}{len}{notes}"),
         format!("{name}{seq}{len}{notes}"),
         format!("{name}{len}{notes}"),
@@ -175,8 +179,6 @@ pub(crate) fn fitting(labels: Vec<String>, width: usize) -> String {
 mod tests {
     use std::time::Duration;
 
-    use fourwave_wire::tcp::Flags;
-
     use super::*;
 
     fn shown() -> Shown {
@@ -184,6 +186,7 @@ mod tests {
             kind: Kind::Data,
             place: Place::Retransmitted,
             flags: Flags::ACK | Flags::PSH,
+            ace: None,
             seq: u64::MAX - 7,
             ack: Some(1_234_567),
             len: 65_535,

@@ -26,6 +26,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod acc_ecn;
 mod close;
 mod collector;
 pub mod comment;

@@ -350,3 +350,19 @@ fn of_too_many_that_are_over_the_oldest_is_told_at_once() {
     w.lens.tick(Duration::from_secs(62));
     assert_eq!(w.lens.poll_record().unwrap().addrs[0].port(), 40_001);
 }
+
+#[test]
+fn rfc9768_the_ladder_tells_the_ace_field_where_both_ends_agreed() {
+    let shown = |answer: &str| {
+        let mut wire = Wire::new();
+        wire.at(0, Client, "SYN ECE CWR AE", 0, 0, 0);
+        wire.at(10, Server, answer, 0, 1, 0);
+        wire.at(20, Client, "ACK CWR", 1, 1, 0);
+        wire.ladder()
+    };
+    let agreed = shown("SYN ACK CWR");
+    assert!(agreed.contains("SYN ECE CWR AE"), "{agreed}");
+    assert!(agreed.contains("SYN ACK CWR") && agreed.contains("ACK ack=1 ace=2"), "{agreed}");
+    let classic = shown("SYN ACK ECE");
+    assert!(!classic.contains("ace=") && classic.contains("ACK CWR"), "{classic}");
+}

@@ -1,6 +1,10 @@
 //! TCP options (RFC 9293 §3.2, RFC 7323, RFC 2018).
 
+mod acc_ecn;
+
 use alloc::vec::Vec;
+
+pub use acc_ecn::{AccEcn, AccEcnOrder};
 
 pub use crate::raw::kind;
 use crate::raw::{RawOption, RawOptions};
@@ -124,6 +128,8 @@ pub struct TcpOptions {
     pub sack: SackBlocks,
     /// Fast Open, SYN only.
     pub fast_open: Option<FastOpen>,
+    /// AccECN's counters of bytes (RFC 9768 §3.2.3), never on a SYN without ACK.
+    pub acc_ecn: Option<AccEcn>,
     /// How they are written; what was read says nothing of it.
     pub order: OptionOrder,
 }
@@ -187,6 +193,8 @@ impl TcpOptions {
                     self.sack.push(SeqNum::new(word(at)), SeqNum::new(word(at + 4)));
                 }
             }
+            (kind::ACC_ECN_0, _) => self.acc_ecn = Some(AccEcn::read(AccEcnOrder::Zero, body)),
+            (kind::ACC_ECN_1, _) => self.acc_ecn = Some(AccEcn::read(AccEcnOrder::One, body)),
             (kind::FAST_OPEN, _) => self.fast_open = FastOpen::new(body, false).or(self.fast_open),
             (kind::EXPERIMENT, 2..) if body[..2] == FAST_OPEN_MAGIC => {
                 self.fast_open = FastOpen::new(&body[2..], true).or(self.fast_open);
@@ -203,7 +211,8 @@ impl TcpOptions {
         let permitted = if self.sack_permitted && self.timestamps.is_none() { 4 } else { 0 };
         let scale = if self.window_scale.is_some() { 4 } else { 0 };
         let fast_open = self.fast_open.map_or(0, |option| option.emitted_len());
-        let before = mss + timestamps + permitted + scale + fast_open;
+        let acc_ecn = self.acc_ecn.map_or(0, |option| option.emitted_len());
+        let before = mss + timestamps + permitted + scale + fast_open + acc_ecn;
         match self.sack_blocks_that_fit(before) {
             0 => before,
             n => before + 4 + 8 * n,
@@ -243,8 +252,8 @@ impl TcpOptions {
         }
     }
 
-    /// Appends the options in their [`order`](Self::order), SACK last, padded to whole words. SACK
-    /// blocks that do not fit into 40 bytes are left out.
+    /// Appends the options in their [`order`](Self::order), AccECN and SACK last, padded to whole
+    /// words. SACK blocks that do not fit into 40 bytes are left out.
     pub fn emit(&self, out: &mut Vec<u8>) {
         let start = out.len();
         if let Some(mss) = self.mss {
@@ -262,6 +271,9 @@ impl TcpOptions {
             }
         }
         if let Some(option) = self.fast_open {
+            option.emit(out);
+        }
+        if let Some(option) = self.acc_ecn {
             option.emit(out);
         }
         let blocks = &self.sack.as_slice()[..self.sack_blocks_that_fit(out.len() - start)];
@@ -307,6 +319,16 @@ mod tests {
                 ..Default::default()
             },
             TcpOptions { fast_open: FastOpen::new(&[], false), ..Default::default() },
+            TcpOptions {
+                timestamps,
+                acc_ecn: Some(AccEcn::new(AccEcnOrder::One, &[1, 0xff_ffff, 9])),
+                ..Default::default()
+            },
+            TcpOptions {
+                acc_ecn: Some(AccEcn::new(AccEcnOrder::Zero, &[7])),
+                sack,
+                ..Default::default()
+            },
             TcpOptions { fast_open: FastOpen::new(&[1, 2, 3, 4], false), ..Default::default() },
         ];
         for options in cases {

@@ -17,7 +17,7 @@ pub const CHECKSUM_OFFSET: usize = 16;
 
 /// The control bits of a TCP header.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// No bit set.
@@ -38,15 +38,47 @@ impl Flags {
     pub const ECE: Self = Self(0x40);
     /// CWR (RFC 3168).
     pub const CWR: Self = Self(0x80);
+    /// AE (RFC 9768), which ECN's nonce had before.
+    pub const AE: Self = Self(0x100);
+    /// All three that tell of ECN. Without SYN they are AccECN's ACE field, where it is in use.
+    pub const ACE: Self = Self(0x1c0);
+    /// Where ACE's lowest bit stands.
+    const ACE_AT: u32 = 6;
 
-    /// The bits as in byte 13 of the header.
+    /// The bits as in byte 13 of the header: all but AE.
     pub const fn from_bits(bits: u8) -> Self {
-        Self(bits)
+        Self(bits as u16)
     }
 
-    /// The bits as in byte 13 of the header.
+    /// The bits as in byte 13 of the header: all but AE.
     pub const fn bits(self) -> u8 {
+        self.0 as u8
+    }
+
+    /// The bits as in bytes 12 and 13 of the header; what else stands there is left out.
+    pub const fn from_word(word: u16) -> Self {
+        Self(word & 0x1ff)
+    }
+
+    /// The bits as in bytes 12 and 13 of the header.
+    pub const fn word(self) -> u16 {
         self.0
+    }
+
+    /// AE, CWR and ECE for a value of the ACE field, of which the three lowest bits count
+    /// (RFC 9768 §3.2.2).
+    pub const fn from_ace(ace: u8) -> Self {
+        Self((ace as u16 & 7) << Self::ACE_AT)
+    }
+
+    /// AE, CWR and ECE as a number from 0 to 7 (RFC 9768 §3.2.2).
+    pub const fn ace(self) -> u8 {
+        (self.0 >> Self::ACE_AT) as u8 & 7
+    }
+
+    /// Without those of `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
     }
 
     /// Whether all bits of `other` are set.
@@ -96,7 +128,7 @@ impl BitOrAssign for Flags {
 impl fmt::Display for Flags {
     /// The names in the order in which people say them: `SYN ACK`, `FIN ACK`, `PSH ACK`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const NAMES: [(Flags, &str); 8] = [
+        const NAMES: [(Flags, &str); 9] = [
             (Flags::SYN, "SYN"),
             (Flags::FIN, "FIN"),
             (Flags::RST, "RST"),
@@ -105,6 +137,7 @@ impl fmt::Display for Flags {
             (Flags::URG, "URG"),
             (Flags::ECE, "ECE"),
             (Flags::CWR, "CWR"),
+            (Flags::AE, "AE"),
         ];
         let mut first = true;
         for (flag, name) in NAMES {
@@ -167,7 +200,7 @@ impl TcpHeader {
             dst_port: u16::from_be_bytes([h[2], h[3]]),
             seq: SeqNum::new(u32::from_be_bytes([h[4], h[5], h[6], h[7]])),
             ack: SeqNum::new(u32::from_be_bytes([h[8], h[9], h[10], h[11]])),
-            flags: Flags::from_bits(h[13]),
+            flags: Flags::from_word(u16::from_be_bytes([h[12], h[13]])),
             window: RawWindow(u16::from_be_bytes([h[14], h[15]])),
             urgent: u16::from_be_bytes([h[18], h[19]]),
             options,
@@ -186,8 +219,8 @@ impl TcpHeader {
         h[2..4].copy_from_slice(&self.dst_port.to_be_bytes());
         h[4..8].copy_from_slice(&self.seq.value().to_be_bytes());
         h[8..12].copy_from_slice(&self.ack.value().to_be_bytes());
-        h[12] = (len as u8 / 4) << 4;
-        h[13] = self.flags.bits();
+        let word = (len as u16 / 4) << 12 | self.flags.word();
+        h[12..14].copy_from_slice(&word.to_be_bytes());
         h[14..16].copy_from_slice(&self.window.0.to_be_bytes());
         h[18..20].copy_from_slice(&self.urgent.to_be_bytes());
         len
@@ -243,6 +276,25 @@ mod tests {
     }
 
     #[test]
+    fn rfc9768_3_2_2_three_flags_are_a_number() {
+        for ace in 0..8 {
+            let flags = Flags::ACK | Flags::from_ace(ace);
+            assert_eq!((flags.ace(), flags.without(Flags::ACE)), (ace, Flags::ACK));
+            let mut bytes = Vec::new();
+            TcpHeader { flags, ..header() }.emit(&mut bytes);
+            assert_eq!(TcpHeader::parse(&bytes).unwrap().0.flags, flags);
+        }
+        let each = [Flags::ECE, Flags::CWR, Flags::AE].map(Flags::ace);
+        assert_eq!(each, [1, 2, 4]);
+        assert_eq!(Flags::from_ace(0xff), Flags::ACE);
+        // The three bits beside them are reserved, and say nothing.
+        let mut bytes = Vec::new();
+        header().emit(&mut bytes);
+        bytes[12] |= 0x0e;
+        assert_eq!(TcpHeader::parse(&bytes).unwrap().0, header());
+    }
+
+    #[test]
     fn malformed_headers_are_named() {
         let mut bytes = Vec::new();
         header().emit(&mut bytes);
@@ -257,5 +309,6 @@ mod tests {
         assert_eq!(format!("{}", Flags::FIN | Flags::ACK), "FIN ACK");
         assert_eq!(format!("{}", Flags::SYN | Flags::ACK), "SYN ACK");
         assert_eq!(format!("{}", Flags::NONE), "");
+        assert_eq!(format!("{}", Flags::SYN | Flags::ACE), "SYN ECE CWR AE");
     }
 }

@@ -170,7 +170,7 @@ fn is_without_news(script: &Script, event: usize) -> bool {
 /// Data that an event has asked for before, or a FIN that data before it is missing as well: where
 /// a stack begins again is its own affair.
 fn is_again(script: &Script, event: usize) -> bool {
-    let has = |tcp: &TcpSpec, flags: u8| tcp.flags.bits & u16::from(flags) != 0;
+    let has = |tcp: &TcpSpec, flags: u16| tcp.flags.bits & flags != 0;
     let end = |tcp: &TcpSpec| match tcp.seq {
         SeqSpec::Range { end, .. } => Some(end.wrapping_add(u32::from(has(tcp, FIN)))),
         SeqSpec::Unchecked { .. } => None,

@@ -87,7 +87,7 @@ fn repeated(all: &[Seg], ours: Role, got: Numbers, why: &mut [Option<Why>]) {
             most = Some(ack);
         }
     }
-    let mut later: HashMap<(u32, u32, u8), usize> = HashMap::new();
+    let mut later: HashMap<(u32, u32, u16), usize> = HashMap::new();
     for (at, seg) in all.iter().enumerate().rev() {
         // One byte may be a probe of a closed window.
         let counts = seg.len > 1 || seg.has(SYN | FIN);
@@ -128,7 +128,7 @@ mod tests {
 
     const NUMBERS: Numbers = Numbers { isn: Some(0), start: 0 };
 
-    fn seg(at: u64, from: Role, flags: u8, seq: u32, ack: u32, len: u32) -> Seg {
+    fn seg(at: u64, from: Role, flags: u16, seq: u32, ack: u32, len: u32) -> Seg {
         let at = Duration::from_micros(at);
         let options = TcpOptions::default();
         Seg { at, from, outgoing: None, flags, seq, ack, window: 9, urgent: 0, len, options }

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use fourwave_lens::Role;
 use fourwave_wire::SeqNum;
-use fourwave_wire::ip::{IpHeader, protocol};
+use fourwave_wire::ip::{IpHeader, ecn, protocol};
 use fourwave_wire::options::TcpOptions;
 use fourwave_wire::tcp::{TCP_HEADER_LEN, TcpHeader};
 
 use crate::ast::{Cookie, FlagSpec, OptionSpec, OptionsSpec, SeqSpec, TcpSpec};
 
-pub(super) const FIN: u8 = 0x01;
-pub(super) const SYN: u8 = 0x02;
-pub(super) const RST: u8 = 0x04;
-pub(super) const PSH: u8 = 0x08;
-pub(super) const ACK: u8 = 0x10;
-const URG: u8 = 0x20;
+pub(super) const FIN: u16 = 0x01;
+pub(super) const SYN: u16 = 0x02;
+pub(super) const RST: u16 = 0x04;
+pub(super) const PSH: u16 = 0x08;
+pub(super) const ACK: u16 = 0x10;
+const URG: u16 = 0x20;
 
 /// One segment.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(super) struct Seg {
     pub(super) from: Role,
     /// Whether the capturing host sent it, where the capture says so.
     pub(super) outgoing: Option<bool>,
-    pub(super) flags: u8,
+    pub(super) flags: u16,
     pub(super) seq: u32,
     pub(super) ack: u32,
     /// Raw.
@@ -37,7 +37,7 @@ pub(super) struct Seg {
 }
 
 impl Seg {
-    pub(super) fn has(&self, flag: u8) -> bool {
+    pub(super) fn has(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
@@ -83,7 +83,7 @@ pub(super) fn read(packet: &[u8], wire_len: usize) -> Option<(IpHeader, u16, u16
         at: Duration::ZERO,
         from: Role::Client,
         outgoing: None,
-        flags: tcp.flags.bits(),
+        flags: tcp.flags.word(),
         seq: tcp.seq.value(),
         ack: tcp.ack.value(),
         window: u16::from_be_bytes([fixed[14], fixed[15]]),
@@ -160,7 +160,7 @@ pub(super) fn spec(seg: &Seg, sender: &Numbers, other: &Numbers, window: bool) -
     TcpSpec {
         ports: None,
         encapsulation: None,
-        flags: FlagSpec { bits: u16::from(seg.flags), ace: None },
+        flags: FlagSpec { bits: seg.flags, ace: None },
         seq: SeqSpec::Range {
             start,
             end: start.wrapping_add(seg.len),
@@ -202,6 +202,18 @@ fn layout(options: &TcpOptions, other: &Numbers) -> OptionsSpec {
             true => OptionSpec::FastOpenExperimental(bytes),
             false => OptionSpec::FastOpen(bytes),
         });
+    }
+    if let Some(option) = options.acc_ecn {
+        let name = |codepoint| match codepoint {
+            ecn::ECT_0 => "e0b",
+            ecn::CE => "ceb",
+            _ => "e1b",
+        };
+        let counters = option.counters().map(|(codepoint, n)| (name(codepoint).to_owned(), n));
+        let counters: Vec<_> = counters.collect();
+        let padding = option.emitted_len() - 2 - 3 * counters.len();
+        list.push(OptionSpec::AccEcn(counters));
+        list.extend(vec![Nop; padding]);
     }
     let blocks = options.sack.as_slice();
     if !blocks.is_empty() {

@@ -49,7 +49,7 @@ fn notation(shown: &Shown) -> String {
     let spec = TcpSpec {
         ports: None,
         encapsulation: None,
-        flags: FlagSpec { bits: shown.flags.bits().into(), ace: None },
+        flags: FlagSpec { bits: shown.flags.word(), ace: None },
         seq: SeqSpec::Range { start, end: start.wrapping_add(len), len, absolute: false },
         ack: shown.ack.map(|ack| ack as u32),
         window: None,

@@ -48,6 +48,9 @@ pub fn flags(text: &str) -> Flags {
                 "FIN" => Flags::FIN,
                 "RST" => Flags::RST,
                 "PSH" => Flags::PSH,
+                "ECE" => Flags::ECE,
+                "CWR" => Flags::CWR,
+                "AE" => Flags::AE,
                 _ => panic!("no flag {name}"),
             }
     })
