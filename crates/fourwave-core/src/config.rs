@@ -216,8 +216,8 @@ knobs! {
     tcp_half_closed_time: Unit::Seconds, 0..=32767, 32,
         "Silence after which a relay asks a program that has closed its direction whether it is \
          still there; 0 never asks. Twice the default is a little over Linux's tcp_fin_timeout.";
-    tcp_init_cwnd: Unit::Count, 1..=100, 10,
-        "Initial congestion window in segments (RFC 6928).";
+    tcp_init_cwnd: Unit::Count, 1..=10000, 10,
+        "Initial congestion window in segments (RFC 6928); in Linux a route's, initcwnd.";
     tcp_invalid_ratelimit: Unit::Milliseconds, 0..=60000, 500,
         "Least time between two ACKs of one connection that answer unacceptable segments.";
     tcp_keepalive_intvl: Unit::Seconds, 1..=32767, 75,

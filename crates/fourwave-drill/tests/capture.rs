@@ -390,6 +390,7 @@ fn a_stream_passes_however_the_captured_stack_cut_it() {
                 for psh in [|_| true, |_| false, |place: usize| place.is_multiple_of(3)] {
                     for text in both_ends(&cut_otherwise(&world.net.filter.seen, most, psh)) {
                         passes(&text, &[]);
+                        assert!(!text.contains("this engine's window"), "{text}");
                     }
                 }
             }

@@ -53,6 +53,9 @@ impl Virtual {
                 self.engine.forget_cookies();
                 Ok(())
             }
+            ("ip", ["-4" | "-6", "route", rest @ ..] | ["route", rest @ ..]) => {
+                self.route(rest).ok_or_else(refuse)
+            }
             ("echo", [value @ .., ">", path]) if path.starts_with(SYSCTLS) => {
                 let name = path.trim_start_matches(SYSCTLS);
                 self.sysctls.set(name, &value.join(" "))
@@ -76,6 +79,14 @@ impl Virtual {
             }
             _ => Err(refuse()),
         }
+    }
+
+    /// `change default dev tun0 initcwnd N`: of the only route, the metric that means something.
+    fn route(&mut self, words: &[&str]) -> Option<()> {
+        let ["change" | "replace", "default", "dev", "tun0", "initcwnd", segments] = words else {
+            return None;
+        };
+        self.sysctls.config.set("tcp_init_cwnd", segments).ok()
     }
 
     /// `name=value …` behind a program's switches.
