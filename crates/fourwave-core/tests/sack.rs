@@ -114,3 +114,21 @@ fn a_duplicate_is_named_by_the_next_ack_where_a_full_segment_has_no_room_for_it(
     bench.arrives(Flags::ACK, 2001, 1001, &TEXT);
     assert_eq!(sacked(&mut bench), (1001, vec![(1, 1001), (2001, 3001)]));
 }
+
+#[test]
+fn rfc2883_4_a_fin_behind_a_gap_that_comes_twice_is_told() {
+    let mut bench = open(Config::default());
+    bench.arrives(Flags::ACK, 1001, 1, &TEXT);
+    bench.one();
+    // The text is known, its FIN is new.
+    bench.arrives(Flags::FIN | Flags::ACK, 1001, 1, &TEXT);
+    assert_eq!(sacked(&mut bench), (1, vec![(1001, 2001), (1001, 2002)]));
+    bench.arrives(Flags::FIN | Flags::ACK, 1001, 1, &TEXT);
+    assert_eq!(sacked(&mut bench), (1, vec![(1001, 2002), (1001, 2002)]));
+    bench.arrives(Flags::FIN | Flags::ACK, 2001, 1, b"");
+    assert_eq!(sacked(&mut bench), (1, vec![(2001, 2002), (1001, 2002)]));
+    bench.arrives(Flags::ACK, 1, 1, &TEXT);
+    assert_eq!(sacked(&mut bench), (2002, vec![]));
+    bench.arrives(Flags::FIN | Flags::ACK, 2001, 1, b"");
+    assert_eq!(sacked(&mut bench), (2002, vec![(2001, 2002)]));
+}

@@ -182,6 +182,7 @@ impl Conn {
             self.measure(out.packet, s, (&shown, &entry), before, false);
             return self.finish_entry(entry, out);
         }
+        self.ends[from.index()].arrives(s);
         if s.tcp.flags.rst() {
             self.on_rst(at, from, s, &mut entry);
         } else {

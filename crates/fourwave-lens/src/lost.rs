@@ -35,6 +35,7 @@ impl Conn {
         entry.annotation = Some(LOST);
         self.last_from = Some(from);
         self.not_arrived(from, before);
+        self.ends[from.index()].loses(s);
         self.finish_entry(entry, out);
         self.note_over(at);
     }

@@ -32,6 +32,8 @@ pub(crate) struct SequenceTracker {
     pub(crate) caught_up: bool,
     /// Gaps in what was seen, oldest first, `[start, end)`.
     holes: Vec<(SeqNum, SeqNum)>,
+    /// What was seen to be lost behind here, and has not come again.
+    lost: Vec<(SeqNum, SeqNum)>,
     /// The sequence number of its first SYN.
     pub(crate) isn: Option<SeqNum>,
     /// It has sent a SYN ACK.
@@ -70,6 +72,7 @@ impl SequenceTracker {
             astray: None,
             caught_up: false,
             holes: Vec::new(),
+            lost: Vec::new(),
             isn: None,
             syn_acked: false,
             fin: None,
@@ -137,7 +140,29 @@ impl SequenceTracker {
 
     /// Nothing is missing before this direction's highest number.
     pub(crate) fn is_whole(&self) -> bool {
-        self.holes.is_empty()
+        self.holes.is_empty() && self.lost.is_empty()
+    }
+
+    /// The text of `segment` never arrives.
+    pub(crate) fn loses(&mut self, segment: &Segment) {
+        let start = segment.tcp.seq;
+        if segment.len > 0 && !segment.tcp.flags.rst() && self.lost.len() < MAX_HOLES {
+            self.lost.push((start, start + segment.len));
+        }
+    }
+
+    /// `segment` arrives: what was lost of its numbers is there now.
+    pub(crate) fn arrives(&mut self, segment: &Segment) {
+        let (start, end) = (segment.tcp.seq, segment.end());
+        if segment.len > 0 && !self.lost.is_empty() {
+            let rest = std::mem::take(&mut self.lost).into_iter().flat_map(|(from, to)| {
+                // What is left before it and behind it.
+                let before = (from, if to.after(start) { start } else { to });
+                let behind = (if from.before(end) { end } else { from }, to);
+                [before, behind].into_iter().filter(|(from, to)| from.before(*to))
+            });
+            self.lost = rest.collect();
+        }
     }
 
     /// Whether `ack` is a number that this end can have sent, given the other end's window.
@@ -163,6 +188,7 @@ impl SequenceTracker {
             *unseen += if stays { 0 } else { u64::from(end.since(start)) };
             stays
         });
+        self.lost.retain(|&(_, end)| end.after(ack));
     }
 
     /// The other end acknowledges `ack` before this one was seen: that is byte number 1.

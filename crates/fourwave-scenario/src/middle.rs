@@ -1,5 +1,5 @@
 //! The middle of the network: the NAT, the lens that looks on, and what is done to chosen
-//! segments: they are lost, or a copy of them stays and comes out later.
+//! segments: they are lost or held up, or a copy of them stays and comes out later.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -69,6 +69,7 @@ impl PassingSegment {
 enum Act {
     Lose,
     Copy,
+    Hold,
 }
 
 /// Does `act` to the first `left` segments that match.
@@ -83,7 +84,7 @@ struct Rule {
 #[derive(Default)]
 pub(crate) struct Middle {
     rules: Vec<Rule>,
-    /// Copies that stayed here, with the host that sent them.
+    /// Copies that stayed here and what is held up, with the host that sent them.
     copies: Vec<(usize, Bytes)>,
     /// Behind each direction's FIN.
     fins: HashMap<(SocketAddr, SocketAddr), SeqNum>,
@@ -110,6 +111,11 @@ impl Filter for Middle {
             Some((Act::Copy, word)) => {
                 self.copies.push((from, packet.clone()));
                 (false, Some(word))
+            }
+            Some((Act::Hold, _)) => {
+                // The lens sees it when it comes out.
+                self.copies.push((from, packet.clone()));
+                return Way::Drop;
             }
             None => (false, None),
         };
@@ -163,6 +169,17 @@ impl Middle {
     /// The first segment that matches is delivered, and a copy of it stays in the network.
     pub(crate) fn copy(&mut self, matches: fn(&PassingSegment) -> bool, word: &'static str) {
         self.rules.push(Rule { matches, act: Act::Copy, left: 1, word });
+    }
+
+    /// What matches is held up from now on, until it is taken out.
+    pub(crate) fn hold(&mut self, matches: fn(&PassingSegment) -> bool) {
+        self.rules.push(Rule { matches, act: Act::Hold, left: u32::MAX, word: "" });
+    }
+
+    /// What was held up, in order; nothing is from now on.
+    pub(crate) fn take_held(&mut self) -> Vec<(usize, Bytes)> {
+        self.rules.retain(|rule| !matches!(rule.act, Act::Hold));
+        std::mem::take(&mut self.copies)
     }
 
     /// The copies that stayed here, with a word for the ladder about each.

@@ -98,6 +98,13 @@ impl World {
         }
     }
 
+    /// What the network held up comes out of it now, in its order.
+    pub(crate) fn release(&mut self) {
+        for (from, packet) in self.net.filter.take_held() {
+            self.inject(from, packet);
+        }
+    }
+
     /// Lets milliseconds pass.
     pub(crate) fn run_ms(&mut self, ms: u64) {
         self.run_for(Duration::from_millis(ms));

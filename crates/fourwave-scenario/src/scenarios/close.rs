@@ -66,7 +66,7 @@ pub(super) fn question_and_answer(
 }
 
 /// Both engines say that their end ended in order.
-fn orderly(seen: &Seen, client: ConnId, server: ConnId) -> Result<(), Failure> {
+pub(super) fn orderly(seen: &Seen, client: ConnId, server: ConnId) -> Result<(), Failure> {
     expect("how the client's end ended", "orderly", seen.report(CLIENT, client)?.reason.name())?;
     expect("how the server's end ended", "orderly", seen.report(SERVER, server)?.reason.name())
 }

@@ -6,6 +6,8 @@ mod leaks;
 mod loss;
 mod many;
 mod nat;
+mod overtaken;
+mod repair;
 mod timeouts;
 
 use crate::failure::Failure;
@@ -34,6 +36,16 @@ pub fn all() -> &'static [Scenario] {
         loss::LOST_LAST_ACK,
         loss::LOST_FIN,
         loss::LOST_FIN_ORPHAN,
+        repair::LOST_ACK_OF_FIN,
+        repair::LATE_ACKS_OF_A_FIN,
+        repair::LOST_TAIL_AND_FIN,
+        repair::ORPHAN_IN_RECOVERY,
+        repair::BOTH_FINS_LOST,
+        overtaken::FIN_AHEAD_OF_DATA,
+        overtaken::FIN_OVERTAKES_TEXT,
+        overtaken::FIN_PROBED_BEHIND_A_GAP,
+        overtaken::FIN_AT_CLOSED_WINDOW,
+        overtaken::HALF_CLOSE_UNDER_LOSS,
         duplicates::OLD_DUPLICATE_FIN,
         duplicates::TIME_WAIT_ASSASSINATION,
         leaks::CLOSE_WAIT_LEAK,

@@ -47,7 +47,7 @@ pub(super) fn check(
         } else {
             if segment.data_seq().before(conn.rcv.nxt) {
                 // Old text: the peer learns that it resent in vain.
-                let end = segment.data_end();
+                let end = segment.header.seq + segment.len();
                 let end = if end.after(conn.rcv.nxt) { conn.rcv.nxt } else { end };
                 conn.arrived_twice(segment.data_seq(), end, ctx);
             }

@@ -136,10 +136,9 @@ fn our_fin_acknowledged(
         State::Closed => {
             AckOutcome::Ended(ConnOutcome::Ended { reason: EndReason::Orderly, reset: false })
         }
-        // The peer's FIN may be in this very segment: then there is nothing to wait for.
+        // The peer's FIN may be in this very segment: then there is nothing to wait for. Where
+        // something before that FIN is missing, its step ends an orphan.
         _ if header.flags.fin() && conn.tuning().linger2 == Some(Duration::ZERO) => {
-            // Where something before that FIN is missing, it ends with the next timeout.
-            conn.close_at = if conn.handle.orphan { ctx.now } else { Instant::NEVER };
             AckOutcome::Continue
         }
         _ => match conn.start_fin_wait_2(ctx) {

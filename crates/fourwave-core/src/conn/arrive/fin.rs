@@ -11,7 +11,11 @@ use crate::time::Duration;
 /// one that came early is taken when the gap closes.
 pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> ConnOutcome {
     if segment.header.flags.fin() && segment.data_end().at_or_after(conn.rcv.nxt) {
-        conn.rcv.fin_seen(segment.data_end());
+        let at = segment.data_end();
+        if conn.rcv.fin_seen(at) && !conn.rcv.fin_reached() {
+            // RFC 2883 §4: behind a gap it is named as text is.
+            conn.arrived_twice(at, at + 1, ctx);
+        }
     }
     if !conn.rcv.fin_reached() {
         if segment.header.flags.fin() && (segment.payload.is_empty() || conn.rcv.finished) {

@@ -14,7 +14,7 @@ pub(super) fn arrive(
     segment: &Segment<'_>,
     ctx: &mut Ctx<'_>,
 ) -> ConnOutcome {
-    if segment.payload.is_empty() {
+    if segment.payload.is_empty() && !segment.header.flags.fin() {
         return ConnOutcome::Alive;
     }
     if !matches!(conn.state, State::Established | State::FinWait1 | State::FinWait2) {
@@ -25,10 +25,14 @@ pub(super) fn arrive(
     let closing = conn.state != State::Established;
     let deaf = conn.handle.orphan || (closing && conn.tuning().no_more_reads);
     if deaf && segment.data_end().after(conn.rcv.nxt) {
-        // RFC 9293 §3.6.1: nobody will read this, and the peer must learn it.
+        // RFC 9293 §3.6.1: nobody will read this, or what a FIN came ahead of, and the peer must
+        // learn it.
         ctx.counters.abort_on_data += 1;
         conn.summary.closed_first.get_or_insert(Side::Local);
         return conn.ends(Input::Abort, EndReason::DataAfterClose, true);
+    }
+    if segment.payload.is_empty() {
+        return ConnOutcome::Alive;
     }
     // Cut to the window: what is known on the left, what was not promised on the right.
     let (nxt, edge) = (conn.rcv.nxt, conn.rcv.nxt + conn.rcv.window());
@@ -53,8 +57,8 @@ pub(super) fn arrive(
     if start == nxt {
         let filled_gap = conn.rcv.has_gap();
         conn.times.data_received(ctx.now);
-        let (known, known_len) = conn.rcv.accept(data);
-        conn.arrived_twice(known, known + known_len, ctx);
+        let known = conn.rcv.accept(data);
+        conn.arrived_twice(known.start, known.end, ctx);
         let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
         conn.rcv.acks.on_data(len, conn.rcv.mss, ctx.now, delay);
         if filled_gap {
@@ -65,9 +69,11 @@ pub(super) fn arrive(
     } else {
         // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
         conn.rcv.acks.duplicate();
-        match conn.rcv.keep(start, data) {
+        let (inserted, known) = conn.rcv.keep(start, data);
+        conn.arrived_twice(known.start, known.end, ctx);
+        match inserted {
             Insertion::New => ctx.counters.ofo_queue += 1,
-            Insertion::Known => conn.arrived_twice(start, start + len, ctx),
+            Insertion::Known => {}
             Insertion::NoRoom => ctx.counters.rcv_pruned += 1,
         }
     }

@@ -5,6 +5,7 @@ mod autotune;
 mod reassembly;
 
 use alloc::collections::VecDeque;
+use core::ops::Range;
 
 use bytes::Bytes;
 use fourwave_wire::options::SackBlocks;
@@ -165,11 +166,11 @@ impl ReceiveSide {
         self.offset + u64::from(seq.since(self.nxt))
     }
 
-    /// Takes data that starts at RCV.NXT. Returns the numbers, as first and length, that were
-    /// there already, kept out of order.
-    pub(crate) fn accept(&mut self, data: Bytes) -> (SeqNum, u32) {
+    /// Takes data that starts at RCV.NXT. Returns the numbers that were there already, kept out of
+    /// order.
+    pub(crate) fn accept(&mut self, data: Bytes) -> Range<SeqNum> {
         let (start, nxt) = (self.offset, self.nxt);
-        let mut known = 0..0;
+        let mut known = start..start;
         let len = data.len() as u32;
         self.nxt += len;
         self.offset += u64::from(len);
@@ -181,18 +182,26 @@ impl ReceiveSide {
             self.unread += data.len() as u32;
             self.queue.push_back(data);
         }
-        (nxt + known.start.saturating_sub(start) as u32, (known.end - known.start) as u32)
+        nxt + (known.start - start) as u32..nxt + (known.end - start) as u32
     }
 
-    /// Keeps data that starts behind RCV.NXT.
-    pub(crate) fn keep(&mut self, seq: SeqNum, data: Bytes) -> Insertion {
+    /// Keeps data that starts behind RCV.NXT. Also returns the numbers that were there already.
+    pub(crate) fn keep(&mut self, seq: SeqNum, data: Bytes) -> (Insertion, Range<SeqNum>) {
         let limit = self.buffer.max(self.window()) as usize * 2;
-        self.reassembly.insert(self.offset_of(seq), data, limit)
+        let mut known = self.offset..self.offset;
+        let inserted = self.reassembly.insert(self.offset_of(seq), data, limit, &mut known);
+        let at = |offset: u64| self.nxt + offset.wrapping_sub(self.offset) as u32;
+        (inserted, at(known.start)..at(known.end))
     }
 
-    /// `len` numbers from `seq` on arrived twice.
+    /// `len` numbers from `seq` on arrived twice. What follows on a duplicate that is to be told
+    /// already, a FIN behind its text, makes that longer.
     pub(crate) fn arrived_twice(&mut self, seq: SeqNum, len: u32) {
-        self.duplicate = (seq, len);
+        let (start, told) = self.duplicate;
+        self.duplicate = match told > 0 && start + told == seq {
+            true => (start, told + len),
+            false => (seq, len),
+        };
     }
 
     /// What the next ACK names in its SACK option: the duplicate first (RFC 2883 §4), then what
@@ -216,11 +225,14 @@ impl ReceiveSide {
         blocks
     }
 
-    /// Remembers where the peer's FIN stands.
-    pub(crate) fn fin_seen(&mut self, seq: SeqNum) {
+    /// Remembers where the peer's FIN stands. Whether it was there already.
+    pub(crate) fn fin_seen(&mut self, seq: SeqNum) -> bool {
+        let at = self.offset_of(seq);
         if self.fin_at == NO_FIN {
-            self.fin_at = self.offset_of(seq);
+            self.fin_at = at;
+            return false;
         }
+        self.fin_at == at
     }
 
     /// Whether everything before the peer's FIN has arrived and the FIN was not taken yet.

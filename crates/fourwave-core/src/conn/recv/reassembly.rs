@@ -42,9 +42,16 @@ impl Reassembly {
     }
 
     /// Keeps the part of `data` (at stream offset `start`) that is new, where it fits into
-    /// `limit` bytes of everything kept. Bytes that are there already stay as they are.
-    pub(crate) fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Insertion {
-        self.0.get_or_insert_default().insert(start, data, limit)
+    /// `limit` bytes of everything kept. Bytes that are there already stay as they are, and the
+    /// first stretch of them goes into `known`.
+    pub(crate) fn insert(
+        &mut self,
+        start: u64,
+        data: Bytes,
+        limit: usize,
+        known: &mut Range<u64>,
+    ) -> Insertion {
+        self.0.get_or_insert_default().insert(start, data, limit, known)
     }
 
     /// The segment that continues the stream at `offset`, known bytes cut off its front. The first
@@ -75,7 +82,13 @@ pub(crate) enum Insertion {
 }
 
 impl Kept {
-    fn insert(&mut self, start: u64, data: Bytes, limit: usize) -> Insertion {
+    fn insert(
+        &mut self,
+        start: u64,
+        data: Bytes,
+        limit: usize,
+        known: &mut Range<u64>,
+    ) -> Insertion {
         if self.bytes + self.segments.len() * OVERHEAD + data.len() + OVERHEAD > limit {
             return Insertion::NoRoom;
         }
@@ -84,18 +97,19 @@ impl Kept {
         if let Some((&at, before)) = self.segments.range(..=start).next_back() {
             let end = at + before.len() as u64;
             if end > start {
-                let known = (end - start) as usize;
-                if known >= data.len() {
+                extend(known, start..end.min(whole.end));
+                if end >= whole.end {
                     self.note(whole);
                     return Insertion::Known;
                 }
-                data = data.slice(known..);
+                data = data.slice((end - start) as usize..);
                 start = end;
             }
         }
         while let Some((&at, after)) = self.segments.range(start..start + data.len() as u64).next()
         {
             let (at_end, end) = (at + after.len() as u64, start + data.len() as u64);
+            extend(known, at..at_end.min(end));
             if at_end > end {
                 data.truncate((at - start) as usize);
                 break;
@@ -130,7 +144,7 @@ impl Kept {
         self.blocks = others;
     }
 
-    fn take(&mut self, offset: u64, twice: &mut Range<u64>) -> Option<Bytes> {
+    fn take(&mut self, offset: u64, known: &mut Range<u64>) -> Option<Bytes> {
         while let Some(first) = self.segments.first_entry() {
             let start = *first.key();
             if start > offset {
@@ -138,16 +152,11 @@ impl Kept {
             }
             let mut data = first.remove();
             self.bytes -= data.len();
-            let known = (offset - start) as usize;
-            let stretch = start..(start + data.len() as u64).min(offset);
-            if twice.is_empty() {
-                *twice = stretch;
-            } else if stretch.start == twice.end {
-                twice.end = stretch.end;
-            }
-            if known < data.len() {
+            let front = (offset - start) as usize;
+            extend(known, start..(start + data.len() as u64).min(offset));
+            if front < data.len() {
                 self.passed(start + data.len() as u64);
-                return Some(data.split_off(known));
+                return Some(data.split_off(front));
             }
         }
         None
@@ -160,6 +169,16 @@ impl Kept {
                 *block = 0..0;
             }
         }
+    }
+}
+
+/// The first stretch of what is known grows by one that follows it; others are left out, for
+/// there is one place to name them in (RFC 2883 §4).
+fn extend(known: &mut Range<u64>, stretch: Range<u64>) {
+    if known.is_empty() {
+        *known = stretch;
+    } else if stretch.start == known.end {
+        known.end = stretch.end;
     }
 }
 
@@ -181,7 +200,8 @@ mod tests {
             let mut seen = Vec::new();
             for (start, len) in pieces.into_iter().chain((0..10).map(|i| (i * 100, 100))) {
                 let piece = Bytes::copy_from_slice(&text[start..start + len]);
-                prop_assert!(reassembly.insert(start as u64, piece, 1 << 20) != Insertion::NoRoom);
+                let inserted = reassembly.insert(start as u64, piece, 1 << 20, &mut (0..0));
+                prop_assert!(inserted != Insertion::NoRoom);
                 while let Some(data) = reassembly.take(offset, &mut (0..0)) {
                     offset += data.len() as u64;
                     seen.extend_from_slice(&data);
@@ -201,7 +221,7 @@ mod tests {
         let kept = (1..1000u64)
             .filter(|i| {
                 let byte = Bytes::from_static(b"x");
-                reassembly.insert(i * 2, byte, 64 * 1024) == Insertion::New
+                reassembly.insert(i * 2, byte, 64 * 1024, &mut (0..0)) == Insertion::New
             })
             .count();
         assert_eq!(kept, 64 * 1024 / (OVERHEAD + 1));
@@ -211,7 +231,8 @@ mod tests {
     fn rfc2018_4_the_stretch_that_changed_last_comes_first() {
         let mut reassembly = Reassembly::default();
         let mut insert = |at: u64, len: usize| {
-            let done = reassembly.insert(at, Bytes::copy_from_slice(&[0; 100][..len]), 1 << 20);
+            let data = Bytes::copy_from_slice(&[0; 100][..len]);
+            let done = reassembly.insert(at, data, 1 << 20, &mut (0..0));
             (done, reassembly.blocks().collect::<Vec<_>>())
         };
         assert_eq!(insert(10, 10), (Insertion::New, alloc::vec![10..20]));
@@ -224,5 +245,23 @@ mod tests {
         let blocks: Vec<_> = reassembly.blocks().collect();
         assert_eq!(blocks, [80..85, 70..75, 60..65, 50..55]);
         assert_eq!(reassembly.take(10, &mut (0..0)).map(|data| data.len()), Some(10));
+    }
+
+    #[test]
+    fn rfc2883_4_2_the_part_that_is_known_is_told() {
+        let insert = |at: u64, len: usize| {
+            let (mut reassembly, mut known) = (Reassembly::default(), 0..0);
+            for at in [10, 30] {
+                reassembly.insert(at, Bytes::from_static(&[0; 10]), 1 << 20, &mut (0..0));
+            }
+            let data = Bytes::copy_from_slice(&[0; 100][..len]);
+            (reassembly.insert(at, data, 1 << 20, &mut known), known)
+        };
+        assert_eq!(insert(12, 5), (Insertion::Known, 12..17));
+        assert_eq!(insert(15, 10), (Insertion::New, 15..20), "the front");
+        assert_eq!(insert(5, 10), (Insertion::New, 10..15), "the back");
+        assert_eq!(insert(5, 20), (Insertion::New, 10..20), "the middle");
+        assert_eq!(insert(15, 20), (Insertion::New, 15..20), "the first of two");
+        assert_eq!(insert(20, 10), (Insertion::New, 0..0), "nothing");
     }
 }
