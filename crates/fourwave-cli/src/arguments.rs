@@ -75,7 +75,7 @@ Faults (--fault); FROM is the sender, program or peer, and either where it is le
   rst-after[:FROM]:BYTES      an RST to both ends after that much payload (64kb, 1mb)
   stall:zero-window[:BYTES]   the peer's window stays 0, at once or after that much
   loss:1% burst:8 delay:20ms±5ms reorder:1% dup:1% corrupt:0.1% rate:10mbit
-                              each way, to packets; several with commas between
+  mtu:1400b                   each way, to packets; several with commas between
 TARGET is HOST, HOST:PORT or :PORT of either end; an IPv6 address stands in brackets.
 
 Examples:

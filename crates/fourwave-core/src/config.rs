@@ -189,6 +189,9 @@ knobs! {
         "Longest queue of connections that wait for accept.";
     tcp_abort_on_overflow: Unit::Switch, 0..=1, 0,
         "1: answer with RST when the accept queue is full; 0: drop and let the peer try again.";
+    tcp_base_mss: Unit::Bytes, 48..=65495, 1024,
+        "Segment size at which a search for the path's MTU begins, and to which a black hole takes \
+         a connection back (tcp_mtu_probing).";
     tcp_challenge_ack_limit: Unit::Count, 1..=1000000, 1000,
         "Challenge ACKs for each second, over all connections (RFC 5961 §7).";
     tcp_close_wait_limit: Unit::Seconds, 0..=86400, 300,
@@ -232,12 +235,24 @@ knobs! {
         "Most half-open connections of a listener.";
     tcp_max_tw_buckets: Unit::Count, 0..=16777216, 262144,
         "Most connections in TIME_WAIT; beyond, tw_overflow decides.";
+    tcp_min_snd_mss: Unit::Bytes, 48..=65495, 48,
+        "Smallest segment size, TCP options included, whatever a peer, a router or a black hole \
+         asks for.";
     tcp_min_tso_segs: Unit::Count, 1..=65535, 2,
         "Segments of a super-segment on a slow path; on a fast one it is as large as it can be.";
+    tcp_mtu_probe_floor: Unit::Bytes, 48..=65495, 48,
+        "Smallest segment size that is tried against a black hole (tcp_mtu_probing).";
+    tcp_mtu_probing: Unit::Count, 0..=2, 0,
+        "Search for the path's MTU by larger segments (RFC 4821): 0 never; 1: once timeouts tell \
+         of a black hole; 2: always, from tcp_base_mss on.";
     tcp_notsent_lowat: Unit::Bytes, 1..=4294967295, 4294967295,
         "Unsent bytes of a connection at which a write finds no room.";
     tcp_orphan_retries: Unit::Count, 0..=15, 8,
         "Retransmissions on a connection whose application is gone.";
+    tcp_probe_interval: Unit::Seconds, 1..=4294967, 600,
+        "Rest between two searches for the path's MTU (tcp_mtu_probing).";
+    tcp_probe_threshold: Unit::Bytes, 0..=65535, 8,
+        "A search for the path's MTU ends where it is known to so many bytes (tcp_mtu_probing).";
     tcp_retries1: Unit::Count, 1..=15, 3,
         "Retransmissions in a row after which the application is told (RFC 9293 §3.8.3, R1).";
     tcp_retries2: Unit::Count, 1..=15, 15,

@@ -59,6 +59,8 @@ counters! {
         "Losses that an echoed timestamp told to be none, their reduction undone (RFC 3522).";
     dsack_undos = "TcpExtTCPDSACKUndo",
         "Losses that duplicates told to be none, their reduction undone (RFC 3708).";
+    mtup_fail = "TcpExtTCPMTUPFail", "Probes of a path's MTU that were lost (RFC 4821).";
+    mtup_success = "TcpExtTCPMTUPSuccess", "Probes of a path's MTU that arrived.";
     ofo_queue = "TcpExtTCPOFOQueue", "Segments queued out of order.";
     rcv_pruned = "TcpExtOfoPruned", "Out-of-order segments dropped for want of room.";
     keepalive = "TcpExtTCPKeepAlive", "Keepalive probes sent.";

@@ -10,7 +10,7 @@ use crate::options::SynOptions;
 const DEFAULT_MSS_V4: u16 = 536;
 /// The same for IPv6 (RFC 9293 §3.7.1).
 const DEFAULT_MSS_V6: u16 = 1220;
-/// The smallest MSS that we believe: less would be a way to make us send tiny segments.
+/// The smallest MSS that we announce, whatever the link says.
 const MIN_MSS: u16 = 64;
 /// Bytes of the timestamps option in each segment, padding included.
 const TIMESTAMPS_LEN: u32 = 12;
@@ -76,12 +76,19 @@ pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool, syn: &SynOptions) 
     }
 }
 
-/// What holds once both SYNs are known, ECN apart: `ours` is what we offered or will offer.
-pub(crate) fn agree(ours: &Negotiated, ipv6: bool, theirs: &TcpOptions) -> Negotiated {
+/// What holds once both SYNs are known, ECN apart: `ours` is what we offered or will offer. Less
+/// than `tcp_min_snd_mss` would be a way to make us send tiny segments.
+pub(crate) fn agree(
+    config: &Config,
+    ours: &Negotiated,
+    ipv6: bool,
+    theirs: &TcpOptions,
+) -> Negotiated {
     let default = if ipv6 { DEFAULT_MSS_V6 } else { DEFAULT_MSS_V4 };
     let timestamps = ours.timestamps && theirs.timestamps.is_some();
     let taken = if timestamps { TIMESTAMPS_LEN } else { 0 };
-    let mss = u32::from(theirs.mss.unwrap_or(default).max(MIN_MSS)).min(ours.snd_mss);
+    let least = config.tcp_min_snd_mss as u32;
+    let mss = u32::from(theirs.mss.unwrap_or(default)).max(least).min(ours.snd_mss);
     let (scaling, snd_scale, rcv_scale) = match theirs.window_scale {
         Some(scale) if ours.scaling => (true, scale, ours.rcv_scale),
         _ => (false, WindowScale::default(), WindowScale::default()),
@@ -110,12 +117,15 @@ mod tests {
     fn rfc9293_3_7_1_the_smaller_mss_and_a_default() {
         let (config, link) = (Config::default(), Link::plain(1500));
         let none = TcpOptions::default();
-        assert_eq!(agree(&offer(&config, &link, false, &SYN), false, &none).snd_mss, 536);
-        assert_eq!(agree(&offer(&config, &link, true, &SYN), true, &none).snd_mss, 1220);
+        assert_eq!(agree(&config, &offer(&config, &link, false, &SYN), false, &none).snd_mss, 536);
+        assert_eq!(agree(&config, &offer(&config, &link, true, &SYN), true, &none).snd_mss, 1220);
         let theirs = TcpOptions { mss: Some(9000), ..none };
-        assert_eq!(agree(&offer(&config, &link, false, &SYN), false, &theirs).snd_mss, 1460);
+        assert_eq!(
+            agree(&config, &offer(&config, &link, false, &SYN), false, &theirs).snd_mss,
+            1460
+        );
         let theirs = TcpOptions { mss: Some(1), ..none };
-        assert_eq!(agree(&offer(&config, &link, false, &SYN), false, &theirs).snd_mss, 64);
+        assert_eq!(agree(&config, &offer(&config, &link, false, &SYN), false, &theirs).snd_mss, 48);
     }
 
     #[test]
@@ -127,15 +137,15 @@ mod tests {
             timestamps: Some(Timestamps { value: 1, echo: 0 }),
             ..TcpOptions::default()
         };
-        let both = agree(&offer(&config, &link, false, &SYN), false, &theirs);
+        let both = agree(&config, &offer(&config, &link, false, &SYN), false, &theirs);
         assert_eq!((both.snd_scale.shift(), both.rcv_scale.shift()), (9, 7));
         assert_eq!((both.timestamps, both.snd_mss), (true, 1448));
         let plain = TcpOptions { mss: Some(1460), ..TcpOptions::default() };
-        let none = agree(&offer(&config, &link, false, &SYN), false, &plain);
+        let none = agree(&config, &offer(&config, &link, false, &SYN), false, &plain);
         assert_eq!((none.scaling, none.timestamps, none.rcv_scale.shift()), (false, false, 0));
         config.tcp_window_scaling = 0;
         config.tcp_timestamps = 0;
-        let none = agree(&offer(&config, &link, false, &SYN), false, &theirs);
+        let none = agree(&config, &offer(&config, &link, false, &SYN), false, &theirs);
         assert_eq!((none.scaling, none.timestamps, none.snd_scale.shift()), (false, false, 0));
     }
 }

@@ -96,6 +96,7 @@ fn the_page_of_requirements_names_what_exists() {
         }
     }
     assert!(checked("recovery.md").len() > 15);
+    assert!(checked("path-mtu.md").len() > 10);
 }
 
 /// The rows of a page of requirements, each of which names what exists.

@@ -43,6 +43,8 @@ impl fmt::Display for Probability {
 /// - `reorder:1%`: let up to three later packets overtake
 /// - `dup:1%`: deliver twice
 /// - `corrupt:0.1%`: flip one random bit
+/// - `mtu:1400b`: a packet of more bytes, IP header included, vanishes, and nobody is told: a black
+///   hole (RFC 2923 §2.1)
 /// - `rate:10mbit`: bits per second (`bit`, `kbit`, `mbit`, `gbit`, powers of 1000)
 /// - `queue:64kb`: bytes that may wait for the rate (`b`, `kb`, `mb`, `gb`, powers of 1000); what
 ///   exceeds them is dropped. Default: 100 ms of the rate, at least 64 kB
@@ -62,6 +64,8 @@ pub struct FaultConfig {
     pub delay: Duration,
     /// How far the delay of one packet may be from `delay`; at most `delay`.
     pub jitter: Duration,
+    /// Bytes of the largest packet that passes, at least 68; `None`: no limit.
+    pub mtu: Option<u32>,
     /// Bytes per second; `None`: no limit.
     pub rate: Option<u64>,
     /// Bytes that may wait for the rate; `None`: the default.
@@ -74,10 +78,14 @@ const MIN_QUEUE: u64 = 64_000;
 const MAX_BURST_LOSS: f64 = 0.5;
 /// Longer bursts are outages.
 const MAX_BURST: u32 = 1000;
+/// Every link carries so much (RFC 791).
+const LEAST_MTU: u32 = 68;
+/// No packet is larger.
+const LARGEST_PACKET: u32 = 65_535;
 /// Longer delays are mistakes.
 const MAX_DELAY: Duration = Duration::from_secs(3600);
 /// The names, as the text form has them.
-const NAMES: &str = "loss, burst, delay, reorder, dup, corrupt, rate and queue";
+const NAMES: &str = "loss, burst, delay, reorder, dup, corrupt, mtu, rate and queue";
 
 impl FaultConfig {
     /// Whether there is no fault at all.
@@ -103,6 +111,7 @@ impl FaultConfig {
             "delay" => {
                 (self.delay, self.jitter) = parse_delay(value).ok_or_else(|| bad(DELAY))?;
             }
+            "mtu" => self.mtu = Some(parse_mtu(value).ok_or_else(|| bad(MTU))?),
             "rate" => self.rate = Some(parse_rate(value).ok_or_else(|| bad(RATE))?),
             "queue" => self.queue = Some(parse_bytes(value).ok_or_else(|| bad(QUEUE))?),
             _ => return Err(FaultConfigError::UnknownFault { name: name.to_owned() }),
@@ -114,6 +123,7 @@ impl FaultConfig {
 const PROBABILITY: &str = "a percentage from 0% to 100%, as in 1% or 0.1%";
 const BURST: &str = "packets in a row in the mean, 1 to 1000, as in 8";
 const DELAY: &str = "a time of up to 3600s with a jitter no larger, as in 20ms or 20ms±5ms";
+const MTU: &str = "a size of 68b to 65535b, as in 1400b";
 const RATE: &str = "a rate of at least 8bit, as in 512kbit, 10mbit or 1gbit";
 const QUEUE: &str = "a size above 0, as in 64kb or 1mb";
 
@@ -185,7 +195,8 @@ impl FromStr for FaultConfig {
 impl fmt::Display for FaultConfig {
     /// The text form; `none` without faults.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { loss, burst, duplicate, corrupt, reorder, delay, jitter, rate, queue } = *self;
+        let Self { loss, burst, duplicate, corrupt, reorder, delay, jitter, mtu, rate, queue } =
+            *self;
         let mut items = Vec::new();
         for (name, p) in
             [("loss", loss), ("reorder", reorder), ("dup", duplicate), ("corrupt", corrupt)]
@@ -200,6 +211,9 @@ impl fmt::Display for FaultConfig {
         if !delay.is_zero() {
             let jitter = if jitter.is_zero() { String::new() } else { format!("±{jitter:?}") };
             items.push(format!("delay:{delay:?}{jitter}"));
+        }
+        if let Some(mtu) = mtu {
+            items.push(format!("mtu:{mtu}b"));
         }
         if let Some(rate) = rate {
             items.push(format!("rate:{}", with_unit(rate.saturating_mul(8), &BITS)));
@@ -259,6 +273,11 @@ fn parse_delay(text: &str) -> Option<(Duration, Duration)> {
     (jitter <= delay).then_some((delay, jitter))
 }
 
+fn parse_mtu(text: &str) -> Option<u32> {
+    let bytes = u32::try_from(parse_bytes(text)?).ok()?;
+    (LEAST_MTU..=LARGEST_PACKET).contains(&bytes).then_some(bytes)
+}
+
 fn parse_rate(text: &str) -> Option<u64> {
     let units = [("bit", 1e0), ("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9)];
     let bytes = number(text, &units)? / 8.0;
@@ -294,6 +313,7 @@ mod tests {
         assert_eq!(parse("rate:8kbit,queue:3kb").queue_limit(), 3000);
         assert_eq!(parse("loss:1%,burst:8").burst.map(NonZeroU32::get), Some(8));
         assert_eq!(parse("delay:1.5s").delay, Duration::from_millis(1500));
+        assert_eq!(parse("mtu:1400b").mtu, Some(1400));
         assert_eq!(parse("delay:7us+-7µs").jitter, Duration::from_micros(7));
         assert_eq!(parse("delay:0").delay, Duration::ZERO);
         assert!(parse("loss:0%").is_none());
@@ -313,6 +333,9 @@ mod tests {
             ("delay:20", "as in 20ms"),
             ("delay:5ms±6ms", "a jitter no larger"),
             ("delay:2000000s", "up to 3600s"),
+            ("mtu:1400", "68b to 65535b, as in 1400b"),
+            ("mtu:67b", "68b to 65535b"),
+            ("mtu:66kb", "68b to 65535b"),
             ("rate:0bit", "at least 8bit"),
             ("rate:10mb", "as in 512kbit"),
             ("rate:1kbit,queue:0b", "above 0"),
@@ -337,6 +360,7 @@ mod tests {
             (delay, jitter) in (0..3_600_000u64, 0..=100u64),
             rate in proptest::option::of(1..1_000_000u64), queue in 1..1_000_000u64,
             burst in proptest::option::of(1..=1000u32),
+            mtu in proptest::option::of(68..=65_535u32),
         ) {
             let delay = Duration::from_millis(delay);
             let config = FaultConfig {
@@ -345,6 +369,7 @@ mod tests {
                 duplicate: Probability::new(f64::from(dup) / 100.0).unwrap(),
                 delay,
                 jitter: delay * jitter as u32 / 100,
+                mtu,
                 rate,
                 queue: rate.map(|_| queue),
                 ..Default::default()

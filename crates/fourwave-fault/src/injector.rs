@@ -107,6 +107,8 @@ pub struct FaultCounters {
     pub offered: u64,
     /// Packets lost by `loss`.
     pub lost: u64,
+    /// Packets lost because they were larger than `mtu`.
+    pub too_large: u64,
     /// Packets lost because the queue of `rate`, or the injector itself, was full.
     pub overflowed: u64,
     /// Extra copies made.
@@ -130,8 +132,8 @@ const REORDER_PATIENCE: Duration = Duration::from_millis(10);
 /// Each kind of fault draws its own random numbers, so that switching one on leaves the
 /// others' choices as they were.
 ///
-/// Order of events for a packet: loss, duplication, corruption, the rate's queue, delay,
-/// reordering. Offering and polling are O(log n) in the packets held.
+/// Order of events for a packet: loss, the largest size, duplication, corruption, the rate's queue,
+/// delay, reordering. Offering and polling are O(log n) in the packets held.
 pub struct Injector<P> {
     config: FaultConfig,
     loss: Dice,
@@ -242,8 +244,10 @@ impl<P: Faultable> Injector<P> {
         let twice = self.duplicate.chance(self.config.duplicate);
         let corrupted = self.corrupt.chance(self.config.corrupt);
         let bit = self.corrupt.below((packet.wire_len() as u64 * 8).max(1)) as usize;
-        if lost {
-            self.counters.lost += 1;
+        let is_too_large = self.config.mtu.is_some_and(|mtu| packet.wire_len() > mtu as usize);
+        if lost || is_too_large {
+            self.counters.lost += u64::from(lost);
+            self.counters.too_large += u64::from(!lost);
             self.cast_the_rest();
             return;
         }

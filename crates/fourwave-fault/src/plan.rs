@@ -200,7 +200,8 @@ impl<P: Faultable> Stage<P> {
         let before = self.injector.counters();
         self.injector.offer(now, packet);
         let after = self.injector.counters();
-        let lost = after.lost > before.lost || after.overflowed > before.overflowed;
+        let gone = |c: FaultCounters| c.lost + c.too_large + c.overflowed;
+        let lost = gone(after) > gone(before);
         if let Some(segment) = segment.filter(|_| lost) {
             let control = segment.tcp.flags.bits() & (Flags::SYN | Flags::FIN | Flags::RST).bits();
             if control != 0 {
@@ -260,6 +261,7 @@ fn told_of_link(spec: &FaultSpec, received: &FaultCounters, sent: &FaultCounters
     let packets = counted(sum(|c| c.offered), "packet");
     let done = [
         (sum(|c| c.lost), "lost"),
+        (sum(|c| c.too_large), "too large"),
         (sum(|c| c.overflowed), "dropped by a full queue"),
         (sum(|c| c.reordered), "overtaken"),
         (sum(|c| c.duplicated), "doubled"),

@@ -29,8 +29,8 @@ impl Hash for Connection {
             times: _,
             fast_open,
             handle,
-            // Told in the end, and steers nothing, its ICMP error apart.
-            summary,
+            // Told in the end, and steers nothing.
+            summary: _,
         } = self;
         (tuple, id, at, snd, rcv, options, fast_open).hash(state);
         if options.timestamps {
@@ -45,7 +45,8 @@ impl Hash for Connection {
             sender.progress_at().hash(state);
         }
         let answered_at = setbacks.as_ref().map_or(Instant::NEVER, |s| s.invalid_answered_at);
-        (tuning, far_end, answered_at, handle, summary.icmp_error).hash(state);
+        let icmp_error = setbacks.as_ref().and_then(|s| s.icmp_error);
+        (tuning, far_end, answered_at, handle, icmp_error).hash(state);
     }
 }
 

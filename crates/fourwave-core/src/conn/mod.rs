@@ -15,6 +15,7 @@ pub(crate) mod ecn;
 mod far_end;
 #[cfg(feature = "model")]
 mod fingerprint;
+mod mtu;
 pub(crate) mod output;
 mod recv;
 mod room;
@@ -26,7 +27,6 @@ pub(crate) mod user;
 
 use alloc::boxed::Box;
 
-use fourwave_wire::icmp::IcmpError;
 use fourwave_wire::tcp::TcpHeader;
 use fourwave_wire::{Link, SeqNum};
 
@@ -66,6 +66,7 @@ impl Ctx<'_> {
             Found::Spurious(Proof::Arrival) => self.counters.spurious_rtos += 1,
             Found::Spurious(Proof::Echo) => self.counters.full_undos += 1,
             Found::Spurious(Proof::Duplicates) => self.counters.dsack_undos += 1,
+            Found::MtuProbe => self.counters.mtup_fail += 1,
             Found::Loss | Found::Nothing => {}
         }
     }
@@ -258,8 +259,6 @@ pub(crate) struct Summary {
     pub(crate) peer_closed_at: Instant,
     pub(crate) bytes_acked: u64,
     pub(crate) delivered: u32,
-    /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
-    pub(crate) icmp_error: Option<IcmpError>,
 }
 
 /// What a new connection starts from.
@@ -310,7 +309,6 @@ impl Connection {
                 peer_closed_at: Instant::NEVER,
                 bytes_acked: 0,
                 delivered: 0,
-                icmp_error: None,
             },
         };
         conn.adopt(options, config);
@@ -326,6 +324,7 @@ impl Connection {
         self.snd.scale = options.snd_scale;
         self.rcv.scale_by(options.rcv_scale);
         self.rcv.mss = options.rcv_mss;
+        self.search_mtu_from_start(config);
         let cwnd = match self.setbacks().retransmits {
             0 | 1 => self.initial_cwnd(config),
             _ => self.snd.mss,
@@ -440,26 +439,6 @@ impl Connection {
         }
     }
 
-    /// A link on the way carries no more than `mtu` bytes (RFC 1191, RFC 8201): smaller segments
-    /// from now on, and what is in flight again. Never larger ones, and none absurdly small.
-    pub(crate) fn path_mtu(&mut self, mtu: u32) {
-        const SMALLEST: [u32; 2] = [552, 1280];
-        let v6 = self.tuple.is_ipv6();
-        let headers = if v6 { 60 } else { 40 } + if self.options.timestamps { 12 } else { 0 };
-        let mss = mtu.max(SMALLEST[usize::from(v6)]) - headers;
-        let on_syn = self.fast_open.as_ref().is_some_and(|part| part.text > 0);
-        if self.state == State::SynSent && on_syn && mss < self.snd.mss {
-            // The text on our SYN made it too large: at once without it.
-            self.tuning.get_or_insert_default().max_seg = mss as u16;
-            self.snd.mss = mss;
-            self.due.syn = true;
-        }
-        if mss < self.snd.mss && self.snd.syn_acknowledged() {
-            self.snd.mss = mss;
-            self.sender.on_path_mtu(self.flight());
-        }
-    }
-
     /// The earliest of its deadlines.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let keepalive = self.keepalive.as_ref().map_or(Instant::NEVER, |k| k.probe_at);
@@ -551,7 +530,7 @@ impl Connection {
             probes: self.unanswered_probes(),
             advmss: self.announced_mss(link),
             rcv_mss: self.rcv.mss,
-            icmp_error: self.summary.icmp_error,
+            icmp_error: setbacks.icmp_error,
             timestamps: self.options.timestamps,
             sack: self.options.sack,
             ecn: self.options.ecn,

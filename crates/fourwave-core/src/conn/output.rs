@@ -12,7 +12,7 @@ use fourwave_wire::{Link, SeqNum};
 
 use super::send::Fin;
 use super::{Connection, Ctx};
-use crate::sender::{NextData, SendLimits, Sent};
+use crate::sender::{MtuStep, NextData, SendLimits, Sent};
 use crate::state::State;
 use crate::time::Instant;
 
@@ -30,6 +30,8 @@ enum NextSegment {
     Retransmit(Range<SeqNum>),
     /// New data, the FIN behind it when `fin` is set.
     New { len: u32, fin: bool },
+    /// New data in one segment that is larger than any before: does the path carry it?
+    MtuProbe(u32),
     /// A segment that the peer must answer.
     Probe,
     /// An ACK alone.
@@ -92,6 +94,10 @@ impl Connection {
                 self.note_progress(ctx.now);
                 out
             }
+            NextSegment::MtuProbe(len) => {
+                self.sender.on_mtu_probe(self.snd.nxt, len);
+                self.send_new(len, false, ctx, payload)
+            }
             NextSegment::Probe => self.send_probe(ctx),
         })
     }
@@ -126,6 +132,12 @@ impl Connection {
         if idle && ctx.config.tcp_slow_start_after_idle == 1 {
             let (initial, limits) = (self.initial_cwnd(ctx.config), self.rto_limits(ctx.config));
             self.sender.on_idle(ctx.now, initial, &limits);
+        }
+        let searches = self.sender.searches_mtu();
+        match if searches { self.mtu_step(unsent, ctx) } else { MtuStep::Nothing } {
+            MtuStep::Nothing => {}
+            MtuStep::Wait => return None,
+            MtuStep::Probe(len) => return Some(NextSegment::MtuProbe(len)),
         }
         let limits = SendLimits {
             // 60 bytes of TCP header at most, 40 of IP.
@@ -318,7 +330,7 @@ impl Connection {
         self.snd.nxt += len + u32::from(fin);
         let on_syn = self.fast_open.as_ref().map_or(0, |part| part.text);
         let again = self.snd.nxt.at_or_before(self.snd.iss + 1 + on_syn);
-        if !len.is_multiple_of(self.snd.mss) && !again {
+        if !len.is_multiple_of(self.sender.segment_size(seq, len, self.snd.mss)) && !again {
             self.snd.small_end = self.snd.nxt;
         }
         if len > 0 && !again {
@@ -348,7 +360,8 @@ impl Connection {
             self.times.data_sent(ctx.now);
         }
         let mut flags = if fin { Flags::FIN } else { Flags::NONE };
-        let gso_size = if len > self.snd.mss { self.snd.mss as u16 } else { 0 };
+        let size = self.sender.segment_size(seq, len, self.snd.mss);
+        let gso_size = if len > size { size as u16 } else { 0 };
         let is_pushed = seq + len == self.snd.pushed;
         let ends_record = self.snd.record_room(seq) == len;
         // As in Linux, on each batch too: the receiver's offload hands it on without waiting.

@@ -2,6 +2,8 @@
 
 use alloc::boxed::Box;
 
+use fourwave_wire::icmp::IcmpError;
+
 use super::Connection;
 use crate::time::Instant;
 
@@ -19,6 +21,8 @@ pub(crate) struct Setbacks {
     pub(super) sndbuf_limited: u32,
     /// The last ACK that answered an unacceptable segment.
     pub(super) invalid_answered_at: Instant,
+    /// The last ICMP error that did not end it (RFC 9293 §3.9.2.2).
+    pub(super) icmp_error: Option<IcmpError>,
 }
 
 impl Default for Setbacks {
@@ -31,6 +35,7 @@ impl Default for Setbacks {
             rwnd_limited: 0,
             sndbuf_limited: 0,
             invalid_answered_at: Instant::NEVER,
+            icmp_error: None,
         }
     }
 }
@@ -38,6 +43,11 @@ impl Default for Setbacks {
 impl Connection {
     pub(crate) fn setbacks(&self) -> Setbacks {
         self.setbacks.as_deref().copied().unwrap_or_default()
+    }
+
+    /// An ICMP error that does not end it.
+    pub(crate) fn note_icmp(&mut self, error: IcmpError) {
+        self.set_back().icmp_error = Some(error);
     }
 
     /// To note one.

@@ -77,6 +77,9 @@ impl Connection {
         if let Some(outcome) = self.give_up(ctx) {
             return outcome;
         }
+        if in_flight {
+            self.suspect_black_hole(ctx);
+        }
         let what = match in_flight {
             false => TimerFor::Window,
             true if !self.snd.syn_acknowledged() => TimerFor::Syn,

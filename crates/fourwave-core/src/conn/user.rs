@@ -295,6 +295,7 @@ impl Connection {
         self.tuned().max_seg = bytes;
         if bytes > 0 {
             self.snd.mss = self.snd.mss.min(bytes.into());
+            self.sender.limit_mtu_search(bytes.into());
             self.rcv.mss = self.rcv.mss.min(bytes.into());
         }
     }

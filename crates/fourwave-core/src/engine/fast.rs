@@ -63,7 +63,8 @@ impl Engine {
         let (syn, socket) = (listener.socket.syn, listener.socket.clone());
         let ours = offer(&self.config, &self.link, tuple.is_ipv6(), &syn);
         let ecn = self.config.tcp_ecn != 0 && is_asked(&segment.header, segment.ecn);
-        let options = agree(&ours, tuple.is_ipv6(), &segment.header.options).with_ecn(ecn);
+        let options =
+            agree(&self.config, &ours, tuple.is_ipv6(), &segment.header.options).with_ecn(ecn);
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let text = segment.packet.slice(segment.payload.clone());
         let text = text.slice(..text.len().min(SYN_WINDOW as usize));

@@ -403,7 +403,7 @@ impl Engine {
             self.counters.icmp_ignored += 1;
             return;
         };
-        let Some((conn, _)) = self.conn_and_ctx(index, now) else { return };
+        let Some((conn, ctx)) = self.conn_and_ctx(index, now) else { return };
         let in_flight = quoted.seq.within(conn.snd.una, conn.snd.nxt.since(conn.snd.una));
         if !in_flight {
             self.counters.icmp_out_of_window += 1;
@@ -411,7 +411,8 @@ impl Engine {
             return;
         }
         if let IcmpError::PacketTooBig { mtu } = quoted.error {
-            conn.path_mtu(mtu);
+            let is_believed = conn.path_mtu(mtu, ctx.config);
+            ctx.counters.icmp_ignored += u64::from(!is_believed);
             self.schedule(index);
             return;
         }
@@ -423,7 +424,7 @@ impl Engine {
         }
         if conn.state != State::SynSent {
             // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide, `info` tells of it.
-            conn.summary.icmp_error = Some(quoted.error);
+            conn.note_icmp(quoted.error);
             self.counters.icmp_ignored += 1;
             return;
         }

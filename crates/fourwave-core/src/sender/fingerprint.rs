@@ -13,6 +13,7 @@ impl Hash for Sender {
             sampler,
             rto,
             recovery,
+            mtu,
             // The connection hashes it, where the peer is to be told.
             owes_cwr: _,
             // A model sends too little to fill a congestion window.
@@ -20,7 +21,7 @@ impl Hash for Sender {
             usage: _,
             last_sent_at: _,
         } = self;
-        (rtt, sampler, rto, recovery).hash(state);
+        (rtt, sampler, rto, recovery, mtu).hash(state);
     }
 }
 

@@ -17,11 +17,13 @@
 //! | how much may be in flight? | `congestion/` |
 //! | what does the echo of a mark change? | `cwr.rs` |
 //! | was the congestion window what held the sender back? | `usage.rs` |
+//! | how large a segment does the path carry? | `mtu.rs` |
 
 pub mod congestion;
 mod cwr;
 #[cfg(feature = "model")]
 mod fingerprint;
+mod mtu;
 mod plain;
 mod rate;
 mod recovery;
@@ -38,12 +40,14 @@ use fourwave_wire::SeqNum;
 
 use crate::time::{Duration, Instant};
 use congestion::{Algorithm, RtoEvent, SendSample};
+use mtu::MtuSearch;
 use recovery::{NewReno, Reordering, Sack};
 use rto::RtoTimer;
 use rtt::{Rtt, RttSampler};
 use selective::Recovery;
 use usage::CwndUsage;
 
+pub(crate) use mtu::{MtuKnobs, MtuStep, Supply};
 pub use recovery::CaState;
 pub(crate) use recovery::Proof;
 pub(crate) use rto::{INITIAL_RTO, RtoLimits};
@@ -167,6 +171,8 @@ pub(crate) struct Sender {
     recovery: Recovery,
     congestion: Algorithm,
     usage: CwndUsage,
+    /// Only where the path is probed for its MTU.
+    mtu: Option<Box<MtuSearch>>,
     /// The window was reduced, and no new text went out since (RFC 3168 §6.1.2).
     owes_cwr: bool,
     /// When anything went out, an ACK included.
@@ -183,6 +189,7 @@ impl Sender {
             recovery: Recovery::Unknown,
             congestion,
             usage: CwndUsage::new(iss),
+            mtu: None,
             owes_cwr: false,
             last_sent_at: now,
         }
@@ -339,6 +346,7 @@ impl Sender {
             }
             Sent::Again { start } => {
                 self.spend(end.since(start));
+                self.void_mtu_probe();
                 match &mut self.recovery {
                     Recovery::NewReno(newreno) => newreno.retransmitted(end),
                     Recovery::Sack(_, Some(sack)) => {
@@ -372,12 +380,14 @@ impl Sender {
         limits: &RtoLimits,
     ) {
         let end = range.end;
-        self.spend(end.since(range.start));
+        let len = end.since(range.start);
+        self.spend(len);
+        let size = self.segment_size(range.start, len, flight.mss);
         match &mut self.recovery {
             Recovery::Sack(reordering, sack) => {
                 let is_sampled = self.congestion.wants_rates();
                 let sack = sack.get_or_insert_with(|| Box::new(Sack::new(*reordering, is_sampled)));
-                sack.on_new(range, flight.mss, now);
+                sack.on_new(range, size, now);
             }
             _ => self.sampler.start(end, flight.una, now),
         }
@@ -529,16 +539,6 @@ impl Sender {
             if let Some(cwr) = self.recovery.cwr_mut() {
                 cwr.prr.limit(cwnd);
             }
-        }
-    }
-
-    /// Segments were too large for the path, and go out again smaller.
-    pub(crate) fn on_path_mtu(&mut self, flight: Flight) {
-        self.recovery.take_cwr();
-        match &mut self.recovery {
-            Recovery::NewReno(newreno) => newreno.on_timeout(flight.una, flight.nxt),
-            Recovery::Sack(_, Some(sack)) => sack.lose_all(flight.nxt),
-            Recovery::Sack(_, None) | Recovery::Unknown => {}
         }
     }
 

@@ -7,7 +7,7 @@ use super::congestion::{CongestionEvent, CongestionKind, Delivery, RateSample};
 use super::recovery::RecoveryEvent;
 use super::rtt::Timed;
 use super::selective::Recovery;
-use super::{Ack, CaState, Flight, Sender};
+use super::{Ack, CaState, Flight, Found, Sender};
 use crate::time::{Duration, Instant};
 
 impl Sender {
@@ -60,17 +60,19 @@ impl Sender {
         });
     }
 
-    /// An ACK that says only what the one before it said (RFC 5681 §2). Whether it means a loss.
-    pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> bool {
+    /// An ACK that says only what the one before it said (RFC 5681 §2): it may mean a loss.
+    pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> Found {
         let in_flight = self.in_flight(flight);
-        let Recovery::NewReno(newreno) = &mut self.recovery else { return false };
-        let is_loss = newreno.on_duplicate_ack(flight.nxt, flight.mss);
-        if is_loss {
-            self.on_loss(now, in_flight, flight.mss);
-        } else {
+        let Recovery::NewReno(newreno) = &mut self.recovery else { return Found::Nothing };
+        if !newreno.on_duplicate_ack(flight.nxt, flight.mss) {
             self.pace_reduction(flight.mss, flight, false);
+            return Found::Nothing;
         }
-        is_loss
+        if !self.is_reducing() && self.repairs_mtu_probe(flight) {
+            return Found::MtuProbe;
+        }
+        self.on_loss(now, in_flight, flight.mss);
+        Found::Loss
     }
 
     /// A sample of the round-trip time, where `ack` gives one.

@@ -2,6 +2,9 @@
 //! congestion control and to the timers of RACK and of the tail loss probe (RFC 8985).
 
 use alloc::boxed::Box;
+use core::ops::Range;
+
+use fourwave_wire::SeqNum;
 
 use super::congestion::{CongestionEvent, CongestionKind, Delivery, LossSample, RateSample};
 use super::rate::Sampled;
@@ -20,6 +23,8 @@ pub(crate) enum Found {
     Nothing,
     /// A loss that recovery begins with.
     Loss,
+    /// A probe of the path's MTU was too large, and goes out again in smaller segments.
+    MtuProbe,
     /// Nothing was lost: what was done for a loss or a timeout is undone.
     Spurious(Proof),
 }
@@ -53,6 +58,15 @@ impl Recovery {
             Self::NewReno(newreno) => newreno.ca_state(),
             Self::Sack(_, Some(sack)) => sack.ca_state(),
             Self::Sack(_, None) | Self::Unknown => CaState::Open,
+        }
+    }
+
+    /// Sends the numbers of `lost` again, and nothing else: what was lost there was too large.
+    pub(super) fn repair(&mut self, lost: Range<SeqNum>, nxt: SeqNum) {
+        match self {
+            Self::NewReno(newreno) => newreno.repair(lost),
+            Self::Sack(_, Some(sack)) => sack.repair(&lost, nxt),
+            Self::Sack(_, None) | Self::Unknown => {}
         }
     }
 
@@ -113,7 +127,8 @@ impl Sender {
         let AckReport { event, delivered, sampled, lost, .. } = report;
         let rtt = self.take_rtts(now, ack, &delivered);
         let mss = ack.flight.mss;
-        if lost > 0 {
+        let (event, found) = self.told_apart(event, ack.flight);
+        if lost > 0 && found != Found::MtuProbe {
             self.tell_lost(now, mss);
         }
         self.end_reduction(now, ack.flight);
@@ -158,7 +173,7 @@ impl Sender {
         }
         self.schedule_probe(now, ack.flight, limits);
         self.rest(ack.flight);
-        Found::of(event)
+        found
     }
 
     /// Tells the congestion control what was found lost.
@@ -197,6 +212,16 @@ impl Sender {
             && let Some(done) = sack.take_if(|sack| sack.may_end())
         {
             *reordering = done.reordering();
+        }
+    }
+
+    /// A probe of the path's MTU that is lost tells of no congestion, and is none of the losses
+    /// that recovery is about.
+    fn told_apart(&mut self, event: SackEvent, flight: Flight) -> (SackEvent, Found) {
+        let is_loss = matches!(event, SackEvent::Loss { .. }) && !self.is_reducing();
+        match is_loss && self.repairs_mtu_probe(flight) {
+            true => (SackEvent::Ordinary, Found::MtuProbe),
+            false => (event, Found::of(event)),
         }
     }
 
@@ -279,10 +304,13 @@ impl Sender {
             return Found::Nothing;
         }
         let event = sack.on_reordering_timer(now, flight, &path, before);
-        self.tell_lost(now, flight.mss);
+        let (event, found) = self.told_apart(event, flight);
+        if found != Found::MtuProbe {
+            self.tell_lost(now, flight.mss);
+        }
         self.on_recovery_event(now, event, flight.mss);
         self.schedule_probe(now, flight, limits);
-        Found::of(event)
+        found
     }
 
     /// When the timer of RACK or of the tail loss probe runs out; `NEVER` while neither runs.

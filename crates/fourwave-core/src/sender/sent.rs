@@ -141,6 +141,8 @@ pub(crate) struct SentRanges {
     /// Behind the highest number that was delivered.
     highest: Option<SeqNum>,
     newly_lost: NewlyLost,
+    /// What went out before this number did so in segments of another size.
+    former: Option<(SeqNum, u32)>,
 }
 
 impl SentRanges {
@@ -275,6 +277,12 @@ impl SentRanges {
         self.join(begin, until);
     }
 
+    /// Segments that go out from `nxt` on have another size than `mss`. One such change is known
+    /// at a time: an earlier one was of what is nearly all acknowledged.
+    pub(crate) fn on_new_mss(&mut self, nxt: SeqNum, mss: u32) {
+        self.former = (!self.ranges.is_empty()).then_some((nxt, mss));
+    }
+
     /// Where a segment of `mss` begins that `at` lies in: the next one for the start of a block,
     /// this one for its end. `at` itself where the peer has the range already.
     fn whole(&self, at: SeqNum, mss: u32, is_start: bool) -> SeqNum {
@@ -284,9 +292,18 @@ impl SentRanges {
         if at.at_or_before(range.start) || range.state == RangeState::Sacked {
             return at;
         }
+        // What went out again since segments have another size did so in that one.
+        let former = self.former.filter(|(until, _)| range.start.before(*until));
+        let sizes = [mss.max(1), former.map_or(mss, |(_, mss)| mss).max(1)];
         match is_start {
-            true => range.start + head.next_multiple_of(mss.max(1)).min(range.len),
-            false => range.start + head / mss.max(1) * mss,
+            true => {
+                let [one, other] = sizes.map(|size| head.next_multiple_of(size));
+                range.start + one.min(other).min(range.len)
+            }
+            false => {
+                let [one, other] = sizes.map(|size| head / size * size);
+                range.start + one.max(other)
+            }
         }
     }
 

@@ -56,7 +56,6 @@ const NEUTRAL: &[&str] = &[
 /// Sysctls with the value that the engine behaves by.
 const FIXED: &[(&str, &str)] = &[
     ("net.ipv4.tcp_syncookies", "1"),
-    ("net.ipv4.tcp_mtu_probing", "0"),
     ("net.ipv4.tcp_recovery", "1"),
     ("net.ipv4.tcp_ecn_fallback", "1"),
     ("net.ipv4.tcp_shrink_window", "0"),
@@ -240,8 +239,8 @@ mod tests {
         assert_eq!(sysctls.config.tcp_timestamps, 0);
         sysctls.set("net.inet.tcp.msl", "1000").unwrap();
         assert_eq!(sysctls.config.tcp_timewait_len, 2);
-        let refused = sysctls.set("net.ipv4.tcp_mtu_probing", "2").unwrap_err();
-        assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_mtu_probing=2".into()));
+        let refused = sysctls.set("net.ipv4.tcp_recovery", "2").unwrap_err();
+        assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_recovery=2".into()));
         let refused = sysctls.set("net.ipv4.tcp_timestamps", "9").unwrap_err();
         assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_timestamps=9".into()));
     }

@@ -51,7 +51,7 @@ fn run(config: &str, seed: u64, count: u32, gap: Duration) -> Vec<(Duration, Vec
     assert_eq!(counters.delivered, out.len() as u64);
     assert_eq!(
         counters.offered + counters.duplicated,
-        counters.delivered + counters.lost + counters.overflowed
+        counters.delivered + counters.lost + counters.too_large + counters.overflowed
     );
     out
 }
@@ -182,6 +182,16 @@ fn a_rate_spaces_packets_and_its_queue_drops_beyond_its_bound() {
     // After a pause the link is idle, and takes even a packet larger than its queue.
     injector.offer(MS * 100, numbered(99, 2000));
     assert_eq!(injector.next_due(), Some(MS * 120));
+}
+
+#[test]
+fn what_is_larger_than_the_mtu_vanishes_and_nothing_else() {
+    let mut injector = injector("mtu:1400b", 1);
+    for (i, len) in [1400, 1401, 68, 65_535].into_iter().enumerate() {
+        injector.offer(Duration::ZERO, numbered(i as u32, len));
+    }
+    assert_eq!(numbers(&drain(&mut injector, Duration::ZERO)), [0, 2]);
+    assert_eq!((injector.counters().too_large, injector.counters().lost), (2, 0));
 }
 
 #[test]

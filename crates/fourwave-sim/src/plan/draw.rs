@@ -148,6 +148,7 @@ fn config(dice: &mut Dice) -> Config {
     };
     // No draw of its own, or each seed would be another world.
     config.tcp_ecn = (config.tcp_tw_reuse + config.tcp_rfc1337) % 3;
+    config.tcp_mtu_probing = (config.tcp_tw_reuse + 2 * config.tcp_rfc1337) % 3;
     config
 }
 
@@ -169,8 +170,9 @@ pub(super) fn pipe(dice: &mut Dice, from: usize, to: usize, level: f64) -> PipeP
     let rate = dice.chance(0.3).then(|| dice.pick(&[30_000, 125_000, 1_250_000]));
     let queue = rate.filter(|_| dice.chance(0.3)).map(|_| 16_000);
     let burst = None;
+    let mtu = None;
     let faults =
-        FaultConfig { loss, burst, reorder, duplicate, corrupt, delay, jitter, rate, queue };
+        FaultConfig { loss, burst, reorder, duplicate, corrupt, delay, jitter, mtu, rate, queue };
     let cut = dice.pick(&[0.0, 0.5, 1.0, 1.0]);
     let mtu = dice.chance(0.15).then(|| dice.between(1280, 1500) as u16);
     PipePlan { from, to, faults, cut, mtu, dead_after: None }

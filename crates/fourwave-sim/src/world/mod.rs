@@ -219,7 +219,8 @@ impl World {
         }
         for pipe in &self.pipes {
             let c = pipe.injector.counters();
-            outcome.faults += c.lost + c.overflowed + c.duplicated + c.corrupted + c.reordered;
+            outcome.faults += c.lost + c.too_large + c.overflowed;
+            outcome.faults += c.duplicated + c.corrupted + c.reordered;
         }
         outcome
     }

@@ -171,6 +171,7 @@ impl World {
         let (Some(lens), Some(Some(seen))) = (&mut self.lens, seen) else { return };
         for (fate, count) in [
             ("lost", after.lost - before.lost),
+            ("too large", after.too_large - before.too_large),
             ("lost in a full queue", after.overflowed - before.overflowed),
             ("damaged", after.corrupted - before.corrupted),
             ("delivered twice", after.duplicated - before.duplicated),

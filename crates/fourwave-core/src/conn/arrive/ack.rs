@@ -71,8 +71,8 @@ pub(super) fn arrive(
     let says_nothing = segment.len() == 0 && !window_changed && !opens;
     if header.ack == conn.snd.una && in_flight && says_nothing {
         // RFC 5681 §2: a duplicate.
-        let is_loss = conn.sender.on_duplicate_ack(ctx.now, conn.flight());
-        ctx.counters.fast_retrans += u64::from(is_loss);
+        let found = conn.sender.on_duplicate_ack(ctx.now, conn.flight());
+        ctx.count_found(found);
     }
     if !in_flight || conn.snd.window == 0 {
         // An answer to a probe, or to what a window that shrank shuts out: the peer lives, however
@@ -101,6 +101,9 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckO
     conn.summary.bytes_acked += u64::from(data);
     let segments = data.div_ceil(conn.snd.mss);
     conn.summary.delivered += segments;
+    if conn.sender.searches_mtu() {
+        conn.mtu_answered(ctx);
+    }
     let is_echo = conn.is_echo(header);
     if is_echo {
         conn.count_marked(segments, ctx);

@@ -37,7 +37,7 @@ pub(crate) fn receive_syn(
     let ours = offer(config, link, tuple.is_ipv6(), &syn);
     let header = &segment.header;
     let ecn = config.tcp_ecn != 0 && is_asked(header, segment.ecn);
-    let options = agree(&ours, tuple.is_ipv6(), &header.options).with_ecn(ecn);
+    let options = agree(config, &ours, tuple.is_ipv6(), &header.options).with_ecn(ecn);
     let ts_recent = header.options.timestamps.map_or(0, |ts| ts.value);
     let numbers = (iss, header.seq);
     let mut record = HalfOpen::new(tuple, listener, options, numbers, ts_recent, deferred, now);

@@ -45,7 +45,7 @@ pub(super) fn arrive(
     conn.times.data_received(ctx.now);
     conn.rcv.synchronize(header.seq);
     let ours = conn.options;
-    let agreed = agree(&ours, conn.tuple.is_ipv6(), &header.options);
+    let agreed = agree(ctx.config, &ours, conn.tuple.is_ipv6(), &header.options);
     let says_yes = if ack_ok { is_agreed(header) } else { is_asked(header, segment.ecn) };
     conn.adopt(agreed.with_ecn(ours.ecn && says_yes), ctx.config);
     if let Some(ts) = header.options.timestamps {

@@ -124,6 +124,16 @@ impl NewReno {
         };
     }
 
+    /// The numbers of `lost` go out again, and nothing else.
+    pub(crate) fn repair(&mut self, lost: Range<SeqNum>) {
+        *self = Self {
+            phase: Phase::Loss { recover: lost.end, next: lost.start },
+            duplicate_acks: 0,
+            cwnd_inflation: 0,
+            cwr: None,
+        };
+    }
+
     /// Bytes that duplicates before a first loss told to have arrived.
     pub(crate) fn told_by_duplicates(&self, mss: u32) -> u32 {
         match self.phase {

@@ -10,7 +10,7 @@ use super::prr::{Cwr, Prr};
 use super::rack::{Path, Rack, Reordering};
 use super::undo::{Before, Proof, Undo};
 use crate::sender::rate::{NewlyLost, Rates, Sampled};
-use crate::sender::sent::{Delivered, Flight, SentRanges};
+use crate::sender::sent::{Delivered, Flight, SentRange, SentRanges};
 use crate::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -438,6 +438,23 @@ impl Sack {
         // Too large for the path is no congestion.
         let _none = self.sent.take_lost();
         self.phase = Phase::Loss { recover: nxt };
+    }
+
+    /// What of `lost` is on its way is lost, and goes out again; what was found lost before tells
+    /// of nothing else. Over when all that is in flight is acknowledged, as in Linux.
+    pub(crate) fn repair(&mut self, lost: &Range<SeqNum>, nxt: SeqNum) {
+        let is_in =
+            |range: &SentRange| range.start.at_or_after(lost.start) && range.start.before(lost.end);
+        self.sent.lose(is_in);
+        let _none = self.sent.take_lost();
+        (self.undo, self.rest) = (None, Rest::Unknown);
+        self.phase = Phase::Loss { recover: nxt };
+        self.stop_timers();
+    }
+
+    /// Segments that go out from `nxt` on have another size than `mss`.
+    pub(crate) fn on_new_mss(&mut self, nxt: SeqNum, mss: u32) {
+        self.sent.on_new_mss(nxt, mss);
     }
 
     /// What is to go out again first.
