@@ -143,7 +143,7 @@ impl Connection {
             // 60 bytes of TCP header at most, 40 of IP.
             largest: link.gso_max.saturating_sub(100),
             min_segments: ctx.config.tcp_min_tso_segs as u32,
-            has_new: self.sender.is_probe_due() && self.next_new(unsent, self.snd.mss).is_some(),
+            has_new: self.sender.wants_new() && self.has_new(unsent),
         };
         match self.sender.next(ctx.now, flight, &limits) {
             NextData::Paced => {
@@ -154,6 +154,7 @@ impl Connection {
                 let len = range.end.since(range.start).min(self.snd.record_room(range.start));
                 (len > 0).then(|| NextSegment::Retransmit(range.start..range.start + len))
             }
+            NextData::New(_) if unsent == 0 => self.next_fin(ctx),
             NextData::New(room) => {
                 let next = self.next_new(unsent, room);
                 if next.is_none() && idle {
@@ -178,6 +179,12 @@ impl Connection {
         }
         self.arm_probe(ctx);
         None
+    }
+
+    /// Whether new data of `unsent` bytes, or the FIN, may go out, the congestion window apart.
+    fn has_new(&self, unsent: u32) -> bool {
+        let fin = || unsent == 0 && self.snd.fin_waits() && self.snd.window_room() > 0;
+        self.next_new(unsent, self.snd.mss).is_some() || fin()
     }
 
     /// New data of `unsent` bytes, for `room` of which there is room in the congestion window.

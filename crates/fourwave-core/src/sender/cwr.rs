@@ -80,8 +80,10 @@ impl Sender {
         }
         // What marks told is true, whatever losses turn out to be none.
         let windows = self.windows();
-        if let Some(sack) = self.recovery.sack_mut() {
-            sack.keep_windows(windows);
+        match &mut self.recovery {
+            Recovery::NewReno(newreno) => newreno.keep_windows(windows),
+            Recovery::Sack(_, Some(sack)) => sack.keep_windows(windows),
+            Recovery::Sack(_, None) | Recovery::Unknown => {}
         }
     }
 

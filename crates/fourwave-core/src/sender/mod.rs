@@ -61,7 +61,8 @@ pub(crate) struct SendLimits {
     pub(crate) largest: u32,
     /// Segments that are worth a header of their own, however slow the path.
     pub(crate) min_segments: u32,
-    /// A segment of new data may go out, the congestion window apart; told while a probe is due.
+    /// New data or a FIN may go out, the congestion window apart; told while
+    /// [`Sender::wants_new`].
     pub(crate) has_new: bool,
 }
 
@@ -223,6 +224,11 @@ impl Sender {
         let (lost, fast) = match &self.recovery {
             // RFC 5681 §3.2 step 3: the fast retransmission goes out whatever the window says, and
             // so does the first one after a timeout.
+            Recovery::NewReno(newreno)
+                if newreno.wants_new() && (limits.has_new || newreno.has_sent_new(flight.nxt)) =>
+            {
+                (None, false)
+            }
             Recovery::NewReno(newreno) => {
                 (newreno.retransmit(flight.una), newreno.in_fast_recovery())
             }
@@ -249,11 +255,7 @@ impl Sender {
 
     /// Whether something that was lost is to go out again.
     pub(crate) fn has_lost(&self, flight: Flight) -> bool {
-        match &self.recovery {
-            Recovery::NewReno(newreno) => newreno.retransmit(flight.una).is_some(),
-            Recovery::Sack(_, Some(sack)) => sack.probe_due || sack.has_lost(),
-            Recovery::Sack(_, None) | Recovery::Unknown => false,
-        }
+        self.recovery.has_lost(flight.una)
     }
 
     /// Whether a FIN alone has to wait for its time of departure.
@@ -348,7 +350,7 @@ impl Sender {
                 self.spend(end.since(start));
                 self.void_mtu_probe();
                 match &mut self.recovery {
-                    Recovery::NewReno(newreno) => newreno.retransmitted(end),
+                    Recovery::NewReno(newreno) => newreno.retransmitted(start..end, now),
                     Recovery::Sack(_, Some(sack)) => {
                         sack.on_retransmitted(start..end, flight.nxt, now);
                     }
@@ -415,7 +417,7 @@ impl Sender {
 
     /// Whether the next ACK's echoed timestamp would be of use.
     pub(crate) fn wants_echo(&self) -> bool {
-        self.rto.backoff > 0 || self.recovery.sack().is_some_and(Sack::wants_echo)
+        self.rto.backoff > 0 || self.recovery.wants_echo()
     }
 
     /// Our SYN is acknowledged by `ack`; `is_in_flight` tells of anything behind it.
@@ -450,16 +452,12 @@ impl Sender {
         }
         let cwnd = self.congestion.cwnd();
         let is_cwnd_limited = self.usage.is_limit(cwnd, cwnd < self.congestion.ssthresh());
-        match &mut self.recovery {
-            Recovery::Sack(..) => {
-                return self.on_selective_ack(now, ack, is_cwnd_limited, limits);
-            }
-            Recovery::NewReno(_) | Recovery::Unknown => {
-                self.on_plain_ack(now, ack, is_cwnd_limited);
-            }
+        if let Recovery::Sack(..) = self.recovery {
+            return self.on_selective_ack(now, ack, is_cwnd_limited, limits);
         }
+        let found = self.on_plain_ack(now, ack, is_cwnd_limited);
         self.rto.restart(now, ack.flight.nxt != ack.flight.una, &self.rtt, limits);
-        Found::Nothing
+        found
     }
 
     /// Which timer has run out; it is off then.
@@ -489,7 +487,9 @@ impl Sender {
                 });
                 let path = self.path(flight.mss);
                 match &mut self.recovery {
-                    Recovery::NewReno(newreno) => newreno.on_timeout(flight.una, flight.nxt),
+                    Recovery::NewReno(newreno) => {
+                        newreno.on_timeout(flight.una, flight.nxt, before);
+                    }
                     Recovery::Sack(_, Some(sack)) => sack.on_timeout(now, flight, &path, before),
                     Recovery::Sack(_, None) | Recovery::Unknown => {}
                 }

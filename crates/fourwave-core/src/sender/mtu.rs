@@ -265,7 +265,7 @@ impl Sender {
         self.recovery.take_cwr();
         self.void_mtu_probe();
         match &mut self.recovery {
-            Recovery::NewReno(newreno) => newreno.on_timeout(flight.una, flight.nxt),
+            Recovery::NewReno(newreno) => newreno.lose_all(flight.una, flight.nxt),
             Recovery::Sack(_, Some(sack)) => sack.lose_all(flight.nxt),
             Recovery::Sack(_, None) | Recovery::Unknown => {}
         }

@@ -4,20 +4,25 @@
 use fourwave_wire::SeqNum;
 
 use super::congestion::{CongestionEvent, CongestionKind, Delivery, RateSample};
-use super::recovery::RecoveryEvent;
+use super::recovery::{Before, RecoveryEvent};
 use super::rtt::Timed;
 use super::selective::Recovery;
 use super::{Ack, CaState, Flight, Found, Sender};
 use crate::time::{Duration, Instant};
 
 impl Sender {
-    pub(super) fn on_plain_ack(&mut self, now: Instant, ack: &Ack<'_>, is_cwnd_limited: bool) {
+    pub(super) fn on_plain_ack(
+        &mut self,
+        now: Instant,
+        ack: &Ack<'_>,
+        is_cwnd_limited: bool,
+    ) -> Found {
         let Flight { una, nxt, mss, .. } = ack.flight;
         // As in Linux, what duplicates told already is counted once.
         let (event, told) = match &mut self.recovery {
             Recovery::NewReno(newreno) => {
                 let told = newreno.told_by_duplicates(mss);
-                (newreno.on_ack(una, ack.acked, mss), told)
+                (newreno.on_ack(una, ack.acked, mss, now, ack.echo_age), told)
             }
             _ => (RecoveryEvent::Ordinary, 0),
         };
@@ -41,6 +46,11 @@ impl Sender {
             let kind = CongestionKind::Recovered;
             self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
         }
+        let mut found = Found::Nothing;
+        if let RecoveryEvent::Spurious(Before { cwnd, ssthresh }, proof) = event {
+            self.congestion.undo(cwnd, ssthresh);
+            found = Found::Spurious(proof);
+        }
         self.congestion.on_ack(&RateSample {
             now,
             acked,
@@ -51,20 +61,21 @@ impl Sender {
             delivery,
             in_flight,
             is_cwnd_limited,
-            is_in_recovery: event != RecoveryEvent::Ordinary,
+            is_in_recovery: matches!(event, RecoveryEvent::PartialAck | RecoveryEvent::Recovered),
             is_after_timeout: self.ca_state() == CaState::Loss,
             may_grow: event == RecoveryEvent::Ordinary && !self.is_reducing(),
             lost: 0,
             marked: if ack.is_echo { acked } else { 0 },
             mss,
         });
+        found
     }
 
     /// An ACK that says only what the one before it said (RFC 5681 §2): it may mean a loss.
     pub(crate) fn on_duplicate_ack(&mut self, now: Instant, flight: Flight) -> Found {
-        let in_flight = self.in_flight(flight);
+        let (in_flight, before) = (self.in_flight(flight), self.windows());
         let Recovery::NewReno(newreno) = &mut self.recovery else { return Found::Nothing };
-        if !newreno.on_duplicate_ack(flight.nxt, flight.mss) {
+        if !newreno.on_duplicate_ack(flight.una, flight.nxt, flight.mss, before) {
             self.pace_reduction(flight.mss, flight, false);
             return Found::Nothing;
         }

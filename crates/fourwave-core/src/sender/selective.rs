@@ -70,6 +70,24 @@ impl Recovery {
         }
     }
 
+    /// Whether something that was lost is to go out again.
+    pub(super) fn has_lost(&self, una: SeqNum) -> bool {
+        match self {
+            Self::NewReno(newreno) => newreno.retransmit(una).is_some(),
+            Self::Sack(_, Some(sack)) => sack.probe_due || sack.has_lost(),
+            Self::Sack(_, None) | Self::Unknown => false,
+        }
+    }
+
+    /// Whether the age of an echoed timestamp would tell something.
+    pub(super) fn wants_echo(&self) -> bool {
+        match self {
+            Self::NewReno(newreno) => newreno.wants_echo(),
+            Self::Sack(_, Some(sack)) => sack.wants_echo(),
+            Self::Sack(_, None) | Self::Unknown => false,
+        }
+    }
+
     pub(super) fn sack(&self) -> Option<&Sack> {
         match self {
             Self::Sack(_, Some(sack)) => Some(sack),
@@ -106,6 +124,15 @@ fn delivery(sampled: &Sampled, mss: u32) -> Delivery {
 }
 
 impl Sender {
+    /// Whether new data goes out before anything else, where there is any: as a tail loss probe, or
+    /// after a timeout, to see what its ACK tells (RFC 5682 §2.1).
+    pub(crate) fn wants_new(&self) -> bool {
+        match &self.recovery {
+            Recovery::NewReno(newreno) => newreno.wants_new(),
+            _ => self.is_probe_due(),
+        }
+    }
+
     /// Whether what goes out next is a tail loss probe.
     pub(crate) fn is_probe_due(&self) -> bool {
         self.recovery.sack().is_some_and(|sack| sack.probe_due)

@@ -1,6 +1,7 @@
 //! What to send again, and when it is enough: decides from acknowledgements and timeouts, never
 //! calls back.
 
+mod frto;
 mod newreno;
 mod prr;
 mod rack;

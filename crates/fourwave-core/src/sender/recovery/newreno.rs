@@ -6,7 +6,10 @@ use core::ops::Range;
 use fourwave_wire::SeqNum;
 
 use super::CaState;
+use super::frto::{Frto, FrtoAnswer};
 use super::prr::Cwr;
+use super::undo::{Before, Proof, Undo};
+use crate::time::{Duration, Instant};
 
 /// Duplicate ACKs that mean a loss (RFC 5681 §3.2).
 const DUPLICATE_ACKS: u8 = 3;
@@ -31,6 +34,8 @@ pub(crate) enum RecoveryEvent {
     PartialAck,
     /// Everything that was lost is acknowledged.
     Recovered,
+    /// Nothing was lost, and what was done for it is to be undone.
+    Spurious(Before, Proof),
 }
 
 /// The recovery of one connection.
@@ -40,13 +45,24 @@ pub(crate) struct NewReno {
     duplicate_acks: u8,
     /// Bytes by which duplicate ACKs show that segments left the network (RFC 5681 §3.2).
     cwnd_inflation: u32,
+    /// Whether a timeout was for nothing.
+    frto: Frto,
+    /// What is restored if what was taken for a loss turns out to be none.
+    undo: Option<Undo>,
     /// The window is reduced for marks.
     pub(crate) cwr: Option<Cwr>,
 }
 
 impl NewReno {
     pub(crate) const fn new() -> Self {
-        Self { phase: Phase::Open, duplicate_acks: 0, cwnd_inflation: 0, cwr: None }
+        Self {
+            phase: Phase::Open,
+            duplicate_acks: 0,
+            cwnd_inflation: 0,
+            frto: Frto::Off,
+            undo: None,
+            cwr: None,
+        }
     }
 
     /// What it is about, for TCP_INFO.
@@ -59,28 +75,52 @@ impl NewReno {
         }
     }
 
-    /// A duplicate ACK arrived while everything before `nxt` is in flight. Whether it is the third,
-    /// which means a loss.
-    pub(crate) fn on_duplicate_ack(&mut self, nxt: SeqNum, mss: u32) -> bool {
+    /// A duplicate ACK of `una` arrived while everything before `nxt` is in flight; the windows are
+    /// `before`. Whether it is the third, which means a loss.
+    pub(crate) fn on_duplicate_ack(
+        &mut self,
+        una: SeqNum,
+        nxt: SeqNum,
+        mss: u32,
+        before: Before,
+    ) -> bool {
         self.duplicate_acks = self.duplicate_acks.saturating_add(1);
         match self.phase {
             Phase::Open if self.duplicate_acks == DUPLICATE_ACKS => {
                 self.phase = Phase::Fast { recover: nxt, due: true };
                 self.cwnd_inflation = u32::from(DUPLICATE_ACKS) * mss;
+                self.undo = Some(Undo::new(before, una, false, 0));
                 return true;
             }
             // RFC 3042: each of the first two lets one new segment out.
             Phase::Open | Phase::Fast { .. } => {
                 self.cwnd_inflation = self.cwnd_inflation.saturating_add(mss);
             }
-            Phase::Loss { .. } => {}
+            Phase::Loss { recover, .. } => {
+                self.frto.stop();
+                // What was new after the timeout has left the network, and nothing else did.
+                let new = if nxt.after(recover) { nxt.since(recover) } else { 0 };
+                self.cwnd_inflation = self.cwnd_inflation.saturating_add(mss).min(new);
+            }
         }
         false
     }
 
-    /// `una` moved forward by `acked` bytes.
-    pub(crate) fn on_ack(&mut self, una: SeqNum, acked: u32, mss: u32) -> RecoveryEvent {
+    /// `una` moved forward by `acked` bytes; `echo_age` is how old the timestamp is that the ACK
+    /// echoes.
+    pub(crate) fn on_ack(
+        &mut self,
+        una: SeqNum,
+        acked: u32,
+        mss: u32,
+        now: Instant,
+        echo_age: Option<Duration>,
+    ) -> RecoveryEvent {
         self.duplicate_acks = 0;
+        if let Some((before, proof)) = self.proof(una, now, echo_age) {
+            *self = Self { cwr: self.cwr, ..Self::new() };
+            return RecoveryEvent::Spurious(before, proof);
+        }
         match self.phase {
             Phase::Open => {
                 self.cwnd_inflation = 0;
@@ -110,28 +150,67 @@ impl NewReno {
         }
     }
 
-    /// The retransmission timer ran out with `una..nxt` in flight.
-    pub(crate) fn on_timeout(&mut self, una: SeqNum, nxt: SeqNum) {
+    /// What of an ACK that moved SND.UNA proves that nothing was lost.
+    fn proof(
+        &mut self,
+        una: SeqNum,
+        now: Instant,
+        echo_age: Option<Duration>,
+    ) -> Option<(Before, Proof)> {
+        let undo = self.undo.filter(|_| self.phase != Phase::Open)?;
+        if undo.is_echo_older(now, echo_age) {
+            return Some((undo.before(), Proof::Echo));
+        }
+        let Phase::Loss { recover, next } = self.phase else { return None };
+        let answer = self.frto.on_ack(una.at_or_after(next), una.at_or_after(recover));
+        (answer == FrtoAnswer::Spurious).then(|| (undo.before(), Proof::Arrival))
+    }
+
+    /// The retransmission timer ran out with `una..nxt` in flight; the windows are `before`.
+    pub(crate) fn on_timeout(&mut self, una: SeqNum, nxt: SeqNum, before: Before) {
+        let mut frto = self.frto;
+        frto.on_timeout(self.phase == Phase::Open || frto == Frto::First);
+        let undo = self.undo.filter(|_| self.phase != Phase::Open);
+        let undo = undo.unwrap_or_else(|| Undo::new(before, una, true, 0));
+        self.lose_all(una, nxt);
+        (self.frto, self.undo) = (frto, Some(undo));
+    }
+
+    /// Everything in flight goes out again.
+    pub(crate) fn lose_all(&mut self, una: SeqNum, nxt: SeqNum) {
         let recover = match self.phase {
             Phase::Loss { recover, .. } => recover.later(nxt),
             _ => nxt,
         };
-        *self = Self {
-            phase: Phase::Loss { recover, next: una },
-            duplicate_acks: 0,
-            cwnd_inflation: 0,
-            cwr: None,
-        };
+        *self = Self { phase: Phase::Loss { recover, next: una }, ..Self::new() };
+    }
+
+    /// What is restored if nothing was lost are `windows` now: marks told of congestion.
+    pub(crate) fn keep_windows(&mut self, windows: Before) {
+        if let Some(undo) = &mut self.undo {
+            undo.set_before(windows);
+        }
+    }
+
+    /// Whether the age of an echoed timestamp would tell something.
+    pub(crate) fn wants_echo(&self) -> bool {
+        self.undo.is_some() && self.phase != Phase::Open
+    }
+
+    /// RFC 5682 §2.1, step 2b: new data goes out before what was lost, where there is any.
+    pub(crate) fn wants_new(&self) -> bool {
+        self.frto == Frto::Second
+    }
+
+    /// Whether it is on its way already, `nxt` being SND.NXT.
+    pub(crate) fn has_sent_new(&self, nxt: SeqNum) -> bool {
+        matches!(self.phase, Phase::Loss { recover, .. } if nxt.after(recover))
     }
 
     /// The numbers of `lost` go out again, and nothing else.
     pub(crate) fn repair(&mut self, lost: Range<SeqNum>) {
-        *self = Self {
-            phase: Phase::Loss { recover: lost.end, next: lost.start },
-            duplicate_acks: 0,
-            cwnd_inflation: 0,
-            cwr: None,
-        };
+        let phase = Phase::Loss { recover: lost.end, next: lost.start };
+        *self = Self { phase, ..Self::new() };
     }
 
     /// Bytes that duplicates before a first loss told to have arrived.
@@ -152,8 +231,15 @@ impl NewReno {
         }
     }
 
-    /// The bytes up to `end` were sent again.
-    pub(crate) fn retransmitted(&mut self, end: SeqNum) {
+    /// `range` was sent again.
+    pub(crate) fn retransmitted(&mut self, range: Range<SeqNum>, now: Instant) {
+        let Range { start, end } = range;
+        if self.wants_new() {
+            self.frto.stop();
+        }
+        if let Some(undo) = &mut self.undo {
+            undo.on_retransmitted(end.since(start), now);
+        }
         match &mut self.phase {
             Phase::Fast { due, .. } => *due = false,
             Phase::Loss { next, .. } => *next = next.later(end),
@@ -161,10 +247,12 @@ impl NewReno {
         }
     }
 
-    /// Bytes that count as in flight: after a timeout, only what was sent again.
+    /// Bytes that count as in flight: after a timeout, only what was sent again and what is new.
     pub(crate) fn in_flight(&self, una: SeqNum, nxt: SeqNum) -> u32 {
         match self.phase {
-            Phase::Loss { recover, next } if next.before(recover) => next.since(una),
+            Phase::Loss { recover, next } if next.before(recover) => {
+                next.since(una) + if nxt.after(recover) { nxt.since(recover) } else { 0 }
+            }
             _ => nxt.since(una),
         }
     }
@@ -186,22 +274,36 @@ mod tests {
 
     const MSS: u32 = 1000;
 
+    const BEFORE: Before = Before { cwnd: 10 * MSS, ssthresh: u32::MAX };
+
     fn at(n: u32) -> SeqNum {
         SeqNum::new(n)
+    }
+
+    fn time(millis: u64) -> Instant {
+        Instant::from_micros(millis * 1000)
+    }
+
+    fn duplicate(r: &mut NewReno) -> bool {
+        r.on_duplicate_ack(at(0), at(10_000), MSS, BEFORE)
+    }
+
+    fn ack(r: &mut NewReno, una: u32, acked: u32) -> RecoveryEvent {
+        r.on_ack(at(una), acked, MSS, time(300), None)
     }
 
     #[test]
     fn rfc5681_3_2_third_duplicate_resends_the_first_segment() {
         let mut r = NewReno::new();
-        assert!(!r.on_duplicate_ack(at(10_000), MSS));
+        assert!(!duplicate(&mut r));
         assert_eq!(r.cwnd_inflation(), MSS);
-        assert!(!r.on_duplicate_ack(at(10_000), MSS));
+        assert!(!duplicate(&mut r));
         assert_eq!(r.retransmit(at(0)), None);
-        assert!(r.on_duplicate_ack(at(10_000), MSS));
+        assert!(duplicate(&mut r));
         assert_eq!(r.retransmit(at(0)), Some(at(0)..at(10_000)));
-        r.retransmitted(at(1000));
+        r.retransmitted(at(0)..at(1000), time(200));
         assert_eq!(r.retransmit(at(0)), None);
-        assert!(!r.on_duplicate_ack(at(10_000), MSS));
+        assert!(!duplicate(&mut r));
         assert_eq!(r.cwnd_inflation(), 4 * MSS);
     }
 
@@ -209,12 +311,12 @@ mod tests {
     fn rfc6582_3_2_partial_ack_resends_the_next_hole() {
         let mut r = NewReno::new();
         for _ in 0..3 {
-            r.on_duplicate_ack(at(10_000), MSS);
+            duplicate(&mut r);
         }
-        r.retransmitted(at(1000));
-        assert_eq!(r.on_ack(at(4000), 4000, MSS), RecoveryEvent::PartialAck);
+        r.retransmitted(at(0)..at(1000), time(200));
+        assert_eq!(ack(&mut r, 4000, 4000), RecoveryEvent::PartialAck);
         assert_eq!(r.retransmit(at(4000)), Some(at(4000)..at(10_000)));
-        assert_eq!(r.on_ack(at(10_000), 6000, MSS), RecoveryEvent::Recovered);
+        assert_eq!(ack(&mut r, 10_000, 6000), RecoveryEvent::Recovered);
         assert_eq!(r.cwnd_inflation(), 0);
         assert_eq!(r.retransmit(at(10_000)), None);
     }
@@ -222,15 +324,59 @@ mod tests {
     #[test]
     fn rfc6298_5_4_after_a_timeout_all_is_sent_again_from_the_start() {
         let mut r = NewReno::new();
-        r.on_timeout(at(0), at(5000));
+        r.on_timeout(at(0), at(5000), BEFORE);
         assert_eq!(r.in_flight(at(0), at(5000)), 0);
         assert_eq!(r.retransmit(at(0)), Some(at(0)..at(5000)));
-        r.retransmitted(at(1000));
+        r.retransmitted(at(0)..at(1000), time(200));
         assert_eq!(r.in_flight(at(0), at(5000)), 1000);
-        // The receiver had kept what came behind the hole.
-        assert_eq!(r.on_ack(at(4000), 4000, MSS), RecoveryEvent::Ordinary);
+        // The receiver had kept what came behind the hole, and nothing new is to be sent.
+        assert_eq!(ack(&mut r, 4000, 4000), RecoveryEvent::Ordinary);
         assert_eq!(r.retransmit(at(4000)), Some(at(4000)..at(5000)));
-        assert_eq!(r.on_ack(at(5000), 1000, MSS), RecoveryEvent::Ordinary);
+        r.retransmitted(at(4000)..at(5000), time(250));
+        assert_eq!(ack(&mut r, 5000, 1000), RecoveryEvent::Ordinary);
         assert_eq!(r.retransmit(at(5000)), None);
+    }
+
+    #[test]
+    fn rfc5682_2_1_new_data_goes_out_and_counts_as_in_flight() {
+        let mut r = NewReno::new();
+        r.on_timeout(at(0), at(5000), BEFORE);
+        r.retransmitted(at(0)..at(1000), time(200));
+        assert!(!r.wants_new());
+        assert_eq!(ack(&mut r, 1000, 1000), RecoveryEvent::Ordinary);
+        assert!(r.wants_new() && !r.has_sent_new(at(5000)) && r.has_sent_new(at(7000)));
+        assert_eq!(r.in_flight(at(1000), at(7000)), 2000);
+        let spurious = RecoveryEvent::Spurious(BEFORE, Proof::Arrival);
+        assert_eq!(ack(&mut r, 2000, 1000), spurious);
+        assert_eq!((r.retransmit(at(2000)), r.in_flight(at(2000), at(7000))), (None, 5000));
+    }
+
+    #[test]
+    fn rfc5682_2_1_what_else_goes_out_again_or_a_duplicate_ends_it() {
+        let mut r = NewReno::new();
+        r.on_timeout(at(0), at(5000), BEFORE);
+        r.retransmitted(at(0)..at(1000), time(200));
+        assert_eq!(ack(&mut r, 1000, 1000), RecoveryEvent::Ordinary);
+        let mut other = r;
+        r.retransmitted(at(1000)..at(2000), time(300));
+        assert_eq!(ack(&mut r, 2000, 1000), RecoveryEvent::Ordinary);
+        assert!(!other.on_duplicate_ack(at(1000), at(7000), MSS, BEFORE));
+        assert!(!other.wants_new());
+        assert_eq!(other.cwnd_inflation(), MSS, "one of the two new segments has arrived");
+        assert_eq!(other.retransmit(at(1000)), Some(at(1000)..at(5000)));
+    }
+
+    #[test]
+    fn rfc3522_an_older_echo_undoes_without_sack_too() {
+        let mut r = NewReno::new();
+        r.on_timeout(at(0), at(5000), BEFORE);
+        r.retransmitted(at(0)..at(1000), time(200));
+        assert!(r.wants_echo());
+        let mut other = r;
+        let age = |millis| Some(Duration::from_millis(millis));
+        let event = r.on_ack(at(5000), 5000, MSS, time(300), age(250));
+        assert_eq!(event, RecoveryEvent::Spurious(BEFORE, Proof::Echo));
+        let event = other.on_ack(at(5000), 5000, MSS, time(300), age(100));
+        assert_eq!(event, RecoveryEvent::Ordinary);
     }
 }
