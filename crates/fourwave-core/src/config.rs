@@ -199,8 +199,12 @@ knobs! {
     tcp_congestion_control: Unit::Name(ALGORITHMS), 0..=2, 1,
         "Congestion control of a new connection: reno (RFC 5681), cubic (RFC 9438) or bbr \
          (draft-ietf-ccwg-bbr-06, with pacing); a socket's TCP_CONGESTION goes before it.";
-    tcp_delack_ms: Unit::Milliseconds, 1..=500, 40,
-        "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms).";
+    tcp_delack_ms: Unit::Milliseconds, 0..=500, 40,
+        "How long an ACK may wait for data to ride on (RFC 9293 §3.8.6.3: at most 500 ms); 0: no \
+         ACK waits.";
+    tcp_drop_synfin: Unit::Count, 0..=2, 1,
+        "A segment with SYN and FIN: 0: a listener takes its SYN and leaves its FIN; 1: a \
+         listener drops it; 2: it is dropped in every state (FreeBSD's drop_synfin).";
     tcp_dsack: Unit::Switch, 0..=1, 1,
         "Duplicate segments are named to the peer in SACK blocks (RFC 2883).";
     tcp_early_retrans: Unit::Count, 0..=4, 3,
@@ -214,13 +218,24 @@ knobs! {
          outgoing without a cookie, 512 incoming without a cookie, 1024 for every listener.";
     tcp_fastopen_blackhole_timeout_sec: Unit::Seconds, 0..=86400, 0,
         "Pause of Fast Open after it was found to be blocked on the way; 0 never pauses.";
+    tcp_fastopen_path_disable_sec: Unit::Seconds, 0..=86400, 0,
+        "Pause of Fast Open to a host that gave no cookie when asked, or neither took the text on \
+         a SYN nor gave a new one (RFC 7413 §4.1.3.1); 0: as Linux, the experimental option next.";
     tcp_fin_timeout: Unit::Seconds, 0..=3600, 60,
         "Life of a FIN_WAIT_2 whose application is gone; it is not TIME_WAIT's.";
     tcp_half_closed_time: Unit::Seconds, 0..=32767, 32,
         "Silence after which a relay asks a program that has closed its direction whether it is \
          still there; 0 never asks. Twice the default is a little over Linux's tcp_fin_timeout.";
+    tcp_icmp_may_rst: Unit::Count, 0..=2, 1,
+        "ICMP errors that end a connection that opens (RFC 5461; one that is open ends by none): 0 \
+         none; 1 all; 2 those that say that nobody will answer there: no such port or protocol, \
+         prohibited, time to live exceeded.";
     tcp_init_cwnd: Unit::Count, 1..=10000, 10,
         "Initial congestion window in segments (RFC 6928); in Linux a route's, initcwnd.";
+    tcp_insecure_rst: Unit::Switch, 0..=1, 0,
+        "1: an RST anywhere in the window ends the connection, as before RFC 5961.";
+    tcp_insecure_syn: Unit::Switch, 0..=1, 0,
+        "1: a SYN in the window of an open connection ends it by RST, as before RFC 5961.";
     tcp_invalid_ratelimit: Unit::Milliseconds, 0..=60000, 500,
         "Least time between two ACKs of one connection that answer unacceptable segments.";
     tcp_keepalive_intvl: Unit::Seconds, 1..=32767, 75,
@@ -253,6 +268,13 @@ knobs! {
         "Rest between two searches for the path's MTU (tcp_mtu_probing).";
     tcp_probe_threshold: Unit::Bytes, 0..=65535, 8,
         "A search for the path's MTU ends where it is known to so many bytes (tcp_mtu_probing).";
+    tcp_quick_acks: Unit::Count, 0..=255, 16,
+        "Segments at the start of a connection whose ACKs do not wait; 0: ACKs are delayed from \
+         the first segment on.";
+    tcp_rcv_wnd_beyond: Unit::Switch, 0..=1, 0,
+        "1: where the buffer is larger than the window field can tell, RCV.WND is its room (RFC \
+         7323 §2.3 keeps it in 32 bits), and what lies beyond the told edge is taken; 0: RCV.WND \
+         is what was told.";
     tcp_retries1: Unit::Count, 1..=15, 3,
         "Retransmissions in a row after which the application is told (RFC 9293 §3.8.3, R1).";
     tcp_retries2: Unit::Count, 1..=15, 15,
@@ -346,6 +368,16 @@ impl Config {
                 self.tcp_tw_recycle == 1,
                 "tcp_tw_recycle=1: SYNs of clients behind one NAT are dropped when their \
                  timestamps disagree (removed from Linux in 4.12)",
+            ),
+            (
+                self.tcp_insecure_rst == 1,
+                "tcp_insecure_rst=1: who guesses a number in the window can end a connection \
+                 (RFC 5961 §3)",
+            ),
+            (
+                self.tcp_insecure_syn == 1,
+                "tcp_insecure_syn=1: who guesses a number in the window can end a connection \
+                 (RFC 5961 §4)",
             ),
         ]
         .into_iter()

@@ -95,6 +95,8 @@ struct Host {
     /// Requests that were not answered: after one in the standard option comes one in the
     /// experimental option, then the standard one for good.
     unanswered: Unanswered,
+    /// Until when it is left alone (`tcp_fastopen_path_disable_sec`).
+    paused_until: Instant,
 }
 
 /// See [`Host::unanswered`].
@@ -103,6 +105,12 @@ enum Unanswered {
     None,
     Standard,
     Both,
+}
+
+impl Host {
+    fn new(mss: u16) -> Self {
+        Self { cookie: None, mss, unanswered: Unanswered::None, paused_until: Instant::ZERO }
+    }
 }
 
 /// What clients remember of the hosts they opened connections to (RFC 7413 §4.1.3). O(1).
@@ -164,6 +172,16 @@ impl Cookies {
         self.hosts.get(host).is_some_and(|known| known.cookie.is_some())
     }
 
+    /// `host` refused: it is left alone for `pause`.
+    pub(crate) fn pause(&mut self, host: IpAddr, now: Instant, pause: Duration) {
+        let empty = Host::new(u16::MAX);
+        self.hosts.get_or_insert(host, empty).paused_until = now + pause;
+    }
+
+    pub(crate) fn is_paused(&self, host: IpAddr, now: Instant) -> bool {
+        self.hosts.get(host).is_some_and(|known| now < known.paused_until)
+    }
+
     /// A SYN ACK came. `asked`: our SYN asked for a cookie, in this kind of option.
     pub(crate) fn learn(
         &mut self,
@@ -173,7 +191,7 @@ impl Cookies {
         asked: Option<FastOpen>,
     ) {
         let cookie = cookie.filter(|option| !option.cookie().is_empty());
-        let empty = Host { cookie: None, mss, unanswered: Unanswered::None };
+        let empty = Host::new(mss);
         let known = self.hosts.get_or_insert(host, empty);
         known.mss = mss;
         match (cookie, asked) {
@@ -240,6 +258,16 @@ mod tests {
         assert_eq!(KEYS.judge(client, server, &ask), Worth::Wrong);
         let old = FastOpen::new(&cookie(&[0; 16], client, server), false).unwrap();
         assert_eq!(KEYS.judge(client, server, &old), Worth::Old);
+    }
+
+    #[test]
+    fn rfc7413_4_1_3_1_a_host_that_refused_is_left_alone_for_a_while() {
+        let mut cookies = Cookies::new(Secret::new(&[0; 32]).keyed_hash());
+        let (host, other) = (IpAddr::from([1, 2, 3, 4]), IpAddr::from([1, 2, 3, 5]));
+        let at = |seconds: u64| Instant::from_micros(seconds * 1_000_000);
+        cookies.pause(host, at(100), Duration::from_secs(50));
+        assert!(cookies.is_paused(host, at(149)) && !cookies.is_paused(host, at(150)));
+        assert!(!cookies.is_paused(other, at(120)));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Plays every script below the directory that `FOURWAVE_PKT_DIR` names (script collections are
-//! not part of this repository) on the engine and prints how each ended.
+//! not part of this repository) on the engine and prints how each ended; `FOURWAVE_PERSONA` says
+//! whom it plays (`--persona`).
 
 mod collection;
 
@@ -11,7 +12,10 @@ use fourwave_drill::virt::{Setup, Virtual};
 
 fn play(path: &Path) -> Outcome {
     let bytes = std::fs::read(path).expect("a file");
-    let base = Options::default();
+    let mut base = Options::default();
+    if let Ok(persona) = std::env::var("FOURWAVE_PERSONA") {
+        base.set("persona", Some(&persona)).expect("a persona");
+    }
     let script = match lang::parse_bytes(&bytes, &|name| base.define(name).is_some()) {
         Ok(script) => script,
         Err(error) => return Outcome::Skipped(format!("syntax: {error:?}")),

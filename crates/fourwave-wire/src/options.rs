@@ -90,7 +90,8 @@ impl FastOpen {
         (head + usize::from(self.len)).next_multiple_of(4)
     }
 
-    fn emit(&self, out: &mut Vec<u8>) {
+    /// Appends it, padded to whole words.
+    fn emit(&self, padding: u8, out: &mut Vec<u8>) {
         let start = out.len();
         if self.experimental {
             out.extend_from_slice(&[kind::EXPERIMENT, 4 + self.len]);
@@ -99,7 +100,7 @@ impl FastOpen {
             out.extend_from_slice(&[kind::FAST_OPEN, 2 + self.len]);
         }
         out.extend_from_slice(self.cookie());
-        out.resize(start + self.emitted_len(), kind::NOP);
+        out.resize(start + self.emitted_len(), padding);
     }
 }
 
@@ -271,7 +272,11 @@ impl TcpOptions {
             }
         }
         if let Some(option) = self.fast_open {
-            option.emit(out);
+            let padding = match self.order {
+                OptionOrder::Linux => kind::NOP,
+                OptionOrder::FreeBsd => kind::EOL,
+            };
+            option.emit(padding, out);
         }
         if let Some(option) = self.acc_ecn {
             option.emit(out);

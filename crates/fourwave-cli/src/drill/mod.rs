@@ -83,6 +83,10 @@ pub(crate) struct DrillArguments {
     #[arg(long, value_name = "auto|linux|nplab")]
     dialect: Option<String>,
 
+    /// Whom the engine plays: auto is FreeBSD for scripts of its dialect, Linux for all others
+    #[arg(long, value_name = "auto|linux|freebsd")]
+    persona: Option<String>,
+
     #[command(flatten)]
     script: ScriptOptions,
 
@@ -201,6 +205,7 @@ impl DrillArguments {
         let mut all = self.script.given.clone();
         all.extend(self.defines.iter().map(|one| ("define".to_owned(), Some(one.clone()))));
         all.extend(self.dialect.iter().map(|one| ("dialect".to_owned(), Some(one.clone()))));
+        all.extend(self.persona.iter().map(|one| ("persona".to_owned(), Some(one.clone()))));
         all.extend(self.strict.then(|| ("strict".to_owned(), None)));
         all
     }

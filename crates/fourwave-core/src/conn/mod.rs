@@ -311,6 +311,8 @@ impl Connection {
                 delivered: 0,
             },
         };
+        conn.rcv.beyond = config.tcp_rcv_wnd_beyond == 1;
+        conn.rcv.acks.begin(config.tcp_quick_acks as u8);
         conn.adopt(options, config);
         conn.limit_segments(syn.max_seg);
         conn

@@ -29,7 +29,8 @@ impl Engine {
     /// Whether a SYN to `remote` could carry text now: a cookie is remembered, or none is needed.
     pub fn fast_open_ready(&self, now: Instant, remote: IpAddr, no_cookie: bool) -> bool {
         let no_cookie = no_cookie || self.config.tcp_fastopen & bit::CLIENT_NO_COOKIE != 0;
-        self.may_open_fast(now) && (no_cookie || self.cookies.knows(remote))
+        let may = self.may_open_fast(now) && !self.cookies.is_paused(remote, now);
+        may && (no_cookie || self.cookies.knows(remote))
     }
 
     fn may_open_fast(&self, now: Instant) -> bool {
@@ -40,7 +41,8 @@ impl Engine {
     /// What the SYN of a fast open carries; `None` where there is to be none.
     pub(super) fn fast_offer(&self, now: Instant, host: IpAddr, no_cookie: bool) -> Option<Offer> {
         let no_cookie = no_cookie || self.config.tcp_fastopen & bit::CLIENT_NO_COOKIE != 0;
-        self.may_open_fast(now).then(|| self.cookies.offer(host, no_cookie))
+        let may = self.may_open_fast(now) && !self.cookies.is_paused(host, now);
+        may.then(|| self.cookies.offer(host, no_cookie))
     }
 
     /// Forgets all cookies that peers gave (`ip tcp_metrics flush`).
@@ -163,7 +165,13 @@ impl Engine {
 
     /// After a step of a connection that takes part: its handshake may be through, its SYN may
     /// have been answered.
-    pub(super) fn fast_open_steps(&mut self, index: u32, was: State, segment: &Segment<'_>) {
+    pub(super) fn fast_open_steps(
+        &mut self,
+        now: Instant,
+        index: u32,
+        was: State,
+        segment: &Segment<'_>,
+    ) {
         let Some(conn) = self.records.conns.get(index) else { return };
         let Some(part) = conn.fast_open.as_deref() else { return };
         if was == State::SynSent && conn.snd.syn_acknowledged() {
@@ -174,7 +182,13 @@ impl Engine {
             let asked = part.option.filter(asks).filter(|_| conn.setbacks().retransmits == 0);
             let (host, taken) = (conn.tuple.remote().ip(), part.taken);
             let cookie = options.fast_open.filter(|_| part.option.is_some());
-            self.cookies.learn(host, mss, cookie, asked);
+            let refused = cookie.is_none() && (asked.is_some() || (part.text > 0 && !taken));
+            let pause = Duration::from_secs(self.config.tcp_fastopen_path_disable_sec);
+            // Who pauses does not try the other option.
+            self.cookies.learn(host, mss, cookie, asked.filter(|_| pause.is_zero()));
+            if refused && !pause.is_zero() {
+                self.cookies.pause(host, now, pause);
+            }
             if taken {
                 self.cookies.unblock();
             }

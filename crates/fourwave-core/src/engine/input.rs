@@ -100,6 +100,10 @@ impl Engine {
     }
 
     fn segment_arrives(&mut self, now: Instant, tuple: FourTuple, segment: &Segment<'_>) {
+        let flags = segment.header.flags;
+        if flags.syn() && flags.fin() && self.config.tcp_drop_synfin == 2 {
+            return;
+        }
         match self.demux.find(&self.records, &tuple) {
             Some(Target::Connection(index)) => self.connection_arrives(now, index, segment),
             Some(Target::HalfOpen(index)) => self.half_open_arrives(now, index, segment),
@@ -113,7 +117,7 @@ impl Engine {
         let (tuple, was) = (conn.tuple, conn.state);
         let mut outcome = arrive::arrive(conn, segment, &mut ctx);
         if conn.fast_open.is_some() {
-            self.fast_open_steps(index, was, segment);
+            self.fast_open_steps(now, index, was, segment);
         }
         if outcome == ConnOutcome::Reject {
             self.reset_segment(tuple, &segment.header, segment.len());
@@ -124,6 +128,15 @@ impl Engine {
         {
             // At the number that the peer expects, whether our FIN has reached it or not.
             self.reset_segment(tuple, &segment.header, segment.len());
+        }
+        if let ConnOutcome::Ended { reset, .. } = &mut outcome
+            && segment.header.flags.syn()
+            && core::mem::take(reset)
+            && let Some((conn, _)) = self.conn_and_ctx(index, now)
+        {
+            // `tcp_insecure_syn`: whoever sent this SYN has no use for a window.
+            let header = TcpHeader { window: RawWindow(0), ..conn.reset_header(now) };
+            self.reply(tuple, header);
         }
         self.settle(now, index, outcome);
     }
@@ -141,7 +154,8 @@ impl Engine {
         if header.flags.rst() {
             return;
         }
-        let opens = header.flags.syn() && !header.flags.ack() && !header.flags.fin();
+        let fits = !header.flags.fin() || self.config.tcp_drop_synfin == 0;
+        let opens = header.flags.syn() && !header.flags.ack() && fits;
         let listens = self.listeners.find(tuple.local()).is_some();
         if opens && listens {
             self.listener_arrives(now, tuple, segment, after);
@@ -212,9 +226,10 @@ impl Engine {
         }
         let (rcv_nxt, window) = (record.irs + 1, record.window());
         if header.flags.rst() {
-            if header.seq == rcv_nxt {
+            let within = header.seq.within(rcv_nxt, window);
+            if header.seq == rcv_nxt || (within && self.config.tcp_insecure_rst == 1) {
                 self.refuse_half_open(now, index);
-            } else if header.seq.within(rcv_nxt, window) {
+            } else if within {
                 self.challenge_half_open(now, index);
             }
             return;
@@ -395,7 +410,7 @@ impl Engine {
     }
 
     /// An ICMP error about a segment of ours (RFC 5927): believed only when it quotes data that
-    /// is in flight, and fatal only while the connection opens.
+    /// is in flight, and fatal only while the connection opens, by `tcp_icmp_may_rst`.
     fn icmp_arrives(&mut self, now: Instant, quoted: &QuotedTcp) {
         let tuple = FourTuple::new(quoted.src.into(), quoted.dst.into());
         let target = tuple.and_then(|tuple| self.demux.find(&self.records, &tuple));
@@ -403,6 +418,7 @@ impl Engine {
             self.counters.icmp_ignored += 1;
             return;
         };
+        let may_rst = self.config.tcp_icmp_may_rst;
         let Some((conn, ctx)) = self.conn_and_ctx(index, now) else { return };
         let in_flight = quoted.seq.within(conn.snd.una, conn.snd.nxt.since(conn.snd.una));
         if !in_flight {
@@ -416,13 +432,14 @@ impl Engine {
             self.schedule(index);
             return;
         }
-        if conn.state == State::SynReceived && conn.is_passive() {
+        let may_end = may_end(quoted.error, may_rst);
+        if conn.state == State::SynReceived && conn.is_passive() && may_end {
             // As in Linux: what opened without a handshake ends without one.
             let outcome = conn.abort_unaccepted(EndReason::Unreachable(quoted.error));
             self.counters.icmp_hard += 1;
             return self.settle(now, index, outcome);
         }
-        if conn.state != State::SynSent {
+        if conn.state != State::SynSent || !may_end {
             // RFC 5927 §4.1 and §5.2: a soft error; the timeouts decide, `info` tells of it.
             conn.note_icmp(quoted.error);
             self.counters.icmp_ignored += 1;
@@ -433,6 +450,14 @@ impl Engine {
         self.counters.attempt_fails += 1;
         self.settle(now, index, outcome);
     }
+}
+
+/// Whether an ICMP error may end a connection that opens, by `tcp_icmp_may_rst`.
+fn may_end(error: IcmpError, knob: u64) -> bool {
+    use IcmpError::{AdminProhibited, PortUnreachable, ProtocolUnreachable, TimeExceeded};
+    let hard =
+        matches!(error, PortUnreachable | ProtocolUnreachable | AdminProhibited | TimeExceeded);
+    knob == 1 || (knob == 2 && hard)
 }
 
 /// Whether an address can belong to one host.

@@ -201,6 +201,12 @@ impl Flows {
         }
     }
 
+    /// Whether somebody is there for a SYN to this flow: a listener, or a socket that connects.
+    pub(crate) fn may_take_syn(&self, at: usize) -> bool {
+        let listens = |flow: &Flow| flow.role == Role::Listening;
+        self.list[at].role == Role::Active || self.list.iter().any(listens)
+    }
+
     fn child(&mut self, local: u16, remote: u16, is_udp: bool, options: &Options) -> usize {
         let mut flow = Flow::new(None, Role::Child, is_udp, options);
         flow.local_port = Some(local);

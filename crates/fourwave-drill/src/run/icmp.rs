@@ -59,6 +59,9 @@ const CODES_V4: &[(&str, u8)] = &[
     ("precedence_violation", 14),
     ("host_precedence_violation", 14),
     ("precedence_cutoff", 15),
+    // Of `time_exceeded`.
+    ("ttl_exceeded_in_transit", 0),
+    ("frag_reass_exceeded", 1),
 ];
 
 const CODES_V6: &[(&str, u8)] = &[
@@ -72,6 +75,9 @@ const CODES_V6: &[(&str, u8)] = &[
     ("port_unreachable", 4),
     ("source_policy_failed", 5),
     ("reject_route", 6),
+    // Of `time_exceeded`.
+    ("hop_limit_exceeded_in_transit", 0),
+    ("frag_reass_time_exceeded", 1),
 ];
 
 /// Type and code of what a script says.

@@ -4,7 +4,7 @@ use crate::ast::{Body, Ecn, IpSpec, OptionSpec, OptionsSpec, Packet, SeqSpec, Tc
 use crate::run::flows::{Flow, Flows};
 use crate::run::raw::{self, Envelope, Segment, flag};
 use crate::run::spec::{fits, flags_of, resolved, supported};
-use crate::run::{Error, Options, digest, icmp, options_wire};
+use crate::run::{Dialect, Error, Options, digest, icmp, options_wire};
 
 /// TTL of packets that say nothing of it.
 const TTL: u8 = 255;
@@ -19,7 +19,12 @@ pub(crate) fn build(
     match &packet.body {
         Body::Tcp(tcp) => {
             let at = flows.for_inbound(tcp.ports, false, options);
+            // The nplab dialect learns numbers from SYNs only that somebody can take.
+            let taken = options.dialect != Dialect::Nplab || flows.may_take_syn(at);
             let flow = flows.get_mut(at);
+            if taken && flags_of(tcp) & flag::SYN != 0 {
+                note_syn(flow, tcp.seq);
+            }
             tcp_packet(&packet.ip, tcp, flow, options)
         }
         Body::Udp { ports, len } => {
@@ -85,7 +90,6 @@ fn tcp_packet(
         SeqSpec::Range { start, len, absolute, .. } => (start, len, absolute),
         SeqSpec::Unchecked { len } => (1, len, false),
     };
-    note_syn(flow, start, syn);
     let shift = if absolute { 0 } else { flow.remote_shift(syn) };
     let acked = flags & flag::ACK != 0;
     let list = live_options(&tcp.options, flow, acked, options)?;
@@ -119,10 +123,11 @@ fn tcp_packet(
 
 /// The script's initial sequence number is learned from its first SYN; from a later one only when
 /// the stack answers it.
-fn note_syn(flow: &mut Flow, start: u32, syn: bool) {
-    if !syn {
-        return;
-    }
+fn note_syn(flow: &mut Flow, seq: SeqSpec) {
+    let start = match seq {
+        SeqSpec::Range { start, .. } => start,
+        SeqSpec::Unchecked { .. } => 1,
+    };
     match flow.remote_isn {
         None => flow.remote_isn = Some(start),
         Some(known) if known != start => flow.new_isn = Some(start),

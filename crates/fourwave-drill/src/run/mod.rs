@@ -43,7 +43,7 @@ use std::time::Duration;
 pub(crate) use expect::NOTHING;
 pub(crate) use loose::{SHORT, UP_TO};
 
-pub use options::{Dialect, IpVersion, OptionError, Options};
+pub use options::{Dialect, IpVersion, OptionError, Options, Persona};
 
 use crate::ast::{Direction, Script, Span};
 use crate::target::{Refusal, Target};

@@ -25,6 +25,18 @@ pub enum Dialect {
     Nplab,
 }
 
+/// Whose defaults, settings and numbers the engine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Persona {
+    /// FreeBSD's for scripts of its dialect, Linux's for all others.
+    #[default]
+    Auto,
+    /// Linux.
+    Linux,
+    /// FreeBSD, as far as docs/drill.md says.
+    FreeBsd,
+}
+
 /// What sockets and packets are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum IpVersion {
@@ -43,6 +55,8 @@ pub enum IpVersion {
 pub struct Options {
     /// Rules of time and packets.
     pub dialect: Dialect,
+    /// Whom the engine plays.
+    pub persona: Persona,
     /// Family of sockets and packets.
     pub ip_version: IpVersion,
     /// Address of the stack under test; none is the family's default.
@@ -98,6 +112,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             dialect: Dialect::default(),
+            persona: Persona::default(),
             ip_version: IpVersion::default(),
             local_ip: None,
             remote_ip: None,
@@ -147,6 +162,7 @@ const NAMES: &[&str] = &[
     "mtu",
     "netmask_ip",
     "non_fatal",
+    "persona",
     "psp_udp_port",
     "remote_ip",
     "send_omit_free",
@@ -210,7 +226,12 @@ impl Options {
         }
         all.udp_encapsulation |= script.events.iter().any(in_udp);
         if all.dialect == Dialect::Auto {
-            all.dialect = if is_nplab(script) { Dialect::Nplab } else { Dialect::Linux };
+            let nplab = all.persona == Persona::FreeBsd || is_nplab(script);
+            all.dialect = if nplab { Dialect::Nplab } else { Dialect::Linux };
+        }
+        if all.persona == Persona::Auto {
+            let nplab = all.dialect == Dialect::Nplab;
+            all.persona = if nplab { Persona::FreeBsd } else { Persona::Linux };
         }
         let wrong = |ip: Option<IpAddr>| ip.is_some_and(|ip| ip.is_ipv6() != all.wire_is_ipv6());
         if wrong(all.local_ip) || wrong(all.remote_ip) || wrong(all.gateway_ip) {
@@ -244,6 +265,7 @@ impl Options {
         match name {
             "ip_version" => self.ip_version = ip_version(value)?,
             "dialect" => self.dialect = dialect(value)?,
+            "persona" => self.persona = persona(value)?,
             "local_ip" => self.local_ip = Some(address(name, value)?),
             "remote_ip" => self.remote_ip = Some(address(name, value)?),
             "gateway_ip" => self.gateway_ip = Some(address(name, value)?),
@@ -355,7 +377,8 @@ impl Options {
     }
 
     /// What a name of `--define` means, or one that packetdrill's own runners define: the level
-    /// and type of queued errors, and the Fast Open cookies of its two keys.
+    /// and type of queued errors, and the Fast Open cookies of its two keys. Where FreeBSD was
+    /// asked for, `#ifdef FreeBSD` holds.
     pub fn define(&self, name: &str) -> Option<String> {
         if let Some(value) = self.defines.get(name) {
             return Some(value.clone());
@@ -366,6 +389,7 @@ impl Options {
             "CMSG_TYPE_RECVERR" => {
                 Some(if v6_sockets { "IPV6_RECVERR" } else { "IP_RECVERR" }.to_owned())
             }
+            "FreeBSD" if self.persona == Persona::FreeBsd => Some("1".to_owned()),
             "TFO_COOKIE" => Some(self.cookie(TFO_KEY)),
             "TFO_COOKIE_ZERO" => Some(self.cookie([0; 16])),
             _ => None,
@@ -454,6 +478,15 @@ fn dialect(value: &str) -> Result<Dialect, String> {
         "linux" | "google" => Ok(Dialect::Linux),
         "nplab" => Ok(Dialect::Nplab),
         _ => Err(format!("--dialect is auto, linux or nplab, not {value:?}")),
+    }
+}
+
+fn persona(value: &str) -> Result<Persona, String> {
+    match value {
+        "auto" => Ok(Persona::Auto),
+        "linux" => Ok(Persona::Linux),
+        "freebsd" => Ok(Persona::FreeBsd),
+        _ => Err(format!("--persona is auto, linux or freebsd, not {value:?}")),
     }
 }
 

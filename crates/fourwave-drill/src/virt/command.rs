@@ -5,6 +5,7 @@ use fourwave_core::state::State;
 
 use super::Virtual;
 use super::file::File;
+use super::freebsd;
 use crate::lex::shell;
 use crate::target::Refusal;
 
@@ -124,7 +125,7 @@ impl Virtual {
         let state = stages.next()?.strip_prefix("grep -c ")?.trim_matches(['"', '\'']);
         let wanted = stages.next()?.strip_prefix("grep ")?.trim_start_matches("-q ");
         let wanted: usize = wanted.trim_matches(['"', '\'', ' ', '^', '$']).parse().ok()?;
-        let state = FREEBSD_STATES.iter().find(|(name, _)| *name == state)?.1;
+        let state = freebsd::STATES.iter().find(|(name, _)| *name == state)?.1;
         let count = self.in_state(state);
         Some(if count == wanted {
             Ok(())
@@ -134,14 +135,21 @@ impl Virtual {
     }
 
     fn in_state(&self, state: State) -> usize {
+        let mut half_open = 0;
         if state == State::TimeWait {
             return self.engine.population().time_wait;
+        }
+        if state == State::SynReceived {
+            // Those of listeners have no socket yet.
+            half_open = self.engine.population().half_open;
         }
         let sockets = self.files.values().filter(|file| match file {
             File::Socket(socket) => self.state_of(socket.phase) == state,
             _ => false,
         });
-        sockets.count() + self.engine.orphan_states().filter(|&orphan| orphan == state).count()
+        half_open
+            + sockets.count()
+            + self.engine.orphan_states().filter(|&orphan| orphan == state).count()
     }
 
     /// `nstat [-n] [-s] | grep NAME | grep -q " N "`: what was counted since the last one that
@@ -183,21 +191,6 @@ impl Virtual {
         Some(Ok(()))
     }
 }
-
-/// FreeBSD's names of the states.
-const FREEBSD_STATES: &[(&str, State)] = &[
-    ("CLOSED", State::Closed),
-    ("LISTEN", State::Listen),
-    ("SYN_SENT", State::SynSent),
-    ("SYN_RCVD", State::SynReceived),
-    ("ESTABLISHED", State::Established),
-    ("CLOSE_WAIT", State::CloseWait),
-    ("FIN_WAIT_1", State::FinWait1),
-    ("FIN_WAIT_2", State::FinWait2),
-    ("CLOSING", State::Closing),
-    ("LAST_ACK", State::LastAck),
-    ("TIME_WAIT", State::TimeWait),
-];
 
 /// `tso off gso off`: the virtual device cuts nothing whatever is set.
 fn only_offloads(words: &[&str]) -> bool {

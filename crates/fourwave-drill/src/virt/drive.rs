@@ -9,6 +9,7 @@ use fourwave_net::{Carry, convert};
 use fourwave_wire::RxPacket;
 
 use super::abi::event;
+use super::freebsd;
 use super::job::Job;
 use super::outcome::{Outcome, Stop};
 use super::socket::{Phase, Shut, errno_of};
@@ -119,7 +120,15 @@ impl Virtual {
                     self.wake(fd, event::IN | event::RDNORM);
                 }
             }
-            Event::Connected { conn } => self.wake_owner(conn, all),
+            Event::Connected { conn } => {
+                if self.sysctls.freebsd.is_some()
+                    && let Some(&fd) = self.owners.get(&conn)
+                {
+                    // keepinit's limit is over. It fails for a descriptor that is gone.
+                    let _ = self.tell_engine(fd);
+                }
+                self.wake_owner(conn, all);
+            }
             Event::Readable { conn } => self.wake_owner(conn, event::IN | event::RDNORM),
             Event::Writable { conn } => {
                 self.wake_owner(conn, event::OUT | event::WRNORM | event::WRBAND);
@@ -136,8 +145,12 @@ impl Virtual {
                 let icmp = self.icmp_errno;
                 let owned = self.owner(conn).map(|socket| socket.options.reuse_addr);
                 self.gone.left(conn, &report, owned);
+                let is_freebsd = self.sysctls.freebsd.is_some();
                 if let Some(socket) = self.owner(conn) {
-                    socket.error = errno_of(report.reason, socket.last_state, icmp, soft);
+                    let last = socket.last_state;
+                    let theirs = freebsd::errno_of(report.reason, last).filter(|_| is_freebsd);
+                    let ours = || errno_of(report.reason, last, icmp, soft);
+                    socket.error = theirs.unwrap_or_else(ours);
                     socket.shut = Shut::BOTH;
                     self.wake_owner(conn, all);
                 }
@@ -184,9 +197,11 @@ impl Virtual {
     }
 
     pub(super) fn receive(&mut self, packet: &[u8]) -> Result<(), Refusal> {
-        if let Some(errno) = super::info::icmp_errno(packet) {
-            self.icmp_errno = errno;
-        }
+        let icmp_errno = match self.sysctls.freebsd {
+            Some(_) => freebsd::icmp_errno(packet),
+            None => super::info::icmp_errno(packet),
+        };
+        self.icmp_errno = icmp_errno.unwrap_or(self.icmp_errno);
         let bytes = Bytes::copy_from_slice(packet);
         let packet = RxPacket { bytes, ..RxPacket::default() };
         self.engine.handle_packet(self.now, &packet);

@@ -9,6 +9,7 @@ use fourwave_wire::ip::{IpHeader, protocol};
 use super::Virtual;
 use super::abi::errno;
 use super::file::File;
+use super::freebsd;
 use super::socket::Phase;
 use crate::syscall::Fd;
 use crate::target::Facts;
@@ -30,13 +31,15 @@ fn number(state: State) -> i64 {
     }
 }
 
+/// Of `tcpi_options`.
+const ECN_SEEN: i64 = 16;
+
 /// `tcpi_options`.
 fn option_bits(info: &TcpInfo) -> i64 {
     const TIMESTAMPS: i64 = 1;
     const SACK: i64 = 2;
     const WSCALE: i64 = 4;
     const ECN: i64 = 8;
-    const ECN_SEEN: i64 = 16;
     const SYN_DATA: i64 = 32;
     let timestamps = if info.timestamps { TIMESTAMPS } else { 0 };
     let scale = if info.snd_wscale.is_some() { WSCALE } else { 0 };
@@ -52,9 +55,15 @@ impl Virtual {
         let Some(File::Socket(socket)) = self.files.get(&fd) else { return None };
         let mut facts = Facts::new();
         let state = self.state_of(socket.phase);
-        facts.insert("tcpi_state".into(), number(state));
+        let is_freebsd = self.sysctls.freebsd.is_some();
+        let state = if is_freebsd { freebsd::number(state) } else { number(state) };
+        facts.insert("tcpi_state".into(), state);
         if let Some(info) = self.engine_info(socket.phase) {
             connection_facts(&info, &mut facts);
+        }
+        if is_freebsd && let Some(options) = facts.get_mut("tcpi_options") {
+            // Its bit 4 says something else, and what marks arrived it does not tell.
+            *options &= !ECN_SEEN;
         }
         if let Phase::Listening(listener) = socket.phase {
             facts.insert("tcpi_unacked".into(), self.engine.acceptable(listener) as i64);

@@ -9,6 +9,7 @@
 //! | how do sockets take part in Fast Open? | `fast.rs` |
 //! | which socket options are there, and what do they do? | `sockopt/`, kept in `options.rs` |
 //! | which shell commands, which sysctls? | `command.rs`, `sysctl.rs` |
+//! | what is otherwise when FreeBSD is played? | `freebsd.rs` |
 //! | what is ready, and who is told? | `ready.rs`, `watch.rs` |
 //!
 //! What Linux does is taken from its manual pages and its behaviour; what the engine cannot do is
@@ -24,6 +25,7 @@ mod epoll;
 mod errqueue;
 mod fast;
 mod file;
+mod freebsd;
 mod info;
 mod job;
 mod open;
@@ -66,8 +68,9 @@ pub struct Setup {
     pub local_v6: Ipv6Addr,
     /// From it the engine draws its sequence numbers; a run is replayed by its seed.
     pub seed: [u8; 32],
-    /// Begin with FreeBSD's defaults, which the nplab scripts are written for: buffers, and the
-    /// order of a SYN's options.
+    /// Connections are IPv6.
+    pub ipv6: bool,
+    /// Play FreeBSD: its defaults, settings and numbers (`freebsd.rs`).
     pub freebsd: bool,
     /// Streams are left free (`--loose_segments`): no tail loss probes unless the script asks for
     /// them, as its round trips are not those of a path.
@@ -82,6 +85,7 @@ impl Default for Setup {
             local_v4: Ipv4Addr::new(192, 168, 0, 1),
             local_v6: Ipv6Addr::new(0xfd3d, 0x0a0b, 0x17d6, 0, 0, 0, 0, 1),
             seed: [4; 32],
+            ipv6: false,
             freebsd: false,
             loose: false,
         }
@@ -119,6 +123,7 @@ impl Virtual {
     pub fn new(setup: Setup) -> Self {
         let mut sysctls = Sysctls::default();
         sysctls.config.tcp_early_retrans = if setup.loose { 0 } else { 3 };
+        sysctls.segment = u64::from(setup.mtu) - if setup.ipv6 { 60 } else { 40 };
         if setup.freebsd {
             sysctls.select_freebsd();
         }
@@ -155,6 +160,9 @@ impl Virtual {
             self.engine.set_config(self.sysctls.config.clone());
         } else {
             self.engine = engine(&self.setup, self.sysctls.config.clone());
+        }
+        if std::mem::take(&mut self.sysctls.forgets_cookies) {
+            self.engine.forget_cookies();
         }
         if let Some(keys) = self.sysctls.fast_open_keys {
             self.engine.set_fast_open_keys(keys);

@@ -294,6 +294,7 @@ impl Virtual {
         if let Ok(info) = self.engine.info(conn) {
             self.socket(fd)?.local = Some(info.local);
         }
+        self.limit_attempt(fd, conn)?;
         let socket = self.socket(fd)?;
         socket.phase = Phase::Connection(conn);
         socket.opening = Opening::Connecting;

@@ -28,6 +28,8 @@ pub(super) struct Options {
     pub(super) keepalive: bool,
     pub(super) keepidle: Option<i64>,
     pub(super) keepintvl: Option<i64>,
+    /// FreeBSD's TCP_KEEPINIT in seconds.
+    pub(super) keepinit: Option<i64>,
     pub(super) keepcnt: Option<i64>,
     pub(super) nodelay: bool,
     pub(super) user_timeout: i64,
@@ -66,6 +68,7 @@ impl Default for Options {
             keepalive: false,
             keepidle: None,
             keepintvl: None,
+            keepinit: None,
             keepcnt: None,
             nodelay: false,
             user_timeout: 0,

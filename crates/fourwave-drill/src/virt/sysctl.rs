@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::freebsd;
 use crate::profile;
 use fourwave_core::{Config, FastOpenKeys};
 
@@ -18,8 +19,12 @@ pub(super) struct Sysctls {
     pub(super) config: Config,
     /// `tcp_rmem`'s default: what SO_RCVBUF gives before anyone sets it.
     pub(super) receive_buffer: u64,
-    /// A sysctl of FreeBSD's was met, and FreeBSD's defaults chosen.
-    pub(super) freebsd: bool,
+    /// FreeBSD's, once its defaults were chosen: as persona, or by a sysctl of its.
+    pub(super) freebsd: Option<freebsd::Settings>,
+    /// Bytes of a full segment without options.
+    pub(super) segment: u64,
+    /// The cookies of Fast Open are to be forgotten.
+    pub(super) forgets_cookies: bool,
     /// `tcp_fastopen_key`.
     pub(super) fast_open_keys: Option<FastOpenKeys>,
     /// Files that the script made, with their lengths.
@@ -32,7 +37,9 @@ impl Default for Sysctls {
         let mut sysctls = Self {
             config: Config { tcp_wmem_overhead: OVERHEAD, ..Config::default() },
             receive_buffer: 131_072,
-            freebsd: false,
+            freebsd: None,
+            segment: 1460,
+            forgets_cookies: false,
             fast_open_keys: None,
             scratch: BTreeMap::new(),
         };
@@ -60,35 +67,6 @@ const FIXED: &[(&str, &str)] = &[
     ("net.ipv4.tcp_ecn_fallback", "1"),
     ("net.ipv4.tcp_shrink_window", "0"),
     ("net.ipv4.ip_no_pmtu_disc", "0"),
-    // FreeBSD's, as far as they say what happens anyway.
-    ("net.inet.tcp.hostcache.purgenow", "1"),
-    ("net.inet.tcp.syncookies_only", "0"),
-    ("net.inet.tcp.syncookies", "1"),
-    ("net.inet.tcp.blackhole", "0"),
-    ("net.inet.tcp.insecure_syn", "0"),
-    ("net.inet.tcp.insecure_rst", "0"),
-    ("net.inet.tcp.rexmit_drop_options", "0"),
-    ("net.inet.tcp.rexmit_initial", "1000"),
-    ("net.inet.tcp.rexmit_slop", "200"),
-    ("net.inet.tcp.log_in_vain", "0"),
-    ("net.inet.tcp.path_mtu_discovery", "1"),
-];
-
-/// FreeBSD's names of knobs, and how many of their units make one of ours.
-const FREEBSD: &[(&str, &str, u64)] = &[
-    ("net.inet.tcp.sack.enable", "tcp_sack", 1),
-    // The same numbers, but for those of AccECN.
-    ("net.inet.tcp.ecn.enable", "tcp_ecn", 1),
-    ("kern.ipc.maxsockbuf", "tcp_rmem_max", 1),
-    ("net.inet.tcp.finwait2_timeout", "tcp_fin_timeout", 1000),
-    ("net.inet.tcp.msl", "tcp_timewait_len", 500),
-    ("net.inet.tcp.keepidle", "tcp_keepalive_time", 1000),
-    ("net.inet.tcp.keepintvl", "tcp_keepalive_intvl", 1000),
-    ("net.inet.tcp.keepcnt", "tcp_keepalive_probes", 1),
-    ("net.inet.tcp.initcwnd_segments", "tcp_init_cwnd", 1),
-    ("net.inet.tcp.syncache.rexmtlimit", "tcp_synack_retries", 1),
-    ("net.inet.tcp.rexmit_min", "tcp_rto_min_ms", 1),
-    ("net.inet.tcp.delacktime", "tcp_delack_ms", 1),
 ];
 
 impl Sysctls {
@@ -101,15 +79,6 @@ impl Sysctls {
         let _ = self.set("net.ipv4.tcp_fastopen", fastopen);
     }
 
-    /// FreeBSD's buffers, as far as its sysctls do not say otherwise.
-    pub(super) fn select_freebsd(&mut self) {
-        self.freebsd = true;
-        (self.config.tcp_wmem_default, self.receive_buffer) = (32_768, 65_536);
-        self.config.tcp_rmem_default = whole_segments(self.receive_buffer);
-        self.config.tcp_rmem_max = 2_097_152;
-        let _ = self.config.set("tcp_syn_option_order", "freebsd");
-    }
-
     /// Sets one.
     ///
     /// # Errors
@@ -117,8 +86,8 @@ impl Sysctls {
     pub(super) fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         let (name, value) = (name.trim().replace('/', "."), value.trim());
         let refuse = || Refusal::Unsupported(format!("sysctl {name}={value}"));
-        if (name.starts_with("net.inet.") || name.starts_with("kern.ipc.")) && !self.freebsd {
-            self.select_freebsd();
+        if freebsd::is_ours(&name) {
+            return self.set_freebsd(&name, value).map_err(|()| refuse());
         }
         let numbers: Vec<u64> = value.split_whitespace().filter_map(number).collect();
         match (name.as_str(), numbers.as_slice()) {
@@ -140,19 +109,6 @@ impl Sysctls {
                 let set = self.config.set("tcp_congestion_control", value);
                 return set.map_err(|_| refuse());
             }
-            ("net.inet.tcp.recvspace", &[bytes]) => {
-                self.receive_buffer = bytes;
-                return self.knob("tcp_rmem_default", whole_segments(bytes)).map_err(|()| refuse());
-            }
-            ("net.inet.tcp.sendspace", &[bytes]) => {
-                return self.knob("tcp_wmem_default", bytes).map_err(|()| refuse());
-            }
-            ("net.inet.tcp.rfc1323", &[on]) => {
-                return self
-                    .knob("tcp_timestamps", on)
-                    .and_then(|()| self.knob("tcp_window_scaling", on))
-                    .map_err(|()| refuse());
-            }
             // Bits above say whose setting counts, and here there is only one.
             ("net.ipv4.tcp_fastopen", &[bits]) => {
                 return self.knob("tcp_fastopen", bits & 0x7ff).map_err(|()| refuse());
@@ -163,13 +119,9 @@ impl Sysctls {
             }
             _ => {}
         }
-        let freebsd = FREEBSD.iter().find(|(theirs, ..)| *theirs == name);
-        let (knob, unit) = match freebsd {
-            Some((_, ours, unit)) => (*ours, *unit),
-            None => (name.rsplit('.').next().unwrap_or(&name), 1),
-        };
+        let knob = name.rsplit('.').next().unwrap_or(&name);
         let set = match numbers.as_slice() {
-            &[one] => self.knob(knob, one / unit),
+            &[one] => self.knob(knob, one),
             _ => self.config.set(knob, value).map_err(|_| ()),
         };
         let known = || {
@@ -179,17 +131,9 @@ impl Sysctls {
         set.or_else(|()| if known() { Ok(()) } else { Err(refuse()) })
     }
 
-    fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
+    pub(super) fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
         self.config.set(name, &value.to_string()).map_err(|_| ())
     }
-}
-
-/// FreeBSD rounds a buffer up to whole segments once it knows their size: enough for segments with
-/// timestamps and without on a link of 1500 bytes.
-fn whole_segments(bytes: u64) -> u64 {
-    const PLAIN: u64 = 1460;
-    const STAMPED: u64 = 1448;
-    bytes.div_ceil(STAMPED) * PLAIN
 }
 
 /// `a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4`, and perhaps a second one behind a comma.
@@ -237,8 +181,6 @@ mod tests {
         sysctls.set("net.ipv4.tcp_min_tso_segs", "9").unwrap();
         sysctls.set("net/ipv4/tcp_timestamps", "0").unwrap();
         assert_eq!(sysctls.config.tcp_timestamps, 0);
-        sysctls.set("net.inet.tcp.msl", "1000").unwrap();
-        assert_eq!(sysctls.config.tcp_timewait_len, 2);
         let refused = sysctls.set("net.ipv4.tcp_recovery", "2").unwrap_err();
         assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_recovery=2".into()));
         let refused = sysctls.set("net.ipv4.tcp_timestamps", "9").unwrap_err();

@@ -85,6 +85,9 @@ impl Virtual {
         flags: i32,
         to: Option<SendTo>,
     ) -> Attempt {
+        if self.opens_by_sending(fd, to)? {
+            return self.open_by_sending(job, fd, len, to);
+        }
         let deferred = matches!(self.socket(fd)?.phase, Phase::Deferred(_));
         if (flags & msg::FASTOPEN != 0 || deferred || job.code > 0)
             && job.code >= 0

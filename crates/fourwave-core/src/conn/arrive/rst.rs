@@ -5,13 +5,14 @@ use crate::conn::{ConnOutcome, Connection, Ctx};
 use crate::end::{EndReason, Side};
 use crate::state::{Input, State};
 
-/// An RST within the window: exactly at RCV.NXT it resets, elsewhere it is challenged.
+/// An RST within the window: exactly at RCV.NXT it resets, elsewhere it is challenged unless
+/// `tcp_insecure_rst` says that the window is enough.
 pub(super) fn arrive(
     conn: &mut Connection,
     segment: &Segment<'_>,
     ctx: &mut Ctx<'_>,
 ) -> ConnOutcome {
-    if segment.header.seq != conn.rcv.nxt {
+    if segment.header.seq != conn.rcv.nxt && ctx.config.tcp_insecure_rst == 0 {
         conn.challenge(ctx);
         return ConnOutcome::Alive;
     }

@@ -2,10 +2,12 @@
 
 use super::Segment;
 use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
+use crate::end::{EndReason, Side};
 use crate::state::{Input, State};
 
-/// In a synchronized state every SYN is challenged. In SYN_RECEIVED, which here only a
-/// simultaneous open reaches, the peer's SYN ACK repeats its SYN and acknowledges ours.
+/// In a synchronized state every SYN is challenged, or with `tcp_insecure_syn` is an error that
+/// ends the connection (RFC 793). In SYN_RECEIVED, which here only a simultaneous open reaches, the
+/// peer's SYN ACK repeats its SYN and acknowledges ours.
 pub(super) fn arrive(
     conn: &mut Connection,
     segment: &Segment<'_>,
@@ -19,6 +21,13 @@ pub(super) fn arrive(
         conn.rcv.acks.at_once();
         conn.handle.signals.set(Signals::CONNECTED);
         return ConnOutcome::Alive;
+    }
+    if ctx.config.tcp_insecure_syn == 1 && conn.state.is_synchronized() {
+        if matches!(conn.state, State::Established | State::CloseWait) {
+            ctx.counters.estab_resets += 1;
+        }
+        conn.summary.closed_first.get_or_insert(Side::Remote);
+        return conn.ends(Input::Abort, EndReason::ResetByPeer, true);
     }
     ctx.counters.syn_challenge += 1;
     conn.challenge(ctx);

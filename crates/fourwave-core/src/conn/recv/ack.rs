@@ -2,10 +2,6 @@
 
 use crate::time::{Duration, Instant};
 
-/// Segments that are acknowledged at once at the start of a connection, while the peer's window
-/// grows by our ACKs.
-const QUICK: u8 = 16;
-
 /// What is owed to the peer.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(crate) struct Acks {
@@ -15,6 +11,8 @@ pub(crate) struct Acks {
     duplicates: u8,
     /// Bytes received since the last ACK.
     unacked: u32,
+    /// Segments that are still acknowledged at once: at the start of a connection, while the
+    /// peer's window grows by our ACKs.
     quick: u8,
     /// The application answers what it gets: the ACK may ride on the answer.
     answers: bool,
@@ -28,10 +26,15 @@ impl Acks {
             now: false,
             duplicates: 0,
             unacked: 0,
-            quick: QUICK,
+            quick: 0,
             answers: false,
             delayed_until: Instant::NEVER,
         }
+    }
+
+    /// The first `quick` segments are acknowledged at once (`tcp_quick_acks`).
+    pub(crate) fn begin(&mut self, quick: u8) {
+        self.quick = quick;
     }
 
     /// An ACK must go out at once.
@@ -56,7 +59,7 @@ impl Acks {
         let every_second = self.unacked >= 2 * mss;
         let quick = self.quick > 0 && !self.answers;
         self.quick = self.quick.saturating_sub(1);
-        if every_second || quick {
+        if every_second || quick || delay.is_zero() {
             self.now = true;
         } else if self.delayed_until == Instant::NEVER {
             self.delayed_until = now + delay;
@@ -126,8 +129,11 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(40);
 
+    const QUICK: u8 = 16;
+
     fn past_quick() -> Acks {
         let mut acks = Acks::new();
+        acks.begin(QUICK);
         for _ in 0..QUICK {
             acks.on_data(1, 1000, Instant::ZERO, DELAY);
             assert!(acks.due());
@@ -142,6 +148,17 @@ mod tests {
         acks.on_data(1000, 1000, Instant::ZERO, DELAY);
         assert!(!acks.due() && acks.owed());
         acks.on_data(1000, 1000, Instant::ZERO, DELAY);
+        assert!(acks.due());
+    }
+
+    #[test]
+    fn without_quick_acks_the_first_one_waits_and_without_a_delay_none_does() {
+        let mut acks = Acks::new();
+        acks.begin(0);
+        acks.on_data(10, 1000, Instant::ZERO, DELAY);
+        assert!(!acks.due() && acks.owed());
+        acks.sent();
+        acks.on_data(10, 1000, Instant::ZERO, Duration::ZERO);
         assert!(acks.due());
     }
 

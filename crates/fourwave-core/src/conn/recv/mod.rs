@@ -32,6 +32,8 @@ pub(crate) struct ReceiveSide {
     pub(crate) nxt: SeqNum,
     /// The right edge that was last advertised: RCV.NXT + RCV.WND. It never moves left.
     edge: SeqNum,
+    /// A window at the field's limit is as large as the room (`tcp_rcv_wnd_beyond`).
+    pub(crate) beyond: bool,
     /// The largest window that was ever advertised.
     most_advertised: u32,
     /// Our shift.
@@ -66,6 +68,7 @@ impl ReceiveSide {
             irs,
             nxt: irs + 1,
             edge: irs + 1,
+            beyond: false,
             most_advertised: 0,
             scale: WindowScale::default(),
             mss: 536,
@@ -96,7 +99,7 @@ impl ReceiveSide {
     pub(crate) fn synchronize(&mut self, irs: SeqNum) {
         self.irs = irs;
         self.nxt = irs + 1;
-        self.edge = self.nxt + self.buffer.min(u16::MAX.into());
+        self.edge = self.nxt + self.held(RawWindow(u16::MAX), self.buffer).min(self.buffer);
         self.last_ack_sent = self.nxt;
     }
 
@@ -108,6 +111,12 @@ impl ReceiveSide {
     /// A window was advertised by other means (a half-open record's SYN ACK).
     pub(crate) fn advertised(&mut self, window: u32) {
         self.edge = self.edge.later(self.nxt + window);
+    }
+
+    /// The window that a field stands for, of a room of `bytes`.
+    fn held(&self, raw: RawWindow, bytes: u32) -> u32 {
+        let told = self.scale.to_bytes(raw);
+        if self.beyond && raw.0 == u16::MAX { told.max(bytes) } else { told }
     }
 
     /// Room in the buffer.
@@ -122,11 +131,13 @@ impl ReceiveSide {
         let promised = self.window();
         // Out-of-order bytes lie inside the promised window: counting them would shrink it.
         let room = self.room() + self.reassembly.bytes() as u32;
-        let told = self.scale.to_bytes(self.scale.to_raw(room));
+        let told = self.held(self.scale.to_raw(room), room);
         let step = self.mss.min(self.buffer / 2);
         // The room counts, not what the field can tell of it: a window at the field's limit stays
         // there while the buffer has more.
-        if room >= promised.saturating_add(step) { told.max(promised) } else { promised }
+        // At the field's limit no window is a silly one.
+        let follows = self.beyond && self.scale.to_raw(room).0 == u16::MAX;
+        if follows || room >= promised.saturating_add(step) { told.max(promised) } else { promised }
     }
 
     /// The window field for a segment that goes out now; remembers what it promises. What is
@@ -138,7 +149,7 @@ impl ReceiveSide {
         let above = self.scale.to_raw(window.saturating_add((1 << self.scale.shift()) - 1));
         let fits = self.scale.to_bytes(above) <= self.room().max(window);
         let raw = if fits { above } else { self.scale.to_raw(window) };
-        let bytes = self.scale.to_bytes(raw);
+        let bytes = self.held(raw, window);
         self.most_advertised = self.most_advertised.max(bytes);
         self.edge = self.edge.later(self.nxt + bytes);
         self.last_ack_sent = self.nxt;
@@ -303,6 +314,20 @@ impl ReceiveSide {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rfc7323_2_3_a_window_may_be_larger_than_the_field_can_tell() {
+        for (beyond, edge) in [(false, 65_535), (true, 65_700)] {
+            let mut side = ReceiveSide::new(SeqNum::new(0), 65_700, Instant::ZERO);
+            side.beyond = beyond;
+            side.synchronize(SeqNum::new(0));
+            assert_eq!(side.window(), edge);
+            assert_eq!(side.advertise(), RawWindow(65_535));
+            side.finish();
+            assert_eq!(side.advertise(), RawWindow(if beyond { 65_535 } else { 65_534 }));
+            assert_eq!(side.window(), if beyond { edge } else { edge - 1 });
+        }
+    }
 
     #[test]
     fn rfc9293_3_8_6_2_2_the_room_counts_not_what_the_field_can_tell_of_it() {

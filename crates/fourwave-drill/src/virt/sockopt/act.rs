@@ -104,7 +104,9 @@ impl Virtual {
         let phase = socket.phase;
         let bytes = self.sysctls.receive_buffer;
         let info = self.engine_info(phase).filter(|info| info.state != State::SynSent);
-        let Some(info) = info.filter(|_| self.sysctls.freebsd) else { return Ok(bytes as i64) };
+        let Some(info) = info.filter(|_| self.sysctls.freebsd.is_some()) else {
+            return Ok(bytes as i64);
+        };
         let stamps = if info.timestamps { 12 } else { 0 };
         Ok(bytes.next_multiple_of(u64::from(info.snd_mss) + stamps) as i64)
     }
@@ -237,7 +239,7 @@ impl Virtual {
 /// What the engine is told.
 impl Virtual {
     /// Brings a living connection's options up to date, or what a listener hands down.
-    pub(super) fn tell_engine(&mut self, fd: Fd) -> Attempt {
+    pub(in super::super) fn tell_engine(&mut self, fd: Fd) -> Attempt {
         let phase = self.socket(fd)?.phase;
         match phase {
             Phase::Connection(conn) => {

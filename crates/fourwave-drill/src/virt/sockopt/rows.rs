@@ -180,6 +180,11 @@ static ROWS: &[Row] = &[
         }),
     ),
     row(
+        option::TCP_KEEPINIT,
+        Set::Act(Virtual::set_keepinit),
+        Get::Ask(|target, fd| Ok(target.keepinit(fd)?.as_secs() as i64)),
+    ),
+    row(
         option::TCP_KEEPINTVL,
         Set::Tell(KEEPALIVE_TIME, |options, value| options.keepintvl = Some(value)),
         Get::Ask(|target, fd| {
