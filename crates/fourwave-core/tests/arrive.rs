@@ -140,6 +140,24 @@ fn rfc7323_5_3_paws_drops_an_old_duplicate_but_not_an_rst() {
 }
 
 #[test]
+fn rfc7323_5_5_after_24_days_of_silence_no_timestamp_is_old() {
+    let mut bench = Bench::new(Config::default());
+    bench.timestamps = true;
+    let conn = bench.open();
+    bench.arrives_at(Flags::ACK, 1, 1, b"ab", Some(200));
+    bench.ack(1, 3);
+    let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+    bench.pass(days(23));
+    bench.arrives_at(Flags::ACK, 3, 1, b"old", Some(150));
+    assert_eq!(bench.engine.info(conn).unwrap().bytes_received, 2);
+    bench.sent();
+    bench.pass(days(2));
+    bench.arrives_at(Flags::ACK, 3, 1, b"new", Some(150));
+    assert_eq!(bench.engine.info(conn).unwrap().bytes_received, 5);
+    assert_eq!(bench.engine.counters().paws_estab, 1);
+}
+
+#[test]
 fn rfc7323_4_3_a_segment_with_an_impossible_ack_does_not_move_ts_recent() {
     let mut bench = Bench::new(Config::default());
     bench.timestamps = true;
