@@ -71,11 +71,11 @@ impl Hash for SendSide {
             pushed,
             more_waits,
             small_end,
-            records,
+            marks,
             starved,
         } = self;
         (queue, fin, iss, una, nxt, window, wl1, wl2, max_window).hash(state);
         (mss, scale, nodelay, cork, more, pushed, more_waits, small_end).hash(state);
-        (records, starved, fin_rides).hash(state);
+        (marks, starved, fin_rides).hash(state);
     }
 }

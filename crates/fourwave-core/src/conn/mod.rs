@@ -453,7 +453,7 @@ impl Connection {
         self.handle.ended = Some(reason);
         self.state = State::Closed;
         self.snd.queue.clear();
-        self.snd.records = None;
+        self.snd.marks = None;
         self.snd.starved = false;
         self.times.stop();
         self.rcv.give_up();

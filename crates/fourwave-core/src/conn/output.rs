@@ -334,6 +334,9 @@ impl Connection {
         if probes {
             out.header.flags |= Flags::PSH;
         }
+        if len > 0 && out.header.flags.psh() {
+            self.snd.note_push(seq + len);
+        }
         self.snd.nxt += len + u32::from(fin);
         let on_syn = self.fast_open.as_ref().map_or(0, |part| part.text);
         let again = self.snd.nxt.at_or_before(self.snd.iss + 1 + on_syn);
@@ -369,7 +372,7 @@ impl Connection {
         let mut flags = if fin { Flags::FIN } else { Flags::NONE };
         let size = self.sender.segment_size(seq, len, self.snd.mss);
         let gso_size = if len > size { size as u16 } else { 0 };
-        let is_pushed = seq + len == self.snd.pushed;
+        let is_pushed = self.snd.is_pushed(seq + len);
         let ends_record = self.snd.record_room(seq) == len;
         // As in Linux, on each batch too: the receiver's offload hands it on without waiting.
         if len > 0 && (is_pushed || ends_record || gso_size > 0) {

@@ -9,6 +9,9 @@ use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 
 pub(crate) use queue::SendQueue;
 
+/// Pushed segments of a flight that are remembered.
+const MOST_PUSHES: usize = 64;
+
 /// How far our FIN has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fin {
@@ -22,6 +25,16 @@ pub(crate) enum Fin {
     Sent,
     /// The peer has it.
     Acknowledged,
+}
+
+/// Numbers of what is queued that mean something.
+#[derive(Clone, Debug, Default, Hash)]
+pub(in crate::conn) struct Marks {
+    /// Behind which bytes a record ends (`MSG_EOR`): no segment reaches over it.
+    records: VecDeque<SeqNum>,
+    /// Segments that went out with PSH, by their ends, other than the one that ends at `pushed`:
+    /// sent again they carry it again. Those of one flight, and a bounded number of them.
+    pushes: VecDeque<SeqNum>,
 }
 
 /// The sending direction of a connection (the SND variables of RFC 9293 §3.3.1).
@@ -62,9 +75,8 @@ pub(crate) struct SendSide {
     pub(crate) more_waits: bool,
     /// SND.SML: behind the last segment that was sent and not full (Minshall's Nagle).
     pub(crate) small_end: SeqNum,
-    /// Behind which bytes a record ends (`MSG_EOR`): no segment reaches over it.
-    #[expect(clippy::box_collection, reason = "most connections have none: 8 bytes, not 32")]
-    pub(in crate::conn) records: Option<Box<VecDeque<SeqNum>>>,
+    /// Where no segment reaches over, and what goes out again with PSH; most connections have none.
+    pub(in crate::conn) marks: Option<Box<Marks>>,
     /// The application was told that there is no room.
     pub(crate) starved: bool,
 }
@@ -90,7 +102,7 @@ impl SendSide {
             pushed: iss + 1,
             more_waits: false,
             small_end: iss,
-            records: None,
+            marks: None,
             starved: false,
         }
     }
@@ -124,9 +136,37 @@ impl SendSide {
         self.small_end.after(self.una) && self.small_end.at_or_before(self.nxt)
     }
 
-    /// What is queued is pushed (RFC 9293 §3.9.1.2).
+    /// What is queued is pushed (RFC 9293 §3.9.1.2), unless all of it has gone out.
     pub(crate) fn push(&mut self) {
+        if self.unsent() == 0 {
+            return;
+        }
+        let before = self.pushed;
         self.pushed = self.data_end();
+        if before.after(self.una) && before.at_or_before(self.nxt) {
+            self.note_push(before);
+        }
+    }
+
+    /// The segment that ends at `end` went out with PSH.
+    pub(crate) fn note_push(&mut self, end: SeqNum) {
+        if end == self.pushed {
+            return;
+        }
+        let pushes = &mut self.marks.get_or_insert_default().pushes;
+        // In order, and no more memory than that for a flood of small writes.
+        if pushes.back().is_none_or(|last| last.before(end)) && pushes.len() < MOST_PUSHES {
+            pushes.push_back(end);
+        }
+    }
+
+    /// Whether the segment that ends at `end` carries PSH. O(log of those in flight).
+    pub(crate) fn is_pushed(&self, end: SeqNum) -> bool {
+        let is_there = |pushes: &VecDeque<SeqNum>| {
+            let at = pushes.partition_point(|push| push.before(end));
+            pushes.get(at) == Some(&end)
+        };
+        end == self.pushed || self.marks.as_ref().is_some_and(|marks| is_there(&marks.pushes))
     }
 
     /// A part of a write was queued; `is_end` when nothing follows it soon. As in Linux, the end is
@@ -142,30 +182,30 @@ impl SendSide {
     /// What is queued ends a record. An end that is there already, or of nothing, is none.
     pub(crate) fn end_record(&mut self) {
         let end = self.data_end();
-        let known = self.records.as_ref().and_then(|records| records.back().copied());
+        let known = self.marks.as_ref().and_then(|marks| marks.records.back().copied());
         if self.queue.is_empty() || known == Some(end) {
             return;
         }
-        self.records.get_or_insert_default().push_back(end);
+        self.marks.get_or_insert_default().records.push_back(end);
     }
 
-    /// Forgets the ends of records that are acknowledged: kept for 2³¹ bytes, they would lie ahead
-    /// again. Amortised O(1).
+    /// Forgets the ends of records and of pushed segments that are acknowledged: kept for 2³¹
+    /// bytes, they would lie ahead again. Amortised O(1).
     pub(crate) fn forget_records(&mut self) {
         let una = self.una;
-        let Some(records) = &mut self.records else { return };
-        while records.front().is_some_and(|record| record.at_or_before(una)) {
-            records.pop_front();
+        let Some(marks) = self.marks.as_deref_mut() else { return };
+        for ends in [&mut marks.records, &mut marks.pushes] {
+            while ends.front().is_some_and(|end| end.at_or_before(una)) {
+                ends.pop_front();
+            }
         }
-        if records.is_empty() {
-            self.records = None;
-        }
+        self.marks.take_if(|marks| marks.records.is_empty() && marks.pushes.is_empty());
     }
 
     /// Bytes from `seq` to the end of its record; `u32::MAX` when no end is known. O(log records
     /// that are queued), of which there are none where nobody marks them.
     pub(crate) fn record_room(&self, seq: SeqNum) -> u32 {
-        let Some(records) = &self.records else { return u32::MAX };
+        let Some(Marks { records, .. }) = self.marks.as_deref() else { return u32::MAX };
         let next = records.partition_point(|end| end.at_or_before(seq));
         records.get(next).map_or(u32::MAX, |end| end.since(seq))
     }
@@ -233,7 +273,7 @@ mod tests {
         let iss = SeqNum::new(u32::MAX - 3);
         let mut snd = SendSide::new(iss, 1000);
         snd.end_record();
-        assert!(snd.records.is_none(), "the end of nothing");
+        assert!(snd.marks.is_none(), "the end of nothing");
         snd.una = iss + 1;
         snd.nxt = snd.una;
         for _ in 0..3 {
@@ -242,7 +282,7 @@ mod tests {
                 snd.end_record();
             }
         }
-        let ends = snd.records.as_ref().map(|records| records.len());
+        let ends = snd.marks.as_ref().map(|marks| marks.records.len());
         assert_eq!(ends, Some(3));
         let room = |snd: &SendSide, at: u32| snd.record_room(iss + 1 + at);
         assert_eq!([0, 5, 6, 17, 18].map(|at| room(&snd, at)), [6, 1, 6, 1, u32::MAX]);
@@ -251,7 +291,31 @@ mod tests {
         assert_eq!(room(&snd, 12), 6);
         snd.una += 6;
         snd.forget_records();
-        assert!(snd.records.is_none());
+        assert!(snd.marks.is_none());
+    }
+
+    #[test]
+    fn pushed_segments_are_few_and_forgotten_once_acknowledged() {
+        let iss = SeqNum::new(u32::MAX - 3);
+        let mut snd = SendSide::new(iss, 1000);
+        snd.una = iss + 1;
+        snd.nxt = snd.una;
+        for _ in 0..100 {
+            snd.queue.push(Bytes::from_static(b"word"));
+            snd.push();
+            snd.nxt = snd.data_end();
+        }
+        let is_pushed = |snd: &SendSide, at: u32| snd.is_pushed(iss + 1 + at);
+        assert_eq!(
+            [4, 5, 8, 256, 260, 400].map(|at| is_pushed(&snd, at)),
+            [true, false, true, true, false, true]
+        );
+        snd.una += 255;
+        snd.forget_records();
+        assert_eq!([8, 256].map(|at| is_pushed(&snd, at)), [false, true]);
+        snd.una += 1;
+        snd.forget_records();
+        assert!(snd.marks.is_none());
     }
 
     #[test]
