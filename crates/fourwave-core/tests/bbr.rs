@@ -7,7 +7,7 @@ use fourwave_core::time::Duration;
 use fourwave_core::{Config, ConnId};
 use fourwave_net::{Bottleneck, Carry};
 use fourwave_wire::Link;
-use pair::{CLIENT, Pair, SERVER, Way, text};
+use pair::{CLIENT, Flows, Pair, SERVER, Way, jain, text};
 
 /// Bytes a second: 10 Mbit/s.
 const RATE: u64 = 1_250_000;
@@ -41,26 +41,14 @@ fn run(link: Link, algorithm: u64, flows: usize, seconds: u64, lost: Option<u64>
             _ => Way::Pass,
         }
     });
-    let data = bytes::Bytes::from(text(1 << 20));
-    let mut run = Run { pair, conns: Vec::new(), got: Vec::new(), queues: Vec::new() };
-    let begin = run.pair.now;
-    while run.pair.now.since(begin) < Duration::from_secs(seconds) {
-        let due = run.pair.now.since(begin).as_secs() as usize;
-        if run.conns.len() < flows.min(due + 1) {
-            let conn = run.pair.open();
-            run.conns.push(conn);
-            run.got.push(0);
-        }
-        for (at, (client, server)) in run.conns.clone().into_iter().enumerate() {
-            let now = run.pair.now;
-            run.pair.ends[CLIENT].engine.send(now, client, &mut data.clone()).unwrap();
-            run.got[at] += run.pair.read(SERVER, server).len() as u64;
-        }
-        run.pair.run_for(Duration::from_millis(5));
-        let held = run.pair.ends[CLIENT].busy.since(run.pair.now);
-        run.queues.push(held.as_micros() as u64 * RATE / 1_000_000);
-    }
-    run
+    let (gap, time) = (Duration::from_secs(1), Duration::from_secs(seconds));
+    let mut queues = Vec::new();
+    let step = Duration::from_millis(5);
+    let Flows { conns, got } = Flows::run(&mut pair, (flows, gap), time, step, |pair, _| {
+        let held = pair.ends[CLIENT].busy.since(pair.now);
+        queues.push(held.as_micros() as u64 * RATE / 1_000_000);
+    });
+    Run { pair, conns, got, queues }
 }
 
 /// The share of the link's rate that arrived as data in so many seconds.
@@ -99,9 +87,8 @@ fn losses_by_chance_do_not_slow_it_down() {
 #[test]
 fn two_flows_share() {
     let run = run(Link::plain(1500), 2, 2, 60, None);
-    let (a, b) = (run.got[0] as f64, run.got[1] as f64);
-    let jain = (a + b) * (a + b) / (2.0 * (a * a + b * b));
-    assert!(jain >= 0.9, "{jain}: {a} and {b}");
+    let index = jain(&run.got);
+    assert!(index >= 0.9, "{index}: {:?}", run.got);
     assert!(share(&run, 60) > 0.90);
 }
 

@@ -6,11 +6,11 @@ mod pair;
 
 use std::fmt::Write;
 
+use fourwave_core::Config;
 use fourwave_core::time::Duration;
-use fourwave_core::{Config, ConnId, Instant};
 use fourwave_net::{Bottleneck, Carry};
 use fourwave_wire::Link;
-use pair::{CLIENT, Pair, SERVER, lossy, text};
+use pair::{CLIENT, Flows, Pair, SERVER, jain, lossy, text};
 
 const ALGORITHMS: [&str; 2] = ["reno", "cubic"];
 const BYTES: usize = 1_000_000;
@@ -121,29 +121,16 @@ fn a_megabyte_over_links_of_every_kind() {
 
 /// What two connections that share a bottleneck get of it in the second half of `time`, the second
 /// one opened a tenth later than the first.
-fn shares(path: Path, algorithm: &str, time: Duration) -> [u64; 2] {
+fn shares(path: Path, algorithm: &str, time: Duration) -> Vec<u64> {
     let mut pair = link(path, algorithm);
     pair.bottleneck = Some(Bottleneck { rate: path.rate / 8, queue: path.product() });
-    let begin: Instant = pair.now;
-    let mut conns: Vec<(ConnId, ConnId)> = vec![pair.open()];
-    let (chunk, mut second) = (bytes::Bytes::from(text(1 << 20)), None);
-    let mut got = [0; 2];
-    while pair.now.since(begin) < time {
-        let (now, is_counted) = (pair.now, pair.now.since(begin) > time / 2);
-        if second.is_none() && now.since(begin) > time / 10 {
-            second = Some(pair.connect());
+    let (begin, mut early) = (pair.now, vec![0; 2]);
+    let run = Flows::run(&mut pair, (2, time / 10), time, path.rtt / 4, |pair, got| {
+        if pair.now.since(begin) <= time / 2 {
+            early[..got.len()].copy_from_slice(got);
         }
-        if let Some(accepted) = pair.ends[SERVER].accept(now) {
-            conns.push((second.unwrap(), accepted));
-        }
-        for (at, &(client, server)) in conns.iter().enumerate() {
-            pair.ends[CLIENT].engine.send(now, client, &mut chunk.clone()).unwrap();
-            let bytes = pair.read(SERVER, server).len() as u64;
-            got[at] += if is_counted { bytes } else { 0 };
-        }
-        pair.run_for(path.rtt / 4);
-    }
-    got
+    });
+    run.got.iter().zip(early).map(|(all, early)| all - early).collect()
 }
 
 #[test]
@@ -151,11 +138,10 @@ fn two_streams_share_a_bottleneck() {
     for algorithm in ALGORITHMS {
         for millis in [20, 100] {
             let path = Path { lost: 0, rtt: Duration::from_millis(millis), rate: 20_000_000 };
-            let [a, b] = shares(path, algorithm, Duration::from_secs(120)).map(|n| n as f64);
-            // Jain's index: 1 where both get the same, a half where one gets all.
-            let index = (a + b) * (a + b) / (2.0 * (a * a + b * b));
-            assert!(index >= 0.9, "{algorithm}, {millis} ms: {index:.3} of {a} and {b} bytes");
-            let used = (a + b) * 8.0 / 60.0 / path.rate as f64;
+            let got = shares(path, algorithm, Duration::from_secs(120));
+            let index = jain(&got);
+            assert!(index >= 0.9, "{algorithm}, {millis} ms: {index:.3} of {got:?} bytes");
+            let used = got.iter().sum::<u64>() as f64 * 8.0 / 60.0 / path.rate as f64;
             assert!(used > 0.9, "{algorithm}, {millis} ms: {used:.3} of the link in use");
         }
     }

@@ -120,3 +120,56 @@ pub fn lossy(lost: u64, mut state: u64) -> impl FnMut(usize, &[u8]) -> Way {
         if !is_syn && state % 1000 < lost { Way::Drop } else { Way::Pass }
     }
 }
+
+/// Connections from the client that send as much as goes.
+pub struct Flows {
+    /// Both ends of each.
+    pub conns: Vec<(ConnId, ConnId)>,
+    /// Bytes that arrived of each.
+    pub got: Vec<u64>,
+}
+
+impl Flows {
+    /// `flows` of them for `time`, each opened `gap` after the one before it; `each` sees what
+    /// arrived after each `step`.
+    pub fn run(
+        pair: &mut Pair,
+        (flows, gap): (usize, Duration),
+        time: Duration,
+        step: Duration,
+        mut each: impl FnMut(&Pair, &[u64]),
+    ) -> Self {
+        let data = bytes::Bytes::from(text(1 << 20));
+        let mut run = Self { conns: Vec::new(), got: Vec::new() };
+        let (begin, mut opened) = (pair.now, Vec::new());
+        while pair.now.since(begin) < time {
+            let due = gap * opened.len() as u32 <= pair.now.since(begin);
+            if opened.len() < flows && due {
+                opened.push(pair.connect());
+            }
+            // A full queue holds up the handshake too.
+            let now = pair.now;
+            if let Some(server) = pair.ends[SERVER].accept(now) {
+                run.conns.push((opened[run.conns.len()], server));
+                run.got.push(0);
+            }
+            for (at, &(client, server)) in run.conns.iter().enumerate() {
+                let now = pair.now;
+                pair.ends[CLIENT].engine.send(now, client, &mut data.clone()).unwrap();
+                run.got[at] += pair.read(SERVER, server).len() as u64;
+            }
+            pair.run_for(step);
+            each(pair, &run.got);
+        }
+        run
+    }
+}
+
+/// Jain's index: 1 where all get the same, the share of one where one gets all.
+pub fn jain(got: &[u64]) -> f64 {
+    let (sum, squares) = got.iter().fold((0.0, 0.0), |(sum, squares), &n| {
+        let n = n as f64;
+        (sum + n, squares + n * n)
+    });
+    sum * sum / (got.len() as f64 * squares)
+}
