@@ -49,10 +49,14 @@ impl Sender {
         if self.is_reducing() { CaState::Cwr } else { self.recovery.ca_state() }
     }
 
-    /// Bytes that a reduction for marks lets out now; `None` while the window rules.
-    pub(super) fn reduced_budget(&self) -> Option<u32> {
-        let cwr = self.recovery.cwr().filter(|_| !self.congestion.rules_recovery())?;
-        Some(cwr.prr.budget())
+    /// Bytes that PRR lets out now, in a reduction for marks or in recovery; `None` while the
+    /// window rules.
+    pub(super) fn budget(&self) -> Option<u32> {
+        if self.congestion.rules_recovery() {
+            return None;
+        }
+        let reduced = self.recovery.cwr().map(|cwr| cwr.prr.budget());
+        reduced.or_else(|| self.recovery.sack()?.budget())
     }
 
     /// SND.UNA is `una`: a reduction for marks may be over.

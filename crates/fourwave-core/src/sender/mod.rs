@@ -290,20 +290,15 @@ impl Sender {
 
     /// Bytes that the congestion window has room for beside those in flight.
     fn room(&self, in_flight: u32, mss: u32) -> u32 {
-        if let Some(budget) = self.reduced_budget() {
+        if let Some(budget) = self.budget() {
             // An ACK of what was named before delivers nothing, and none is to come.
-            return if in_flight == 0 { budget.max(mss) } else { budget };
+            let is_stuck = in_flight == 0 && self.is_reducing();
+            return if is_stuck { budget.max(mss) } else { budget };
         }
         // A caller's algorithm may say less than a segment, and nothing would ever go out.
         let cwnd = self.congestion.cwnd().max(mss);
         let inflation = match &self.recovery {
             Recovery::NewReno(newreno) => newreno.cwnd_inflation(),
-            Recovery::Sack(_, Some(sack))
-                if let Some(budget) = sack.budget()
-                    && !self.congestion.rules_recovery() =>
-            {
-                return budget;
-            }
             Recovery::Sack(..) | Recovery::Unknown => 0,
         };
         cwnd.saturating_add(inflation).saturating_sub(in_flight)

@@ -7,7 +7,7 @@ use super::congestion::{CongestionEvent, CongestionKind, Delivery, RateSample};
 use super::recovery::{Before, RecoveryEvent};
 use super::rtt::Timed;
 use super::selective::Recovery;
-use super::{Ack, CaState, Flight, Found, Sender};
+use super::{Ack, Flight, Found, Sender};
 use crate::time::{Duration, Instant};
 
 impl Sender {
@@ -51,22 +51,15 @@ impl Sender {
             self.congestion.undo(cwnd, ssthresh);
             found = Found::Spurious(proof);
         }
+        let sample = self.sample(now, ack, acked, timed.map(|timed| timed.rtt));
         self.congestion.on_ack(&RateSample {
-            now,
-            acked,
-            rtt: timed.map(|timed| timed.rtt),
-            srtt: self.rtt.srtt().unwrap_or_default(),
-            min_rtt: self.rtt.min(),
             delivery_rate: timed.and_then(Timed::delivery_rate),
             delivery,
             in_flight,
             is_cwnd_limited,
             is_in_recovery: matches!(event, RecoveryEvent::PartialAck | RecoveryEvent::Recovered),
-            is_after_timeout: self.ca_state() == CaState::Loss,
-            may_grow: event == RecoveryEvent::Ordinary && !self.is_reducing(),
-            lost: 0,
-            marked: if ack.is_echo { acked } else { 0 },
-            mss,
+            may_grow: sample.may_grow && event == RecoveryEvent::Ordinary,
+            ..sample
         });
         found
     }

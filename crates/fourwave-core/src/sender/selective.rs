@@ -146,12 +146,11 @@ impl Sender {
         limits: &RtoLimits,
     ) -> Found {
         let (path, before) = (self.path(ack.flight.mss), self.windows());
-        let in_flight = self.in_flight(ack.flight);
         let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
         let arrival =
             Arrival { now, flight: ack.flight, blocks: ack.sacks, echo_age: ack.echo_age, before };
         let report = sack.on_ack(&arrival, &path);
-        let AckReport { event, delivered, sampled, lost, .. } = report;
+        let AckReport { event, delivered, sampled, lost, in_flight, .. } = report;
         let rtt = self.take_rtts(now, ack, &delivered);
         let mss = ack.flight.mss;
         let (event, found) = self.told_apart(event, ack.flight);
@@ -172,22 +171,15 @@ impl Sender {
         }
         self.pace_reduction(delivered.bytes, ack.flight, report.is_safe);
         if delivered.bytes > 0 {
+            let sample = self.sample(now, ack, delivered.bytes, rtt);
             self.congestion.on_ack(&RateSample {
-                now,
-                acked: delivered.bytes,
-                rtt,
-                srtt: self.rtt.srtt().unwrap_or_default(),
-                min_rtt: self.rtt.min(),
-                delivery_rate: sampled.and_then(|sampled| sampled.rate(self.rtt.min())),
+                delivery_rate: sampled.and_then(|sampled| sampled.rate(sample.min_rtt)),
                 delivery: sampled.map(|sampled| delivery(&sampled, mss)),
-                in_flight: self.in_flight(ack.flight),
                 is_cwnd_limited,
                 is_in_recovery,
-                is_after_timeout: self.ca_state() == CaState::Loss,
-                may_grow: !is_in_recovery && has_moved && !self.is_reducing(),
+                may_grow: sample.may_grow && !is_in_recovery && has_moved,
                 lost,
-                marked: if ack.is_echo { delivered.bytes } else { 0 },
-                mss,
+                ..sample
             });
         }
         if ack.acked > 0 {
@@ -201,6 +193,34 @@ impl Sender {
         self.schedule_probe(now, ack.flight, limits);
         self.rest(ack.flight);
         found
+    }
+
+    /// What every ACK tells congestion control: it acknowledges so many bytes, and gives a sample
+    /// of the round trip or none.
+    pub(super) fn sample(
+        &self,
+        now: Instant,
+        ack: &Ack<'_>,
+        acked: u32,
+        rtt: Option<Duration>,
+    ) -> RateSample {
+        RateSample {
+            now,
+            acked,
+            rtt,
+            srtt: self.srtt(),
+            min_rtt: self.rtt.min(),
+            delivery_rate: None,
+            delivery: None,
+            in_flight: self.in_flight(ack.flight),
+            is_cwnd_limited: false,
+            is_in_recovery: false,
+            is_after_timeout: self.ca_state() == CaState::Loss,
+            may_grow: !self.is_reducing(),
+            lost: 0,
+            marked: if ack.is_echo { acked } else { 0 },
+            mss: ack.flight.mss,
+        }
     }
 
     /// Tells the congestion control what was found lost.
@@ -272,14 +292,8 @@ impl Sender {
     /// The congestion window; in a recovery or a reduction for marks, what is in flight and what
     /// PRR lets out beside it (RFC 9937 §6), as Linux tells it.
     pub(super) fn told_cwnd(&self) -> u32 {
-        if self.congestion.rules_recovery() {
-            return self.congestion.cwnd();
-        }
-        let paced = |sack: &Sack| Some(sack.in_flight().saturating_add(sack.budget()?));
-        let reduced = |sack: &Sack| Some(sack.in_flight().saturating_add(self.reduced_budget()?));
-        let sack = self.recovery.sack();
-        let told = sack.and_then(|sack| paced(sack).or_else(|| reduced(sack)));
-        told.unwrap_or(self.congestion.cwnd())
+        let told = |sack: &Sack| Some(sack.in_flight().saturating_add(self.budget()?));
+        self.recovery.sack().and_then(told).unwrap_or(self.congestion.cwnd())
     }
 
     pub(super) fn path_info(&self) -> PathInfo {

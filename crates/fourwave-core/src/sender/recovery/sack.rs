@@ -74,6 +74,8 @@ pub(crate) struct AckReport {
     pub(crate) sampled: Option<Sampled>,
     /// Numbers newly taken for lost.
     pub(crate) lost: u32,
+    /// What was in flight before it.
+    pub(crate) in_flight: u32,
     /// It moved SND.UNA and told of no further loss (RFC 9937's SafeACK).
     pub(crate) is_safe: bool,
 }
@@ -245,13 +247,15 @@ impl Sack {
         }
         let proof = self.proof(ack, &delivered, has_moved, duplicate);
         if let Some(undone) = proof.and_then(|proof| self.give_back(proof, now)) {
-            return AckReport { event: undone, delivered, sampled, lost: 0, is_safe: has_moved };
+            let (event, is_safe) = (undone, has_moved);
+            return AckReport { event, delivered, sampled, lost: 0, in_flight, is_safe };
         }
         let lost = self.detect(now, path);
         let says_nothing = !has_moved && delivered.bytes == 0;
         let repaired = self.probe_answered(flight.una, duplicate.is_some(), says_nothing);
         let event = self.turn(flight, lost, in_flight, repaired, ack.before);
-        AckReport { event, delivered, sampled, lost, is_safe: has_moved && lost == 0 }
+        let is_safe = has_moved && lost == 0;
+        AckReport { event, delivered, sampled, lost, in_flight, is_safe }
     }
 
     /// What is restored if nothing was lost are `windows` now: marks told of congestion.

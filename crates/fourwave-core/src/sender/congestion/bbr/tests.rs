@@ -2,7 +2,7 @@
 
 use super::states::{AckPhase, State};
 use super::*;
-use crate::sender::congestion::Delivery;
+use crate::sender::congestion::{Delivery, ack_of};
 
 const MSS: u32 = 1000;
 /// Bytes a second.
@@ -19,7 +19,6 @@ fn after(time: Duration) -> Instant {
 fn ack(now: Instant) -> RateSample {
     RateSample {
         now,
-        acked: 10 * MSS,
         rtt: Some(RTT),
         srtt: RTT,
         min_rtt: RTT,
@@ -33,12 +32,7 @@ fn ack(now: Instant) -> RateSample {
         }),
         in_flight: BDP - MSS,
         is_cwnd_limited: false,
-        is_in_recovery: false,
-        is_after_timeout: false,
-        may_grow: true,
-        lost: 0,
-        marked: 0,
-        mss: MSS,
+        ..ack_of(10 * MSS)
     }
 }
 
