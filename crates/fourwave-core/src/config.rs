@@ -314,6 +314,9 @@ knobs! {
          (RFC 6191); 2: on loopback only; 0: never. Does nothing for a server.";
     tcp_tw_reuse_delay: Unit::Milliseconds, 1..=60000, 1000,
         "Least age of a TIME_WAIT that tcp_tw_reuse takes over.";
+    tcp_tw_syn_drop: Unit::Switch, 0..=1, 0,
+        "1: a SYN that may not take a TIME_WAIT over is dropped in silence (RFC 6191 §2); 0: it is \
+         answered by the last ACK (RFC 9293 §3.10.7.4).";
     tcp_window_scaling: Unit::Switch, 0..=1, 1,
         "Window scaling (RFC 7323); without it no window is larger than 65535 bytes.";
     tcp_wmem_default: Unit::Bytes, 1024..=1073741824, 262144,

@@ -364,6 +364,10 @@ impl Engine {
         if action == TimeWaitAction::Reuse && self.listeners.find(tuple.local()).is_none() {
             action = TimeWaitAction::Ack;
         }
+        let asks_anew = header.flags.syn() && !header.flags.ack();
+        if action == TimeWaitAction::Ack && asks_anew && self.config.tcp_tw_syn_drop == 1 {
+            action = TimeWaitAction::Silence;
+        }
         match action {
             TimeWaitAction::Silence => {}
             TimeWaitAction::Kill => {

@@ -115,6 +115,7 @@ impl Sysctls {
         self.config.tcp_keepalive_probes = 8;
         // RSTs end no TIME_WAIT (RFC 1337).
         self.config.tcp_rfc1337 = 1;
+        self.config.tcp_tw_syn_drop = 1;
         self.config.tcp_drop_synfin = 0;
         self.config.tcp_icmp_may_rst = 2;
         self.config.tcp_rcv_wnd_beyond = 1;
