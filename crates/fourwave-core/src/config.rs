@@ -187,6 +187,9 @@ knobs! {
         "Last port of the range for outgoing connections (ip_local_port_range).";
     somaxconn: Unit::Count, 1..=65535, 4096,
         "Longest queue of connections that wait for accept.";
+    tcp_abe: Unit::Switch, 0..=1, 0,
+        "1: a mark (ECN) leaves 0.8 of the window with reno and 0.85 with cubic, where a loss \
+         leaves 0.5 and 0.7 (ABE, RFC 8511, experimental).";
     tcp_abort_on_overflow: Unit::Switch, 0..=1, 0,
         "1: answer with RST when the accept queue is full; 0: drop and let the peer try again.";
     tcp_base_mss: Unit::Bytes, 48..=65495, 1024,

@@ -469,3 +469,20 @@ fn a_path_that_marks_loses_nothing() {
     let ((marked, lost), info) = over_a_marking_path(2, Link::plain(1500), 1);
     assert!(marked == 0 && lost > 2 && info.total_retrans >= lost && info.delivered_ce == 0);
 }
+
+#[test]
+fn rfc8511_3_abe_is_a_knob() {
+    for (knob, algorithm, left) in
+        [("0", "reno", 5), ("1", "reno", 8), ("0", "cubic", 7), ("1", "cubic", 8)]
+    {
+        for sack in [true, false] {
+            let settings = [("tcp_abe", knob), ("tcp_congestion_control", algorithm)];
+            let (mut bench, conn) = open_with(&settings, sack);
+            write(&mut bench, conn, 10);
+            said(&mut bench);
+            bench.pass(Duration::from_millis(50));
+            arrives(&mut bench, 0, Flags::ACK | Flags::ECE, 1, 1001, b"");
+            assert_eq!(reduced(&bench, conn), (left, REDUCES), "tcp_abe={knob}, {algorithm}");
+        }
+    }
+}

@@ -369,8 +369,8 @@ impl Connection {
 
     fn rto_limits(&self, config: &Config) -> RtoLimits {
         let user_timeout = self.tuning.as_ref().map_or(Duration::ZERO, |t| t.user_timeout);
-        let probes = config.tcp_early_retrans >= 3;
-        RtoLimits { min: config.rto_min(), max: config.rto_max(), user_timeout, probes }
+        let (probes, abe) = (config.tcp_early_retrans >= 3, config.tcp_abe == 1);
+        RtoLimits { min: config.rto_min(), max: config.rto_max(), user_timeout, probes, abe }
     }
 
     /// The retransmission timeout, back-off included.

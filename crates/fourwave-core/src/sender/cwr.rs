@@ -6,7 +6,7 @@ use fourwave_wire::SeqNum;
 use super::congestion::{CongestionEvent, CongestionKind};
 use super::recovery::{CaState, Cwr, Prr};
 use super::selective::Recovery;
-use super::{Flight, Sender};
+use super::{Flight, RtoLimits, Sender};
 use crate::time::Instant;
 
 impl Recovery {
@@ -66,17 +66,23 @@ impl Sender {
             self.recovery.take_cwr();
             let (kind, in_flight) = (CongestionKind::Recovered, self.congestion.ssthresh());
             let mss = flight.mss;
-            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+            self.congestion.on_congestion(&CongestionEvent::new(now, kind, in_flight, mss));
         }
     }
 
     /// An ACK echoes a mark; so much was in flight before it. Reduces the window, unless that was
     /// done for this window of data already, for marks or for losses.
-    pub(super) fn on_echo(&mut self, now: Instant, flight: Flight, in_flight: u32) {
+    pub(super) fn on_echo(
+        &mut self,
+        now: Instant,
+        flight: Flight,
+        in_flight: u32,
+        limits: &RtoLimits,
+    ) {
         let reduces = matches!(self.recovery.ca_state(), CaState::Open | CaState::Disorder);
         if reduces && !self.is_reducing() {
-            let (kind, mss) = (CongestionKind::Marked, flight.mss);
-            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+            let (kind, mss, is_abe) = (CongestionKind::Marked, flight.mss, limits.abe);
+            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss, is_abe });
             if let Some(place) = self.recovery.cwr_place() {
                 *place = Some(Cwr { high: flight.nxt, prr: Prr::new(in_flight, 0) });
             }
@@ -92,9 +98,9 @@ impl Sender {
     }
 
     /// An ACK that does not move SND.UNA, and names nothing, echoes a mark.
-    pub(crate) fn on_bare_echo(&mut self, now: Instant, flight: Flight) {
+    pub(crate) fn on_bare_echo(&mut self, now: Instant, flight: Flight, limits: &RtoLimits) {
         let in_flight = self.in_flight(flight);
-        self.on_echo(now, flight, in_flight);
+        self.on_echo(now, flight, in_flight, limits);
     }
 
     /// An ACK delivered so much while the window is reduced.
@@ -121,7 +127,7 @@ impl Sender {
         let was_reduced = self.recovery.take_cwr().is_some();
         if !was_reduced || self.congestion.rules_recovery() {
             let kind = CongestionKind::Loss;
-            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+            self.congestion.on_congestion(&CongestionEvent::new(now, kind, in_flight, mss));
             self.owes_cwr = true;
         }
     }

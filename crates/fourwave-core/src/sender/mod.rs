@@ -450,7 +450,7 @@ impl Sender {
         if let Recovery::Sack(..) = self.recovery {
             return self.on_selective_ack(now, ack, is_cwnd_limited, limits);
         }
-        let found = self.on_plain_ack(now, ack, is_cwnd_limited);
+        let found = self.on_plain_ack(now, ack, is_cwnd_limited, limits);
         self.rto.restart(now, ack.flight.nxt != ack.flight.una, &self.rtt, limits);
         found
     }

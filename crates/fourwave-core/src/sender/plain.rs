@@ -7,7 +7,7 @@ use super::congestion::{CongestionEvent, CongestionKind, Delivery, RateSample};
 use super::recovery::{Before, RecoveryEvent};
 use super::rtt::Timed;
 use super::selective::Recovery;
-use super::{Ack, Flight, Found, Sender};
+use super::{Ack, Flight, Found, RtoLimits, Sender};
 use crate::time::{Duration, Instant};
 
 impl Sender {
@@ -16,6 +16,7 @@ impl Sender {
         now: Instant,
         ack: &Ack<'_>,
         is_cwnd_limited: bool,
+        limits: &RtoLimits,
     ) -> Found {
         let Flight { una, nxt, mss, .. } = ack.flight;
         // As in Linux, what duplicates told already is counted once.
@@ -39,12 +40,12 @@ impl Sender {
         });
         self.end_reduction(now, ack.flight);
         if ack.is_echo && event == RecoveryEvent::Ordinary {
-            self.on_echo(now, ack.flight, in_flight + ack.acked);
+            self.on_echo(now, ack.flight, in_flight + ack.acked, limits);
         }
         self.pace_reduction(acked, ack.flight, true);
         if event == RecoveryEvent::Recovered {
             let kind = CongestionKind::Recovered;
-            self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+            self.congestion.on_congestion(&CongestionEvent::new(now, kind, in_flight, mss));
         }
         let mut found = Found::Nothing;
         if let RecoveryEvent::Spurious(Before { cwnd, ssthresh }, proof) = event {

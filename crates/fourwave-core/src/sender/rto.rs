@@ -17,6 +17,8 @@ pub(crate) struct RtoLimits {
     pub(crate) user_timeout: Duration,
     /// A tail loss probe goes before it (`tcp_early_retrans`).
     pub(crate) probes: bool,
+    /// A mark leaves more of the window than a loss (`tcp_abe`, RFC 8511).
+    pub(crate) abe: bool,
 }
 
 /// The timer, and how often it has run out.
@@ -115,6 +117,7 @@ mod tests {
         max: Duration::from_secs(120),
         user_timeout: Duration::ZERO,
         probes: true,
+        abe: false,
     };
 
     #[test]

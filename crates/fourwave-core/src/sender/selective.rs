@@ -160,7 +160,7 @@ impl Sender {
         self.end_reduction(now, ack.flight);
         self.on_recovery_event(now, event, mss);
         if ack.is_echo && event != SackEvent::Recovered {
-            self.on_echo(now, ack.flight, in_flight);
+            self.on_echo(now, ack.flight, in_flight, limits);
         }
         let is_in_recovery = matches!(event, SackEvent::Recovering | SackEvent::Loss { .. });
         let has_moved = ack.acked > 0 || self.recovery.reordering().is_wide();
@@ -286,7 +286,7 @@ impl Sender {
             }
             SackEvent::Ordinary | SackEvent::Recovering => return,
         };
-        self.congestion.on_congestion(&CongestionEvent { now, kind, in_flight, mss });
+        self.congestion.on_congestion(&CongestionEvent::new(now, kind, in_flight, mss));
     }
 
     /// The congestion window; in a recovery or a reduction for marks, what is in flight and what

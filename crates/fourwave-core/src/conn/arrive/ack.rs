@@ -66,7 +66,7 @@ pub(super) fn arrive(
         let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
         ctx.count_found(found);
     } else if is_echo && in_flight && header.ack == conn.snd.una {
-        conn.sender.on_bare_echo(ctx.now, conn.flight());
+        conn.sender.on_bare_echo(ctx.now, conn.flight(), &conn.rto_limits(ctx.config));
     }
     let says_nothing = segment.len() == 0 && !window_changed && !opens;
     if header.ack == conn.snd.una && in_flight && says_nothing {

@@ -9,6 +9,8 @@ use crate::time::{Duration, Instant};
 
 /// β_cubic in tenths (§4.6).
 const BETA: u64 = 7;
+/// What a mark leaves with ABE, in hundredths (RFC 8511 §3.1).
+const ABE: u64 = 85;
 /// The cubic's time ends here, in milliseconds from its plateau: it is far above any window then.
 const MOST_MILLIS: u64 = 1 << 18;
 
@@ -232,7 +234,10 @@ impl Controller for Cubic {
         let CongestionEvent { in_flight, mss, .. } = *event;
         match event.kind {
             CongestionKind::Loss | CongestionKind::Marked => {
+                let left = event.abe_share(self.cwnd, ABE);
                 self.reduce(mss);
+                // RFC 8511 §3.
+                self.ssthresh = left.unwrap_or(self.ssthresh);
                 self.cwnd = self.ssthresh;
             }
             // RFC 6582 §3.2 step 3, full, option 1: no burst after recovery.
@@ -301,7 +306,7 @@ mod tests {
 
     fn loss(cubic: &mut Cubic) {
         let (now, kind, in_flight) = (at(0), CongestionKind::Loss, cubic.cwnd());
-        cubic.on_congestion(&CongestionEvent { now, kind, in_flight, mss: MSS });
+        cubic.on_congestion(&CongestionEvent::new(now, kind, in_flight, MSS));
     }
 
     /// Windows of a round trip each from `start` on, in segments.
@@ -317,6 +322,21 @@ mod tests {
     }
 
     use alloc::vec::Vec;
+
+    #[test]
+    fn rfc8511_3_with_abe_a_mark_leaves_more_than_a_loss() {
+        for (kind, is_abe, left) in [
+            (CongestionKind::Marked, true, 85),
+            (CongestionKind::Marked, false, 70),
+            (CongestionKind::Loss, true, 70),
+        ] {
+            let mut cubic = Cubic::default();
+            cubic.start(100 * MSS);
+            let event = CongestionEvent::new(at(0), kind, 100 * MSS, MSS);
+            cubic.on_congestion(&CongestionEvent { is_abe, ..event });
+            assert_eq!((cubic.cwnd(), cubic.ssthresh()), (left * MSS, left * MSS));
+        }
+    }
 
     #[test]
     fn cube_roots_are_exact() {

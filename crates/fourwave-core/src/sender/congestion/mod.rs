@@ -136,6 +136,22 @@ pub struct CongestionEvent {
     pub in_flight: u32,
     /// Payload bytes of a full segment.
     pub mss: u32,
+    /// With [`Marked`](CongestionKind::Marked): it is to leave more of the window than a loss
+    /// would (ABE, RFC 8511), by the knob `tcp_abe`.
+    pub is_abe: bool,
+}
+
+impl CongestionEvent {
+    /// One that has nothing to do with ABE.
+    pub(crate) const fn new(now: Instant, kind: CongestionKind, in_flight: u32, mss: u32) -> Self {
+        Self { now, kind, in_flight, mss, is_abe: false }
+    }
+
+    /// What ABE leaves of `bytes`, so many hundredths; `None` where it has no say.
+    fn abe_share(&self, bytes: u32, hundredths: u64) -> Option<u32> {
+        let is_abe = self.is_abe && self.kind == CongestionKind::Marked;
+        is_abe.then(|| ((u64::from(bytes) * hundredths / 100) as u32).max(2 * self.mss))
+    }
 }
 
 /// The retransmission timer ran out.

@@ -19,6 +19,9 @@ impl Default for NewReno {
     }
 }
 
+/// What a mark leaves with ABE, in hundredths (RFC 8511 §3.1).
+const ABE: u64 = 80;
+
 /// RFC 5681 equation 4.
 fn half(in_flight: u32, mss: u32) -> u32 {
     (in_flight / 2).max(2 * mss)
@@ -56,9 +59,10 @@ impl Controller for NewReno {
     fn on_congestion(&mut self, event: &CongestionEvent) {
         let CongestionEvent { in_flight, mss, .. } = *event;
         match event.kind {
-            // RFC 3168 §6.1.2: a mark counts as a loss.
+            // RFC 3168 §6.1.2: a mark counts as a loss, or as less than one (RFC 8511 §3).
             CongestionKind::Loss | CongestionKind::Marked => {
-                self.ssthresh = half(in_flight, mss);
+                self.ssthresh =
+                    event.abe_share(in_flight, ABE).unwrap_or_else(|| half(in_flight, mss));
                 self.cwnd = self.ssthresh;
                 self.bytes_acked = 0;
             }
@@ -112,7 +116,7 @@ mod tests {
     }
 
     fn event(kind: CongestionKind, in_flight: u32) -> CongestionEvent {
-        CongestionEvent { now: Instant::ZERO, kind, in_flight, mss: 1000 }
+        CongestionEvent::new(Instant::ZERO, kind, in_flight, 1000)
     }
 
     fn rto(in_flight: u32, is_repeated: bool) -> RtoEvent {
@@ -132,6 +136,22 @@ mod tests {
             }
             assert_eq!(c.cwnd(), 11_000);
         }
+    }
+
+    #[test]
+    fn rfc8511_3_with_abe_a_mark_leaves_more_than_a_loss() {
+        for (kind, is_abe, left) in [
+            (CongestionKind::Marked, true, 16_000),
+            (CongestionKind::Marked, false, 10_000),
+            (CongestionKind::Loss, true, 10_000),
+        ] {
+            let mut c = new_reno(20_000);
+            c.on_congestion(&CongestionEvent { is_abe, ..event(kind, 20_000) });
+            assert_eq!((c.cwnd(), c.ssthresh()), (left, left));
+        }
+        let mut c = new_reno(2000);
+        c.on_congestion(&CongestionEvent { is_abe: true, ..event(CongestionKind::Marked, 2000) });
+        assert_eq!(c.ssthresh(), 2000, "two segments at least");
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl Flow {
     }
 
     fn congestion(&mut self, kind: CongestionKind) {
-        let event = CongestionEvent { now: self.now, kind, in_flight: BDP, mss: MSS };
+        let event = CongestionEvent::new(self.now, kind, BDP, MSS);
         self.bbr.on_congestion(&event);
     }
 }
