@@ -213,9 +213,15 @@ knobs! {
     tcp_early_retrans: Unit::Count, 0..=4, 3,
         "3 or 4: a tail loss probe goes out before a retransmission timeout would (RFC 8985); 0: \
          none does.";
-    tcp_ecn: Unit::Switch, 0..=2, 2,
-        "Explicit congestion notification (RFC 3168): 0 never; 1: asked for and agreed to; 2: \
-         agreed to when a peer asks.";
+    tcp_ecn: Unit::Switch, 0..=5, 2,
+        "Explicit congestion notification: 0 never; 1: asked for and agreed to (RFC 3168); 2: \
+         agreed to when a peer asks; 3 to 5: AccECN (RFC 9768) agreed to too, and asked for with \
+         3; RFC 3168's asked for with 4; nothing with 5.";
+    tcp_ecn_option: Unit::Switch, 0..=2, 2,
+        "The option of AccECN: 0 never; 1: where something changed; 2: on every ACK that has more \
+         to tell.";
+    tcp_ecn_option_beacon: Unit::Count, 0..=63, 3,
+        "How often in a round trip AccECN's option goes out at least; 0 for no such bound.";
     tcp_fastopen: Unit::Count, 0..=2047, 1,
         "Fast Open (RFC 7413), a sum: 1 outgoing, 2 incoming where the listener asks for it, 4 \
          outgoing without a cookie, 512 incoming without a cookie, 1024 for every listener.";

@@ -7,10 +7,13 @@ use fourwave_wire::options::{FastOpen, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{RawWindow, SeqNum};
 
+use crate::conn::accecn::{LONGEST, first_field, handshake};
+use crate::conn::arrive::Segment;
+use crate::conn::ecn::SynEcn;
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::fifo::{Fifo, LinkTable, Links};
-use crate::negotiated::Negotiated;
+use crate::negotiated::{Ecn, Negotiated};
 use crate::sender::INITIAL_RTO;
 use crate::slab::Slab;
 use crate::time::{Duration, Instant};
@@ -58,8 +61,10 @@ pub(crate) struct HalfOpen {
     /// The peer's shift and ours, four bits each; `UNSCALED` without scaling.
     scales: u8,
     flags: u8,
+    /// AccECN's (RFC 9768): `CODEPOINT`, `ACCURATE`, `KEPT`, `SILENT`; and above them the
+    /// [`Answer`].
+    accecn: u8,
     pub(crate) retries: u8,
-    pub(crate) answer: Answer,
     /// The TIME_WAIT that its SYN took over, which comes back if that was an old duplicate.
     pub(crate) reused: Option<Box<TimeWaitState>>,
 }
@@ -67,8 +72,16 @@ pub(crate) struct HalfOpen {
 /// In `scales`: no shift is as large.
 const UNSCALED: u8 = 0xff;
 
-/// The SYN asked for ECN, and the answer agrees to it.
+/// The SYN asked for ECN (RFC 3168), and the answer agrees to it.
 const ECN: u8 = 1;
+/// In `accecn`: the codepoint of the last SYN; AccECN is agreed on; segments keep room for its
+/// option; nothing may go out as ECN-capable.
+const CODEPOINT: u8 = 3;
+const ACCURATE: u8 = 4;
+const KEPT: u8 = 8;
+const SILENT: u8 = 16;
+/// Where the answer stands.
+const ANSWER_AT: u32 = 6;
 const TIMESTAMPS: u8 = 2;
 /// A SYN ACK went out more than once: Karn's rule.
 const REPEATED: u8 = 4;
@@ -93,10 +106,10 @@ impl HalfOpen {
         now: Instant,
     ) -> Self {
         let Negotiated { snd_mss, rcv_mss, snd_scale, rcv_scale, .. } = options;
-        let Negotiated { scaling, timestamps, sack, ecn, .. } = options;
+        let Negotiated { scaling, timestamps, sack, ecn, kept, .. } = options;
         let (iss, irs) = numbers;
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
-        Self {
+        let mut record = Self {
             tuple,
             listener,
             generation: 0,
@@ -111,14 +124,30 @@ impl HalfOpen {
             rcv_mss: rcv_mss as u16,
             window: SYN_WINDOW as u16,
             scales: if scaling { (snd_scale.shift() << 4) | rcv_scale.shift() } else { UNSCALED },
-            flags: flag(ecn, ECN)
+            flags: flag(ecn == Ecn::Classic, ECN)
                 | flag(timestamps, TIMESTAMPS)
                 | flag(sack, SACK)
                 | flag(deferred, DEFERRED),
+            accecn: flag(ecn == Ecn::Accurate, ACCURATE) | flag(kept > 0, KEPT),
             retries: 0,
-            answer: if deferred { Answer::Undecided } else { Answer::Due },
             reused: None,
+        };
+        record.set_answer(if deferred { Answer::Undecided } else { Answer::Due });
+        record
+    }
+
+    /// How far its answer is.
+    pub(crate) fn answer(&self) -> Answer {
+        match self.accecn >> ANSWER_AT {
+            0 => Answer::Undecided,
+            1 => Answer::Due,
+            _ => Answer::Sent,
         }
+    }
+
+    fn set_answer(&mut self, answer: Answer) {
+        let rest = self.accecn & !(u8::MAX << ANSWER_AT);
+        self.accecn = rest | (answer as u8) << ANSWER_AT;
     }
 
     /// Our SYN ACK promises what the buffer holds, and not more.
@@ -131,9 +160,55 @@ impl HalfOpen {
         self.flags & DEFERRED != 0
     }
 
-    /// The peer sent a SYN that does not ask for ECN.
-    pub(crate) fn refuse_ecn(&mut self) {
-        self.flags &= !ECN;
+    fn ecn(&self) -> Ecn {
+        match (self.accecn & ACCURATE != 0, self.flags & ECN != 0) {
+            (true, _) => Ecn::Accurate,
+            (false, true) => Ecn::Classic,
+            (false, false) => Ecn::None,
+        }
+    }
+
+    /// The SYN came in a packet that said `codepoint`.
+    pub(crate) fn note_syn(&mut self, codepoint: u8) {
+        self.accecn = self.accecn & !CODEPOINT | codepoint & CODEPOINT;
+    }
+
+    /// The peer's SYN came again, and asks now for `ecn`. False where no answer would leave both
+    /// ends with the same feedback (RFC 9768 §3.1.5).
+    pub(crate) fn syn_again(&mut self, ecn: Ecn, segment: &Segment<'_>) -> bool {
+        self.note_syn(segment.ecn);
+        let asks = segment.header.flags.ace() != 0;
+        match (self.ecn(), ecn) {
+            (Ecn::Accurate, Ecn::Classic) | (Ecn::Classic, Ecn::Accurate) => return false,
+            // It may have missed that AccECN is agreed on, and ended without ECN.
+            (Ecn::Accurate, _) if !asks => self.accecn |= SILENT,
+            // RFC 3168 §6.1.1: who sent a SYN that does not ask sends nothing that is ECN-capable.
+            (Ecn::Classic, Ecn::None) => self.flags &= !ECN,
+            _ => {}
+        }
+        true
+    }
+
+    /// A SYN ACK goes out now: the third one agrees to nothing, for it may have been that which was
+    /// lost on the way (RFC 9768 §3.2.3.2.2).
+    pub(crate) fn choose_ecn(&mut self) {
+        if self.agrees_no_more() {
+            self.accecn |= SILENT;
+        }
+    }
+
+    fn agrees_no_more(&self) -> bool {
+        self.ecn() == Ecn::Accurate && self.retries > 1
+    }
+
+    /// Whether its SYN ACK is to bring AccECN's option: the first one only (RFC 9768 §3.2.3.2.2).
+    pub(crate) fn is_option_due(&self) -> bool {
+        self.ecn() == Ecn::Accurate && self.flags & REPEATED == 0 && self.retries == 0
+    }
+
+    /// What a connection made of it takes over.
+    pub(crate) fn syn_ecn(&self) -> SynEcn {
+        SynEcn { codepoint: self.accecn & CODEPOINT, may_send: self.accecn & SILENT == 0 }
     }
 
     /// Its first SYN ACK is to bring a cookie, in an option of the kind of `asked`.
@@ -159,15 +234,16 @@ impl HalfOpen {
             scaling,
             timestamps: self.flags & TIMESTAMPS != 0,
             sack: self.flags & SACK != 0,
-            ecn: self.flags & ECN != 0,
-            ect: self.flags & ECN != 0,
+            ecn: self.ecn(),
+            ect: self.ecn() != Ecn::None && self.accecn & SILENT == 0,
+            kept: if self.accecn & KEPT != 0 { LONGEST as u8 } else { 0 },
         }
     }
 
     /// When the only SYN ACK went out, whose timeout is no longer than `longest`; `None` when there
     /// were several, or none.
     pub(crate) fn answered_at(&self, longest: Duration) -> Option<Instant> {
-        let once = self.answer == Answer::Sent && self.retries == 0;
+        let once = self.answer() == Answer::Sent && self.retries == 0;
         let once = once && self.flags & REPEATED == 0;
         once.then(|| Instant::ZERO + self.deadline.since(Instant::ZERO + INITIAL_RTO.min(longest)))
     }
@@ -190,7 +266,11 @@ impl HalfOpen {
     /// The SYN ACK.
     pub(crate) fn syn_ack(&self, our_mss: u16, ts_now: u32) -> TcpHeader {
         let window = RawWindow(self.window);
-        let ecn = if self.flags & ECN != 0 { Flags::ECE } else { Flags::NONE };
+        let ecn = match self.ecn() {
+            Ecn::Accurate if !self.agrees_no_more() => handshake(self.accecn),
+            Ecn::Classic => Flags::ECE,
+            Ecn::Accurate | Ecn::None => Flags::NONE,
+        };
         let mut header = self.header(self.iss, Flags::SYN | Flags::ACK | ecn, window, ts_now);
         header.options.mss = Some(our_mss);
         header.options.sack_permitted = self.flags & SACK != 0;
@@ -213,7 +293,8 @@ impl HalfOpen {
     pub(crate) fn challenge(&mut self, ts_now: u32) -> TcpHeader {
         self.flags |= CHALLENGED;
         let window = self.options().rcv_scale.to_raw(self.window());
-        self.header(self.iss + 1, Flags::ACK, window, ts_now)
+        let ace = if self.ecn() == Ecn::Accurate { first_field() } else { Flags::NONE };
+        self.header(self.iss + 1, Flags::ACK | ace, window, ts_now)
     }
 }
 
@@ -267,11 +348,11 @@ impl HalfOpens {
     /// The SYN ACK went out: its timeout starts.
     pub(crate) fn answered(&mut self, index: u32, now: Instant, longest: Duration) {
         let Some(record) = self.records.get_mut(index) else { return };
-        if record.answer != Answer::Due {
+        if record.answer() != Answer::Due {
             return;
         }
         let lane = Self::lane(record.retries);
-        record.answer = Answer::Sent;
+        record.set_answer(Answer::Sent);
         record.flags &= !CHALLENGED;
         record.deadline = now + (INITIAL_RTO * (1 << lane)).min(longest);
         self.lanes[lane].push_back(&mut self.records, index);
@@ -280,21 +361,21 @@ impl HalfOpens {
     /// The SYN ACK is to go out (again). False when it is on its way already.
     pub(crate) fn make_due(&mut self, index: u32) -> bool {
         let Some(record) = self.records.get_mut(index) else { return false };
-        match record.answer {
+        match record.answer() {
             Answer::Due => return false,
             Answer::Sent => {
                 let lane = Self::lane(record.retries);
-                record.answer = Answer::Due;
+                record.set_answer(Answer::Due);
                 record.flags |= REPEATED;
                 self.lanes[lane].remove(&mut self.records, index);
             }
-            Answer::Undecided => record.answer = Answer::Due,
+            Answer::Undecided => record.set_answer(Answer::Due),
         }
         true
     }
 
     pub(crate) fn remove(&mut self, index: u32) -> Option<HalfOpen> {
-        if self.records.get(index)?.answer == Answer::Sent {
+        if self.records.get(index)?.answer() == Answer::Sent {
             let lane = Self::lane(self.records.get(index)?.retries);
             self.lanes[lane].remove(&mut self.records, index);
         }

@@ -8,6 +8,33 @@ pub use crate::sender::CaState;
 use crate::state::State;
 use crate::time::Duration;
 
+/// AccECN's counters and what is known of the path, named as in Linux's `struct tcp_info`. Counters
+/// begin with 0 and wrap at 2³².
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct AccEcnInfo {
+    /// Packets that arrived marked.
+    pub received_ce: u32,
+    /// Payload bytes that arrived as ECT(1).
+    pub received_e1_bytes: u32,
+    /// Payload bytes that arrived as ECT(0).
+    pub received_e0_bytes: u32,
+    /// Payload bytes that arrived marked.
+    pub received_ce_bytes: u32,
+    /// Payload bytes of ours that arrived as ECT(1), as the peer's options tell.
+    pub delivered_e1_bytes: u32,
+    /// Payload bytes of ours that arrived as ECT(0), as the peer's options tell.
+    pub delivered_e0_bytes: u32,
+    /// Payload bytes of ours that arrived marked, as the peer's options tell.
+    pub delivered_ce_bytes: u32,
+    /// What was found wrong, a sum: 1 our ACE field does not get through, 2 the peer's does not or
+    /// codepoints are changed on the way, 4 segments with our option are lost, 8 the peer's options
+    /// are zeroed.
+    pub accecn_fail_mode: u16,
+    /// The peer's options: 0 none came, 1 empty ones, 2 counters, 3 zeroed ones.
+    pub accecn_opt_seen: u16,
+}
+
 /// A connection's statistics, named as in Linux's `struct tcp_info`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -107,6 +134,8 @@ pub struct TcpInfo {
     pub ecn: bool,
     /// Whether text arrived that was ECN-capable.
     pub ecn_seen: bool,
+    /// What both ends count, where they agreed on AccECN (RFC 9768).
+    pub acc_ecn: Option<AccEcnInfo>,
     /// Whether text on a SYN was taken, ours or the peer's (Fast Open).
     pub syn_data: bool,
     /// Our window-scale shift, when scaling is in use.

@@ -94,7 +94,7 @@ pub use end::{EndReason, EndReport, Side, UserCall};
 pub use engine::{Accepted, Engine, Population};
 pub use event::{ConnId, Decision, Event, ListenerId, PendingId};
 pub use fast_open::{FastOpenKey, FastOpenKeys};
-pub use info::{CaState, TcpInfo};
+pub use info::{AccEcnInfo, CaState, TcpInfo};
 pub use listener::ListenOptions;
 pub use options::{ConnectOptions, ListenFastOpen, SocketOptions};
 pub use sender::congestion;

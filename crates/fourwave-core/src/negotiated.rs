@@ -4,6 +4,7 @@ use fourwave_wire::options::TcpOptions;
 use fourwave_wire::{Link, WindowScale};
 
 use crate::config::Config;
+use crate::conn::accecn::LONGEST;
 use crate::options::SynOptions;
 
 /// What a peer may send when its SYN names no MSS (RFC 9293 §3.7.1).
@@ -14,6 +15,17 @@ const DEFAULT_MSS_V6: u16 = 1220;
 const MIN_MSS: u16 = 64;
 /// Bytes of the timestamps option in each segment, padding included.
 const TIMESTAMPS_LEN: u32 = 12;
+
+/// How marks are fed back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Ecn {
+    /// Not at all.
+    None,
+    /// RFC 3168.
+    Classic,
+    /// RFC 9768.
+    Accurate,
+}
 
 /// The outcome of a handshake, or our offer before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,17 +41,25 @@ pub(crate) struct Negotiated {
     pub(crate) scaling: bool,
     pub(crate) timestamps: bool,
     pub(crate) sack: bool,
-    /// ECN; in an offer, whether a SYN asks for it.
-    pub(crate) ecn: bool,
+    /// ECN; in an offer, what a SYN asks for.
+    pub(crate) ecn: Ecn,
     /// Whether new text goes out as ECN-capable: not where a SYN of ours did not ask (RFC 3168
     /// §6.1.1).
     pub(crate) ect: bool,
+    /// Bytes of each segment that are kept free for AccECN's option.
+    pub(crate) kept: u8,
 }
 
 impl Negotiated {
-    /// With ECN or without, of which flags tell and no options.
-    pub(crate) fn with_ecn(self, ecn: bool) -> Self {
-        Self { ecn, ect: self.ect && ecn, ..self }
+    /// With ECN or without, of which flags tell and no options. As in Linux, segments leave room
+    /// for AccECN's option where it goes out whenever there is something to tell.
+    pub(crate) fn with_ecn(self, ecn: Ecn, config: &Config) -> Self {
+        let keeps = ecn == Ecn::Accurate && config.tcp_ecn_option == 2;
+        let kept = if keeps { LONGEST } else { 0 };
+        let snd_mss = self.snd_mss.saturating_sub(kept).max(1);
+        // A client that has entered AccECN may, whatever else it sent before (RFC 9768 §3.1.4.1).
+        let ect = ecn == Ecn::Accurate || (self.ect && ecn == Ecn::Classic);
+        Self { ecn, ect, snd_mss, kept: kept as u8, ..self }
     }
 }
 
@@ -71,8 +91,13 @@ pub(crate) fn offer(config: &Config, link: &Link, ipv6: bool, syn: &SynOptions) 
         scaling,
         timestamps: config.tcp_timestamps == 1,
         sack: config.tcp_sack == 1,
-        ecn: config.tcp_ecn == 1,
+        ecn: match config.tcp_ecn {
+            1 | 4 => Ecn::Classic,
+            3 => Ecn::Accurate,
+            _ => Ecn::None,
+        },
         ect: true,
+        kept: 0,
     }
 }
 
@@ -101,8 +126,9 @@ pub(crate) fn agree(
         scaling,
         timestamps,
         sack: ours.sack && theirs.sack_permitted,
-        ecn: false,
+        ecn: Ecn::None,
         ect: ours.ect,
+        kept: 0,
     }
 }
 

@@ -26,12 +26,14 @@ pub(crate) struct TimeWaitState {
     pub(crate) window: RawWindow,
     pub(crate) scale: u8,
     pub(crate) timestamps: bool,
+    /// What its ACKs say in AccECN's field; 0 without AccECN.
+    pub(crate) ace: u8,
 }
 
 impl core::hash::Hash for TimeWaitState {
     fn hash<H: core::hash::Hasher>(&self, state: &mut H) {
-        let Self { snd_nxt, rcv_nxt, ts_recent, window, scale, timestamps } = *self;
-        (snd_nxt, rcv_nxt, window, scale, timestamps).hash(state);
+        let Self { snd_nxt, rcv_nxt, ts_recent, window, scale, timestamps, ace } = *self;
+        (snd_nxt, rcv_nxt, window, scale, timestamps, ace).hash(state);
         if timestamps {
             hash_timestamp(ts_recent, state);
         }
@@ -386,7 +388,7 @@ impl TimeWaitState {
             dst_port: tuple.remote().port(),
             seq: self.snd_nxt,
             ack: self.rcv_nxt,
-            flags: Flags::ACK,
+            flags: Flags::ACK | Flags::from_ace(self.ace),
             window: self.window,
             ..TcpHeader::default()
         };
@@ -408,6 +410,7 @@ mod tests {
             window: RawWindow(1000),
             scale: 0,
             timestamps: true,
+            ace: 0,
         }
     }
 

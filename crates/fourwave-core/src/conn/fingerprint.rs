@@ -4,6 +4,7 @@ use core::hash::{Hash, Hasher};
 
 use super::send::SendSide;
 use super::{Connection, TimestampState};
+use crate::negotiated::Ecn;
 use crate::time::{Instant, hash_timestamp};
 
 impl Hash for Connection {
@@ -37,7 +38,8 @@ impl Hash for Connection {
             hash_timestamp(*recent, state);
         }
         (sender, close_at, due, keepalive).hash(state);
-        (options.ecn && sender.owes_cwr()).hash(state);
+        (options.ecn == Ecn::Classic && sender.owes_cwr()).hash(state);
+        self.accecn().hash(state);
         if keepalive.is_some() {
             last_received_at.hash(state);
         }

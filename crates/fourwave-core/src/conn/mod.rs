@@ -10,6 +10,7 @@
 //!
 //! LISTEN and passive SYN_RECEIVED are records of `half_open`, TIME_WAIT one of `time_wait`.
 
+pub(crate) mod accecn;
 pub(crate) mod arrive;
 pub(crate) mod ecn;
 mod far_end;
@@ -38,7 +39,7 @@ use crate::event::{ConnId, ListenerId};
 use crate::fast_open::Part;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
-use crate::negotiated::{self, Negotiated};
+use crate::negotiated::{self, Ecn, Negotiated};
 use crate::options::{Shared, SynOptions};
 use crate::sender::{Flight, Found, Proof, RtoLimits, Sender};
 use crate::state::{self, Input, State};
@@ -438,6 +439,7 @@ impl Connection {
             window: self.rcv.scale.to_raw(self.rcv.window()),
             scale: self.rcv.scale.shift(),
             timestamps: self.options.timestamps,
+            ace: self.told_ace(),
         }
     }
 
@@ -535,8 +537,9 @@ impl Connection {
             icmp_error: setbacks.icmp_error,
             timestamps: self.options.timestamps,
             sack: self.options.sack,
-            ecn: self.options.ecn,
+            ecn: self.options.ecn != Ecn::None,
             ecn_seen: self.rcv.ecn_seen,
+            acc_ecn: self.acc_ecn_info(),
             syn_data: self.fast_open.as_ref().is_some_and(|part| part.taken),
             rcv_wscale: scaling.then(|| self.rcv.scale.shift()),
             snd_wscale: scaling.then(|| self.snd.scale.shift()),

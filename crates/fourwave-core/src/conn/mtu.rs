@@ -23,9 +23,10 @@ impl Connection {
             return false;
         }
         let stamps = if self.options.timestamps { 12 } else { 0 };
+        let options = stamps + u32::from(self.options.kept);
         let ip_and_tcp = if v6 { 60 } else { 40 };
         let least = config.tcp_min_snd_mss as u32;
-        let mss = (mtu.max(SMALLEST_V4) - ip_and_tcp).max(least).saturating_sub(stamps).max(1);
+        let mss = (mtu.max(SMALLEST_V4) - ip_and_tcp).max(least).saturating_sub(options).max(1);
         let on_syn = self.fast_open.as_ref().is_some_and(|part| part.text > 0);
         if self.state == State::SynSent && on_syn && mss < self.snd.mss {
             // The text on our SYN made it too large: at once without it.

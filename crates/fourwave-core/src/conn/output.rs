@@ -10,6 +10,7 @@ use fourwave_wire::options::{MAX_SACK_BLOCKS, TcpOptions, Timestamps};
 use fourwave_wire::tcp::{Flags, TcpHeader};
 use fourwave_wire::{Link, SeqNum};
 
+use super::accecn::OPTION_SPACE;
 use super::send::Fin;
 use super::{Connection, Ctx};
 use crate::sender::{MtuStep, NextData, SendLimits, Sent};
@@ -109,7 +110,7 @@ impl Connection {
         if !self.snd.syn_acknowledged() && !self.is_passive() {
             return self.ack_due().then_some(NextSegment::Ack);
         }
-        if self.rcv.acks.duplicate_due() && self.ack_due() {
+        if (self.rcv.acks.duplicate_due() || self.answers_syn()) && self.ack_due() {
             return Some(NextSegment::DuplicateAck);
         }
         if let Some(next) = self.next_data(link, ctx) {
@@ -141,7 +142,7 @@ impl Connection {
         }
         let limits = SendLimits {
             // 60 bytes of TCP header at most, 40 of IP.
-            largest: link.gso_max.saturating_sub(100),
+            largest: if self.may_batch() { link.gso_max.saturating_sub(100) } else { 0 },
             min_segments: ctx.config.tcp_min_tso_segs as u32,
             has_new: self.sender.wants_new() && self.has_new(unsent),
         };
@@ -231,7 +232,7 @@ impl Connection {
     /// A header with what every segment carries: ports, ACK, window, timestamps.
     fn header(&mut self, seq: SeqNum, flags: Flags, ctx: &Ctx<'_>) -> TcpHeader {
         let window = self.rcv.advertise();
-        let echo = if self.rcv.echoes { Flags::ECE } else { Flags::NONE };
+        let echo = self.ecn_flags();
         let (ack, window) = match self.held_from() {
             Some(held) => (held, self.rcv.advertise_from(held)),
             None => (self.rcv.nxt, window),
@@ -260,6 +261,9 @@ impl Connection {
         let mut header = self.header(seq, flags, ctx);
         if self.options.sack {
             header.options.sack = self.rcv.sack_blocks();
+        }
+        if self.has_accecn() {
+            self.add_option(&mut header, OPTION_SPACE, ctx);
         }
         header
     }
@@ -294,12 +298,17 @@ impl Connection {
         header.options.window_scale = self.options.scaling.then_some(scale);
         header.options.fast_open = option;
         header.options.order = ctx.config.option_order();
-        header.flags |= self.syn_ecn(again);
+        header.flags = header.flags.without(Flags::ACE) | self.syn_ecn(again);
+        self.add_first_option(&mut header, again, ctx.config);
         Outgoing::plain(header)
     }
 
     fn send_ack(&mut self, ctx: &Ctx<'_>) -> Outgoing {
-        Outgoing::plain(self.header_with_sack(self.snd.nxt, Flags::NONE, ctx))
+        let mut header = self.header_with_sack(self.snd.nxt, Flags::NONE, ctx);
+        if self.has_accecn() {
+            self.answer_syn_ack(&mut header);
+        }
+        Outgoing::plain(header)
     }
 
     fn retransmit(
@@ -378,11 +387,15 @@ impl Connection {
         if len > 0 && (is_pushed || ends_record || gso_size > 0) {
             flags |= Flags::PSH;
         }
-        let header = if len + MOST_SACK <= self.snd.mss {
-            self.header_with_sack(seq, flags, ctx)
-        } else {
-            self.header(seq, flags, ctx)
-        };
+        let mut header = self.header(seq, flags, ctx);
+        if len + MOST_SACK <= self.snd.mss && self.options.sack {
+            header.options.sack = self.rcv.sack_blocks();
+        }
+        if self.has_accecn() && seq == self.snd.nxt {
+            let spare = self.snd.mss.saturating_sub(len) + u32::from(self.options.kept);
+            let most = header.options.emitted_len() + spare as usize;
+            self.add_option(&mut header, most, ctx);
+        }
         Outgoing { header, gso_size, ecn: ecn::NOT_ECT }
     }
 

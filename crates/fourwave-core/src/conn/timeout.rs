@@ -94,6 +94,7 @@ impl Connection {
             return ConnOutcome::Alive;
         }
         ctx.counters.timeouts += 1;
+        self.suspect_option();
         if u64::from(self.sender.timeouts()) == ctx.config.tcp_retries1 {
             // RFC 9293 §3.8.3: at R1 the application is told; at R2 give_up ends it.
             self.handle.signals.set(Signals::UNANSWERED);

@@ -81,7 +81,7 @@ impl Engine {
             return false;
         };
         let Some(record) = self.records.half_open.get(index) else { return false };
-        if record.answer != Answer::Undecided {
+        if record.answer() != Answer::Undecided {
             return false;
         }
         let (tuple, irs) = (record.tuple, record.irs);

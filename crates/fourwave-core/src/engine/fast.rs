@@ -8,7 +8,7 @@ use fourwave_wire::options::FastOpen;
 
 use super::{Engine, Queued};
 use crate::conn::arrive::Segment;
-use crate::conn::ecn::is_asked;
+use crate::conn::ecn::{SynEcn, asked};
 use crate::conn::{ConnParams, Connection};
 use crate::demux::{FourTuple, Target};
 use crate::event::{ConnId, Event, ListenerId};
@@ -64,9 +64,9 @@ impl Engine {
         let Some(listener) = self.listeners.get(id) else { return false };
         let (syn, socket) = (listener.socket.syn, listener.socket.clone());
         let ours = offer(&self.config, &self.link, tuple.is_ipv6(), &syn);
-        let ecn = self.config.tcp_ecn != 0 && is_asked(&segment.header, segment.ecn);
-        let options =
-            agree(&self.config, &ours, tuple.is_ipv6(), &segment.header.options).with_ecn(ecn);
+        let ecn = asked(&segment.header, segment.ecn, self.config.tcp_ecn);
+        let options = agree(&self.config, &ours, tuple.is_ipv6(), &segment.header.options);
+        let options = options.with_ecn(ecn, &self.config);
         let ts_offset = self.records.secret.timestamp_offset(&tuple);
         let text = segment.packet.slice(segment.payload.clone());
         let text = text.slice(..text.len().min(SYN_WINDOW as usize));
@@ -86,6 +86,7 @@ impl Engine {
             };
             let mut conn = Box::new(Connection::new(params, now, config));
             conn.open_passive(&segment.header, text, part);
+            conn.accept_ecn(SynEcn { codepoint: segment.ecn, may_send: true }, now);
             conn.handle.listener = Some(id);
             conn
         });

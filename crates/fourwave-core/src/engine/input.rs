@@ -11,7 +11,7 @@ use fourwave_wire::{RawWindow, RxChecksum, RxPacket, SeqNum, WireError};
 use super::{Engine, Queued};
 use crate::conn::arrive::listen::{Reception, receive_syn};
 use crate::conn::arrive::{self, Segment};
-use crate::conn::ecn::is_asked;
+use crate::conn::ecn::asked;
 use crate::conn::{ConnOutcome, ConnParams, Connection};
 use crate::demux::{FourTuple, Target};
 use crate::end::EndReason;
@@ -87,7 +87,16 @@ impl Engine {
         let local = (ip.dst, header.dst_port).into();
         let tuple = FourTuple::new(local, (ip.src, header.src_port).into())?;
         let payload = ip.payload.start + payload.start..ip.payload.start + payload.end;
-        Some((tuple, Segment { header, ecn: ip.ecn, packet: &packet.bytes, payload }))
+        Some((
+            tuple,
+            Segment {
+                header,
+                ecn: ip.ecn,
+                gso_size: packet.gso_size,
+                packet: &packet.bytes,
+                payload,
+            },
+        ))
     }
 
     fn count_ecn(&mut self, codepoint: u8) {
@@ -220,9 +229,12 @@ impl Engine {
     fn half_open_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
         let Some(record) = self.records.half_open.get_mut(index) else { return };
         let header = &segment.header;
-        if header.flags.syn() && header.seq == record.irs && !is_asked(header, segment.ecn) {
-            // RFC 3168 §6.1.1: who sent a SYN that does not ask sends nothing that is ECN-capable.
-            record.refuse_ecn();
+        let repeats = header.flags.syn() && !header.flags.ack() && header.seq == record.irs;
+        if repeats && !record.syn_again(asked(header, segment.ecn, self.config.tcp_ecn), segment) {
+            // RFC 9768 §3.1.5: two SYNs that ask for different feedback.
+            let tuple = record.tuple;
+            self.reset_segment(tuple, header, segment.len());
+            return self.refuse_half_open(now, index);
         }
         let (rcv_nxt, window) = (record.irs + 1, record.window());
         if header.flags.rst() {
@@ -236,14 +248,14 @@ impl Engine {
         }
         if header.flags.syn() {
             let other = header.seq != record.irs && !header.flags.ack();
-            if other && header.seq.within(rcv_nxt, window) && record.answer == Answer::Sent {
+            if other && header.seq.within(rcv_nxt, window) && record.answer() == Answer::Sent {
                 // RFC 9293 §3.10.7.4, fourth: back to LISTEN.
                 self.refuse_half_open(now, index);
             // A SYN ACK comes from an end that has our SYN: answered with ours, two half-open ends
             // would answer each other indefinitely.
             } else if header.seq != record.irs || header.flags.ack() {
                 self.challenge_half_open(now, index);
-            } else if record.answer == Answer::Sent && self.records.half_open.make_due(index) {
+            } else if record.answer() == Answer::Sent && self.records.half_open.make_due(index) {
                 // The peer's SYN again: our SYN ACK was lost.
                 self.answer_syn(index);
             }
@@ -259,7 +271,7 @@ impl Engine {
         if !header.flags.ack() {
             return;
         }
-        if header.ack != record.iss + 1 || record.answer == Answer::Undecided {
+        if header.ack != record.iss + 1 || record.answer() == Answer::Undecided {
             let tuple = record.tuple;
             self.reset_segment(tuple, header, segment.len());
             return;
@@ -287,7 +299,7 @@ impl Engine {
             return;
         }
         let Some(record) = self.records.half_open.get(index) else { return };
-        if record.answer == Answer::Undecided {
+        if record.answer() == Answer::Undecided {
             // Nothing was said yet: there is no number to repeat.
             return;
         }
@@ -332,6 +344,7 @@ impl Engine {
             let mut conn = Box::new(Connection::new(params, now, config));
             let answered_at = record.answered_at(config.rto_max());
             conn.handshake_done(header, record.window(), answered_at, record.retries, now);
+            conn.accept_ecn(record.syn_ecn(), now);
             conn.handle.listener = Some(record.listener);
             conn
         });

@@ -7,6 +7,7 @@ use fourwave_wire::ip::ecn;
 use fourwave_wire::tcp::TcpHeader;
 
 use super::Engine;
+use crate::conn::accecn::{OPTION_SPACE, first_option};
 use crate::conn::output::Outgoing;
 use crate::demux::FourTuple;
 use crate::event::ConnId;
@@ -100,18 +101,24 @@ impl Engine {
         out: &mut TxPacket,
     ) -> bool {
         let Some(index) = self.records.half_open.check(index, generation) else { return false };
-        let Some(record) = self.records.half_open.get(index) else { return false };
-        if record.answer != Answer::Due {
+        let Some(record) = self.records.half_open.get_mut(index) else { return false };
+        if record.answer() != Answer::Due {
             return false;
         }
-        let tuple = record.tuple;
+        record.choose_ecn();
+        let (tuple, id) = (record.tuple, record.listener);
         let ts_now = self.ts_now(&tuple, now);
         let ours = our_mss(&self.link, tuple.is_ipv6());
-        let max_seg = self.listeners.get(record.listener).map_or(0, |l| l.socket.syn.max_seg);
+        let max_seg = self.listeners.get(id).map_or(0, |l| l.socket.syn.max_seg);
         let mss = ours.min(largest(max_seg));
-        let mut header = record.syn_ack(mss, ts_now);
+        let Some(record) = self.records.half_open.get(index) else { return false };
+        let (mut header, brings_option) = (record.syn_ack(mss, ts_now), record.is_option_due());
         header.options.fast_open = self.cookie_for(index);
         header.options.order = self.config.option_order();
+        if brings_option && self.config.tcp_ecn_option != 0 {
+            let room = OPTION_SPACE.saturating_sub(header.options.emitted_len());
+            header.options.acc_ecn = first_option(room);
+        }
         self.records.half_open.answered(index, now, self.config.rto_max());
         packet::finish(&tuple, &header, 0, ecn::NOT_ECT, &self.link, out);
         true

@@ -103,6 +103,11 @@ impl Sender {
         self.on_echo(now, flight, in_flight, limits);
     }
 
+    /// Our SYN, or SYN ACK, was marked: the window begins with one segment, as after a loss of it.
+    pub(crate) fn on_syn_marked(&mut self, mss: u32) {
+        self.congestion.start(mss);
+    }
+
     /// An ACK delivered so much while the window is reduced.
     pub(super) fn pace_reduction(&mut self, delivered: u32, flight: Flight, is_safe: bool) {
         if delivered == 0 || !self.is_reducing() {

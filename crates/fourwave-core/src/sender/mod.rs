@@ -15,12 +15,13 @@
 //! | what does a selective ACK, or the time after one, change? | `selective.rs` |
 //! | what is lost, and sent again? | `recovery/` |
 //! | how much may be in flight? | `congestion/` |
-//! | what does the echo of a mark change? | `cwr.rs` |
+//! | what does an ACK tell of marks, and what does that change? | `echo.rs`, `cwr.rs` |
 //! | was the congestion window what held the sender back? | `usage.rs` |
 //! | how large a segment does the path carry? | `mtu.rs` |
 
 pub mod congestion;
 mod cwr;
+mod echo;
 #[cfg(feature = "model")]
 mod fingerprint;
 mod mtu;
@@ -47,6 +48,7 @@ use rtt::{Rtt, RttSampler};
 use selective::Recovery;
 use usage::CwndUsage;
 
+pub(crate) use echo::{Count, Echo, Told};
 pub(crate) use mtu::{MtuKnobs, MtuStep, Supply};
 pub use recovery::CaState;
 pub(crate) use recovery::Proof;
@@ -112,8 +114,8 @@ pub(crate) struct Ack<'a> {
     pub(crate) echo_age: Option<Duration>,
     /// What it acknowledges selectively.
     pub(crate) sacks: &'a [(SeqNum, SeqNum)],
-    /// It echoes a mark (RFC 3168).
-    pub(crate) is_echo: bool,
+    /// What it echoes.
+    pub(crate) echo: Echo,
 }
 
 /// Which timer has run out.
@@ -441,7 +443,7 @@ impl Sender {
     }
 
     /// An ACK that moves SND.UNA, or that tells what arrived beyond a gap.
-    pub(crate) fn on_ack(&mut self, now: Instant, ack: &Ack<'_>, limits: &RtoLimits) -> Found {
+    pub(crate) fn on_ack(&mut self, now: Instant, ack: &Ack<'_>, limits: &RtoLimits) -> Told {
         if ack.acked > 0 {
             self.rto.on_progress(now);
         }
@@ -450,9 +452,9 @@ impl Sender {
         if let Recovery::Sack(..) = self.recovery {
             return self.on_selective_ack(now, ack, is_cwnd_limited, limits);
         }
-        let found = self.on_plain_ack(now, ack, is_cwnd_limited, limits);
+        let told = self.on_plain_ack(now, ack, is_cwnd_limited, limits);
         self.rto.restart(now, ack.flight.nxt != ack.flight.una, &self.rtt, limits);
-        found
+        told
     }
 
     /// Which timer has run out; it is off then.

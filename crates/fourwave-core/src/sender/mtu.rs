@@ -355,6 +355,7 @@ mod tests {
             max: Duration::from_secs(120),
             user_timeout: Duration::ZERO,
             probes: false,
+            abe: false,
         };
         let flight = Flight { una: at(1), nxt: at(2049), mss: 1024, has_fin: false };
         let sent = Sent::New { start: at(1), was_idle: true };

@@ -7,7 +7,7 @@ use super::congestion::{CongestionEvent, CongestionKind, Delivery, RateSample};
 use super::recovery::{Before, RecoveryEvent};
 use super::rtt::Timed;
 use super::selective::Recovery;
-use super::{Ack, Flight, Found, RtoLimits, Sender};
+use super::{Ack, Flight, Found, RtoLimits, Sender, Told};
 use crate::time::{Duration, Instant};
 
 impl Sender {
@@ -17,7 +17,7 @@ impl Sender {
         ack: &Ack<'_>,
         is_cwnd_limited: bool,
         limits: &RtoLimits,
-    ) -> Found {
+    ) -> Told {
         let Flight { una, nxt, mss, .. } = ack.flight;
         // As in Linux, what duplicates told already is counted once.
         let (event, told) = match &mut self.recovery {
@@ -28,6 +28,7 @@ impl Sender {
             _ => (RecoveryEvent::Ordinary, 0),
         };
         let acked = ack.data.saturating_sub(told).max(ack.data.min(mss));
+        let marked = ack.echo.marked(acked, mss);
         let timed = self.take_rtt(now, una, ack.echo_age);
         let in_flight = nxt.since(una);
         // Without SACK a sample is simple: one a round trip, and losses are not counted.
@@ -39,7 +40,7 @@ impl Sender {
             is_app_limited: !is_cwnd_limited,
         });
         self.end_reduction(now, ack.flight);
-        if ack.is_echo && event == RecoveryEvent::Ordinary {
+        if marked.packets > 0 && event == RecoveryEvent::Ordinary {
             self.on_echo(now, ack.flight, in_flight + ack.acked, limits);
         }
         self.pace_reduction(acked, ack.flight, true);
@@ -59,10 +60,11 @@ impl Sender {
             in_flight,
             is_cwnd_limited,
             is_in_recovery: matches!(event, RecoveryEvent::PartialAck | RecoveryEvent::Recovered),
+            marked: marked.bytes,
             may_grow: sample.may_grow && event == RecoveryEvent::Ordinary,
             ..sample
         });
-        found
+        ack.echo.told(found, marked)
     }
 
     /// An ACK that says only what the one before it said (RFC 5681 §2): it may mean a loss.

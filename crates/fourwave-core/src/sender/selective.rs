@@ -12,7 +12,7 @@ use super::recovery::{
     AckReport, Arrival, Before, NewReno, Path, Proof, Reordering, Sack, SackEvent,
 };
 use super::sent::Delivered;
-use super::{Ack, CaState, Flight, PathInfo, RtoLimits, Sender};
+use super::{Ack, CaState, Flight, PathInfo, RtoLimits, Sender, Told};
 use crate::time::{Duration, Instant};
 
 /// What an ACK, or the time, told of the path.
@@ -144,22 +144,26 @@ impl Sender {
         ack: &Ack<'_>,
         is_cwnd_limited: bool,
         limits: &RtoLimits,
-    ) -> Found {
+    ) -> Told {
         let (path, before) = (self.path(ack.flight.mss), self.windows());
-        let Some(sack) = self.recovery.sack_mut() else { return Found::Nothing };
+        let Some(sack) = self.recovery.sack_mut() else {
+            let marked = ack.echo.marked(0, ack.flight.mss);
+            return ack.echo.told(Found::Nothing, marked);
+        };
         let arrival =
             Arrival { now, flight: ack.flight, blocks: ack.sacks, echo_age: ack.echo_age, before };
         let report = sack.on_ack(&arrival, &path);
         let AckReport { event, delivered, sampled, lost, in_flight, .. } = report;
         let rtt = self.take_rtts(now, ack, &delivered);
         let mss = ack.flight.mss;
+        let marked = ack.echo.marked(delivered.bytes, mss);
         let (event, found) = self.told_apart(event, ack.flight);
         if lost > 0 && found != Found::MtuProbe {
             self.tell_lost(now, mss);
         }
         self.end_reduction(now, ack.flight);
         self.on_recovery_event(now, event, mss);
-        if ack.is_echo && event != SackEvent::Recovered {
+        if marked.packets > 0 && event != SackEvent::Recovered {
             self.on_echo(now, ack.flight, in_flight, limits);
         }
         let is_in_recovery = matches!(event, SackEvent::Recovering | SackEvent::Loss { .. });
@@ -179,6 +183,7 @@ impl Sender {
                 is_in_recovery,
                 may_grow: sample.may_grow && !is_in_recovery && has_moved,
                 lost,
+                marked: marked.bytes,
                 ..sample
             });
         }
@@ -192,7 +197,7 @@ impl Sender {
         }
         self.schedule_probe(now, ack.flight, limits);
         self.rest(ack.flight);
-        found
+        ack.echo.told(found, marked)
     }
 
     /// What every ACK tells congestion control: it acknowledges so many bytes, and gives a sample
@@ -218,7 +223,7 @@ impl Sender {
             is_after_timeout: self.ca_state() == CaState::Loss,
             may_grow: !self.is_reducing(),
             lost: 0,
-            marked: if ack.is_echo { acked } else { 0 },
+            marked: 0,
             mss: ack.flight.mss,
         }
     }

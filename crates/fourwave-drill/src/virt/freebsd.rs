@@ -21,7 +21,7 @@ use crate::syscall::{Fd, SendTo};
 /// that is no whole number of those is refused.
 const KNOBS: &[(&str, &str, u64)] = &[
     ("net.inet.tcp.sack.enable", "tcp_sack", 1),
-    // The same numbers, but for those of AccECN.
+    // The same numbers, but for 4.
     ("net.inet.tcp.ecn.enable", "tcp_ecn", 1),
     ("net.inet.tcp.msl", "tcp_timewait_len", 500),
     ("net.inet.tcp.maxtcptw", "tcp_max_tw_buckets", 1),
@@ -113,6 +113,8 @@ impl Sysctls {
         self.config.tcp_retries2 = 12;
         self.config.tcp_rto_max_ms = 64_000;
         self.config.tcp_keepalive_probes = 8;
+        // It feeds AccECN back by the flags alone.
+        self.config.tcp_ecn_option = 0;
         // RSTs end no TIME_WAIT (RFC 1337).
         self.config.tcp_rfc1337 = 1;
         self.config.tcp_tw_syn_drop = 1;
@@ -148,6 +150,8 @@ impl Sysctls {
         if let Some((_, knob, unit)) = KNOBS.iter().find(|(theirs, ..)| *theirs == name) {
             let number = match (*knob, number) {
                 ("tcp_drop_synfin" | "tcp_icmp_may_rst", 1) => 2,
+                // AccECN where a peer asks, and nothing asked for.
+                ("tcp_ecn", 4) => 5,
                 (_, number) => whole(number, *unit)?,
             };
             return self.knob(knob, number);
@@ -326,6 +330,15 @@ mod tests {
         assert_eq!(refused, Refusal::Unsupported("sysctl net.inet.tcp.msl=50".into()));
         set(&mut sysctls, "keepinit", "5000");
         assert_eq!(sysctls.freebsd.unwrap().keepinit, 5);
+    }
+
+    #[test]
+    fn acc_ecn_has_other_numbers() {
+        let mut sysctls = Sysctls::default();
+        for (theirs, ours) in [("2", 2), ("3", 3), ("4", 5)] {
+            set(&mut sysctls, "ecn.enable", theirs);
+            assert_eq!((sysctls.config.tcp_ecn, sysctls.config.tcp_ecn_option), (ours, 0));
+        }
     }
 
     #[test]

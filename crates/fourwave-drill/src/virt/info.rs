@@ -127,6 +127,19 @@ fn connection_facts(info: &TcpInfo, facts: &mut Facts) {
         ("tcpi_sndbuf_limited", micros(info.sndbuf_limited)),
     ];
     facts.extend(named.iter().map(|(name, value)| ((*name).to_owned(), *value)));
+    let told = info.acc_ecn.unwrap_or_default();
+    let named: [(&str, i64); 9] = [
+        ("tcpi_received_ce", told.received_ce.into()),
+        ("tcpi_received_e1_bytes", told.received_e1_bytes.into()),
+        ("tcpi_received_e0_bytes", told.received_e0_bytes.into()),
+        ("tcpi_received_ce_bytes", told.received_ce_bytes.into()),
+        ("tcpi_delivered_e1_bytes", told.delivered_e1_bytes.into()),
+        ("tcpi_delivered_e0_bytes", told.delivered_e0_bytes.into()),
+        ("tcpi_delivered_ce_bytes", told.delivered_ce_bytes.into()),
+        ("tcpi_accecn_fail_mode", told.accecn_fail_mode.into()),
+        ("tcpi_accecn_opt_seen", told.accecn_opt_seen.into()),
+    ];
+    facts.extend(named.iter().map(|(name, value)| ((*name).to_owned(), *value)));
 }
 
 /// What Linux makes of an ICMP error (by type and code); none for other packets.

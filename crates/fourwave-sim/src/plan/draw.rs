@@ -147,7 +147,7 @@ fn config(dice: &mut Dice) -> Config {
         ..Config::default()
     };
     // No draw of its own, or each seed would be another world.
-    config.tcp_ecn = (config.tcp_tw_reuse + config.tcp_rfc1337) % 3;
+    config.tcp_ecn = config.tcp_tw_reuse + 3 * config.tcp_rfc1337;
     config.tcp_mtu_probing = (config.tcp_tw_reuse + 2 * config.tcp_rfc1337) % 3;
     config
 }

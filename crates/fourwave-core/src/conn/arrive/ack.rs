@@ -7,7 +7,7 @@ use super::Segment;
 use crate::conn::send::Fin;
 use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
-use crate::sender::Ack;
+use crate::sender::{Ack, Echo};
 use crate::state::{Input, State};
 use crate::time::{Duration, Instant};
 
@@ -54,19 +54,20 @@ pub(super) fn arrive(
     } else {
         false
     };
-    let is_echo = conn.is_echo(header);
+    let echo = conn.echo(segment, ctx);
     if header.ack.after(conn.snd.una) {
-        return advance(conn, header, ctx);
+        return advance(conn, header, echo, ctx);
     }
     let in_flight = conn.snd.outstanding() > 0;
     if conn.options.sack && !header.options.sack.is_empty() {
         let (flight, sacks) = (conn.flight(), header.options.sack.as_slice());
-        let is_echo = is_echo && header.ack == conn.snd.una;
-        let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks, is_echo };
-        let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
-        ctx.count_found(found);
-    } else if is_echo && in_flight && header.ack == conn.snd.una {
-        conn.sender.on_bare_echo(ctx.now, conn.flight(), &conn.rto_limits(ctx.config));
+        let echo = if header.ack == conn.snd.una { echo } else { Echo::Nothing };
+        let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks, echo };
+        let told = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
+        ctx.count_found(told.found);
+        conn.take_marked(told.marked, header, ctx);
+    } else if echo != Echo::Nothing && header.ack == conn.snd.una {
+        conn.bare_echo(echo, header, in_flight, ctx);
     }
     let says_nothing = segment.len() == 0 && !window_changed && !opens;
     if header.ack == conn.snd.una && in_flight && says_nothing {
@@ -86,7 +87,7 @@ pub(super) fn arrive(
 }
 
 /// SND.UNA moves forward.
-fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckOutcome {
+fn advance(conn: &mut Connection, header: &TcpHeader, echo: Echo, ctx: &mut Ctx<'_>) -> AckOutcome {
     if conn.snd.unsent() == 0 {
         conn.sender.on_drained(ctx.now);
     }
@@ -104,15 +105,15 @@ fn advance(conn: &mut Connection, header: &TcpHeader, ctx: &mut Ctx<'_>) -> AckO
     if conn.sender.searches_mtu() {
         conn.mtu_answered(ctx);
     }
-    let is_echo = conn.is_echo(header);
-    if is_echo {
+    if echo == Echo::All {
         conn.count_marked(segments, ctx);
     }
     let echo_age = conn.echo_age(header, ctx.now);
     let sacks = header.options.sack.as_slice();
-    let ack = Ack { flight: conn.flight(), acked, data, echo_age, sacks, is_echo };
-    let found = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
-    ctx.count_found(found);
+    let ack = Ack { flight: conn.flight(), acked, data, echo_age, sacks, echo };
+    let told = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
+    ctx.count_found(told.found);
+    conn.take_marked(told.marked, header, ctx);
     conn.wake_writer(ctx.config);
     if conn.snd.drained() {
         conn.note_idle(ctx.now);

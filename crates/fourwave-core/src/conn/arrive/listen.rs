@@ -4,7 +4,7 @@ use fourwave_wire::Link;
 
 use super::Segment;
 use crate::config::Config;
-use crate::conn::ecn::is_asked;
+use crate::conn::ecn::asked;
 use crate::demux::FourTuple;
 use crate::event::ListenerId;
 use crate::half_open::HalfOpen;
@@ -36,11 +36,12 @@ pub(crate) fn receive_syn(
     let Reception { listener, deferred, iss, config, link, syn } = *reception;
     let ours = offer(config, link, tuple.is_ipv6(), &syn);
     let header = &segment.header;
-    let ecn = config.tcp_ecn != 0 && is_asked(header, segment.ecn);
-    let options = agree(config, &ours, tuple.is_ipv6(), &header.options).with_ecn(ecn);
+    let ecn = asked(header, segment.ecn, config.tcp_ecn);
+    let options = agree(config, &ours, tuple.is_ipv6(), &header.options).with_ecn(ecn, config);
     let ts_recent = header.options.timestamps.map_or(0, |ts| ts.value);
     let numbers = (iss, header.seq);
     let mut record = HalfOpen::new(tuple, listener, options, numbers, ts_recent, deferred, now);
+    record.note_syn(segment.ecn);
     record.promise(syn.receive_buffer.map_or(config.tcp_rmem_default, u64::from));
     record
 }

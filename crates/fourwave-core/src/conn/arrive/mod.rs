@@ -36,6 +36,8 @@ pub(crate) struct Segment<'a> {
     pub(crate) header: TcpHeader,
     /// The two ECN bits of its packet.
     pub(crate) ecn: u8,
+    /// Payload bytes of each segment of a super-packet; 0 of an ordinary one.
+    pub(crate) gso_size: u16,
     /// The whole packet; slices of it are kept, not copied.
     pub(crate) packet: &'a Bytes,
     /// Where the payload lies in the packet.
@@ -46,6 +48,14 @@ impl Segment<'_> {
     /// SEG.LEN.
     pub(crate) fn len(&self) -> u32 {
         self.header.segment_len(self.payload.len())
+    }
+
+    /// Packets that it was on the way.
+    pub(crate) fn packets(&self) -> u32 {
+        match u32::from(self.gso_size) {
+            0 => 1,
+            size => (self.payload.len() as u32).div_ceil(size).max(1),
+        }
     }
 
     /// The sequence number of the first payload byte.
@@ -67,6 +77,9 @@ pub(crate) fn arrive(
 ) -> ConnOutcome {
     let nxt = conn.rcv.nxt;
     let outcome = steps(conn, segment, ctx);
+    if segment.header.flags.syn() {
+        conn.syn_is_answered();
+    }
     if outcome == ConnOutcome::Alive {
         conn.ask_far_end(segment, nxt, ctx);
     }
@@ -76,6 +89,9 @@ pub(crate) fn arrive(
 fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> ConnOutcome {
     if conn.state == State::SynSent {
         return syn_sent::arrive(conn, segment, ctx);
+    }
+    if segment.header.flags.syn() {
+        conn.syn_comes_again(segment);
     }
     if syn::completes(conn, segment) {
         return syn::arrive(conn, segment, ctx);
@@ -97,6 +113,9 @@ fn steps(conn: &mut Connection, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Con
         return ConnOutcome::Alive;
     }
     conn.heard(ctx.now);
+    if conn.has_accecn() && acceptability == acceptable::Acceptability::Acceptable {
+        conn.packet_arrives(segment);
+    }
     let next = ack::arrive(conn, segment, ctx);
     if !matches!(next, ack::AckOutcome::Drop | ack::AckOutcome::Ended(ConnOutcome::Reject)) {
         acceptable::update_ts_recent(conn, segment, ctx);

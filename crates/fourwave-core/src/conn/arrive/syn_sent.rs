@@ -1,7 +1,6 @@
 //! A segment in SYN_SENT (RFC 9293 §3.10.7.3).
 
 use super::Segment;
-use crate::conn::ecn::{is_agreed, is_asked};
 use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
 use crate::negotiated::agree;
@@ -44,10 +43,9 @@ pub(super) fn arrive(
     conn.heard(ctx.now);
     conn.times.data_received(ctx.now);
     conn.rcv.synchronize(header.seq);
-    let ours = conn.options;
-    let agreed = agree(ctx.config, &ours, conn.tuple.is_ipv6(), &header.options);
-    let says_yes = if ack_ok { is_agreed(header) } else { is_asked(header, segment.ecn) };
-    conn.adopt(agreed.with_ecn(ours.ecn && says_yes), ctx.config);
+    let agreed = agree(ctx.config, &conn.options, conn.tuple.is_ipv6(), &header.options);
+    conn.adopt(conn.with_ecn(agreed, segment, ack_ok, ctx.config), ctx.config);
+    conn.enter_ecn(segment, ack_ok, ctx.now);
     if let Some(ts) = header.options.timestamps {
         (conn.ts.recent, conn.ts.recent_at) = (ts.value, ctx.now);
     }
@@ -56,7 +54,8 @@ pub(super) fn arrive(
         conn.syn_acknowledged(header, ctx);
         let waits = conn.snd.unsent() > 0;
         conn.syn_text_acknowledged(header.ack, ctx);
-        if waits {
+        // AccECN's answer to a SYN ACK is an ACK alone (RFC 9768 §3.2.2.1).
+        if waits && !conn.has_accecn() {
             // Data waits to go out: the ACK rides on it, and so will the peer's on its answer.
             let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
             conn.rcv.acks.ride(ctx.now + delay);
