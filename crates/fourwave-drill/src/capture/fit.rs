@@ -6,11 +6,11 @@
 //! than the captured stack's, the other side acknowledges what has come. SYN, FIN, RST, every byte
 //! and ACKs that say something new stay as they were captured.
 
-use super::line::{Ask, Kind, Line, packet_text, render};
+use super::line::{Ask, Kind, Line, Wait, packet_text, render};
 use super::packet::{FIN, RST, SYN, beyond};
 use crate::ast::{Body, Direction, EventKind, FlagSpec, Script, SeqSpec, TcpSpec};
 use crate::lang;
-use crate::run::{Failure, NOTHING, Options, Outcome, SHORT, UP_TO, run};
+use crate::run::{EARLY, Failure, NOTHING, Options, Outcome, SHORT, UP_TO, run};
 use crate::virt::{Setup, Virtual};
 
 /// Runs of the script, one for each place that is fitted.
@@ -89,12 +89,27 @@ fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
         *failed = Line::plain(format!("// not from this engine: {}", failed.text));
         return Some(());
     }
+    if failure.message == EARLY {
+        return sooner(lines, line);
+    }
     if ![NOTHING, SHORT].contains(&failure.message.as_str()) {
         return None;
     }
     let actual = failure.actual.as_ref().map(ToString::to_string).unwrap_or_default();
     let come = actual.strip_prefix(UP_TO).and_then(|rest| rest.split_once(','));
     acknowledge(lines, line, come.and_then(|(number, _)| number.parse().ok()))
+}
+
+/// A SYN or FIN goes out again by a timer of the stack's own, which this engine's may do before
+/// what came in meanwhile.
+fn sooner(lines: &mut Vec<Line>, line: usize) -> Option<()> {
+    let (before, rest) = lines.split_at_mut_checked(line)?;
+    let again = rest.first_mut().filter(|line| line.kind == Kind::Out(Wait::Own))?;
+    let to = before.iter().rposition(|line| line.kind != Kind::Plain)?;
+    let passed = before.get(to).filter(|line| line.text.starts_with('<'))?;
+    again.at = passed.at;
+    lines.get_mut(to..=line)?.rotate_right(1);
+    Some(())
 }
 
 /// Where this engine's window lets less out than the captured stack's, the other side acknowledges
@@ -194,7 +209,6 @@ fn is_again(script: &Script, event: usize) -> bool {
 mod tests {
     use std::time::Duration;
 
-    use super::super::line::Wait;
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
@@ -228,6 +242,24 @@ mod tests {
         assert_eq!((fitted.failure, fitted.fitted), (None, 1), "{}", fitted.text);
         let end = "// not from this engine: > . 1:1(0) ack 11\n+0.48 read(4, ..., 10) = 10\n";
         assert!(fitted.text.ends_with(end), "{}", fitted.text);
+    }
+
+    #[test]
+    fn a_fin_that_goes_out_again_sooner_changes_places_with_what_came_in() {
+        let tail = [
+            (20, "> . 1:1(0) ack 11"),
+            (30, "read(4, ..., 10) = 10"),
+            (30, "shutdown(4, SHUT_WR) = 0"),
+            (30, "> F. 1:1(0) ack 11"),
+            (500, "< P. 11:21(10) ack 1 win 1000"),
+        ];
+        let mut lines = lines(&tail);
+        let again = Line::new(Kind::Out(Wait::Own), MS * 505, "> F. 1:1(0) ack 11");
+        lines.push(again);
+        let fitted = fit(lines);
+        assert_eq!((fitted.failure, fitted.fitted), (None, 1), "{}", fitted.text);
+        let out = fitted.text.rfind("> F. 1:1(0) ack 11").unwrap();
+        assert!(out < fitted.text.find("< P. 11:21").unwrap(), "{}", fitted.text);
     }
 
     #[test]

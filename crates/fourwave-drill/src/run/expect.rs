@@ -10,6 +10,8 @@ use crate::run::{Difference, Error, Options, Shown, matching};
 
 /// What is said of a packet that never comes.
 pub(crate) const NOTHING: &str = "the packet did not come";
+/// What is said of a packet that is right but for its time, which is too soon.
+pub(crate) const EARLY: &str = "the packet came early";
 
 /// An outbound packet of the script, and all that is needed to judge what comes.
 pub(crate) struct Expectation<'a> {
@@ -88,6 +90,7 @@ fn message(parts: &[Part], early: bool) -> String {
     let timed = parts.contains(&Part::Time);
     let time = if early { "came early" } else { "came late" };
     match (names.is_empty(), timed) {
+        (true, _) if early => EARLY.to_owned(),
         (true, _) => format!("the packet {time}"),
         (false, false) => format!("the packet has other {}", names.join(", ")),
         (false, true) => format!("the packet {time} and has other {}", names.join(", ")),

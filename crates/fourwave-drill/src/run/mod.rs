@@ -40,7 +40,7 @@ mod wire;
 
 use std::time::Duration;
 
-pub(crate) use expect::NOTHING;
+pub(crate) use expect::{EARLY, NOTHING};
 pub(crate) use loose::{SHORT, UP_TO};
 
 pub use options::{Dialect, IpVersion, OptionError, Options, Persona};
