@@ -121,6 +121,13 @@ pub enum Event {
         /// The connection.
         conn: ConnId,
     },
+    /// A segment, a timeout or a call may have moved what the connection's sender does; only after
+    /// [`Engine::watch_senders`](crate::Engine::watch_senders). What it does now
+    /// [`Engine::info`](crate::Engine::info) tells.
+    SenderMoved {
+        /// The connection.
+        conn: ConnId,
+    },
     /// All that was queued, the FIN included, is acknowledged.
     Drained {
         /// The connection.

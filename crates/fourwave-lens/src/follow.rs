@@ -26,6 +26,8 @@ pub fn line(event: &Event, options: &LadderOptions) -> String {
     match event {
         Event::Opened(opened) => self::opened(opened, options, &mut out),
         Event::Entry(seen) => entry(seen, options, &mut out),
+        // Too many for people; they are JSON's.
+        Event::Sender(_) => {}
         Event::Ended(record) => ended(record, options, &mut out),
     }
     if options.ascii { out.replace('µ', "u").replace(|c: char| !c.is_ascii(), "?") } else { out }

@@ -13,7 +13,7 @@ use fourwave_wire::icmp::QuotedTcp;
 
 use crate::comment;
 use crate::conn::{Conn, RUN_PROGRESS};
-use crate::event::{Event, Outbox};
+use crate::event::{Event, Outbox, Sender, SenderSeen};
 use crate::names::Names;
 use crate::options::LensOptions;
 use crate::record::ConnectionRecord;
@@ -357,6 +357,19 @@ impl Lens {
         let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
         let who = conn.role_of(ends.0);
         conn.warning(at, who, what, &mut self.out);
+        true
+    }
+
+    /// What the engine at `ends.0` says of its sender: an event where they are live, no entry of
+    /// the ladder. `false` when no such connection is watched.
+    pub fn sender(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), what: Sender) -> bool {
+        let key = Key::new(ends.0, ends.1);
+        let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
+        if self.out.live {
+            let (conn, end) = (conn.id, conn.role_of(ends.0));
+            let seen = SenderSeen { conn, at, end, sender: what };
+            self.out.queue.push_back(Event::Sender(Box::new(seen)));
+        }
         true
     }
 

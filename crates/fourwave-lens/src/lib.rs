@@ -59,7 +59,7 @@ mod warning;
 mod words;
 
 pub use entry::{EntryKind, Exchange, LadderEntry, LeftOut, Move, Run, Shown};
-pub use event::{EntrySeen, Event, Opened};
+pub use event::{EntrySeen, Event, Opened, Sender, SenderSeen};
 pub use lens::{Ignored, Lens, Seen};
 pub use metrics::{EndMetrics, Metrics, Point, PointKind, Retransmissions, Rtt};
 pub use nagle::NagleWaits;

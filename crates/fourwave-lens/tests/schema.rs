@@ -5,7 +5,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::*;
-use fourwave_lens::{AnomalyKind, json};
+use fourwave_lens::{AnomalyKind, Sender, json};
 use serde_json::Value;
 
 /// Lines that the crate of `trace` writes, and checks.
@@ -103,7 +103,21 @@ fn lines() -> Vec<(&'static str, String)> {
             add(name, out);
         }
     }
+    add("sender", sender().json());
     lines
+}
+
+/// An engine at the server's end says what its sender does.
+fn sender() -> Wire {
+    let mut wire = Wire::new();
+    wire.open();
+    let says = Sender { state: "open", congestion: "cubic", cwnd: 14_480, ..Sender::default() };
+    assert!(wire.lens.sender(wire.now, (wire.addrs[1], wire.addrs[0]), says));
+    assert!(
+        !wire.lens.sender(wire.now, (wire.addrs[1], wire.addrs[1]), says),
+        "no such connection"
+    );
+    wire
 }
 
 fn written() -> Fields {

@@ -15,6 +15,7 @@ use fourwave_wire::{RxPacket, TxPacket};
 
 use crate::notice::{Notice, NoticeKind};
 use crate::reports::Reporter;
+use crate::sender_report::SenderWatch;
 
 /// What the driver counts beside the engine's [`Counters`](crate::Counters).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -137,6 +138,7 @@ pub(crate) struct Inner {
     pub(crate) others: Option<Reporter<RxPacket>>,
     pub(crate) ends: Option<Reporter<EndReport>>,
     pub(crate) notices: Option<Reporter<Notice>>,
+    pub(crate) senders: SenderWatch,
     pub(crate) io: IoCounters,
     /// How many queries for a far end there were, over all connections: read without the lock.
     pub(crate) far_end_asked: Arc<AtomicU64>,
@@ -164,6 +166,7 @@ impl Inner {
             others: None,
             ends: None,
             notices: None,
+            senders: SenderWatch::default(),
             io: IoCounters::default(),
             far_end_asked: Arc::default(),
         }
@@ -251,6 +254,11 @@ impl Inner {
                         slot.far_end_asked = true;
                         slot.relayer.take()
                     });
+                }
+                Event::SenderMoved { conn } => {
+                    if let Ok(info) = self.engine.info_at(now, conn) {
+                        self.senders.moved(now, conn, info);
+                    }
                 }
                 Event::Connected { conn } => self.wake_with(conn, |slot| {
                     slot.connected = true;
@@ -430,6 +438,7 @@ impl Inner {
         self.others = None;
         self.ends = None;
         self.notices = None;
+        self.senders.reporter = None;
         self.to_wake.append(&mut self.drain_waiters);
         self.to_wake.append(&mut self.stop_waiters);
     }

@@ -17,10 +17,13 @@ use crate::incoming::IncomingListener;
 use crate::inner::{Inner, IoCounters, ListenerState, wait_with_others};
 use crate::notice::Notice;
 use crate::reports::{self, Reports};
+use crate::sender_report::SenderReport;
 use crate::shared::{Ref, Shared};
 
 /// Packets that are not TCP and wait for their taker; beyond, they are dropped and counted.
 const OTHER_PACKETS: usize = 1024;
+/// Reports of senders that wait: some 4 MB where nobody reads.
+const WAITING_SENDERS: usize = 8192;
 /// Ends, or notices, that wait for their taker: some 10 MB where nobody reads.
 const WAITING_REPORTS: usize = 65_536;
 
@@ -171,6 +174,18 @@ impl Stack {
     pub fn take_notices(&self) -> Option<Reports<Notice>> {
         let inner = &mut *self.shared.lock();
         reports::take(&mut inner.notices, WAITING_REPORTS, inner.stopping)
+    }
+
+    /// What the senders of open connections do from now on: a report each time that one's state of
+    /// recovery or slow-start threshold changes, its congestion window by an eighth or its
+    /// round-trip time by a quarter. There is one taker at a time: `None` while another one is
+    /// alive. At most 8,192 wait; what finds no room is dropped and counted. Costs a look at
+    /// TCP_INFO for each step of a connection.
+    pub fn take_senders(&self) -> Option<Reports<SenderReport>> {
+        let inner = &mut *self.shared.lock();
+        let taken = reports::take(&mut inner.senders.reporter, WAITING_SENDERS, inner.stopping);
+        inner.engine.watch_senders(true);
+        taken
     }
 
     /// The engine's counters.

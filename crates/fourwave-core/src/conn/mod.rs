@@ -90,7 +90,7 @@ pub(crate) enum ConnOutcome {
 
 /// Readiness that the caller has not been told of yet, as bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Hash)]
-pub(crate) struct Signals(u8);
+pub(crate) struct Signals(u16);
 
 impl Signals {
     pub(crate) const CONNECTED: Self = Self(1);
@@ -101,6 +101,7 @@ impl Signals {
     pub(crate) const CLOSE_WAIT_SUSPECTED: Self = Self(32);
     pub(crate) const UNANSWERED: Self = Self(64);
     pub(crate) const FAR_END_ASKED: Self = Self(128);
+    pub(crate) const SENDER_MOVED: Self = Self(256);
 
     pub(crate) fn set(&mut self, other: Self) {
         self.0 |= other.0;

@@ -103,6 +103,8 @@ pub struct Engine {
     /// Fast Open: what listeners make cookies from, and the cookies that peers gave us.
     fast_open_keys: FastOpenKeys,
     cookies: Cookies,
+    /// Somebody wants to hear of each step of a sender.
+    watches_senders: bool,
 }
 
 /// A connection handed out by [`Engine::accept`].
@@ -163,7 +165,13 @@ impl Engine {
             hosts,
             fast_open_keys,
             cookies,
+            watches_senders: false,
         }
+    }
+
+    /// From now on [`Event::SenderMoved`] is told, or is not: by default it is not.
+    pub fn watch_senders(&mut self, on: bool) {
+        self.watches_senders = on;
     }
 
     /// The next event, until there is none.
@@ -205,6 +213,8 @@ impl Engine {
                 Event::Writable { conn }
             } else if signals.take(Signals::DRAINED) {
                 Event::Drained { conn }
+            } else if signals.take(Signals::SENDER_MOVED) {
+                Event::SenderMoved { conn }
             } else {
                 connection.handle.signalled = false;
                 continue;
@@ -288,6 +298,9 @@ impl Engine {
         if !conn.handle.queued && conn.handle.ended.is_none() && conn.may_transmit() {
             conn.handle.queued = true;
             self.ready.push_back(Ready::Conn(conn.id));
+        }
+        if self.watches_senders {
+            conn.handle.signals.set(Signals::SENDER_MOVED);
         }
         // A connection that waits for accept has no one who would listen.
         if conn.handle.signals.any()

@@ -12,7 +12,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fourwave::{Config, Device, EndReport, Notice, NoticeKind, Reports, Stack, StackOptions};
+use fourwave::{
+    Config, Device, EndReport, Notice, NoticeKind, Reports, SenderReport, Stack, StackOptions,
+};
 use fourwave_device::tap::Tapped;
 use fourwave_fault::FaultSpec;
 use fourwave_lens::ladder::LadderOptions;
@@ -139,6 +141,7 @@ impl Observer {
         let limit = Duration::from_secs(stack.config.tcp_close_wait_limit);
         let leaks = Arc::new(Leaks::new(quiet, published, limit));
         let options = lens_options(&stack.config, &lens);
+        let wants_senders = lens.events.is_some();
         let (stack, faults, watch, event_writer) = if lens.is_nothing() {
             let (stack, faults) = faults::spawn(device, stack, faults, |_, _| {})?;
             (stack, faults, None, None)
@@ -157,12 +160,14 @@ impl Observer {
             watch.set_engine_epoch(origin.elapsed().saturating_sub(engine));
             (stack, faults, Some(watch), Some(event_writer))
         };
+        let senders = if wants_senders { stack.take_senders() } else { None };
         let annotations = Annotations {
             watch: watch.clone(),
             summary: Arc::clone(&summary),
             leaks: Arc::clone(&leaks),
         };
-        let gathering = tokio::spawn(gather(stack.take_ends(), stack.take_notices(), annotations));
+        let told = (stack.take_ends(), stack.take_notices(), senders);
+        let gathering = tokio::spawn(gather(told, annotations));
         Ok((stack, Self { watch, event_writer, summary, leaks, gathering, faults }))
     }
 
@@ -208,12 +213,19 @@ fn lens_options(config: &Config, lens: &LensOptions) -> fourwave_lens::LensOptio
     }
 }
 
+/// What a stack tells.
+type Told = (Option<Reports<EndReport>>, Option<Reports<Notice>>, Option<Reports<SenderReport>>);
+
+/// The next report; where there are none, never.
+async fn next<T>(reports: &mut Option<Reports<T>>) -> Option<T> {
+    match reports {
+        Some(reports) => reports.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Takes the engine's reports and notices until the stack stops, and gives the lens its time.
-async fn gather(
-    ends: Option<Reports<EndReport>>,
-    notices: Option<Reports<Notice>>,
-    annotations: Annotations,
-) {
+async fn gather((ends, notices, mut senders): Told, annotations: Annotations) {
     let (Some(mut ends), Some(mut notices)) = (ends, notices) else { return };
     loop {
         let report = tokio::select! {
@@ -221,6 +233,12 @@ async fn gather(
             biased;
             Some(notice) = notices.recv() => {
                 annotations.notice(&notice);
+                continue;
+            }
+            Some(report) = next(&mut senders) => {
+                if let Some(watch) = &annotations.watch {
+                    watch.sender(&report);
+                }
                 continue;
             }
             report = ends.recv() => report,
@@ -232,7 +250,8 @@ async fn gather(
             }
         };
         let Some(report) = report else {
-            let lost = ends.dropped() + notices.dropped();
+            let of_senders = senders.map_or(0, |senders| senders.dropped());
+            let lost = ends.dropped() + notices.dropped() + of_senders;
             if lost > 0 {
                 say(&format!("{lost} reports of connections found no room and are not counted"));
             }

@@ -8,10 +8,10 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use fourwave::EndReport;
+use fourwave::{EndReport, SenderReport, TcpInfo};
 use fourwave_capture::{PacketId, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, Observer, PacketView};
-use fourwave_lens::{Event, Lens, Names, Seen, Warning};
+use fourwave_lens::{Event, Lens, Names, Seen, Sender, Warning};
 
 use crate::notice::say;
 
@@ -101,6 +101,14 @@ impl Watch {
         state.tell();
     }
 
+    /// What the engine says of a sender.
+    pub(super) fn sender(&self, report: &SenderReport) {
+        let mut state = self.lock();
+        let at = Duration::from_micros((report.at + state.engine_epoch).as_micros());
+        state.lens.sender(at, (report.local, report.remote), sender(&report.info));
+        state.tell();
+    }
+
     pub(super) fn tick(&self) {
         let mut state = self.lock();
         let now = self.origin.elapsed();
@@ -120,6 +128,26 @@ impl Watch {
             Some(Err(error)) if !error.is_closed() => say(&error.to_string()),
             _ => {}
         }
+    }
+}
+
+fn sender(info: &TcpInfo) -> Sender {
+    let [unacked, sacked, lost, again] =
+        [info.unacked, info.sacked, info.lost, info.retrans].map(u64::from);
+    Sender {
+        state: info.ca_state.name(),
+        congestion: info.congestion,
+        cwnd: info.snd_cwnd,
+        ssthresh: (info.snd_ssthresh != u64::MAX).then_some(info.snd_ssthresh),
+        in_flight: (unacked + again).saturating_sub(sacked + lost),
+        lost,
+        peer_window: info.snd_wnd.into(),
+        rtt: info.rtt,
+        rttvar: info.rttvar,
+        min_rtt: info.min_rtt,
+        rto: info.rto,
+        pacing_rate: info.pacing_rate,
+        retransmitted: info.total_retrans.into(),
     }
 }
 

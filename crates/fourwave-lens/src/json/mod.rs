@@ -1,6 +1,7 @@
 //! Events and records as JSON lines for machines. `SCHEMA.md` says what every field means.
 
 mod record;
+mod sender;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -103,6 +104,13 @@ enum Out<'a> {
         retransmissions: u32,
         icmp: Option<&'static str>,
         text: String,
+    },
+    Sender {
+        conn: u64,
+        t: f64,
+        end: &'static str,
+        #[serde(flatten)]
+        sender: sender::SenderFields,
     },
     Exchange {
         conn: u64,
@@ -257,6 +265,7 @@ pub fn write(event: &Event, names: &Names, out: &mut String) {
     match event {
         Event::Opened(opened) => push(&open(opened), None, out),
         Event::Entry(seen) => entry(&EntryContext::of(seen), names, out),
+        Event::Sender(seen) => push(&sender::line(seen), None, out),
         Event::Ended(record) => push(&Out::End(Box::new(end(record, names))), None, out),
     }
 }

@@ -29,3 +29,16 @@ pub enum CaState {
     /// After a retransmission timeout.
     Loss = 4,
 }
+
+impl CaState {
+    /// In small letters, as `ss` has Linux's.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Disorder => "disorder",
+            Self::Cwr => "cwr",
+            Self::Recovery => "recovery",
+            Self::Loss => "loss",
+        }
+    }
+}
