@@ -102,7 +102,7 @@ fn change(lines: &mut Vec<Line>, run: &Run) -> Option<()> {
 
 /// A SYN or FIN goes out again by a timer of the stack's own, which this engine's may do before
 /// what came in meanwhile.
-fn sooner(lines: &mut Vec<Line>, line: usize) -> Option<()> {
+fn sooner(lines: &mut [Line], line: usize) -> Option<()> {
     let (before, rest) = lines.split_at_mut_checked(line)?;
     let again = rest.first_mut().filter(|line| line.kind == Kind::Out(Wait::Own))?;
     let to = before.iter().rposition(|line| line.kind != Kind::Plain)?;

@@ -137,8 +137,7 @@ impl Writer<'_> {
             }
             None => {}
         }
-        let sends_again = self.sends_again();
-        if self.loose && sends_again {
+        if self.loose && self.sends_again() {
             set("tcp_early_retrans", "3".to_owned());
         }
         if self.loose {
@@ -149,9 +148,9 @@ impl Writer<'_> {
             let room = u64::from(self.plan.largest_write.next_power_of_two()) * 4;
             set("tcp_wmem", format!("\"4096 {room} {room}\""));
         }
-        if self.loose && !sends_again {
+        if self.loose {
             // How fast a window grows is a stack's own affair (bytes or packets, CUBIC's view of
-            // a path whose round trips are a script's): nothing was lost, so none is in the way.
+            // a path whose round trips are a script's): it should not be in the way.
             let family = if self.conn.client.is_ipv6() { "-6 " } else { "" };
             lines.push(format!("ip {family}route change default dev tun0 initcwnd {WIDE}"));
         }
@@ -161,7 +160,7 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether our side sent anything twice: then how much of its window is left counts.
+    /// Whether our side sent anything twice: then its probes count.
     fn sends_again(&self) -> bool {
         let own = self.segs.iter().filter(|seg| seg.from == self.ours && seg.len > 0);
         let mut end: Option<u32> = None;
