@@ -19,6 +19,8 @@ pub(super) enum Why {
     Repeated,
     /// The same SYN or FIN of our side twice at once: the network's copy.
     Copied,
+    /// Our side sends it again, and the other says that it has it already (RFC 2883).
+    Needless,
 }
 
 impl Why {
@@ -27,6 +29,9 @@ impl Why {
             Self::Unheard => "It never reached our side, which sends again what this acknowledges:",
             Self::Repeated => "It comes again below, before our side has acknowledged it:",
             Self::Copied => "A copy that the network made:",
+            Self::Needless => {
+                "Sent again for nothing, as the other side says; whether it is, is free:"
+            }
         }
     }
 }
@@ -37,6 +42,7 @@ pub(super) type Sorted = (Vec<Seg>, BTreeMap<usize, Vec<(Why, Seg)>>);
 /// Sorts out what the captured stack on the side of `ours` never got or sent.
 pub(super) fn sort(all: &[Seg], ours: Role, sent: Numbers, got: Numbers) -> Sorted {
     let mut why: Vec<Option<Why>> = vec![None; all.len()];
+    needless(all, ours, &mut why);
     unheard(all, ours, sent, &mut why);
     repeated(all, ours, got, &mut why);
     copied(all, ours, &mut why);
@@ -50,12 +56,37 @@ pub(super) fn sort(all: &[Seg], ours: Role, sent: Numbers, got: Numbers) -> Sort
     (left, out)
 }
 
+/// Data that our side sends again and the other one reports as a duplicate: probes, and timeouts
+/// that an ACK crossed.
+fn needless(all: &[Seg], ours: Role, why: &mut [Option<Why>]) {
+    for (at, seg) in all.iter().enumerate().filter(|(_, seg)| seg.from != ours) {
+        let first = seg.options.sack.as_slice().first();
+        let Some((start, end)) = first.map(|(start, end)| (start.value(), end.value())) else {
+            continue;
+        };
+        if beyond(end, seg.ack) {
+            continue;
+        }
+        let is_it = |own: &Seg| {
+            own.from == ours
+                && own.len > 0
+                && !own.has(SYN | FIN | RST)
+                && !beyond(start, own.seq)
+                && !beyond(own.seq.wrapping_add(own.len), end)
+        };
+        let again = all[..at].iter().rposition(is_it);
+        if let Some(again) = again.filter(|again| all[..*again].iter().any(is_it)) {
+            why[again] = Some(Why::Needless);
+        }
+    }
+}
+
 /// A bare ACK behind which our side sends again what it acknowledges.
 fn unheard(all: &[Seg], ours: Role, sent: Numbers, why: &mut [Option<Why>]) {
     let (mut end, mut again) = (0, Vec::new());
-    for seg in all {
+    for (seg, why) in all.iter().zip(&*why) {
         let own = sent.script(seg.end(), false);
-        let counts = seg.from == ours && !seg.is_bare() && !seg.has(RST);
+        let counts = seg.from == ours && !seg.is_bare() && !seg.has(RST) && why.is_none();
         let is_new = beyond(own, end);
         let is_probe = seg.len == 1 && !seg.has(FIN) && own == end;
         again.push((counts && !is_new && !is_probe).then_some(own));
@@ -122,6 +153,7 @@ fn copied(all: &[Seg], ours: Role, why: &mut [Option<Why>]) {
 
 #[cfg(test)]
 mod tests {
+    use fourwave_wire::SeqNum;
     use fourwave_wire::options::TcpOptions;
 
     use super::*;
@@ -168,6 +200,22 @@ mod tests {
         assert_eq!(missed(&[probe(0), probe(500_000), probe(1_500_000)]), []);
         let data = |at| seg(at, Client, ACK, 100, 1, 50);
         assert_eq!(missed(&[data(0), data(500_000)]), [(0, Why::Repeated)]);
+    }
+
+    #[test]
+    fn what_was_sent_again_for_nothing_is_left_out() {
+        use Role::{Client, Server};
+        let data = |at, seq| seg(at, Server, ACK, seq, 1, 10);
+        let dsack = |block: (u32, u32), ack| {
+            let mut seg = seg(900, Client, ACK, 1, ack, 0);
+            assert!(seg.options.sack.push(SeqNum::new(block.0), SeqNum::new(block.1)));
+            seg
+        };
+        let all = [data(0, 1), data(1, 11), data(800, 11), dsack((11, 21), 21)];
+        assert_eq!(missed(&all), [(2, Why::Needless)]);
+        // A SACK of what is ahead tells of no duplicate; nor is what was sent once one.
+        assert_eq!(missed(&[data(0, 1), data(1, 11), data(800, 11), dsack((11, 21), 1)]), []);
+        assert_eq!(missed(&[data(0, 1), data(1, 11), dsack((11, 21), 21)]), []);
     }
 
     #[test]
