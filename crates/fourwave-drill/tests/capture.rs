@@ -413,6 +413,19 @@ fn a_stream_with_losses_passes() {
     }
 }
 
+/// The last bytes were written with the close: before, all was acknowledged and nothing went out.
+#[test]
+fn what_goes_out_behind_a_pause_was_written_behind_it() {
+    let mut world = World::new();
+    world.bulk(SERVER, 14_480, 14_480);
+    world.send(SERVER, 528);
+    world.close(SERVER);
+    world.close(CLIENT);
+    let no_push = cut_otherwise(&world.net.filter.seen, 40, |_| false);
+    let [_, server] = both_ends(&no_push);
+    passes(&server, &["write(4, ..., 14480) = 14480", "write(4, ..., 528) = 528"]);
+}
+
 #[test]
 fn a_stream_that_breaks_fails() {
     let mut world = World::new();

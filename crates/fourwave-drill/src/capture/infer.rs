@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use fourwave_lens::Role;
 
+use super::line::LONG;
 use super::packet::{ACK, FIN, Numbers, PSH, RST, Received, SYN, Seg, beyond};
 
 /// A stream without a pause is written in calls of so many bytes.
@@ -108,15 +109,18 @@ impl Infer<'_> {
         })
     }
 
-    /// A write ends where a segment says PSH or is not full.
+    /// A write ends where a segment says PSH or is not full, and before a pause in which nothing
+    /// was under way and the other side had room: there was nothing to send then.
     fn writes(&mut self) {
         let full = full(self.segs);
         let mut end = 1;
         let mut acked = 1;
+        let mut has_room = false;
         let mut begun: Option<(usize, u32)> = None;
         for (at, seg) in self.segs.iter().enumerate() {
             if seg.from != self.ours {
                 let ack = self.sent.script(seg.ack, false);
+                has_room = seg.window > 0;
                 acked = if seg.has(ACK) && beyond(ack, acked) { ack } else { acked };
                 continue;
             }
@@ -128,6 +132,14 @@ impl Infer<'_> {
             let counts = seg.len > 0 || seg.has(FIN);
             if !counts || seg.has(SYN | RST) || !beyond(until, end) {
                 continue;
+            }
+            let before = self.segs[..at].last().map_or(seg.at, |before| before.at);
+            if has_room
+                && acked == end
+                && seg.at.saturating_sub(before) >= LONG
+                && let Some((place, start)) = begun.take()
+            {
+                self.write(place, end.wrapping_sub(start), false);
             }
             let (place, start) = *begun.get_or_insert((at, end));
             let part = seg.len % full != 0;
