@@ -16,6 +16,8 @@ pub(crate) struct Frame {
     /// Bytes on the wire.
     pub(crate) original: u32,
     pub(crate) outgoing: Option<bool>,
+    /// The place of its options, where there is a comment among them; else empty.
+    pub(crate) comments: Range<usize>,
 }
 
 /// Why nothing more can be read.

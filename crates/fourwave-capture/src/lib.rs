@@ -28,6 +28,7 @@
 //! | the packets of a device as pcapng | `writer.rs`: `PcapngWriter` |
 #![forbid(unsafe_code)]
 
+mod comments;
 mod error;
 mod file_type;
 mod frame;
@@ -42,6 +43,7 @@ mod unpack;
 mod window;
 mod writer;
 
+pub use comments::Comments;
 pub use error::{Problem, ReadError};
 pub use link::link_name;
 pub use live::{Live, LiveError};

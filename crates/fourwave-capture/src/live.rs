@@ -6,6 +6,7 @@ use std::time::Duration;
 use fourwave_linux::iface::{Iface, IfaceError};
 use fourwave_linux::reason;
 
+use crate::comments::Comments;
 use crate::link;
 use crate::packet::{Packet, Tally};
 use crate::twice::Twice;
@@ -107,6 +108,7 @@ impl Live {
             wire_len: received.wire_len,
             outgoing: Some(received.outgoing),
             gso_size: received.gso_size,
+            comments: Comments::default(),
         };
         let link = if received.ethernet { ETHERNET } else { RAW };
         let frame = &self.buffer[..received.len];

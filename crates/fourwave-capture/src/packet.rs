@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::comments::Comments;
+
 /// One frame of a capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet<'a> {
@@ -18,6 +20,8 @@ pub struct Packet<'a> {
     pub outgoing: Option<bool>,
     /// Payload of each segment of a super-packet; 0 where that is not known, or it is none.
     pub gso_size: u16,
+    /// What the capture says of it.
+    pub comments: Comments<'a>,
 }
 
 /// What was read so far, and what could not be.

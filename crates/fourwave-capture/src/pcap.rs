@@ -49,7 +49,14 @@ impl Pcap {
                     let end = window.take(record) + record;
                     let data = end - kept..end;
                     let link = Some(self.link);
-                    return Ok(Some(Frame { link, at, data, original, outgoing: None }));
+                    return Ok(Some(Frame {
+                        link,
+                        at,
+                        data,
+                        original,
+                        outgoing: None,
+                        comments: 0..0,
+                    }));
                 }
                 Err(PcapParseError::IncompleteBuffer(needed, _)) => needed,
                 Err(error) => return Err(Stop::damaged(error)),

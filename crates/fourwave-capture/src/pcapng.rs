@@ -2,6 +2,7 @@
 //! read here, because it refuses the whole file for one odd option (a comment that is not UTF-8,
 //! picoseconds) and allocates for each packet with options.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use byteorder_slice::{BigEndian, ByteOrder, LittleEndian};
@@ -12,6 +13,7 @@ use pcap_file::pcapng::blocks::{
     SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
 };
 
+use crate::comments::{COMMENT, Comments, take_option};
 use crate::frame::{Frame, Stop};
 use crate::window::{LONGEST, Window};
 
@@ -22,7 +24,6 @@ const MOST_INTERFACES: usize = 1 << 16;
 
 /// Options.
 mod option {
-    pub(super) const END: u16 = 0;
     pub(super) const IF_TSRESOL: u16 = 9;
     pub(super) const IF_TSOFFSET: u16 = 14;
     pub(super) const EPB_FLAGS: u16 = 2;
@@ -134,6 +135,11 @@ impl Pcapng {
         }
     }
 
+    /// The comments among a packet's options.
+    pub(crate) fn comments<'a>(&self, options: &'a [u8]) -> Comments<'a> {
+        Comments::new(options, self.big_endian)
+    }
+
     /// Frames that the capturing system dropped, where the file says.
     pub(crate) fn dropped(&self) -> Option<u64> {
         self.interfaces.iter().filter_map(Interface::drops).chain(self.dropped).reduce(sum)
@@ -196,7 +202,9 @@ impl Pcapng {
         let began = window.take(record) + 8;
         Ok(Cut::Block(match content {
             Some(mut frame) => {
-                frame.data = began + frame.data.start..began + frame.data.end;
+                for place in [&mut frame.data, &mut frame.comments] {
+                    *place = began + place.start..began + place.end;
+                }
                 Content::Frame(frame)
             }
             None => Content::Other,
@@ -249,10 +257,12 @@ impl Pcapng {
         let fixed: [u8; 20] = first(body, 0)?;
         let word = |at: usize| B::read_u32(&fixed[at..at + 4]);
         let data = place(body, 20, word(12));
-        let (mut outgoing, mut dropped) = (None, None);
-        options::<B>(body, data.end.next_multiple_of(4), |code, value| match (code, value.len()) {
+        let (mut outgoing, mut dropped, mut comments) = (None, None, 0..0);
+        let start = data.end.next_multiple_of(4);
+        options::<B>(body, start, |code, value| match (code, value.len()) {
             (option::EPB_FLAGS, 4) => outgoing = direction(B::read_u32(value)),
             (option::EPB_DROPCOUNT, 8) => dropped = Some(B::read_u64(value)),
+            (COMMENT, _) => comments = start..body.len(),
             _ => {}
         });
         let interface = self.interfaces.get_mut(word(0) as usize);
@@ -264,7 +274,7 @@ impl Pcapng {
                 interface.dropped_between = Some(sum(before, dropped));
             }
         }
-        Ok(Frame { link, at: self.last, data, original: word(16), outgoing })
+        Ok(Frame { link, at: self.last, data, original: word(16), outgoing, comments })
     }
 
     fn simple<B: ByteOrder>(&mut self, body: &[u8]) -> Result<Frame, Stop> {
@@ -273,7 +283,7 @@ impl Pcapng {
         let snap_len = interface.map(|one| one.snap_len).filter(|len| *len != 0);
         let data = place(body, 4, original.min(snap_len.unwrap_or(u32::MAX)));
         let link = interface.map(|one| one.link);
-        Ok(Frame { link, at: self.last, data, original, outgoing: None })
+        Ok(Frame { link, at: self.last, data, original, outgoing: None, comments: 0..0 })
     }
 
     fn obsolete<B: ByteOrder>(&mut self, body: &[u8]) -> Result<Frame, Stop> {
@@ -291,7 +301,7 @@ impl Pcapng {
                 outgoing = direction(B::read_u32(value));
             }
         });
-        Ok(Frame { link, at: self.last, data, original: word(16), outgoing })
+        Ok(Frame { link, at: self.last, data, original: word(16), outgoing, comments: 0..0 })
     }
 }
 
@@ -313,7 +323,7 @@ fn direction(flags: u32) -> Option<bool> {
 }
 
 /// What was kept of a packet, as far as the block goes.
-fn place(body: &[u8], start: usize, len: u32) -> std::ops::Range<usize> {
+fn place(body: &[u8], start: usize, len: u32) -> Range<usize> {
     start..start.saturating_add(len as usize).min(body.len()).max(start)
 }
 
@@ -329,13 +339,7 @@ fn first<const N: usize>(body: &[u8], at: usize) -> Result<[u8; N], Stop> {
 #[inline]
 fn options<B: ByteOrder>(body: &[u8], start: usize, mut each: impl FnMut(u16, &[u8])) {
     let mut rest = body.get(start..).unwrap_or_default();
-    while let Some((head, values)) = rest.split_first_chunk::<4>() {
-        let (code, len) = (B::read_u16(&head[..2]), usize::from(B::read_u16(&head[2..])));
-        let Some(value) = values.get(..len) else { return };
-        if code == option::END {
-            return;
-        }
+    while let Some((code, value)) = take_option::<B>(&mut rest) {
         each(code, value);
-        rest = values.get(len.next_multiple_of(4)..).unwrap_or_default();
     }
 }

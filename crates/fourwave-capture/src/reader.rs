@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::comments::Comments;
 use crate::error::{Problem, ReadError};
 use crate::file_type::file_type;
 use crate::frame::{Frame, Stop};
@@ -180,16 +181,21 @@ impl Reader {
     }
 
     fn packet(&mut self, frame: Frame) -> Packet<'_> {
-        let Self { window, tally, twice, .. } = self;
+        let Self { window, tally, twice, format, .. } = self;
         tally.frames += 1;
         tally.bytes = window.passed();
-        let Frame { link, at, data, original, outgoing } = frame;
+        let Frame { link, at, data, original, outgoing, comments } = frame;
         let kept = data.len();
         let original = (original as usize).max(kept);
         tally.cut += u64::from(kept < original);
         let number = tally.frames;
         let bytes = window.taken(data);
-        let mut packet = Packet { number, at, ip: None, wire_len: original, outgoing, gso_size: 0 };
+        let comments = match format {
+            Format::Pcapng(pcapng) => pcapng.comments(window.taken(comments)),
+            Format::Pcap(_) => Comments::default(),
+        };
+        let mut packet =
+            Packet { number, at, ip: None, wire_len: original, outgoing, gso_size: 0, comments };
         let Some(framed) = link.and_then(|link| link::packet(link, bytes)) else {
             match link {
                 Some(link) if !link::is_known(link) => count(&mut tally.unknown_links, link),

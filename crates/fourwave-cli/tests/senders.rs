@@ -1,4 +1,4 @@
-//! `fourwave run --events`: what the engine says of its senders.
+//! `fourwave run`: what the engine says of its senders, in events and in the capture.
 
 mod common;
 
@@ -7,29 +7,42 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::thread;
 
-use common::{Scratch, permitted_with, run, stderr};
+use common::{Bounded, Scratch, fourwave, permitted_with, run, stderr};
 use fourwave_testkit::accept;
 use serde_json::Value;
 
 const BYTES: usize = 2_000_000;
 
-/// The `sender` lines of a download with these options.
+/// The `sender` lines of a download with these options; the capture has them too.
 fn senders(name: &str, options: &[&str]) -> Vec<Value> {
     let scratch = Scratch::new(name);
-    let events = scratch.path().join("events");
+    let (events, pcap) = (scratch.path().join("events"), scratch.path().join("run.pcapng"));
+    let pcap = pcap.to_str().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = thread::spawn(move || accept(&listener).write_all(&vec![0; BYTES]).unwrap());
     let client = format!("exec 3<>/dev/tcp/10.4.0.1/{port}; cat <&3 | wc -c");
     let events = events.to_str().unwrap();
-    let mut arguments = vec!["-q", "--host-loopback", "--mtu", "1500", "--events", events];
+    let mut arguments =
+        vec!["-q", "--host-loopback", "--mtu", "1500", "--events", events, "--pcap", pcap];
     arguments.extend(options);
     arguments.extend(["--", "bash", "-c", &client]);
     let output = run(&arguments);
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), String::new()), "{arguments:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), BYTES.to_string());
     server.join().unwrap();
-    let lines = fs::read_to_string(events).unwrap();
+    let told = of_senders(&fs::read_to_string(events).unwrap());
+    let traced = fourwave().args(["trace", "--json", pcap]).bounded();
+    let traced = of_senders(&String::from_utf8_lossy(&traced.stdout));
+    let says = |line: &Value| {
+        ["end", "state", "congestion", "cwnd", "ssthresh", "lost", "rtt"].map(|f| line[f].clone())
+    };
+    let both = [&told, &traced].map(|lines| lines.iter().map(says).collect::<Vec<_>>());
+    assert_eq!(both[0], both[1]);
+    told
+}
+
+fn of_senders(lines: &str) -> Vec<Value> {
     let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     lines.filter(|line| line["event"] == "sender").collect()
 }

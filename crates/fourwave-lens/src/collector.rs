@@ -28,6 +28,7 @@ use crate::words::{Kind, Role};
 
 use crate::metrics::observation::Observation;
 use crate::metrics::plot::Plot;
+use crate::metrics::senders::Senders;
 use crate::metrics::stream::{Novelty, Past, Stream};
 use crate::metrics::{Metrics, PointKind};
 
@@ -36,6 +37,7 @@ use crate::metrics::{Metrics, PointKind};
 pub(crate) struct Collector {
     pub(crate) streams: [Stream; 2],
     plot: Plot,
+    pub(crate) senders: Senders,
     edges: [u64; 2],
     syn_at: Option<Duration>,
     opening: Option<Duration>,
@@ -47,6 +49,7 @@ impl Collector {
         Self {
             streams: [Stream::new(), Stream::new()],
             plot: Plot::new(),
+            senders: Senders::new(),
             edges: [0; 2],
             syn_at: None,
             opening: None,
@@ -161,6 +164,7 @@ impl Collector {
             ends: [client.metrics.clone(), server.metrics.clone()],
             opening: self.opening,
             points: self.plot.points(),
+            senders: self.senders.points.clone(),
         }
     }
 }

@@ -14,6 +14,7 @@ use fourwave_wire::icmp::QuotedTcp;
 use crate::comment;
 use crate::conn::{Conn, RUN_PROGRESS};
 use crate::event::{Event, Outbox, Sender, SenderSeen};
+use crate::metrics::SenderPoint;
 use crate::names::Names;
 use crate::options::LensOptions;
 use crate::record::ConnectionRecord;
@@ -360,13 +361,17 @@ impl Lens {
         true
     }
 
-    /// What the engine at `ends.0` says of its sender: an event where they are live, no entry of
-    /// the ladder. `false` when no such connection is watched.
+    /// What the engine at `ends.0` says of its sender: an event where they are live, a point of the
+    /// metrics, no entry of the ladder. `false` when no such connection is watched.
     pub fn sender(&mut self, at: Duration, ends: (SocketAddr, SocketAddr), what: Sender) -> bool {
         let key = Key::new(ends.0, ends.1);
         let Some(Slot::Watched(conn)) = self.slots.get_mut(&key) else { return false };
+        let end = conn.role_of(ends.0);
+        if let Some(collector) = &mut conn.collector {
+            collector.senders.push(SenderPoint { at, end, sender: what });
+        }
         if self.out.live {
-            let (conn, end) = (conn.id, conn.role_of(ends.0));
+            let conn = conn.id;
             let seen = SenderSeen { conn, at, end, sender: what };
             self.out.queue.push_back(Event::Sender(Box::new(seen)));
         }

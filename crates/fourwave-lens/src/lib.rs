@@ -61,7 +61,7 @@ mod words;
 pub use entry::{EntryKind, Exchange, LadderEntry, LeftOut, Move, Run, Shown};
 pub use event::{EntrySeen, Event, Opened, Sender, SenderSeen};
 pub use lens::{Ignored, Lens, Seen};
-pub use metrics::{EndMetrics, Metrics, Point, PointKind, Retransmissions, Rtt};
+pub use metrics::{EndMetrics, Metrics, Point, PointKind, Retransmissions, Rtt, SenderPoint};
 pub use nagle::NagleWaits;
 pub use names::{Name, Names};
 pub use options::LensOptions;

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use fourwave_capture::{Packet, Tally};
-use fourwave_lens::{ConnectionRecord, Event, Lens, LensOptions};
+use fourwave_lens::{ConnectionRecord, Event, Lens, LensOptions, comment};
 use fourwave_linux::reason;
 
 use crate::aggregator::{Aggregator, widen};
@@ -123,6 +123,9 @@ impl Analysis {
                 let seen = self.lens.observe(packet.at, ip, packet.wire_len, packet.gso_size);
                 if let Some(seen) = seen {
                     self.last_conn = self.last_conn.max(seen.conn);
+                }
+                for (ends, sender) in packet.comments.iter().filter_map(comment::as_sender) {
+                    self.lens.sender(packet.at, ends, sender);
                 }
             }
             None => self.lens.skip_packet(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use fourwave_capture::{Packet, ReadError, Reader};
+use fourwave_capture::{Comments, Packet, ReadError, Reader};
 use fourwave_linux::reason;
 
 use super::stdin::Stdin;
@@ -80,7 +80,10 @@ impl Input {
             self.reader = None;
         } else if let Some(packet) = packet {
             let ip = packet.ip.map(<[u8]>::to_vec);
-            self.first = Some(First { ip, packet: Packet { ip: None, ..packet } });
+            self.first = Some(First {
+                ip,
+                packet: Packet { ip: None, comments: Comments::default(), ..packet },
+            });
         }
         at
     }

@@ -141,7 +141,7 @@ impl Observer {
         let limit = Duration::from_secs(stack.config.tcp_close_wait_limit);
         let leaks = Arc::new(Leaks::new(quiet, published, limit));
         let options = lens_options(&stack.config, &lens);
-        let wants_senders = lens.events.is_some();
+        let wants_senders = lens.events.is_some() || lens.pcap.is_some();
         let (stack, faults, watch, event_writer) = if lens.is_nothing() {
             let (stack, faults) = faults::spawn(device, stack, faults, |_, _| {})?;
             (stack, faults, None, None)

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fourwave::{EndReport, SenderReport, TcpInfo};
 use fourwave_capture::{PacketId, PcapngOptions, PcapngWriter};
 use fourwave_device::tap::{Direction, Observer, PacketView};
-use fourwave_lens::{Event, Lens, Names, Seen, Sender, Warning};
+use fourwave_lens::{Event, Lens, Names, Seen, Sender, Warning, comment};
 
 use crate::notice::say;
 
@@ -30,6 +30,8 @@ struct State {
     lens: Lens,
     names: Names,
     pcap: Option<PcapngWriter>,
+    /// The last packet of the capture.
+    newest: Option<PacketId>,
     /// Packets that ended their connection and have no comment yet.
     uncommented: VecDeque<(PacketId, Seen, Duration)>,
     event_writer: Option<SyncSender<Event>>,
@@ -53,6 +55,7 @@ impl Watch {
             lens: Lens::new(options),
             names,
             pcap: pcap.transpose().map_err(io::Error::other)?,
+            newest: None,
             uncommented: VecDeque::new(),
             event_writer: Some(event_writer),
             engine_epoch: Duration::ZERO,
@@ -105,7 +108,13 @@ impl Watch {
     pub(super) fn sender(&self, report: &SenderReport) {
         let mut state = self.lock();
         let at = Duration::from_micros((report.at + state.engine_epoch).as_micros());
-        state.lens.sender(at, (report.local, report.remote), sender(&report.info));
+        let (ends, sender) = ((report.local, report.remote), sender(&report.info));
+        state.lens.sender(at, ends, sender);
+        let State { pcap, newest, .. } = &mut *state;
+        if let (Some(pcap), Some(newest)) = (pcap, *newest) {
+            // The packet is seldom the one that moved it, but of the same moment.
+            pcap.comment(newest, &comment::sender(ends, &sender));
+        }
         state.tell();
     }
 
@@ -188,6 +197,7 @@ impl Observer for Watch {
             state.uncommented.push_back((id, seen, packet.elapsed));
         }
         if let Some(id) = id {
+            state.newest = Some(id);
             let newest = id.number();
             state.comment(|id, _| id.number() + COMMENT_PACKETS <= newest);
         }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{EntryContext, Out, Pair, end, entry, open, push, t};
+use super::{EntryContext, Out, Pair, end, entry, open, push, sender, t};
 use crate::entry::{Exchange, LeftOut};
-use crate::event::Opened;
-use crate::metrics::{EndMetrics, Metrics, Retransmissions};
+use crate::event::{Opened, SenderSeen};
+use crate::metrics::{EndMetrics, Metrics, Retransmissions, SenderPoint};
 use crate::names::Names;
 use crate::record::ConnectionRecord;
 use crate::words::{Anomaly, Role};
@@ -120,7 +120,8 @@ struct RttFields {
 }
 
 /// Appends the lines of a whole record, each ended by a line feed: `open`, its entries with their
-/// states and waves, an `anomaly` line for each, `metrics` and `end`. `place` says where the
+/// states and waves, a `sender` line for each word of an engine, an `anomaly` line for each,
+/// `metrics` and `end`. `place` says where the
 /// packet with a running number stands. O(entries).
 pub fn write_record(
     record: &ConnectionRecord,
@@ -135,6 +136,10 @@ pub fn write_record(
     for one in &record.entries {
         let seen = EntryContext { conn, addrs, entry: one, so_far: false, place: spot(one.packet) };
         entry(&seen, names, out);
+    }
+    for SenderPoint { at, end, sender } in record.metrics.iter().flat_map(|m| &m.senders) {
+        let seen = SenderSeen { conn, at: *at, end: *end, sender: *sender };
+        push(&sender::line(&seen), None, out);
     }
     for anomaly in &record.anomalies {
         push(&Out::Anomaly(Box::new(anomaly_fields(anomaly, record, names, place))), None, out);
@@ -170,7 +175,7 @@ fn anomaly_fields(
 }
 
 fn metrics_fields(metrics: &Metrics, record: &ConnectionRecord) -> MetricsFields {
-    let Metrics { ends: [client, server], opening, points: _ } = metrics;
+    let Metrics { ends: [client, server], opening, points: _, senders: _ } = metrics;
     MetricsFields {
         conn: record.conn,
         t: t(record.ended),

@@ -4,10 +4,12 @@
 pub(crate) mod duplicates;
 pub(crate) mod observation;
 pub(crate) mod plot;
+pub(crate) mod senders;
 pub(crate) mod stream;
 
 use std::time::Duration;
 
+use crate::event::Sender;
 use crate::words::Role;
 
 /// Metrics of a connection. Pairs hold the client's first. Only with
@@ -20,6 +22,19 @@ pub struct Metrics {
     pub opening: Option<Duration>,
     /// Points of a time-sequence plot, in the order of time; bounded by thinning out evenly.
     pub points: Vec<Point>,
+    /// What engines at its ends said of their senders, in the order of time; bounded likewise.
+    pub senders: Vec<SenderPoint>,
+}
+
+/// A moment of an engine's sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SenderPoint {
+    /// When, since the epoch of the lens.
+    pub at: Duration,
+    /// Whose sender.
+    pub end: Role,
+    /// What it said.
+    pub sender: Sender,
 }
 
 /// Metrics of one end.

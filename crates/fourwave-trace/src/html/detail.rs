@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fourwave_lens::{
     Anomaly, ConnectionRecord, EntryKind, Kind, LOST, LadderEntry, Names, Place, Point, PointKind,
-    Role, Shown, icmp_words, label, ladder, units,
+    Role, Sender, SenderPoint, Shown, icmp_words, label, ladder, units,
 };
 use serde::Serialize;
 
@@ -44,7 +44,13 @@ pub(super) struct Detail {
     /// For each stream, for each kind of point: times and numbers, each as the difference to the
     /// one before.
     points: Option<[[Vec<i64>; 4]; 2]>,
+    /// For each end, what an engine there said of its sender.
+    senders: [Vec<SenderWord>; 2],
 }
+
+/// When; the congestion window, the slow-start threshold (−1 for none), what was in flight, in
+/// bytes; the round-trip time in µs; the state of recovery.
+type SenderWord = (i64, u64, i64, u64, u64, &'static str);
 
 /// One line of the ladder.
 #[derive(Debug, Default, Serialize)]
@@ -138,6 +144,7 @@ impl Detail {
                 .filter_map(|a| found(a, record, numbering, names))
                 .collect(),
             points: record.metrics.as_ref().map(|m| points(&m.points, &clock)),
+            senders: Role::BOTH.map(|who| senders(record, who, &clock)),
             words,
         }
     }
@@ -176,6 +183,17 @@ fn track(record: &ConnectionRecord, who: Role, clock: &Clock) -> Vec<(i64, usize
     let begin = record.entries.first().map_or(record.opened, |row| row.at);
     let changes = moves().map(|(at, moved)| (clock.of(at), bit(moved.to)));
     std::iter::once((clock.of(begin), bit(first))).chain(changes).collect()
+}
+
+fn senders(record: &ConnectionRecord, who: Role, clock: &Clock) -> Vec<SenderWord> {
+    let all = record.metrics.iter().flat_map(|metrics| &metrics.senders);
+    all.filter(|point| point.end == who)
+        .map(|SenderPoint { at, sender, .. }| {
+            let Sender { state, cwnd, ssthresh, in_flight, rtt, .. } = *sender;
+            let ssthresh = ssthresh.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+            (clock.of(*at), cwnd, ssthresh, in_flight, micros(rtt), state)
+        })
+        .collect()
 }
 
 /// For each stream and kind, times and numbers as differences.

@@ -25,7 +25,8 @@ use crate::overview::Overview;
 use crate::sink::{Numbering, Sink};
 
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = concat!(include_str!("draw.js"), include_str!("page.js"));
+const SCRIPT: &str =
+    concat!(include_str!("draw.js"), include_str!("sender.js"), include_str!("page.js"));
 const THEME: &str = include_str!("theme.js");
 
 /// Settings of a [`Page`].

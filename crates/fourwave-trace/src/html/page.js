@@ -191,7 +191,9 @@
     const plots = el('div', { class: 'plots' });
     pane.append(card('Ladder', drawings), card('States over time', times, timelineWords(detail, states)));
     const plotted = card('Sequence numbers over time', plots);
-    pane.append(plotted, el('div', { class: 'plots' }, card('In short', facts(detail)), card('Metrics', metrics(detail))));
+    const windows = el('div', { class: 'plots' });
+    const windowed = card('Congestion window over time, by the engine', windows);
+    pane.append(plotted, windowed, el('div', { class: 'plots' }, card('In short', facts(detail)), card('Metrics', metrics(detail))));
     drawings.append(el('div'), ladderWords(detail, states));
     current.draw = () => {
       const room = (node) => Math.max(260, Math.floor(node.clientWidth));
@@ -204,6 +206,14 @@
         const drawn = (detail.points ?? []).map((points, end) => plot(points, titles[end], one)).filter(Boolean);
         plots.replaceChildren(...drawn);
         if (!drawn.length) plotted.remove();
+      }
+      if (windowed.isConnected) {
+        const column = Math.floor(parseFloat(getComputedStyle(windows).gridTemplateColumns));
+        const one = Math.max(260, column || room(windows));
+        const titles = ['the client sends', 'the server sends'];
+        const drawn = detail.senders.map((words, end) => senderPlot(words, titles[end], one)).filter(Boolean);
+        windows.replaceChildren(...drawn);
+        if (!drawn.length) windowed.remove();
       }
     };
     current.width = pane.clientWidth;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use fourwave_capture::{Packet, Tally};
+use fourwave_capture::{Comments, Packet, Tally};
 use fourwave_trace::html::{Page, PageOptions};
 use fourwave_trace::{Analysis, Options, Output, Sink};
 use fourwave_wire::ip::{IpEmit, protocol};
@@ -125,8 +125,15 @@ pub(crate) fn analyse(connections: usize, name: &str, sink: Box<dyn Sink>) {
             let ip = packet(ends(n), seg);
             let at = begin + Duration::from_micros(seg.0);
             let wire_len = ip.len() + seg.5;
-            let packet =
-                Packet { number, at, ip: Some(&ip), wire_len, outgoing: None, gso_size: 0 };
+            let packet = Packet {
+                number,
+                at,
+                ip: Some(&ip),
+                wire_len,
+                outgoing: None,
+                gso_size: 0,
+                comments: Comments::default(),
+            };
             analysis.packet(&packet).expect("the page takes it");
         }
     }

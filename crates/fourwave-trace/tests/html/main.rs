@@ -6,10 +6,11 @@ mod capture;
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use browser::Browser;
-use fourwave_lens::{ConnectionRecord, EntryKind, LadderEntry, Role};
-use fourwave_trace::html::{Page, PageOptions};
+use fourwave_lens::{ConnectionRecord, EntryKind, LadderEntry, Role, Sender, SenderPoint};
+use fourwave_trace::html::PageOptions;
 use fourwave_trace::{Numbering, Overview, Sink};
 
 /// A page in a file that goes with it.
@@ -264,10 +265,10 @@ fn ten_thousand_connections() {
     assert_eq!(b.complaints, Vec::<String>::new());
 }
 
-/// Changes records before they are written.
-struct Twist<F>(Page<Vec<u8>>, F);
+/// Changes records before another sink gets them.
+struct Changed<S, F>(S, F);
 
-impl<F: Fn(&mut ConnectionRecord)> Sink for Twist<F> {
+impl<S: Sink, F: Fn(&mut ConnectionRecord)> Sink for Changed<S, F> {
     fn record(&mut self, record: &ConnectionRecord, numbering: &Numbering) -> io::Result<()> {
         let mut record = record.clone();
         self.1(&mut record);
@@ -275,14 +276,8 @@ impl<F: Fn(&mut ConnectionRecord)> Sink for Twist<F> {
     }
 
     fn finish(&mut self, overview: &Overview, numbering: &Numbering) -> io::Result<()> {
-        self.0.finish(overview, numbering)?;
-        let page = std::mem::replace(&mut self.0, Page::new(Vec::new(), PageOptions::default())?);
-        std::fs::write(hostile_path(), page.into_inner())
+        self.0.finish(overview, numbering)
     }
-}
-
-fn hostile_path() -> PathBuf {
-    capture::scratch().join(format!("page-hostile-{}.html", std::process::id()))
 }
 
 #[test]
@@ -297,9 +292,9 @@ fn texts_of_others_stay_texts() {
         record.entries.insert(1, row);
     };
     let options = PageOptions { title: EVIL.to_owned(), ..PageOptions::default() };
-    let page = Page::new(Vec::new(), options).expect("a Vec takes it");
-    capture::analyse(8, EVIL, Box::new(Twist(page, note)));
-    let page = Saved(hostile_path());
+    let path = capture::scratch().join(format!("page-hostile-{}.html", std::process::id()));
+    capture::analyse(8, EVIL, Box::new(Changed(capture::create(&path, options), note)));
+    let page = Saved(path);
     let text = std::fs::read_to_string(&page.0).expect("the page");
     assert!(!text.contains("<img"), "no markup of others");
     assert_eq!(text.matches("document.title='owned'").count(), 0, "not even quoted as it was");
@@ -330,6 +325,70 @@ fn texts_of_others_stay_texts() {
          })",
     );
     assert_eq!(refused, serde_json::json!(["connect-src", "script-src-elem"]));
+}
+
+/// A page whose seventh connection has what an engine said of its sender: a window that grows, a
+/// loss, a recovery.
+fn page_of_a_sender() -> Saved {
+    let path = capture::scratch().join(format!("page-sender-{}.html", std::process::id()));
+    let options = PageOptions { title: "sender".to_owned(), ..PageOptions::default() };
+    let senders = |record: &mut ConnectionRecord| {
+        let (opened, Some(metrics)) = (record.opened, &mut record.metrics) else { return };
+        for n in 0..60_u64 {
+            let state = if (20..30).contains(&n) { "recovery" } else { "open" };
+            let cwnd = if n < 20 { 14_480 * (n + 1) } else { 150_000 + 1000 * n };
+            let sender = Sender {
+                state,
+                cwnd,
+                ssthresh: (n >= 20).then_some(150_000),
+                in_flight: cwnd / 2,
+                rtt: Duration::from_micros(20_000 + 100 * n),
+                ..Sender::default()
+            };
+            let at = opened + Duration::from_millis(n);
+            metrics.senders.push(SenderPoint { at, end: Role::Server, sender });
+        }
+    };
+    let only = move |record: &mut ConnectionRecord| {
+        if record.conn == 7 {
+            senders(record);
+        }
+    };
+    let page = capture::create(&path, options);
+    capture::analyse(8, "sender.pcap", Box::new(Changed(page, only)));
+    Saved(path)
+}
+
+#[test]
+fn what_an_engine_says_of_its_sender_is_drawn() {
+    let page = page_of_a_sender();
+    let Some(mut b) = Browser::start() else { return };
+    let card = "[...document.querySelectorAll('#detail h2')].some((one) => \
+                one.textContent.startsWith('Congestion window over time'))";
+    for width in [1280, 360] {
+        b.size(width, 900);
+        for scheme in ["light", "dark"] {
+            b.prefers(scheme);
+            b.open(&page.0, "#conn=7");
+            b.wait(&drawn(7));
+            b.wait("document.querySelector('#detail .c-cwnd')?.getAttribute('d').length > 100");
+            assert_eq!(b.eval("document.querySelectorAll('#detail .c-state.recovery').length"), 10);
+            assert_eq!(b.eval("document.querySelectorAll('#detail .c-rtt').length"), 2);
+            let worst = b.eval(CONTRAST);
+            assert!(worst[0].as_f64() >= Some(4.5), "{scheme}: {worst}");
+            fits(&mut b);
+            b.eval("document.querySelector('.c-cwnd').scrollIntoView({ block: 'center' })");
+            assert_eq!(b.eval("document.scrollingElement.scrollTop"), 0, "only the pane scrolls");
+            b.shot(&format!("sender-{scheme}-{width}"));
+        }
+    }
+    let words = b.text("[...document.querySelectorAll('#detail ol.sr')].pop().textContent");
+    assert!(words.contains("recovery, cwnd 170 kB, ssthresh 150 kB"), "{words}");
+    // A connection of which no engine said anything has no such drawing.
+    b.open(&page.0, "#conn=6");
+    b.wait(&drawn(6));
+    b.wait(&format!("!({card})"));
+    assert_eq!(b.complaints, Vec::<String>::new());
 }
 
 #[test]
