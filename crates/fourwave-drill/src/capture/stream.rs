@@ -116,8 +116,9 @@ impl Writer<'_> {
         self.ask(self.sent.script(seg.end(), false));
         self.streams.shrunk = true;
         let mut first = seg.clone();
-        if first.len > full {
-            (first.len, first.flags) = (full, first.flags & !(FIN | PSH));
+        // A FIN may go with the last bytes or alone, the second time as the first.
+        if first.len > full || first.len > 0 && first.has(FIN) {
+            (first.len, first.flags) = (first.len.min(full), first.flags & !(FIN | PSH));
         }
         first.options.sack = TcpOptions::default().sack;
         self.outbound(&first);

@@ -149,6 +149,8 @@ impl Writer<'_> {
             set("tcp_wmem", format!("\"4096 {room} {room}\""));
         }
         if self.loose {
+            // It neither paces nor sets a window of its own.
+            set("tcp_congestion_control", "reno".to_owned());
             // How fast a window grows is a stack's own affair (bytes or packets, CUBIC's view of
             // a path whose round trips are a script's): it should not be in the way.
             let family = if self.conn.client.is_ipv6() { "-6 " } else { "" };
