@@ -198,8 +198,8 @@ pub struct FaultSpec {
 
 impl FaultSpec {
     /// The names of all faults.
-    pub const NAMES: [&str; 9] =
-        ["drop", "delay", "rst-after", "stall", "loss", "reorder", "dup", "corrupt", "rate"];
+    pub const NAMES: [&str; 10] =
+        ["drop", "delay", "rst-after", "stall", "loss", "reorder", "dup", "corrupt", "mtu", "rate"];
 }
 
 impl fmt::Display for FaultSpec {

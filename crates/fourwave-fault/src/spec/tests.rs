@@ -131,6 +131,7 @@ fn what_is_shown_is_what_people_write() {
     for text in [
         "drop:last-ack",
         "drop:fin:peer:2@:80",
+        "mtu:1400b@:80",
         "delay:fin:200ms",
         "rst-after:1460",
         "rst-after:program:64kb@[2001:db8::1]",
