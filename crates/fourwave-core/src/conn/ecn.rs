@@ -47,6 +47,7 @@ pub(crate) struct SynEcn {
     pub(crate) may_send: bool,
 }
 
+// What only AccECN needs is not inlined: each packet of every connection passes its callers.
 impl Connection {
     /// The flags of our SYN or SYN ACK (RFC 3168 §6.1.1, RFC 9768 §3.1). What asked may have been
     /// lost for asking: a SYN that is sent again does not (RFC 3168 §6.1.1.1); that for AccECN is
@@ -117,6 +118,7 @@ impl Connection {
     }
 
     /// The peer's SYN, or SYN ACK, has decided.
+    #[inline(never)]
     pub(super) fn enter_ecn(&mut self, segment: &Segment<'_>, is_answer: bool, now: Instant) {
         if self.options.ecn != Ecn::Accurate {
             return;
@@ -151,6 +153,7 @@ impl Connection {
     }
 
     /// A SYN or SYN ACK came that is not the first one: the last one is fed back (RFC 9768 §3.1.5).
+    #[inline(never)]
     pub(super) fn syn_comes_again(&mut self, segment: &Segment<'_>) {
         let flags = segment.header.flags;
         let is_same = flags.syn() && segment.header.seq == self.rcv.irs;
@@ -220,6 +223,7 @@ impl Connection {
     }
 
     /// The ACK alone of a SYN ACK feeds back what that came as (RFC 9768 §3.2.2.1).
+    #[inline(never)]
     pub(super) fn answer_syn_ack(&mut self, header: &mut TcpHeader) {
         let Some(accecn) = self.accecn_mut() else { return };
         if core::mem::take(&mut accecn.answers_syn) && header.options.sack.is_empty() {
@@ -229,6 +233,7 @@ impl Connection {
 
     /// Adds AccECN's option where it is due, to options of `most` bytes in all. Of SACK blocks two
     /// go before it (RFC 9768 §3.2.3.3).
+    #[inline(never)]
     pub(super) fn add_option(&mut self, header: &mut TcpHeader, most: usize, ctx: &Ctx<'_>) {
         const FEWEST: usize = 2;
         let srtt = self.sender.srtt();
@@ -243,6 +248,7 @@ impl Connection {
     }
 
     /// An acceptable packet came, whatever is in it (RFC 9768 §3.2).
+    #[inline(never)]
     pub(super) fn packet_arrives(&mut self, segment: &Segment<'_>) {
         self.rcv.ecn_seen |= segment.ecn != ecn::NOT_ECT;
         let waits = self.rcv.acks.owed();
@@ -265,6 +271,7 @@ impl Connection {
         }
     }
 
+    #[inline(never)]
     fn counted_echo(&mut self, segment: &Segment<'_>, ctx: &mut Ctx<'_>) -> Option<Count> {
         let (header, mss) = (&segment.header, self.snd.mss);
         let (ace, option) = (header.flags.ace(), header.options.acc_ecn.as_ref());
@@ -301,6 +308,7 @@ impl Connection {
     }
 
     /// Takes what an ACK told, `packets` of which are newly marked.
+    #[inline(never)]
     pub(super) fn take_marked(&mut self, packets: u32, header: &TcpHeader, ctx: &mut Ctx<'_>) {
         let Some(accecn) = self.accecn_mut() else { return };
         accecn.take(packets, header.options.acc_ecn.as_ref());
@@ -310,6 +318,7 @@ impl Connection {
     }
 
     /// An ACK that moves nothing, and names nothing, echoes something.
+    #[inline(never)]
     pub(super) fn bare_echo(
         &mut self,
         echo: Echo,

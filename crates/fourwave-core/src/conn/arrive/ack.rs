@@ -65,7 +65,9 @@ pub(super) fn arrive(
         let ack = Ack { flight, acked: 0, data: 0, echo_age: None, sacks, echo };
         let told = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
         ctx.count_found(told.found);
-        conn.take_marked(told.marked, header, ctx);
+        if conn.has_accecn() {
+            conn.take_marked(told.marked, header, ctx);
+        }
     } else if echo != Echo::Nothing && header.ack == conn.snd.una {
         conn.bare_echo(echo, header, in_flight, ctx);
     }
@@ -113,7 +115,9 @@ fn advance(conn: &mut Connection, header: &TcpHeader, echo: Echo, ctx: &mut Ctx<
     let ack = Ack { flight: conn.flight(), acked, data, echo_age, sacks, echo };
     let told = conn.sender.on_ack(ctx.now, &ack, &conn.rto_limits(ctx.config));
     ctx.count_found(told.found);
-    conn.take_marked(told.marked, header, ctx);
+    if conn.has_accecn() {
+        conn.take_marked(told.marked, header, ctx);
+    }
     conn.wake_writer(ctx.config);
     if conn.snd.drained() {
         conn.note_idle(ctx.now);
