@@ -102,13 +102,19 @@ impl Signals {
     pub(crate) const UNANSWERED: Self = Self(64);
     pub(crate) const FAR_END_ASKED: Self = Self(128);
     pub(crate) const SENDER_MOVED: Self = Self(256);
+    /// No readiness: its name stands in the queue of events.
+    pub(crate) const QUEUED: Self = Self(1 << 15);
 
     pub(crate) fn set(&mut self, other: Self) {
         self.0 |= other.0;
     }
 
     pub(crate) fn any(self) -> bool {
-        self.0 != 0
+        self.0 & !Self::QUEUED.0 != 0
+    }
+
+    pub(crate) fn is_queued(self) -> bool {
+        self.0 & Self::QUEUED.0 != 0
     }
 
     /// Takes `other` out; whether it was set.
@@ -197,10 +203,8 @@ struct TimestampState {
 pub(crate) struct HandleState {
     /// The listener in whose accept queue it waits.
     pub(crate) listener: Option<ListenerId>,
-    /// What is ready, and was not told yet.
+    /// What is ready, and was not told yet; and whether its name stands in the queue of events.
     pub(crate) signals: Signals,
-    /// Its name stands in the queue of events.
-    pub(crate) signalled: bool,
     /// Its name stands in the queue for transmission.
     pub(crate) queued: bool,
     /// The application gave it back.

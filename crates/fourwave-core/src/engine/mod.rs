@@ -186,7 +186,7 @@ impl Engine {
             let Some(connection) = self.records.conns.get_mut(index) else { continue };
             if connection.handle.orphan || connection.handle.listener.is_some() {
                 // Nobody holds the handle that they would name, or not yet.
-                connection.handle.signalled = false;
+                connection.handle.signals.take(Signals::QUEUED);
                 continue;
             }
             let conn = connection.id;
@@ -216,13 +216,13 @@ impl Engine {
             } else if signals.take(Signals::SENDER_MOVED) {
                 Event::SenderMoved { conn }
             } else {
-                connection.handle.signalled = false;
+                connection.handle.signals.take(Signals::QUEUED);
                 continue;
             };
             if connection.handle.signals.any() {
                 self.events.push_front(Queued::Conn(index));
             } else {
-                connection.handle.signalled = false;
+                connection.handle.signals.take(Signals::QUEUED);
             }
             return Some(event);
         }
@@ -304,11 +304,11 @@ impl Engine {
         }
         // A connection that waits for accept has no one who would listen.
         if conn.handle.signals.any()
-            && !conn.handle.signalled
+            && !conn.handle.signals.is_queued()
             && !conn.handle.orphan
             && conn.handle.listener.is_none()
         {
-            conn.handle.signalled = true;
+            conn.handle.signals.set(Signals::QUEUED);
             self.events.push_back(Queued::Conn(index));
         }
     }
