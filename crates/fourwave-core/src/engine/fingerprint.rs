@@ -31,6 +31,7 @@ impl Engine {
             events: _,
             // Steer nothing.
             counters: _,
+            watches_senders: _,
             // Far from their limits; ports are named by the model.
             challenges: _,
             ports: _,
