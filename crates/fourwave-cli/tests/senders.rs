@@ -53,7 +53,7 @@ fn states(lines: &[Value]) -> Vec<&str> {
 
 #[test]
 fn a_sender_that_loses_says_so_in_events() {
-    if !permitted_with(&["bash", "wc"]) {
+    if !permitted_with(&["bash"]) {
         return;
     }
     let lines = senders("senders-lossy", &["--fault", "loss:2%,delay:2ms"]);
@@ -72,7 +72,7 @@ fn a_sender_that_loses_says_so_in_events() {
 
 #[test]
 fn a_sender_on_a_clean_link_only_opens_its_window() {
-    if !permitted_with(&["bash", "wc"]) {
+    if !permitted_with(&["bash"]) {
         return;
     }
     let lines = senders("senders-clean", &["-o", "tcp_congestion_control=reno"]);
