@@ -87,6 +87,8 @@ pub enum KnobError {
     OutOfRange(&'static Knob),
     /// The lower end of a range of ports would lie above its upper end.
     EmptyPortRange,
+    /// `tcp_mem_low`, `tcp_mem_pressure` and `tcp_mem_high` would not be in this order.
+    MemoryOrder,
 }
 
 impl fmt::Display for KnobError {
@@ -102,6 +104,10 @@ impl fmt::Display for KnobError {
                 let Unit::Name(names) = k.unit else { return Ok(()) };
                 names.iter().try_for_each(|name| write!(f, " {name}"))
             }
+            Self::MemoryOrder => f.write_str(
+                "tcp_mem_low must not be greater than tcp_mem_pressure, nor that than \
+                 tcp_mem_high: set them in an order that keeps it so",
+            ),
             Self::EmptyPortRange => f.write_str(
                 "ip_local_port_first must not be greater than ip_local_port_last: set them in an \
                  order that keeps it so",
@@ -259,6 +265,14 @@ knobs! {
         "Most half-open connections of a listener.";
     tcp_max_tw_buckets: Unit::Count, 0..=16777216, 262144,
         "Most connections in TIME_WAIT; beyond, tw_overflow decides.";
+    tcp_mem_high: Unit::Bytes, 65536..=1099511627776, 805306368,
+        "Bytes that the buffers of all connections hold (tcp_mem, which counts pages of 4096): \
+         beyond, each takes no more than its minimum.";
+    tcp_mem_low: Unit::Bytes, 65536..=1099511627776, 402653184,
+        "Bytes of all buffers below which the pressure of tcp_mem_pressure is over.";
+    tcp_mem_pressure: Unit::Bytes, 65536..=1099511627776, 536870912,
+        "Bytes of all buffers beyond which none grows by itself, windows are small and what is \
+         out of order is dropped first.";
     tcp_min_snd_mss: Unit::Bytes, 48..=65495, 48,
         "Smallest segment size, TCP options included, whatever a peer, a router or a black hole \
          asks for.";
@@ -294,6 +308,8 @@ knobs! {
         "First size of a receive buffer.";
     tcp_rmem_max: Unit::Bytes, 1024..=1073741824, 6291456,
         "Size up to which a receive buffer grows by itself.";
+    tcp_rmem_min: Unit::Bytes, 1024..=1073741824, 4096,
+        "Bytes that a connection may receive and leave unread beyond tcp_mem_high.";
     tcp_rto_max_ms: Unit::Milliseconds, 1000..=120000, 120000,
         "Longest retransmission timeout.";
     tcp_rto_min_ms: Unit::Milliseconds, 1..=120000, 200,
@@ -333,6 +349,8 @@ knobs! {
          with the congestion window.";
     tcp_wmem_max: Unit::Bytes, 4096..=1073741824, 4194304,
         "Most bytes of a connection that wait to be sent or acknowledged.";
+    tcp_wmem_min: Unit::Bytes, 1024..=1073741824, 4096,
+        "Bytes that a connection may have to send beyond tcp_mem_high, so that it moves.";
     tcp_wmem_overhead: Unit::Bytes, 0..=65536, 0,
         "0: a send buffer counts text, and a write takes what there is room for; else a write \
          takes chunks of half the peer's window as Linux does, and so much is counted beside \
@@ -361,6 +379,11 @@ impl Config {
         }
         let mut changed = self.clone();
         *changed.field(name).ok_or(KnobError::Unknown)? = number;
+        if changed.tcp_mem_low > changed.tcp_mem_pressure
+            || changed.tcp_mem_pressure > changed.tcp_mem_high
+        {
+            return Err(KnobError::MemoryOrder);
+        }
         if changed.ip_local_port_first > changed.ip_local_port_last {
             return Err(KnobError::EmptyPortRange);
         }

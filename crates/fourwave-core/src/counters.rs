@@ -59,6 +59,8 @@ counters! {
         "Losses that an echoed timestamp told to be none, their reduction undone (RFC 3522).";
     dsack_undos = "TcpExtTCPDSACKUndo",
         "Losses that duplicates told to be none, their reduction undone (RFC 3708).";
+    memory_pressures = "TcpExtTCPMemoryPressures", "Times that tcp_mem_pressure was crossed.";
+    rcv_q_drop = "TcpExtTCPRcvQDrop", "Segments in order dropped at tcp_mem_high.";
     mtup_fail = "TcpExtTCPMTUPFail", "Probes of a path's MTU that were lost (RFC 4821).";
     mtup_success = "TcpExtTCPMTUPSuccess", "Probes of a path's MTU that arrived.";
     ofo_queue = "TcpExtTCPOFOQueue", "Segments queued out of order.";
@@ -68,7 +70,8 @@ counters! {
     abort_on_close = "TcpExtTCPAbortOnClose", "Connections closed with unread data.";
     abort_on_data = "TcpExtTCPAbortOnData", "Connections that got data after close.";
     abort_on_linger = "TcpExtTCPAbortOnLinger", "Connections closed with SO_LINGER 0.";
-    abort_on_memory = "TcpExtTCPAbortOnMemory", "Connections given up at tcp_max_orphans.";
+    abort_on_memory = "TcpExtTCPAbortOnMemory",
+        "Closed connections given up at tcp_max_orphans, or with data to send at tcp_mem_high.";
     abort_on_timeout = "TcpExtTCPAbortOnTimeout", "Connections given up after a timeout.";
     abort_failed = "TcpExtTCPAbortFailed", "RSTs that could not be queued.";
     fast_open_active = "TcpExtTCPFastOpenActive", "SYNs of ours whose text was taken.";

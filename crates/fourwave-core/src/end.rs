@@ -52,7 +52,8 @@ pub enum EndReason {
     Linger,
     /// The application closed before the handshake was over.
     ClosedWhileOpening,
-    /// Too many closed but unfinished connections (`tcp_max_orphans`).
+    /// Too many closed but unfinished connections (`tcp_max_orphans`), or too much that such a one
+    /// has to send yet (`tcp_mem`).
     TooManyOrphans,
     /// The process that held the connection ended.
     Shutdown,
@@ -110,7 +111,9 @@ impl EndReason {
             }
             Self::Linger => "the application closed with SO_LINGER 0, so the peer got RST",
             Self::ClosedWhileOpening => "the application closed before the connection was open",
-            Self::TooManyOrphans => "too many closed connections were unfinished (tcp_max_orphans)",
+            Self::TooManyOrphans => {
+                "too many closed connections were unfinished (tcp_max_orphans, tcp_mem)"
+            }
             Self::Shutdown => "the process that held the connection ended",
         }
     }

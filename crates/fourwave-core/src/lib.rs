@@ -76,6 +76,7 @@ mod hosts;
 pub mod info;
 mod limit;
 mod listener;
+mod memory;
 mod negotiated;
 pub mod options;
 mod packet;

@@ -59,6 +59,11 @@ impl<T> Slab<T> {
         self.slots.len() - self.free.len()
     }
 
+    /// Slots, in use or not: all indices are below.
+    pub(crate) fn slots(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
     /// The indices in use. O(slots).
     pub(crate) fn indices(&self) -> impl Iterator<Item = u32> + '_ {
         self.slots.iter().enumerate().filter_map(|(i, s)| s.value.as_ref().map(|_| i as u32))

@@ -16,6 +16,7 @@ pub(crate) mod ecn;
 mod far_end;
 #[cfg(feature = "model")]
 mod fingerprint;
+mod memory;
 mod mtu;
 pub(crate) mod output;
 mod recv;
@@ -39,6 +40,7 @@ use crate::event::{ConnId, ListenerId};
 use crate::fast_open::Part;
 use crate::info::TcpInfo;
 use crate::limit::PerSecond;
+use crate::memory::MemoryLevel;
 use crate::negotiated::{self, Ecn, Negotiated};
 use crate::options::{Shared, SynOptions};
 use crate::sender::{Flight, Found, Proof, RtoLimits, Sender};
@@ -57,6 +59,10 @@ pub(crate) struct Ctx<'a> {
     pub(crate) config: &'a Config,
     pub(crate) counters: &'a mut Counters,
     pub(crate) challenges: &'a mut PerSecond,
+    /// How much of the budget of all buffers is in use.
+    pub(crate) memory: MemoryLevel,
+    /// Bytes that the connection holds more, or less, since the step began (`held`).
+    pub(crate) moved: i64,
 }
 
 impl Ctx<'_> {

@@ -231,7 +231,7 @@ impl Connection {
 
     /// A header with what every segment carries: ports, ACK, window, timestamps.
     fn header(&mut self, seq: SeqNum, flags: Flags, ctx: &Ctx<'_>) -> TcpHeader {
-        let window = self.rcv.advertise();
+        let window = self.rcv.advertise(self.window_cap(ctx));
         let echo = self.ecn_flags();
         let (ack, window) = match self.held_from() {
             Some(held) => (held, self.rcv.advertise_from(held)),

@@ -1,7 +1,8 @@
 //! How much a write takes, and when a writer that found no room hears of some.
 
-use super::{Connection, Signals};
+use super::{Connection, Ctx, Signals};
 use crate::config::Config;
+use crate::memory::MemoryLevel;
 
 /// No send buffer is larger: sequence numbers compare within 2³¹.
 const LARGEST_SEND_BUFFER: u32 = 1 << 30;
@@ -17,8 +18,16 @@ const SEGMENTS_OF_A_CHUNK: u32 = 10;
 
 impl Connection {
     /// Bytes that the send buffer has: what keeps the path full, more would only wait.
-    fn buffer_limit(&self, config: &Config) -> u32 {
+    fn buffer_limit(&self, config: &Config, memory: MemoryLevel) -> u32 {
+        let limit = self.buffer_wanted(config, memory);
+        if memory == MemoryLevel::Over { limit.min(config.tcp_wmem_min as u32) } else { limit }
+    }
+
+    fn buffer_wanted(&self, config: &Config, memory: MemoryLevel) -> u32 {
         match self.tuning.as_ref().map_or(0, |tuning| tuning.send_buffer) {
+            0 if memory != MemoryLevel::Normal => {
+                config.tcp_wmem_default.min(config.tcp_wmem_max) as u32
+            }
             0 => {
                 let grown = match config.tcp_wmem_overhead {
                     0 => self.sender.send_buffer(),
@@ -59,8 +68,8 @@ impl Connection {
     }
 
     /// Bytes that [`send`](Self::send) would take now.
-    pub(crate) fn send_room(&self, config: &Config) -> u32 {
-        let free = self.buffer_limit(config).saturating_sub(self.buffer_used(config));
+    pub(crate) fn send_room(&self, config: &Config, memory: MemoryLevel) -> u32 {
+        let free = self.buffer_limit(config, memory).saturating_sub(self.buffer_used(config));
         let unsent = self.snd.unsent();
         let lowat = self.not_sent_lowat(config);
         if config.tcp_wmem_overhead == 0 {
@@ -77,16 +86,16 @@ impl Connection {
 
     /// Whether a writer that waits should go on: a third of the send buffer is free and half of
     /// what may be unsent is sent, as Linux has it. Waking it for less costs more than it moves.
-    pub(crate) fn is_writable(&self, config: &Config) -> bool {
+    pub(crate) fn is_writable(&self, config: &Config, memory: MemoryLevel) -> bool {
         let used = self.buffer_used(config);
-        let free = self.buffer_limit(config).saturating_sub(used);
+        let free = self.buffer_limit(config, memory).saturating_sub(used);
         let is_sent = self.snd.unsent().saturating_mul(2) < self.not_sent_lowat(config);
         free > 0 && free >= used / 2 && is_sent
     }
 
     /// Tells a writer that found no room once there is enough.
-    pub(super) fn wake_writer(&mut self, config: &Config) {
-        if self.snd.starved && self.is_writable(config) {
+    pub(super) fn wake_writer(&mut self, ctx: &Ctx<'_>) {
+        if self.snd.starved && self.is_writable(ctx.config, ctx.memory) {
             self.snd.starved = false;
             self.handle.signals.set(Signals::WRITABLE);
         }

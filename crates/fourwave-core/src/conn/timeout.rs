@@ -106,6 +106,10 @@ impl Connection {
     /// Whether it has been tried often or long enough.
     fn give_up(&mut self, ctx: &mut Ctx<'_>) -> Option<ConnOutcome> {
         let (config, tuning, passive) = (ctx.config, self.tuning(), self.is_passive());
+        if self.is_costly_orphan(ctx.memory, config) {
+            ctx.counters.abort_on_memory += 1;
+            return Some(self.abort(EndReason::TooManyOrphans));
+        }
         let (limit, reason) = match self.state {
             State::SynSent => match tuning.syn_count {
                 0 => (config.tcp_syn_retries, EndReason::ConnectTimeout),

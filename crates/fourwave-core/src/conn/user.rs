@@ -10,6 +10,7 @@ use super::{ConnOutcome, Connection, Ctx, FarEnd, KeepAlive, Signals, Tuning};
 use crate::end::{EndReason, UserCall};
 use crate::error::{ReceiveError, SendError};
 use crate::fast_open::{Offer, Part};
+use crate::memory::MemoryLevel;
 use crate::socket_option::SocketOption;
 use crate::state::{Input, State};
 use crate::time::{Duration, Instant};
@@ -82,7 +83,7 @@ impl Connection {
         if !self.state.can_send() || self.snd.fin != Fin::Open {
             return Err(SendError::Shutdown);
         }
-        let room = self.send_room(ctx.config) as usize;
+        let room = self.send_room(ctx.config, ctx.memory) as usize;
         let taken = data.len().min(room);
         if taken > 0 {
             self.called(UserCall::Send, ctx.now);
@@ -95,7 +96,7 @@ impl Connection {
         }
         // Where overhead is counted, a send takes a chunk, and there may be room for the next.
         let waits = !data.is_empty()
-            && (ctx.config.tcp_wmem_overhead == 0 || self.send_room(ctx.config) == 0);
+            && (ctx.config.tcp_wmem_overhead == 0 || self.send_room(ctx.config, ctx.memory) == 0);
         self.snd.starved |= waits;
         if waits {
             self.snd.push();
@@ -112,11 +113,14 @@ impl Connection {
             self.called(UserCall::Receive, ctx.now);
             let rtt = self.sender.srtt();
             let limit = ctx.config.tcp_rmem_max as u32;
-            if !self.tuning().fixed_receive_buffer {
+            if ctx.memory == MemoryLevel::Normal && !self.tuning().fixed_receive_buffer {
                 self.rcv.grow(ctx.now, data.len() as u32, rtt, limit);
             }
             let open = self.handle.ended.is_none() && self.state.can_receive();
-            return Ok(Read { data, update: open && self.rcv.window_update_due() });
+            return Ok(Read {
+                data,
+                update: open && self.rcv.window_update_due(self.window_cap(ctx)),
+            });
         }
         match self.handle.ended {
             _ if self.rcv.finished => Ok(Read { data: Bytes::new(), update: false }),
@@ -252,11 +256,11 @@ impl Connection {
             }
             SocketOption::NotSentLowat(bytes) => {
                 self.tuned().not_sent_lowat = bytes;
-                self.wake_writer(ctx.config);
+                self.wake_writer(ctx);
             }
             SocketOption::SendBuffer(bytes) => {
                 self.tuned().send_buffer = bytes;
-                self.wake_writer(ctx.config);
+                self.wake_writer(ctx);
             }
             SocketOption::ReceiveBuffer(bytes) => {
                 self.tuned().fixed_receive_buffer = true;

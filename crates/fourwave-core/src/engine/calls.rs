@@ -180,6 +180,8 @@ impl Engine {
                 0
             }
         };
+        let held = opening.held();
+        self.memory_moved(held as i64);
         self.schedule(index);
         Ok((conn, taken))
     }
@@ -325,6 +327,7 @@ impl Engine {
         let index = self.index(conn).ok_or(SendError::NoSuchConnection)?;
         let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(SendError::NoSuchConnection)?;
         let taken = conn.send(data, &ctx)?;
+        self.memory_moved(taken as i64);
         self.schedule(index);
         Ok(taken)
     }
@@ -342,11 +345,14 @@ impl Engine {
     ) -> Result<Bytes, ReceiveError> {
         let index = self.index(conn).ok_or(ReceiveError::NoSuchConnection)?;
         let (conn, ctx) = self.conn_and_ctx(index, now).ok_or(ReceiveError::NoSuchConnection)?;
+        let before = conn.rcv.cost_in_order();
         let read = conn.receive(max, &ctx)?;
+        let moved = conn.rcv.cost_in_order() as i64 - before as i64;
         if read.update {
             conn.update_window();
             self.schedule(index);
         }
+        self.memory_moved(moved);
         Ok(read.data)
     }
 
@@ -403,7 +409,7 @@ impl Engine {
         let index = self.index(conn).ok_or(NoSuchConnection)?;
         let (conn, mut ctx) = self.conn_and_ctx(index, now).ok_or(NoSuchConnection)?;
         if conn.handle.ended.is_some() {
-            self.records.conns.remove(index);
+            self.remove_conn(index);
             return Ok(());
         }
         let outcome = how(conn, &mut ctx);
@@ -414,10 +420,12 @@ impl Engine {
     }
 
     fn within_max_orphans(&mut self, index: u32, outcome: ConnOutcome) -> ConnOutcome {
-        if outcome != ConnOutcome::Alive || self.orphans as u64 <= self.config.tcp_max_orphans {
+        let Some(conn) = self.records.conns.get_mut(index) else { return outcome };
+        let is_one_too_many = self.orphans as u64 > self.config.tcp_max_orphans;
+        let is_costly = conn.is_costly_orphan(self.memory.level(), &self.config);
+        if outcome != ConnOutcome::Alive || !(is_one_too_many || is_costly) {
             return outcome;
         }
-        let Some(conn) = self.records.conns.get_mut(index) else { return outcome };
         self.counters.abort_on_memory += 1;
         conn.abort(EndReason::TooManyOrphans)
     }
@@ -501,7 +509,8 @@ impl Engine {
     /// The handle names no connection.
     pub fn send_room(&self, conn: ConnId) -> Result<usize, SendError> {
         let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
-        Ok(conn.ok_or(SendError::NoSuchConnection)?.send_room(&self.config) as usize)
+        Ok(conn.ok_or(SendError::NoSuchConnection)?.send_room(&self.config, self.memory.level())
+            as usize)
     }
 
     /// Whether a third of the send buffer is free and half of what may be unsent is sent
@@ -512,6 +521,6 @@ impl Engine {
     /// The handle names no connection.
     pub fn is_writable(&self, conn: ConnId) -> Result<bool, NoSuchConnection> {
         let conn = self.index(conn).and_then(|i| self.records.conns.get(i));
-        Ok(conn.ok_or(NoSuchConnection)?.is_writable(&self.config))
+        Ok(conn.ok_or(NoSuchConnection)?.is_writable(&self.config, self.memory.level()))
     }
 }

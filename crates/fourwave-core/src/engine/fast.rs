@@ -93,6 +93,8 @@ impl Engine {
         self.demux.insert(&self.records, &tuple, Target::Connection(conn));
         if let Some((made, ctx)) = self.conn_and_ctx(conn, now) {
             made.inherit(&socket, &ctx);
+            let held = made.held();
+            self.memory_moved(held as i64);
         }
         self.counters.passive_opens += 1;
         self.counters.fast_open_passive += 1;

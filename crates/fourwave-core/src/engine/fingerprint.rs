@@ -20,6 +20,9 @@ impl Engine {
             records: Records { conns, half_open, time_wait, secret: _ },
             listeners,
             orphans,
+            // A model's buffers are far below every limit.
+            memory: _,
+            hand: _,
             // The same in all states of a model.
             config: _,
             link: _,

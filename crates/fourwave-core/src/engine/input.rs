@@ -124,8 +124,13 @@ impl Engine {
     pub(super) fn connection_arrives(&mut self, now: Instant, index: u32, segment: &Segment<'_>) {
         let Some((conn, mut ctx)) = self.conn_and_ctx(index, now) else { return };
         let (tuple, was) = (conn.tuple, conn.state);
+        let before = if cfg!(debug_assertions) { conn.held() } else { 0 };
         let mut outcome = arrive::arrive(conn, segment, &mut ctx);
-        if conn.fast_open.is_some() {
+        let (moved, is_fast) = (ctx.moved, conn.fast_open.is_some());
+        debug_assert_eq!(before.wrapping_add_signed(moved), conn.held(), "all is counted");
+        self.memory_moved(moved);
+        self.reclaim();
+        if is_fast {
             self.fast_open_steps(now, index, was, segment);
         }
         if outcome == ConnOutcome::Reject {

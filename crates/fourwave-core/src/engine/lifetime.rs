@@ -241,12 +241,14 @@ impl Engine {
             fin_retransmits: setbacks.fin_retransmits,
             retransmits: setbacks.retransmits,
         });
+        let before = conn.held();
         conn.release(reason);
         conn.wake_all();
-        let id = conn.id;
-        if conn.handle.orphan {
+        let (id, after, is_orphan) = (conn.id, conn.held(), conn.handle.orphan);
+        self.memory_moved(after as i64 - before as i64);
+        if is_orphan {
             self.orphans -= 1;
-            self.records.conns.remove(index);
+            self.remove_conn(index);
         } else {
             self.schedule(index);
         }

@@ -7,6 +7,7 @@
 //! | the user calls | [`calls`] |
 //! | Fast Open, both ways | [`fast`] |
 //! | time, and the end of connections | [`lifetime`] |
+//! | the budget of all buffers | [`memory`] |
 
 mod calls;
 mod fast;
@@ -14,6 +15,7 @@ mod fast;
 mod fingerprint;
 mod input;
 mod lifetime;
+mod memory;
 mod output;
 
 use alloc::boxed::Box;
@@ -32,6 +34,7 @@ use crate::half_open::HalfOpens;
 use crate::hosts::Hosts;
 use crate::limit::PerSecond;
 use crate::listener::Listeners;
+use crate::memory::Memory;
 use crate::ports::Ports;
 use crate::secret::Secret;
 use crate::slab::Slab;
@@ -97,6 +100,10 @@ pub struct Engine {
     counters: Counters,
     challenges: PerSecond,
     orphans: usize,
+    /// What all buffers hold.
+    memory: Memory,
+    /// Where the search for out-of-order data that may go stands.
+    hand: u32,
     ports: Ports,
     /// What `tcp_tw_recycle` remembers of each host.
     hosts: Hosts,
@@ -137,6 +144,8 @@ pub struct Population {
     pub timers: usize,
     /// Entries of the demultiplexer.
     pub demux_entries: usize,
+    /// Bytes that the buffers of all connections hold, as `tcp_mem_high` counts them.
+    pub memory: u64,
 }
 
 impl Engine {
@@ -161,6 +170,8 @@ impl Engine {
             counters: Counters::default(),
             challenges: PerSecond::new(),
             orphans: 0,
+            memory: Memory::default(),
+            hand: 0,
             ports: Ports::new(),
             hosts,
             fast_open_keys,
@@ -265,6 +276,7 @@ impl Engine {
             orphans: self.orphans,
             timers: self.timers.len(),
             demux_entries: self.demux.len(),
+            memory: self.memory.used(),
         }
     }
 
@@ -285,6 +297,8 @@ impl Engine {
             config: &self.config,
             counters: &mut self.counters,
             challenges: &mut self.challenges,
+            memory: self.memory.level(),
+            moved: 0,
         };
         Some((conn, ctx))
     }

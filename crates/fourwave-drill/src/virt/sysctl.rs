@@ -12,6 +12,9 @@ use crate::target::Refusal;
 /// What Linux counts of a send buffer beside each chunk of text.
 const OVERHEAD: u64 = 1280;
 
+/// Bytes in which Linux counts `tcp_mem`.
+const PAGE: u64 = 4096;
+
 /// The settings that commands of a script may change.
 #[derive(Clone, Debug)]
 pub(super) struct Sysctls {
@@ -99,6 +102,10 @@ impl Sysctls {
                     .and_then(|()| self.knob("tcp_rmem_max", max))
                     .map_err(|()| refuse());
             }
+            ("net.ipv4.tcp_mem", &[low, pressure, high]) => {
+                let bytes = [low, pressure, high].map(|pages| pages.saturating_mul(PAGE));
+                return self.memory(bytes).map_err(|()| refuse());
+            }
             ("net.ipv4.tcp_wmem", &[_, default, max]) => {
                 return self
                     .knob("tcp_wmem_default", default)
@@ -129,6 +136,20 @@ impl Sysctls {
             NEUTRAL.contains(&pair.0) || FIXED.contains(&pair) || profile::LINUX.contains(&pair)
         };
         set.or_else(|()| if known() { Ok(()) } else { Err(refuse()) })
+    }
+
+    /// The three knobs of the budget, in whatever order keeps theirs.
+    fn memory(&mut self, [low, pressure, high]: [u64; 3]) -> Result<(), ()> {
+        let most = [low, pressure, high].into_iter().max().unwrap_or(high);
+        let all = Config { tcp_mem_low: low, tcp_mem_pressure: most, ..self.config.clone() };
+        let mut config = Config { tcp_mem_high: most, ..all };
+        for (name, bytes) in
+            [("tcp_mem_low", low), ("tcp_mem_pressure", pressure), ("tcp_mem_high", high)]
+        {
+            config.set(name, &bytes.to_string()).map_err(|_| ())?;
+        }
+        self.config = config;
+        Ok(())
     }
 
     pub(super) fn knob(&mut self, name: &str, value: u64) -> Result<(), ()> {
@@ -181,6 +202,10 @@ mod tests {
         sysctls.set("net.ipv4.tcp_min_tso_segs", "9").unwrap();
         sysctls.set("net/ipv4/tcp_timestamps", "0").unwrap();
         assert_eq!(sysctls.config.tcp_timestamps, 0);
+        sysctls.set("net.ipv4.tcp_mem", "16 32 48").unwrap();
+        assert_eq!((sysctls.config.tcp_mem_low, sysctls.config.tcp_mem_high), (65_536, 196_608));
+        assert!(sysctls.set("net.ipv4.tcp_mem", "48 32 16").is_err());
+        assert_eq!(sysctls.config.tcp_mem_pressure, 131_072);
         let refused = sysctls.set("net.ipv4.tcp_recovery", "2").unwrap_err();
         assert_eq!(refused, Refusal::Unsupported("sysctl net.ipv4.tcp_recovery=2".into()));
         let refused = sysctls.set("net.ipv4.tcp_timestamps", "9").unwrap_err();

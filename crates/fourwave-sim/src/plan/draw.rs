@@ -148,6 +148,10 @@ fn config(dice: &mut Dice) -> Config {
     };
     // No draw of its own, or each seed would be another world.
     config.tcp_ecn = config.tcp_tw_reuse + 3 * config.tcp_rfc1337;
+    if config.tcp_tw_reuse == 1 && config.tcp_rfc1337 == 1 {
+        // Pressure that a few connections make; beyond the limit orphans would be reset.
+        (config.tcp_mem_low, config.tcp_mem_pressure) = (65_536, 65_536);
+    }
     config.tcp_mtu_probing = (config.tcp_tw_reuse + 2 * config.tcp_rfc1337) % 3;
     config
 }

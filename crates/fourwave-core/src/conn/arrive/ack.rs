@@ -98,6 +98,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, echo: Echo, ctx: &mut Ctx<
     let acked = header.ack.since(una);
     let data = acked - u32::from(fin_acknowledged);
     conn.snd.queue.acknowledge(data);
+    ctx.moved -= i64::from(data);
     conn.snd.una = header.ack;
     conn.snd.more_waits = false;
     conn.snd.forget_records();
@@ -118,7 +119,7 @@ fn advance(conn: &mut Connection, header: &TcpHeader, echo: Echo, ctx: &mut Ctx<
     if conn.has_accecn() {
         conn.take_marked(told.marked, header, ctx);
     }
-    conn.wake_writer(ctx.config);
+    conn.wake_writer(ctx);
     if conn.snd.drained() {
         conn.note_idle(ctx.now);
         if !fin_acknowledged {
@@ -181,6 +182,7 @@ impl Connection {
         let Some(part) = self.fast_open.as_deref_mut().filter(|_| sent > 0) else { return };
         let taken = if ack.after(self.snd.una) { ack.since(self.snd.una).min(sent) } else { 0 };
         self.snd.queue.acknowledge(taken);
+        ctx.moved -= i64::from(taken);
         self.snd.una += taken;
         self.snd.nxt = self.snd.una;
         self.summary.bytes_acked += u64::from(taken);

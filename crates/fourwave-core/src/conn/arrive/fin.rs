@@ -9,7 +9,11 @@ use crate::time::Duration;
 
 /// Notes the FIN of the segment, and takes the peer's FIN once nothing before it is missing:
 /// one that came early is taken when the gap closes.
-pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>) -> ConnOutcome {
+pub(super) fn arrive(
+    conn: &mut Connection,
+    segment: &Segment<'_>,
+    ctx: &mut Ctx<'_>,
+) -> ConnOutcome {
     if segment.header.flags.fin() && segment.data_end().at_or_after(conn.rcv.nxt) {
         let at = segment.data_end();
         if conn.rcv.fin_seen(at) && !conn.rcv.fin_reached() {
@@ -24,7 +28,9 @@ pub(super) fn arrive(conn: &mut Connection, segment: &Segment<'_>, ctx: &Ctx<'_>
         }
         return ConnOutcome::Alive;
     }
+    let before = conn.rcv.cost();
     conn.rcv.finish();
+    ctx.moved += conn.rcv.cost() as i64 - before as i64;
     conn.rcv.acks.at_once();
     conn.summary.closed_first.get_or_insert(Side::Remote);
     conn.handle.signals.set(Signals::PEER_CLOSED);

@@ -1,11 +1,13 @@
 //! Seventh: the segment's text (RFC 9293 §3.10.7.4).
 
+use bytes::Bytes;
 use fourwave_wire::SeqNum;
 
 use super::Segment;
 use crate::conn::recv::Insertion;
 use crate::conn::{ConnOutcome, Connection, Ctx, Signals};
 use crate::end::{EndReason, Side};
+use crate::memory::{MemoryLevel, PIECE};
 use crate::state::{Input, State};
 use crate::time::Duration;
 
@@ -51,36 +53,57 @@ pub(super) fn arrive(
         conn.rcv.acks.at_once();
         return ConnOutcome::Alive;
     }
-    conn.mark_arrives(segment.ecn);
-    let len = payload.len() as u32;
-    let data = segment.packet.slice(payload);
-    if start == nxt {
-        let filled_gap = conn.rcv.has_gap();
-        conn.times.data_received(ctx.now);
-        let known = conn.rcv.accept(data);
-        conn.arrived_twice(known.start, known.end, ctx);
-        let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
-        conn.rcv.acks.on_data(len, conn.rcv.mss, ctx.now, delay);
-        if filled_gap {
-            // RFC 5681 §4.2: at once when a gap is filled, in whole or in part.
+    if start == nxt && ctx.memory == MemoryLevel::Over {
+        payload.end = payload.end.min(payload.start.saturating_add(conn.room_in_order(ctx)));
+        if payload.is_empty() {
+            // Nothing that was acknowledged is lost: the peer sends it again.
+            ctx.counters.rcv_q_drop += 1;
             conn.rcv.acks.at_once();
-        }
-        conn.handle.signals.set(Signals::READABLE);
-    } else {
-        // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
-        conn.rcv.acks.duplicate();
-        let (inserted, known) = conn.rcv.keep(start, data);
-        conn.arrived_twice(known.start, known.end, ctx);
-        match inserted {
-            Insertion::New => ctx.counters.ofo_queue += 1,
-            Insertion::Known => {}
-            Insertion::NoRoom => ctx.counters.rcv_pruned += 1,
+            return ConnOutcome::Alive;
         }
     }
+    conn.mark_arrives(segment.ecn);
+    conn.take_text(start, segment.packet.slice(payload), ctx);
     ConnOutcome::Alive
 }
 
 impl Connection {
+    /// Takes text that lies in the window and begins at or behind RCV.NXT.
+    #[inline]
+    fn take_text(&mut self, start: SeqNum, data: Bytes, ctx: &mut Ctx<'_>) {
+        let len = data.len() as u32;
+        if start == self.rcv.nxt {
+            let filled_gap = self.rcv.has_gap();
+            self.times.data_received(ctx.now);
+            let before = if filled_gap { self.rcv.cost() } else { 0 };
+            let known = self.rcv.accept(data);
+            ctx.moved += match filled_gap {
+                true => self.rcv.cost() as i64 - before as i64,
+                false => i64::from(len) + PIECE as i64,
+            };
+            self.arrived_twice(known.start, known.end, ctx);
+            let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
+            self.rcv.acks.on_data(len, self.rcv.mss, ctx.now, delay);
+            if filled_gap {
+                // RFC 5681 §4.2: at once when a gap is filled, in whole or in part.
+                self.rcv.acks.at_once();
+            }
+            self.handle.signals.set(Signals::READABLE);
+        } else {
+            // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
+            self.rcv.acks.duplicate();
+            let before = self.rcv.cost();
+            let (inserted, known) = self.rcv.keep(start, data, self.room_out_of_order(ctx));
+            ctx.moved += self.rcv.cost() as i64 - before as i64;
+            self.arrived_twice(known.start, known.end, ctx);
+            match inserted {
+                Insertion::New => ctx.counters.ofo_queue += 1,
+                Insertion::Known => {}
+                Insertion::NoRoom => ctx.counters.rcv_pruned += 1,
+            }
+        }
+    }
+
     /// Tells the peer with the next ACK that it sent `[start, end)` twice, as far as it is known
     /// here (RFC 2883).
     pub(super) fn arrived_twice(&mut self, start: SeqNum, end: SeqNum, ctx: &Ctx<'_>) {

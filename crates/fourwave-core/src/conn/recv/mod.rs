@@ -12,6 +12,7 @@ use fourwave_wire::options::SackBlocks;
 use fourwave_wire::{RawWindow, SeqNum, WindowScale};
 
 use crate::half_open::SYN_WINDOW;
+use crate::memory::PIECE;
 use crate::time::{Duration, Instant};
 use ack::Acks;
 use autotune::Autotune;
@@ -127,10 +128,10 @@ impl ReceiveSide {
     /// The window that the next segment would advertise, in bytes: what is promised stays
     /// promised, and it opens only by steps worth a segment (RFC 9293 §3.8.6.2.2) and in units
     /// of the scale.
-    fn next_window(&self) -> u32 {
+    fn next_window(&self, cap: u32) -> u32 {
         let promised = self.window();
         // Out-of-order bytes lie inside the promised window: counting them would shrink it.
-        let room = self.room() + self.reassembly.bytes() as u32;
+        let room = (self.room() + self.reassembly.bytes() as u32).min(cap);
         let told = self.held(self.scale.to_raw(room), room);
         let step = self.mss.min(self.buffer / 2);
         // The room counts, not what the field can tell of it: a window at the field's limit stays
@@ -143,11 +144,12 @@ impl ReceiveSide {
     /// The window field for a segment that goes out now; remembers what it promises. What is
     /// left of a promise may lie between two of the scale's units. It is rounded up where there
     /// is room; else down, which takes nothing back (RFC 7323 §2.4: bytes up to the edge are
-    /// still taken). Always up, a peer of small segments would never see the window close.
-    pub(crate) fn advertise(&mut self) -> RawWindow {
-        let window = self.next_window();
+    /// still taken). Always up, a peer of small segments would never see the window close. It opens
+    /// no further than to `cap`.
+    pub(crate) fn advertise(&mut self, cap: u32) -> RawWindow {
+        let window = self.next_window(cap);
         let above = self.scale.to_raw(window.saturating_add((1 << self.scale.shift()) - 1));
-        let fits = self.scale.to_bytes(above) <= self.room().max(window);
+        let fits = self.scale.to_bytes(above) <= self.room().min(cap).max(window);
         let raw = if fits { above } else { self.scale.to_raw(window) };
         let bytes = self.held(raw, window);
         self.most_advertised = self.most_advertised.max(bytes);
@@ -165,9 +167,9 @@ impl ReceiveSide {
 
     /// Whether the window has opened so far since it was last advertised that the peer should
     /// hear of it without waiting for the next ACK.
-    pub(crate) fn window_update_due(&self) -> bool {
+    pub(crate) fn window_update_due(&self, cap: u32) -> bool {
         // What was never advertised is not missed: growth rides on the ACKs of data.
-        let restored = self.next_window().min(self.most_advertised.max(SYN_WINDOW));
+        let restored = self.next_window(cap).min(self.most_advertised.max(SYN_WINDOW));
         let gain = restored.saturating_sub(self.window());
         gain > 0 && (gain >= self.buffer / 4 || (self.window() < self.mss && gain >= self.mss))
     }
@@ -196,9 +198,15 @@ impl ReceiveSide {
         nxt + (known.start - start) as u32..nxt + (known.end - start) as u32
     }
 
-    /// Keeps data that starts behind RCV.NXT. Also returns the numbers that were there already.
-    pub(crate) fn keep(&mut self, seq: SeqNum, data: Bytes) -> (Insertion, Range<SeqNum>) {
-        let limit = self.buffer.max(self.window()) as usize * 2;
+    /// Keeps data that starts behind RCV.NXT, where no more than `limit` is kept with it. Also
+    /// returns the numbers that were there already.
+    pub(crate) fn keep(
+        &mut self,
+        seq: SeqNum,
+        data: Bytes,
+        limit: Option<usize>,
+    ) -> (Insertion, Range<SeqNum>) {
+        let limit = limit.unwrap_or(self.buffer.max(self.window()) as usize * 2);
         let mut known = self.offset..self.offset;
         let inserted = self.reassembly.insert(self.offset_of(seq), data, limit, &mut known);
         let at = |offset: u64| self.nxt + offset.wrapping_sub(self.offset) as u32;
@@ -275,6 +283,18 @@ impl ReceiveSide {
         self.unread
     }
 
+    /// Bytes that wait to be read, and what their pieces cost.
+    #[inline]
+    pub(crate) fn cost_in_order(&self) -> u64 {
+        u64::from(self.unread) + (self.queue.len() * PIECE) as u64
+    }
+
+    /// All that is held, and what its pieces cost.
+    #[inline]
+    pub(crate) fn cost(&self) -> u64 {
+        self.cost_in_order() + self.reassembly.cost() as u64
+    }
+
     /// Bytes received in order since the connection opened.
     pub(crate) fn received(&self) -> u64 {
         self.offset
@@ -322,9 +342,9 @@ mod tests {
             side.beyond = beyond;
             side.synchronize(SeqNum::new(0));
             assert_eq!(side.window(), edge);
-            assert_eq!(side.advertise(), RawWindow(65_535));
+            assert_eq!(side.advertise(u32::MAX), RawWindow(65_535));
             side.finish();
-            assert_eq!(side.advertise(), RawWindow(if beyond { 65_535 } else { 65_534 }));
+            assert_eq!(side.advertise(u32::MAX), RawWindow(if beyond { 65_535 } else { 65_534 }));
             assert_eq!(side.window(), if beyond { edge } else { edge - 1 });
         }
     }
@@ -333,10 +353,10 @@ mod tests {
     fn rfc9293_3_8_6_2_2_the_room_counts_not_what_the_field_can_tell_of_it() {
         let window_after_a_little = |buffer| {
             let mut side = ReceiveSide::new(SeqNum::new(0), buffer, Instant::ZERO);
-            assert_eq!(side.advertise(), RawWindow(65_535));
+            assert_eq!(side.advertise(u32::MAX), RawWindow(65_535));
             let _known = side.accept(Bytes::from_static(&[0; 100]));
             assert_eq!(side.read(100).map(|data| data.len()), Some(100));
-            side.advertise().0
+            side.advertise(u32::MAX).0
         };
         assert_eq!(window_after_a_little(65_535), 65_435);
         assert_eq!(window_after_a_little(270_000), 65_535);

@@ -7,9 +7,7 @@ use core::ops::Range;
 use bytes::Bytes;
 use fourwave_wire::options::MAX_SACK_BLOCKS;
 
-/// What a kept segment costs beside its bytes: its place in the map and its share of a packet
-/// buffer. Counted, so that a flood of tiny segments hits the limit too.
-const OVERHEAD: usize = 256;
+use crate::memory::PIECE;
 
 /// Out-of-order bytes by stream offset, without overlaps; costs memory only while there are some.
 /// O(log n) for each operation.
@@ -28,6 +26,12 @@ impl Reassembly {
     /// Bytes kept, overhead not counted.
     pub(crate) fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |kept| kept.bytes)
+    }
+
+    /// Bytes kept, overhead counted.
+    #[inline]
+    pub(crate) fn cost(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.bytes + kept.segments.len() * PIECE)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -89,7 +93,7 @@ impl Kept {
         limit: usize,
         known: &mut Range<u64>,
     ) -> Insertion {
-        if self.bytes + self.segments.len() * OVERHEAD + data.len() + OVERHEAD > limit {
+        if self.bytes + self.segments.len() * PIECE + data.len() + PIECE > limit {
             return Insertion::NoRoom;
         }
         let whole = start..start + data.len() as u64;
@@ -224,7 +228,7 @@ mod tests {
                 reassembly.insert(i * 2, byte, 64 * 1024, &mut (0..0)) == Insertion::New
             })
             .count();
-        assert_eq!(kept, 64 * 1024 / (OVERHEAD + 1));
+        assert_eq!(kept, 64 * 1024 / (PIECE + 1));
     }
 
     #[test]
