@@ -1,6 +1,7 @@
 //! A host for one test: a network namespace that lives as long as the value.
 
 use std::cell::RefCell;
+use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -51,6 +52,14 @@ impl Host {
     /// A process of the namespace that does nothing.
     pub(crate) fn pid(&self) -> u32 {
         self.holder.id()
+    }
+
+    /// TIME_WAITs by the kernel's own count.
+    pub(crate) fn time_waits(&self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/net/sockstat", self.pid())).unwrap();
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let tw = words.windows(2).find(|pair| pair[0] == "tw").unwrap();
+        tw[1].parse().unwrap()
     }
 
     /// A command in the namespace, as its root.
