@@ -14,6 +14,15 @@ impl Connection {
         u64::from(self.snd.queue.len()) + self.rcv.cost()
     }
 
+    /// Takes a step that changes the receive side, and what it holds then into the account.
+    #[inline]
+    pub(super) fn counted<T>(&mut self, ctx: &mut Ctx<'_>, step: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.rcv.cost();
+        let done = step(self);
+        ctx.moved += self.rcv.cost() as i64 - before as i64;
+        done
+    }
+
     /// What it may receive whatever the others hold, so that it still moves: `tcp_rmem`'s first
     /// number, or a segment.
     fn least_received(&self, config: &Config) -> u32 {
@@ -42,10 +51,9 @@ impl Connection {
     /// out of order goes before anything else does.
     #[cold]
     pub(super) fn room_in_order(&mut self, ctx: &mut Ctx<'_>) -> usize {
-        let before = self.rcv.cost();
-        if self.prune(ctx.config) {
+        let config = ctx.config;
+        if self.counted(ctx, |conn| conn.prune(config)) {
             ctx.counters.rcv_pruned += 1;
-            ctx.moved += self.rcv.cost() as i64 - before as i64;
         }
         u64::from(self.least_received(ctx.config)).saturating_sub(self.rcv.cost()) as usize
     }

@@ -65,6 +65,19 @@ pub(super) fn question_and_answer(
     Ok(())
 }
 
+/// A question, behind which the client closes its direction; the server has read both.
+pub(super) fn question_and_shutdown(
+    w: &mut World,
+    client: ConnId,
+    server: ConnId,
+) -> Result<(), Failure> {
+    w.send(CLIENT, client, b"SELECT * FROM measurements;")?;
+    w.shutdown(CLIENT, client)?;
+    w.run_ms(100);
+    w.read(SERVER, server);
+    Ok(())
+}
+
 /// Both engines say that their end ended in order.
 pub(super) fn orderly(seen: &Seen, client: ConnId, server: ConnId) -> Result<(), Failure> {
     expect("how the client's end ended", "orderly", seen.report(CLIENT, client)?.reason.name())?;
@@ -166,10 +179,7 @@ fn half_close(s: &mut Script) -> Result<(), Failure> {
     const ANSWER: usize = 200_000;
     let mut w = s.world();
     let (client, server) = w.open()?;
-    w.send(CLIENT, client, b"SELECT * FROM measurements;")?;
-    w.shutdown(CLIENT, client)?;
-    w.run_ms(100);
-    w.read(SERVER, server);
+    question_and_shutdown(&mut w, client, server)?;
     w.run_for(Duration::from_secs(600));
     let states = [w.state(CLIENT, client), w.state(SERVER, server)];
     w.send(SERVER, server, &vec![b'.'; ANSWER])?;

@@ -6,7 +6,7 @@ use fourwave_core::time::Duration;
 use fourwave_lens::units::{bytes, counted, span};
 
 use super::Scenario;
-use super::close::{orderly, question_and_answer};
+use super::close::{orderly, question_and_answer, question_and_shutdown};
 use super::repair::read_to_the_end;
 use crate::failure::Failure;
 use crate::script::{Script, Seen, ensure, expect};
@@ -222,10 +222,7 @@ fn half_close_under_loss(s: &mut Script) -> Result<(), Failure> {
     const ANSWER: usize = 60_000;
     let mut w = s.world();
     let (client, server) = w.open()?;
-    w.send(CLIENT, client, b"SELECT * FROM measurements;")?;
-    w.shutdown(CLIENT, client)?;
-    w.run_ms(100);
-    w.read(SERVER, server);
+    question_and_shutdown(&mut w, client, server)?;
     w.filter.lose(2, |segment| segment.is_from_server() && segment.len > 0);
     w.send(SERVER, server, &vec![b'.'; ANSWER])?;
     w.shutdown(SERVER, server)?;

@@ -199,25 +199,21 @@
       const room = (node) => Math.max(260, Math.floor(node.clientWidth));
       drawings.firstChild.replaceWith(ladder(detail, states, Math.min(room(drawings), 1100)));
       times.replaceChildren(timeline(detail, states, room(times)));
-      if (plotted.isConnected) {
-        const column = Math.floor(parseFloat(getComputedStyle(plots).gridTemplateColumns));
-        const one = Math.max(260, column || room(plots));
-        const titles = ['client to server', 'server to client'];
-        const drawn = (detail.points ?? []).map((points, end) => plot(points, titles[end], one)).filter(Boolean);
-        plots.replaceChildren(...drawn);
-        if (!drawn.length) plotted.remove();
-      }
-      if (windowed.isConnected) {
-        const column = Math.floor(parseFloat(getComputedStyle(windows).gridTemplateColumns));
-        const one = Math.max(260, column || room(windows));
-        const titles = ['the client sends', 'the server sends'];
-        const drawn = detail.senders.map((words, end) => senderPlot(words, titles[end], one)).filter(Boolean);
-        windows.replaceChildren(...drawn);
-        if (!drawn.length) windowed.remove();
-      }
+      plotsOf(plotted, plots, room, ['client to server', 'server to client'], detail.points ?? [], plot);
+      plotsOf(windowed, windows, room, ['the client sends', 'the server sends'], detail.senders, senderPlot);
     };
     current.width = pane.clientWidth;
     current.draw();
+  }
+
+  /** Each end's drawing in a column of a card, which goes where there is none. */
+  function plotsOf(whole, plots, room, titles, ends, draw) {
+    if (!whole.isConnected) return;
+    const column = Math.floor(parseFloat(getComputedStyle(plots).gridTemplateColumns));
+    const width = Math.max(260, column || room(plots));
+    const drawn = ends.map((points, end) => draw(points, titles[end], width)).filter(Boolean);
+    plots.replaceChildren(...drawn);
+    if (!drawn.length) whole.remove();
   }
 
   const facts = (detail) => el('dl', { class: 'facts' }, ...detail.facts.flatMap(([name, words]) => [el('dt', {}, name), el('dd', {}, words)]));

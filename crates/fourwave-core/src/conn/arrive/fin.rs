@@ -28,9 +28,7 @@ pub(super) fn arrive(
         }
         return ConnOutcome::Alive;
     }
-    let before = conn.rcv.cost();
-    conn.rcv.finish();
-    ctx.moved += conn.rcv.cost() as i64 - before as i64;
+    conn.counted(ctx, |conn| conn.rcv.finish());
     conn.rcv.acks.at_once();
     conn.summary.closed_first.get_or_insert(Side::Remote);
     conn.handle.signals.set(Signals::PEER_CLOSED);

@@ -75,11 +75,11 @@ impl Connection {
         if start == self.rcv.nxt {
             let filled_gap = self.rcv.has_gap();
             self.times.data_received(ctx.now);
-            let before = if filled_gap { self.rcv.cost() } else { 0 };
-            let known = self.rcv.accept(data);
-            ctx.moved += match filled_gap {
-                true => self.rcv.cost() as i64 - before as i64,
-                false => i64::from(len) + PIECE as i64,
+            let known = if filled_gap {
+                self.counted(ctx, |conn| conn.rcv.accept(data))
+            } else {
+                ctx.moved += i64::from(len) + PIECE as i64;
+                self.rcv.accept(data)
             };
             self.arrived_twice(known.start, known.end, ctx);
             let delay = Duration::from_millis(ctx.config.tcp_delack_ms);
@@ -92,9 +92,8 @@ impl Connection {
         } else {
             // RFC 5681 §4.2: a duplicate ACK at once for each segment behind a gap.
             self.rcv.acks.duplicate();
-            let before = self.rcv.cost();
-            let (inserted, known) = self.rcv.keep(start, data, self.room_out_of_order(ctx));
-            ctx.moved += self.rcv.cost() as i64 - before as i64;
+            let room = self.room_out_of_order(ctx);
+            let (inserted, known) = self.counted(ctx, |conn| conn.rcv.keep(start, data, room));
             self.arrived_twice(known.start, known.end, ctx);
             match inserted {
                 Insertion::New => ctx.counters.ofo_queue += 1,

@@ -31,7 +31,7 @@ impl Reassembly {
     /// Bytes kept, overhead counted.
     #[inline]
     pub(crate) fn cost(&self) -> usize {
-        self.0.as_ref().map_or(0, |kept| kept.bytes + kept.segments.len() * PIECE)
+        self.0.as_deref().map_or(0, Kept::cost)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -86,6 +86,10 @@ pub(crate) enum Insertion {
 }
 
 impl Kept {
+    fn cost(&self) -> usize {
+        self.bytes + self.segments.len() * PIECE
+    }
+
     fn insert(
         &mut self,
         start: u64,
@@ -93,7 +97,7 @@ impl Kept {
         limit: usize,
         known: &mut Range<u64>,
     ) -> Insertion {
-        if self.bytes + self.segments.len() * PIECE + data.len() + PIECE > limit {
+        if self.cost() + data.len() + PIECE > limit {
             return Insertion::NoRoom;
         }
         let whole = start..start + data.len() as u64;
